@@ -1,0 +1,64 @@
+# `make demo` and `make test` are all that a fresh clone needs; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   ?= .venv
+SOURCES = streams models monitor tests
+
+# Each stamp says that an installation is done, and is older than what it depends on when it must be redone.
+DEMO_STAMP = $(VENV)/.installed-demo
+DEV_STAMP  = $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types check bench evaluate evaluate-alerts evaluate-expectancy evaluate-recordings calibration clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(DEMO_STAMP) ## watch two streams live for about a minute; needs neither Kafka nor torch
+	$(VENV)/bin/gradwatch demo
+
+test: $(DEV_STAMP) ## run all tests
+	$(VENV)/bin/pytest
+
+lint: $(DEV_STAMP) ## check style and formatting
+	$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+
+types: $(DEV_STAMP) ## check types
+	$(VENV)/bin/mypy
+
+check: lint types test ## lint, types and test: what CI runs
+
+bench: $(DEV_STAMP) ## what the monitor costs beside the networks it watches
+	$(VENV)/bin/gradwatch bench --json docs/benchmarks/bench.json --markdown docs/benchmarks/bench.md
+
+evaluate-alerts: $(DEV_STAMP) ## false alarms and delays on synthetic drives; up to 45 minutes, resumable
+	$(VENV)/bin/gradwatch evaluate alerts
+
+evaluate-expectancy: $(DEV_STAMP) ## signs whose class is swapped in mid-track
+	$(VENV)/bin/gradwatch evaluate expectancy
+
+evaluate-recordings: $(DEV_STAMP) ## real recordings through the broker; needs the development data
+	$(VENV)/bin/gradwatch evaluate recordings
+
+evaluate: evaluate-alerts evaluate-expectancy evaluate-recordings ## all evaluations, one after the other
+
+calibration: $(DEV_STAMP) ## make the shipped calibration of the synthetic drives anew
+	$(VENV)/bin/gradwatch evaluate calibration
+
+clean: ## remove the virtual environment, runs and caches
+	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# A half-made environment (python3-venv missing on Debian, say) is removed, else the next try would take it for whole.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+	  "gradwatch needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(DEMO_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,demo]'
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,train,dev]'
+	@touch $(DEMO_STAMP) $@

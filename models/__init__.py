@@ -1,0 +1,1 @@
+"""Tensors in, numpy out: every network, and every gradient that needs one. Knows nothing of streams."""

@@ -1,0 +1,1 @@
+"""Gradient scores: closed forms of the head's gradient, and GradCon as forward convolutions."""

@@ -1,0 +1,1 @@
+"""Judges observations: scores, calibrated p-values, tracks, forecasts, episodes and alerts."""
