@@ -1,0 +1,109 @@
+"""The table of topics: their names and the settings that the contract needs; `docs/wire.md` says why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+DEFAULT_PREFIX = "gradwatch."
+DEFAULT_PARTITIONS = 24
+MINUTE_MS = 60_000
+DAY_MS = 24 * 60 * MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSettings:
+    """How a topic is created: partition count and the broker's settings by name."""
+
+    partitions: int
+    configs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of the topics. The frames come from `frames_topic`; all outputs begin with `prefix`.
+
+    They are set apart because one output prefix belongs to one consumer group: a second look at the same frames
+    is another prefix.
+    """
+
+    prefix: str = DEFAULT_PREFIX
+    frames_topic: str = DEFAULT_PREFIX + "frames"
+
+    @property
+    def frames(self) -> str:
+        """JPEG or PNG, key stream_id; short retention."""
+        return self.frames_topic
+
+    @property
+    def reports(self) -> str:
+        """MessagePack, one for each frame, key stream_id."""
+        return self.prefix + "reports"
+
+    @property
+    def overlays(self) -> str:
+        """`foxglove.ImageAnnotations` as JSON, best effort, key stream_id."""
+        return self.prefix + "overlays"
+
+    @property
+    def alerts(self) -> str:
+        """JSON, written by the worker alone, key stream_id; long retention."""
+        return self.prefix + "alerts"
+
+    @property
+    def attachments(self) -> str:
+        """JSON, explanations and evidence, key alert id."""
+        return self.prefix + "attachments"
+
+    @property
+    def health(self) -> str:
+        """JSON, key stream_id."""
+        return self.prefix + "health"
+
+    @property
+    def state(self) -> str:
+        """The worker's state of each stream, compacted, in the partition of the stream's frames."""
+        return self.prefix + "state"
+
+    @property
+    def verdicts(self) -> str:
+        """Reviewers' verdicts, compacted, in the partition of the stream's frames."""
+        return self.prefix + "verdicts"
+
+    @property
+    def dlq(self) -> str:
+        """Records that could not be processed, untouched."""
+        return self.prefix + "dlq"
+
+    def settings(self, partitions: int = DEFAULT_PARTITIONS) -> dict[str, TopicSettings]:
+        """Settings by topic name; `partitions` is that of frames, state and verdicts, which must be equal.
+
+        It can't be raised later without moving streams to other partitions, hence the generous default.
+        """
+        return {
+            # A segment is deleted only as a whole, so it must not last longer than the retention. `uncompressed`:
+            # pictures don't get smaller, and consumers need no library for what other producers compressed.
+            self.frames: _deleted(
+                partitions, 15 * MINUTE_MS, {"segment.ms": str(5 * MINUTE_MS), "compression.type": "uncompressed"}
+            ),
+            self.reports: _deleted(6, 7 * DAY_MS),
+            self.overlays: _deleted(6, 1 * DAY_MS),
+            self.alerts: _deleted(1, 365 * DAY_MS),
+            self.attachments: _deleted(1, 365 * DAY_MS),
+            self.health: _deleted(1, 1 * DAY_MS),
+            self.state: _compacted(partitions),
+            self.verdicts: _compacted(partitions),
+            self.dlq: _deleted(1, 14 * DAY_MS),
+        }
+
+
+def _deleted(partitions: int, retention_ms: int, more: dict[str, str] | None = None) -> TopicSettings:
+    configs = {"cleanup.policy": "delete", "retention.ms": str(retention_ms), "compression.type": "producer"}
+    return TopicSettings(partitions, configs | {"max.message.bytes": str(MAX_RECORD_BYTES)} | (more or {}))
+
+
+def _compacted(partitions: int) -> TopicSettings:
+    # The active segment is never compacted: small, short-lived segments keep what a new owner reads short.
+    segments = {"segment.bytes": str(MAX_RECORD_BYTES), "segment.ms": str(MINUTE_MS)}
+    configs = {"cleanup.policy": "compact", "compression.type": "producer", "min.cleanable.dirty.ratio": "0.1"}
+    return TopicSettings(partitions, configs | {"max.message.bytes": str(MAX_RECORD_BYTES)} | segments)
