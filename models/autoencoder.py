@@ -1,0 +1,78 @@
+"""The tile auto-encoder: how well, and with what gradient, it rebuilds parts of a frame.
+
+Every frame is brought to 480 x 270 px and covered by a grid of 10 x 18 tiles of 28 x 28 px. Only a few tiles
+are looked at per frame, chosen so that each is looked at equally often whatever frames are dropped.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .outputs import Integers, Tiles
+from .preprocess import resize
+
+TILE_PX = 28
+FRAME_SIZE = (480, 270)  # (width, height) px
+COLUMNS = -(-FRAME_SIZE[0] // TILE_PX)
+ROWS = -(-FRAME_SIZE[1] // TILE_PX)
+# The last row and column end at the border, so neighbors overlap by a pixel or two instead of leaving a rest.
+TOP_PX = np.linspace(0, FRAME_SIZE[1] - TILE_PX, ROWS).round().astype(np.int32)
+LEFT_PX = np.linspace(0, FRAME_SIZE[0] - TILE_PX, COLUMNS).round().astype(np.int32)
+
+
+def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The frame (H, W, 3) uint8 at 480 x 270 px."""
+    return resize(image, FRAME_SIZE)
+
+
+@lru_cache(maxsize=16)
+def _cycle(seed: int, number: int) -> Integers:
+    """All tiles of the grid once, (180, 2) = (row, column), in the random order of cycle `number`."""
+    order = np.random.default_rng((seed, number)).permutation(ROWS * COLUMNS)
+    return np.stack(np.divmod(order, COLUMNS), 1).astype(np.int32)
+
+
+def tiles_of(seq: int, seed: int, per_frame: int = 9) -> Integers:
+    """The tiles to look at in frame `seq`: (per_frame, 2) = (row, column), from these three numbers alone.
+
+    ceil(180 / per_frame) frames look at every tile once. The order is drawn anew for each such cycle, so that
+    dropping frames regularly (every second one, say) starves no tile.
+    """
+    if not 1 <= per_frame <= ROWS * COLUMNS:
+        raise ValueError(f"tiles per frame: expected 1 to {ROWS * COLUMNS}, got {per_frame}")
+    frames = -(-ROWS * COLUMNS // per_frame)
+    number, place = divmod(seq, frames)
+    order = _cycle(seed, number)
+    return order[np.arange(place * per_frame, (place + 1) * per_frame) % len(order)]
+
+
+def cut_tiles(small: NDArray[np.uint8], position: Integers) -> NDArray[np.uint8]:
+    """The tiles (t, 28, 28, 3) of a frame at 480 x 270 px, at (row, column) of the grid."""
+    tiles = np.empty((len(position), TILE_PX, TILE_PX, 3), np.uint8)
+    for tile, (row, column) in zip(tiles, position, strict=True):
+        top, left = TOP_PX[row], LEFT_PX[column]
+        tile[:] = small[top : top + TILE_PX, left : left + TILE_PX]
+    return tiles
+
+
+class TileAutoencoder:
+    """Reconstruction loss and GradCon's cosines of a frame's tiles; `gradients.reconstruction` says what they are.
+
+    `session` is an ONNX Runtime session of `weights/tiles.onnx`: `tiles` (n, 28, 28, 3) uint8 RGB -> `loss` (n,),
+    `cosines` (n, 4), `latent` (n, 576). per_frame: tiles a frame, 1 to 180; seed: of their order.
+    """
+
+    def __init__(self, session: Any, *, per_frame: int = 9, seed: int = 0) -> None:
+        tiles_of(0, seed, per_frame)  # raises for a number of tiles that can't be
+        self._session = session
+        self.per_frame, self.seed = per_frame, seed
+
+    def __call__(self, small: NDArray[np.uint8], seq: int) -> Tiles:
+        """Look at frame `seq`, already at 480 x 270 px (see `shrink`)."""
+        position = tiles_of(seq, self.seed, self.per_frame)
+        loss, cosines, latent = self._session.run(["loss", "cosines", "latent"], {"tiles": cut_tiles(small, position)})
+        return Tiles(position=position, loss=loss, grad_cosines=cosines, latent=latent)

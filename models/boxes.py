@@ -1,0 +1,47 @@
+"""Boxes as (n, 4) arrays x1 y1 x2 y2 in pixels: overlap, and suppression of double detections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .outputs import Floats, Integers
+
+
+def area(xyxy: Floats) -> Floats:
+    """px² of each box (n, 4) -> (n,); a box turned inside out has none."""
+    sides = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0)
+    areas: Floats = sides[:, 0] * sides[:, 1]
+    return areas
+
+
+def iou(a: Floats, b: Floats) -> Floats:
+    """Intersection over union of boxes a (n, 4) with boxes b (m, 4) -> (n, m) in [0, 1]; 0 where both are empty."""
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    sides = np.maximum(bottom_right - top_left, 0)
+    intersection = sides[..., 0] * sides[..., 1]
+    union = area(a)[:, None] + area(b)[None, :] - intersection
+    overlap: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return overlap
+
+
+def suppress(xyxy: Floats, score: Floats, class_id: Integers, threshold: float) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression within each class: indices of the boxes kept, best score first.
+
+    Of two boxes of a class that overlap by more than `threshold` (IoU) the better stays; of equal scores, the
+    first. n = 0 is legal.
+    """
+    order = np.argsort(-score, kind="stable")
+    if len(order) < 2:
+        return order
+    boxes, classes = xyxy[order], class_id[order]
+    overlaps = (iou(boxes, boxes) > threshold) & (classes[:, None] == classes[None, :])
+    alive: NDArray[Any] = np.ones(len(order), bool)
+    for i in range(len(order) - 1):
+        if alive[i]:
+            alive[i + 1 :] &= ~overlaps[i, i + 1 :]
+    kept: NDArray[np.intp] = order[alive]
+    return kept

@@ -1,0 +1,66 @@
+"""Opens ONNX graphs in ONNX Runtime, on the device that was asked for and on no other."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+Device = Literal["auto", "cpu", "cuda"]
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+class DeviceError(RuntimeError):
+    """The device that was asked for is not the one that the session got."""
+
+
+def load_session(path: Path, device: Device = "auto", threads: int = 1) -> Any:
+    """An `onnxruntime.InferenceSession` of the graph at `path`.
+
+    device: `cuda` insists, `cpu` never tries a GPU, `auto` takes a GPU where ONNX Runtime has one that works.
+    threads: threads within one operator, 0 = ONNX Runtime's choice; operators run one after the other.
+    Raises FileNotFoundError, DeviceError when CUDA was asked for and not obtained (ONNX Runtime itself falls
+    back to the CPU without an error), ModuleNotFoundError without ONNX Runtime, ValueError for another device.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device: expected auto, cpu or cuda, got {device!r}")
+    if not path.is_file():
+        raise FileNotFoundError(f"no ONNX graph at {path}")
+    runtime = import_runtime()
+    available = runtime.get_available_providers()
+    if device == "cuda" and CUDA not in available:
+        raise DeviceError(
+            f"device cuda was asked for, but this ONNX Runtime has only {', '.join(available)}: "
+            "pip uninstall onnxruntime && pip install 'gradwatch[gpu]'"
+        )
+    wants_cuda = device != "cpu" and CUDA in available
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that spin while they wait would take the cores from decoding and judging.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = runtime.InferenceSession(str(path), options, providers=[CUDA, CPU] if wants_cuda else [CPU])
+    if device == "cuda" and CUDA not in session.get_providers():
+        raise DeviceError(
+            f"device cuda was asked for, but {path.name} was opened on {session.get_providers()}: "
+            "CUDA or cuDNN could not be loaded"
+        )
+    return session
+
+
+def import_runtime() -> Any:
+    """The module onnxruntime, or an error that says how to get it."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "the models need ONNX Runtime: pip install 'gradwatch[cpu]' (or 'gradwatch[gpu]')", name=error.name
+        ) from error
+    return onnxruntime
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

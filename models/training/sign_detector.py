@@ -1,0 +1,245 @@
+"""Trains the sign detector and writes it as ONNX.
+
+    python -m gradwatch.models.training.sign_detector --crops SPRITES GTSRB --scenes TRAINING --held-out UNSEEN \
+        --checkpoint sign_detector.pt --out sign_detector.onnx
+
+The network is CenterNet (Zhou, Wang, Krähenbühl 2019, arXiv:1904.07850) made small: one heatmap at stride 4,
+and at each of its cells the box's size and the center's offset. A run that was stopped goes on at its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..outputs import Floats
+from .sign_classifier import ResidualBlock, read_pictures
+from .sign_crops import Bytes, SignPictures, read_backgrounds
+from .sign_scenes import Scene, as_sprites, compose, cut_window, detection_metrics, mirror, photograph, read_scenes
+
+INPUT_SIZE = (512, 288)  # width, height
+WINDOW = (256, 160)  # training looks at windows: cheaper by 3.6, and a sign in nearly each
+STRIDE = 4
+TOP_K = 32
+WIDTHS = (16, 24, 48, 64)
+SIZE_UNIT_PX = 16.0  # sizes are regressed as log(size / 16)
+BATCH = 16
+OUTPUTS = ("boxes", "scores")
+
+
+def _convolution(channels_in: int, channels: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+    )
+
+
+class DetectorNetwork(nn.Module):
+    """Pictures (n, h, w, 3) in 0..255 -> maps (n, 5, h/4, w/4): heat, log width, log height, offset x, offset y."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        half, quarter, eighth, sixteenth = WIDTHS
+        self.to_quarter = nn.Sequential(
+            _convolution(3, half, 2), _convolution(half, quarter, 2), _convolution(quarter, quarter)
+        )
+        self.to_eighth = nn.Sequential(_convolution(quarter, eighth, 2), _convolution(eighth, eighth))
+        self.to_sixteenth = nn.Sequential(_convolution(eighth, sixteenth, 2), ResidualBlock(sixteenth, sixteenth))
+        self.from_sixteenth = _convolution(sixteenth, eighth, kernel=1)
+        self.from_eighth = _convolution(eighth, quarter, kernel=1)
+        self.last = _convolution(quarter, 32)
+        self.maps = nn.Conv2d(32, 5, 1)
+        # Nearly every cell is empty: starting at a heat of 0.02 keeps the first steps calm (Lin et al. 2017).
+        nn.init.constant_(self.maps.bias[:1], -4.0)  # type: ignore[index]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Heat is a logit; sizes are log(px / 16); offsets are cells from the cell's corner."""
+        quarter = self.to_quarter(images.permute(0, 3, 1, 2).float() / 127.5 - 1)
+        eighth = self.to_eighth(quarter)
+        sixteenth = self.to_sixteenth(eighth)
+        eighth = eighth + nn.functional.interpolate(self.from_sixteenth(sixteenth), scale_factor=2.0)
+        quarter = quarter + nn.functional.interpolate(self.from_eighth(eighth), scale_factor=2.0)
+        maps: Tensor = self.maps(self.last(quarter))
+        return maps
+
+
+def decode(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps (n, 5, h, w) -> boxes (n, 32, 4) xyxy px of the input, scores (n, 32), best first.
+
+    A cell is a sign's center when no neighbour is hotter.
+    """
+    heat = torch.sigmoid(maps[:, :1])
+    peak = heat * (nn.functional.max_pool2d(heat, 3, 1, 1) == heat).float()
+    scores, cell = torch.topk(peak.flatten(1), TOP_K)
+    values = maps[:, 1:].flatten(2).gather(2, cell[:, None].expand(-1, 4, -1))
+    columns = maps.shape[3]
+    corner = torch.stack([cell % columns, cell // columns], dim=1).float()
+    center = (corner + values[:, 2:]) * STRIDE
+    half = torch.exp(values[:, :2]) * (SIZE_UNIT_PX / 2)
+    return torch.cat([center - half, center + half], dim=1).transpose(1, 2), scores
+
+
+class Decoded(nn.Module):
+    """The network with its decoding: (1, 288, 512, 3) uint8 -> boxes (1, 32, 4) xyxy px, scores (1, 32)."""
+
+    def __init__(self, network: DetectorNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs in the order of `OUTPUTS`."""
+        return decode(self.network(image))
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What the maps of one picture should be: heat (h, w), values (4, h, w), and where each is asked for (h, w)."""
+
+    heat: Floats
+    values: Floats
+    centers: NDArray[np.bool_]
+    asked: NDArray[np.bool_]
+
+
+def targets_of(scene: Scene) -> Targets:
+    """Gaussians of a sixth of each box around the centers; nothing is asked where a sign does not count."""
+    rows, columns = (length // STRIDE for length in scene.image.shape[:2])
+    heat, values = np.zeros((rows, columns), np.float32), np.zeros((4, rows, columns), np.float32)
+    centers, asked = np.zeros((rows, columns), bool), np.ones((rows, columns), bool)
+    y, x = np.mgrid[:rows, :columns].astype(np.float32) + 0.5
+    for (x1, y1, x2, y2), counts in zip(scene.xyxy / STRIDE, scene.counts, strict=True):
+        if not counts:
+            asked[int(y1) : int(np.ceil(y2)) + 1, int(x1) : int(np.ceil(x2)) + 1] = False
+            continue
+        cx, cy, width, height = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+        column, row = min(int(cx), columns - 1), min(int(cy), rows - 1)
+        dx, dy = (x - column - 0.5) / max(width / 6, 0.5), (y - row - 0.5) / max(height / 6, 0.5)
+        heat = np.maximum(heat, np.exp(-(dx**2 + dy**2) / 2))
+        centers[row, column] = True
+        sizes = np.log(np.array([width, height]) * STRIDE / SIZE_UNIT_PX)
+        values[:, row, column] = (*sizes, cx - column, cy - row)
+    return Targets(heat, values, centers, asked | centers)
+
+
+def loss_of(maps: Tensor, targets: list[Targets]) -> Tensor:
+    """CenterNet's: penalty-reduced focal loss on the heat (alpha 2, beta 4), L1 on size and offset at centers."""
+    heat = torch.from_numpy(np.stack([t.heat for t in targets]))
+    values = torch.from_numpy(np.stack([t.values for t in targets]))
+    centers = torch.from_numpy(np.stack([t.centers for t in targets]))
+    asked = torch.from_numpy(np.stack([t.asked for t in targets]))
+    logit = maps[:, 0]
+    p = torch.sigmoid(logit)
+    log_p, log_not_p = nn.functional.logsigmoid(logit), nn.functional.logsigmoid(-logit)
+    hit = (1 - p) ** 2 * log_p * centers
+    miss = (1 - heat) ** 4 * p**2 * log_not_p * (asked & ~centers)
+    count = centers.sum().clamp(min=1)
+    shape = ((maps[:, 1:] - values).abs() * centers[:, None]).sum()
+    return (-(hit + miss).sum() + shape) / count
+
+
+def train(
+    network: DetectorNetwork, windows: Windows, *, steps: int, seed: int, checkpoint: Path, save_every: int = 200
+) -> None:
+    """AdamW with one learning-rate cycle; goes on from `checkpoint`, and renews it every `save_every` steps."""
+    network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.01)
+    done = 0
+    if checkpoint.is_file():
+        stored = torch.load(checkpoint, weights_only=True)
+        network.load_state_dict(stored["network"])
+        optimizer.load_state_dict(stored["optimizer"])
+        done = stored["done"]
+    while done < steps:
+        used = done / steps
+        optimizer.param_groups[0]["lr"] = 4e-3 * min(1.0, used / 0.05) * (1 + math.cos(math.pi * used)) / 2
+        # Each step draws from its own seed, so that a resumed run sees what an unbroken one would have.
+        rng = np.random.default_rng((seed, done))
+        scenes = [windows.draw(rng) for _ in range(BATCH)]
+        images = torch.from_numpy(np.stack([scene.image for scene in scenes]))
+        loss = loss_of(network(images), [targets_of(scene) for scene in scenes])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimizer.step()
+        done += 1
+        if done % save_every == 0 or done == steps:
+            stored = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "done": done}
+            torch.save(stored, checkpoint)
+            print(f"step {done} of {steps} loss {loss.item():.3f}", flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Where training windows are cut from: road pictures and frames with boxes, equally often; signs are added."""
+
+    signs: SignPictures
+    backgrounds: list[Bytes]
+    scenes: list[Scene]
+
+    def draw(self, rng: np.random.Generator) -> Scene:
+        """One window of `WINDOW` px. Half of those from frames stay as they were drawn."""
+        if self.scenes and rng.random() < 0.5:
+            window = cut_window(self.scenes[rng.integers(len(self.scenes))], WINDOW, rng)
+        else:
+            background = self.backgrounds[rng.integers(len(self.backgrounds))]
+            window = cut_window(Scene(background, np.zeros((0, 4), np.float32), np.zeros(0, bool)), WINDOW, rng)
+        if not len(window.xyxy) or rng.random() < 0.5:
+            window = compose(self.signs, window, rng)
+        return photograph(window if rng.random() < 0.5 else mirror(window), rng)
+
+
+def measure(network: DetectorNetwork, scenes: list[Scene]) -> dict[str, float]:
+    """Recall at one false box in ten frames, by size; scenes at `INPUT_SIZE`."""
+    decoded = Decoded(network).eval()
+    found = []
+    with torch.inference_mode():
+        for scene in scenes:
+            boxes, scores = decoded(torch.from_numpy(scene.image[None]))
+            found.append((boxes[0].numpy(), scores[0].numpy()))
+    return detection_metrics(scenes, found)
+
+
+def export(network: DetectorNetwork, path: Path) -> None:
+    """Writes the network and its decoding as ONNX for one picture of `INPUT_SIZE`."""
+    decoded = Decoded(network).eval()
+    example = torch.zeros(1, INPUT_SIZE[1], INPUT_SIZE[0], 3, dtype=torch.uint8)
+    torch.onnx.export(
+        decoded, (example,), str(path), input_names=["image"], output_names=list(OUTPUTS), opset_version=18,
+        dynamo=True, external_data=False, verbose=False,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Trains, writes the graph and prints the metrics as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--crops", type=Path, nargs="+", required=True, help="folders of drawn signs and of GTSRB")
+    parser.add_argument("--scenes", type=Path, nargs="*", default=[], help="folders of frames with boxes")
+    parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="such folders, to measure on")
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    torch.manual_seed(arguments.seed)
+    network = DetectorNetwork()
+    backgrounds = [b for f in arguments.crops if (f / "backgrounds.csv").is_file() for b in read_backgrounds(f)]
+    scenes = [scene for f in arguments.scenes for scene in read_scenes(f)]
+    windows = Windows(as_sprites(read_pictures(arguments.crops, "train")), backgrounds, scenes)
+    train(network, windows, steps=arguments.steps, seed=arguments.seed, checkpoint=arguments.checkpoint)
+    export(network, arguments.out)
+    for folder in arguments.held_out:
+        print(folder.name, json.dumps(measure(network, read_scenes(folder)), indent=2))
+
+
+if __name__ == "__main__":
+    main()
