@@ -1,0 +1,38 @@
+"""`gradwatch demo`: two streams, a challenge, alerts, in about two minutes and on one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from gradwatch.streams.challenges import CHALLENGES
+
+from ..demo import run_demo
+from ..demo_pictures import DemoSettings
+from .options import JsonOption
+
+
+def demo(
+    seconds: Annotated[float, typer.Option(help="Length of the live part.", min=10)] = 60.0,
+    rate: Annotated[float, typer.Option(help="Frames a second and stream.", min=1)] = 5.0,
+    challenge: Annotated[str, typer.Option(help=f"One of {', '.join(CHALLENGES)}.")] = "rain",
+    level: Annotated[int, typer.Option(help="Of the challenge.", min=1, max=5)] = 5,
+    seed: Annotated[int, typer.Option(help="Of drive and challenge.")] = 1,
+    headless: Annotated[bool, typer.Option(help="Print lines, even on a terminal.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where pictures, videos and logs are written.")] = Path("runs/demo"),
+    json: JsonOption = None,
+) -> None:
+    """Watch two streams live: a synthetic town and a real motorway, in both of which a challenge sets in."""
+    if challenge not in CHALLENGES:
+        raise typer.BadParameter(
+            f"expected one of {', '.join(CHALLENGES)}, got {challenge!r}", param_hint="--challenge"
+        )
+    console = Console(force_terminal=False) if headless else Console()
+    figures = run_demo(DemoSettings(folder.absolute(), seconds, rate, challenge, level, seed), console)
+    if json is not None:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+    console.print(f"videos, stills and logs are in {folder}")

@@ -1,0 +1,69 @@
+"""`gradwatch evaluate …`: one command a question; each writes its report under docs/benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from ..assembly import SHIPPED_CALIBRATION
+from ..config import JudgeSettings
+from ..evaluate import alerts, expectancy, observing, reports
+from ..judge import Judge
+from ..state import dump, load_calibration
+
+evaluate = typer.Typer(help="Judge the judge. Slow, resumable: observations are kept in the folder and made once.")
+
+FolderOption = Annotated[Path, typer.Option(help="Where observations are kept.")]
+OutOption = Annotated[Path, typer.Option(help="Where the report (.md and .json) is written.")]
+OBSERVATIONS = Path("runs/observations")
+BENCHMARKS = Path("docs/benchmarks")
+
+
+def _judge() -> Judge:
+    observer = observing.observer()
+    return Judge(observer.heads, observer.models_id, JudgeSettings())
+
+
+def _folder(folder: Path, judge: Judge) -> Path:
+    """Observations of other models are of no use: one folder for each."""
+    return folder / judge.models_id
+
+
+@evaluate.command("calibration")
+def calibration_command(folder: FolderOption = OBSERVATIONS, out: Path = SHIPPED_CALIBRATION) -> None:
+    """Make the shipped calibration of the synthetic drives anew."""
+    judge = _judge()
+    alerts.observe(_folder(folder, judge), ["calibration"])
+    made = judge.calibrate(tuple(alerts.clean_of(_folder(folder, judge), judge, "calibration")), "synthetic")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(dump(made))
+    typer.echo(f"calibration {made.calibration_id}: {made.frames} frames, thresholds {made.thresholds}")
+
+
+@evaluate.command("alerts")
+def alerts_command(folder: FolderOption = OBSERVATIONS, out: OutOption = BENCHMARKS) -> None:
+    """False alarms an hour on clean drives; detection and delay by challenge and level; each score alone."""
+    judge = _judge()
+    alerts.observe(_folder(folder, judge))
+    calibration = load_calibration(SHIPPED_CALIBRATION.read_bytes())
+    figures = alerts.evaluate_alerts(_folder(folder, judge), judge, calibration)
+    _write(out, "alerts", figures, reports.alerts_report(figures))
+
+
+@evaluate.command("expectancy")
+def expectancy_command(folder: FolderOption = OBSERVATIONS, out: OutOption = BENCHMARKS) -> None:
+    """Signs whose class is swapped in mid-track: recall and delay at one false alarm an hour."""
+    judge = _judge()
+    alerts.observe(_folder(folder, judge), ["calibration", "clean"])
+    figures = expectancy.evaluate_expectancy(_folder(folder, judge), judge)
+    _write(out, "expectancy", figures, reports.expectancy_report(figures))
+
+
+def _write(out: Path, name: str, figures: dict[str, object], report: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
+    (out / f"{name}.md").write_text(report)
+    typer.echo(report)

@@ -1,0 +1,156 @@
+"""Draws the pictures that the sign networks are trained and measured on.
+
+    python -m gradwatch.monitor.commands.export_training --pictures ROAD_PICTURES --out FOLDER
+
+writes `FOLDER/train` and `FOLDER/held_out`, each with single signs, road pictures and frames of synthetic drives.
+`models` never imports `streams`, so what the drawing code makes reaches the training commands as folders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gradwatch.models.preprocess import letterbox
+from gradwatch.streams.ego_motion import SETTINGS
+from gradwatch.streams.signs import SIGN_LABELS, draw_sign
+from gradwatch.streams.splits import use_of
+from gradwatch.streams.synthetic import Drive, TruthBox
+
+SPRITE_PX = 64
+SCENE_SIZE = (512, 288)  # width, height: the sign detector's input
+DRIVE_FRAMES = 200
+SHOWING_SIGNS = frozenset(f"{number:06d}" for number in range(7, 15))  # pictures with signs that have no box
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What goes into one folder: seeds of signs and of drives, and the use that the road pictures must have."""
+
+    name: str
+    sign_seeds: range
+    drive_seeds: range
+    use: str
+
+
+# Drives 2000 to 2999 are for calibration and 3000 to 3999 for judging: neither may be seen here.
+FOLDS = (
+    Fold("train", range(0, 160), range(1000, 1120), "train"),
+    Fold("held_out", range(100_000, 100_040), range(1900, 1940), "judge"),
+)
+
+
+def export_sign_crops(folder: Path, seeds: range) -> int:
+    """Draws a sign of each type and seed as RGBA PNG, listed in `sprites.csv` (file,label,seed); returns the count."""
+    (folder / "sprites").mkdir(parents=True, exist_ok=True)
+    rows = []
+    for label in SIGN_LABELS:
+        for seed in seeds:
+            file = f"sprites/{label}_{seed:06d}.png"
+            sprite = draw_sign(label, SPRITE_PX, seed)
+            cv2.imwrite(str(folder / file), cv2.cvtColor(sprite, cv2.COLOR_RGBA2BGRA))
+            rows.append((file, label, seed))
+    _write(folder / "sprites.csv", ("file", "label", "seed"), rows)
+    return len(rows)
+
+
+def export_backgrounds(folder: Path, pictures: Iterable[Path], use: str) -> int:
+    """Writes those road pictures that `streams.splits` allows for `use`, cut to `SCENE_SIZE`; returns how many.
+
+    They are listed in `backgrounds.csv` (file). Raises SplitError for a picture that the table does not know.
+    """
+    (folder / "backgrounds").mkdir(parents=True, exist_ok=True)
+    rows = []
+    for path in sorted(pictures):
+        if path.stem in SHOWING_SIGNS or use_of(path) != use:
+            continue
+        picture = cv2.imread(str(path))
+        if picture is None:
+            raise FileNotFoundError(f"no picture that OpenCV can read at {path}")
+        file = f"backgrounds/{path.stem}.png"
+        cv2.imwrite(str(folder / file), _cover(np.asarray(picture, np.uint8), SCENE_SIZE))
+        rows.append((file,))
+    _write(folder / "backgrounds.csv", ("file",), rows)
+    return len(rows)
+
+
+def export_scenes(folder: Path, seeds: Iterable[int], frames_per_drive: int = 5) -> int:
+    """Writes frames of synthetic drives at `SCENE_SIZE` with the boxes of their signs; returns how many frames.
+
+    Settings take turns by seed. Of the frames drawn at random, those without a sign are mostly passed over.
+    `scenes.csv` holds file,label,x1,y1,x2,y2,visibility: one row a sign, or one row of blanks.
+    """
+    (folder / "scenes").mkdir(parents=True, exist_ok=True)
+    rows: list[tuple[object, ...]] = []
+    count = 0
+    for seed in seeds:
+        setting = tuple(SETTINGS)[seed % len(SETTINGS)]
+        drive = Drive(setting, seed, DRIVE_FRAMES)
+        rng = np.random.default_rng(seed)
+        wanted = (int(seq) for seq in rng.permutation(DRIVE_FRAMES) if _signs(drive, int(seq)) or rng.random() < 0.1)
+        for seq in islice(wanted, frames_per_drive):
+            file = f"scenes/{setting}_{seed}_{seq:03d}.png"
+            count += 1
+            canvas, box = letterbox(drive.image(seq), SCENE_SIZE)
+            cv2.imwrite(str(folder / file), canvas[..., ::-1])
+            signs = _signs(drive, seq)
+            xyxy = box.to_input(np.array([sign.xyxy for sign in signs], np.float32).reshape(-1, 4))
+            for sign, corners in zip(signs, xyxy.round(2).tolist(), strict=True):
+                rows.append((file, sign.label, *corners, round(sign.visibility, 3)))
+            if not signs:
+                rows.append((file, "", "", "", "", "", ""))
+    _write(folder / "scenes.csv", ("file", "label", "x1", "y1", "x2", "y2", "visibility"), rows)
+    return count
+
+
+def export_training(pictures: Iterable[Path], out: Path) -> None:
+    """Writes every fold of `FOLDS` below `out`."""
+    paths = list(pictures)
+    for fold in FOLDS:
+        folder = out / fold.name
+        signs = export_sign_crops(folder, fold.sign_seeds)
+        backgrounds = export_backgrounds(folder, paths, fold.use)
+        scenes = export_scenes(folder, fold.drive_seeds)
+        print(f"{folder}: {signs} signs, {backgrounds} road pictures, {scenes} frames of drives", flush=True)
+
+
+def _signs(drive: Drive, seq: int) -> list[TruthBox]:
+    return [box for box in drive.truth(seq) if box.kind == "sign"]
+
+
+def _cover(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scales `picture` until it covers `size` and cuts the rest away on both sides."""
+    height, width = picture.shape[:2]
+    scale = max(size[0] / width, size[1] / height)
+    grown = cv2.resize(picture, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    x, y = (grown.shape[1] - size[0]) // 2, (grown.shape[0] - size[1]) // 2
+    return np.asarray(grown[y : y + size[1], x : x + size[0]], np.uint8)
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, required=True, help="folder of road pictures (JPEG)")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    export_training(sorted(arguments.pictures.glob("*.jpg")), arguments.out)
+
+
+if __name__ == "__main__":
+    main()

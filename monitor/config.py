@@ -1,0 +1,174 @@
+"""One YAML file -> frozen structs. `deploy/gradwatch.yaml` is the commented whole of it.
+
+`${NAME}` and `${NAME:default}` are replaced from the environment, so that secrets stay out of the file. An
+unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+from gradwatch.models.observe import ObserverSettings
+from gradwatch.streams.messages import AlertKind, check_stream_id
+
+from .calibration import MIN_FRAMES, AlarmBudget
+from .change import CHANGE_DETECTORS
+from .expectation import ExpectationSettings
+from .forecasting import FORECASTERS
+from .policy import POLICY, Policy
+from .scorers import SCORERS
+from .tracking import TrackerSettings
+
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
+
+
+class ConfigurationError(ValueError):
+    """A configuration that can't be used; the message says where, what was expected and what was found."""
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to reach Kafka. `client` goes to kafka-python unchanged (security_protocol, sasl_mechanism, …)."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    client: dict[str, Any] = {}
+
+
+class TopicNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Names of the topics: frames come from `frames`, all outputs start with `prefix`."""
+
+    frames: str = "gradwatch.frames"
+    prefix: str = "gradwatch."
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the worker takes frames."""
+
+    group_id: str = "gradwatch"
+    policy: Literal["live", "every_frame"] = "live"
+    max_frame_age_s: float = 0.5  # live: an older frame is dropped before decoding
+    max_pending_frames: int = 2  # live: per stream; the newest win
+    max_pending_bytes: int = 128 * 1024 * 1024  # every_frame: the consumer is held back at this
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    model_threads: int = 1
+    decode_threads: int = 1
+    drain_s: float = 10.0  # how long a stopping worker may finish what it has begun
+    session_timeout_s: float = 10.0
+
+
+def _check_name(where: str, name: str, table: Collection[str]) -> None:
+    if name not in table:
+        raise ValueError(f"{where}: expected one of {', '.join(table)}, got {name!r}")
+
+
+class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How observations are judged; two judges with equal settings have equal `configuration_id`."""
+
+    tracker: TrackerSettings = TrackerSettings()
+    expectation: ExpectationSettings = ExpectationSettings()
+    forecaster: str = "constant_velocity"
+    horizon_s: tuple[float, ...] = (0.4, 0.8, 1.2, 1.6, 2.0)
+    coverage: float = 0.9  # share of futures that a region shall hold
+    policy: dict[AlertKind, Policy] = msgspec.field(default_factory=lambda: dict(POLICY))
+    alarms: AlarmBudget = AlarmBudget()
+    calibration_frames: int = 300  # clean frames of a stream's own start, assumed healthy
+
+    def __post_init__(self) -> None:
+        if self.calibration_frames < MIN_FRAMES:
+            raise ValueError(f"calibration_frames: expected at least {MIN_FRAMES}, got {self.calibration_frames}")
+        _check_name("forecaster", self.forecaster, FORECASTERS)
+        for kind, policy in self.policy.items():
+            _check_name(f"policy.{kind}.detector", policy.detector, CHANGE_DETECTORS)
+            for name in policy.carriers:
+                _check_name(f"policy.{kind}.carriers", name, SCORERS)
+
+    @property
+    def configuration_id(self) -> str:
+        """A hash of what a calibration depends on: everything here but the alarm budget and the length."""
+        parts = [self.tracker, self.expectation, {k: (p.carriers, p.detector) for k, p in self.policy.items()}]
+        return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:12]
+
+
+class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is particular to one stream. Without a calibration file it calibrates on its own start."""
+
+    calibration: str | None = None  # a file made by `gradwatch calibrate`, or "shipped" for synthetic drives
+    source: str | None = None  # what the calibration file was made from; the stream's id where absent
+
+
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of gradwatch's settings."""
+
+    broker: BrokerSettings = BrokerSettings()
+    topics: TopicNames = TopicNames()
+    worker: WorkerSettings = WorkerSettings()
+    models: ObserverSettings = ObserverSettings()
+    judge: JudgeSettings = JudgeSettings()
+    streams: dict[str, StreamSettings] = {}
+
+    def __post_init__(self) -> None:
+        for stream_id in self.streams:
+            check_stream_id(stream_id)
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Configuration:
+    """The configuration in the YAML file at `path`, or the defaults. Raises ConfigurationError."""
+    if path is None:
+        return Configuration()
+    if not path.is_file():
+        raise ConfigurationError(f"no configuration file at {path}")
+    try:
+        tree = yaml.safe_load(path.read_text()) or {}
+    except yaml.MarkedYAMLError as error:
+        # neither the error's own text nor its trace: they quote lines of the file, and passwords may be in it
+        where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigurationError(f"{path} is not YAML{where}: {error.problem}") from None
+    return from_tree(_interpolated(tree, environment), str(path))
+
+
+def from_tree(tree: object, where: str = "configuration") -> Configuration:
+    """The configuration in a tree of plain values. Raises ConfigurationError."""
+    try:
+        return msgspec.convert(tree, Configuration, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{where}: {error}{_nearest(str(error))}") from error
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the configuration file."""
+    return msgspec.json.schema(Configuration)
+
+
+def _interpolated(tree: Any, environment: Mapping[str, str]) -> Any:
+    """`tree` with the variables in its texts replaced: after parsing, so that a password may hold any character."""
+    if isinstance(tree, dict):
+        return {key: _interpolated(value, environment) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_interpolated(value, environment) for value in tree]
+    return VARIABLE.sub(lambda match: _value(match, environment), tree) if isinstance(tree, str) else tree
+
+
+def _value(match: re.Match[str], environment: Mapping[str, str]) -> str:
+    name, default = match.group(1), match.group(2)
+    found = environment.get(name, default)
+    if found is None:
+        raise ConfigurationError(f"environment variable {name} is not set and has no default")
+    return found
+
+
+def _nearest(message: str) -> str:
+    """` (did you mean …?)` for an unknown key."""
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    if unknown is None:
+        return ""
+    known = sorted({key for definition in schema()["$defs"].values() for key in definition.get("properties", {})})
+    close = difflib.get_close_matches(unknown.group(1), known, n=1, cutoff=0.0)
+    return f" (did you mean `{close[0]}`?)" if close else ""

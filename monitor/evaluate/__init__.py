@@ -1,0 +1,1 @@
+"""Judges the judge: one file a question."""

@@ -1,0 +1,73 @@
+"""The synthetic drives that evaluation observes: which seeds serve what, and how a frame is made.
+
+Seeds are split as data are: 1000-1999 train, 2000-2999 calibrate, 3000-3999 judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from gradwatch.streams.challenges import apply_challenge
+from gradwatch.streams.codec import encode_jpeg
+from gradwatch.streams.ego_motion import SETTINGS
+from gradwatch.streams.sources import SourceFrame
+from gradwatch.streams.synthetic import Drive, Swap
+
+RATE_HZ = 5.0
+SIZE = (960, 540)
+CLEAN_FRAMES = 300  # one minute
+CHALLENGES = ("rain", "darkening", "gaussian_blur", "noise", "haze", "dirty_lens")
+LEVELS = (1, 2, 3, 4, 5)
+
+CALIBRATION_SEEDS = tuple(range(2000, 2060))
+CLEAN_SEEDS = tuple(range(3100, 3160))  # judged for false alarms
+CHALLENGE_SEEDS = tuple(range(3000, 3020))
+SWAP_SEEDS = tuple(range(3200, 3220))
+
+LEAD_IN = 60  # clean frames before a challenge sets in
+AFTER = 25  # frames under the challenge: the bar is an alert within 20
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """One stretch of one drive: frames first to last - 1, under a challenge or clean."""
+
+    seed: int
+    first: int
+    last: int
+    challenge: str = "none"
+    level: int = 0
+
+    @property
+    def name(self) -> str:
+        """The unit's file name."""
+        return f"{self.seed}-{self.first:03d}-{self.last:03d}-{self.challenge}-{self.level}.frames"
+
+
+def parse(name: str) -> Unit:
+    """The inverse of `Unit.name`."""
+    seed, first, last, challenge, level = name.removesuffix(".frames").split("-")
+    return Unit(int(seed), int(first), int(last), challenge, int(level))
+
+
+def setting_of(seed: int) -> str:
+    """Settings take turns, so that every split holds all of them."""
+    return str(SETTINGS[seed % len(SETTINGS)])
+
+
+def drive_of(seed: int, frames: int = CLEAN_FRAMES, swap: Swap | None = None) -> Drive:
+    """The drive of a seed."""
+    return Drive(setting_of(seed), seed, frames, RATE_HZ, SIZE, swap)
+
+
+def frames_of(drive: Drive, unit: Unit) -> Iterator[tuple[int, SourceFrame]]:
+    """(seq, frame) of a unit, encoded as a camera would."""
+    for seq in range(unit.first, unit.last):
+        image = apply_challenge(drive.image(seq), unit.challenge, unit.level, unit.seed, seq)
+        yield seq, SourceFrame(encode_jpeg(image), "image/jpeg", capture_ns(seq), "media")
+
+
+def capture_ns(seq: int) -> int:
+    """Capture time of a frame of a drive."""
+    return round(seq * 1e9 / RATE_HZ)

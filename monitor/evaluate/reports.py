@@ -1,0 +1,133 @@
+"""Figures -> Markdown, with the machine, the date and the command that reprints them."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .alerts import ALONE, HOURS, WITHIN
+from .drives import CHALLENGE_SEEDS, CHALLENGES, LEVELS
+
+Figures = dict[str, Any]
+
+
+def heading(title: str, command: str) -> list[str]:
+    """The first lines of every report."""
+    return [
+        f"# {title}",
+        "",
+        f"Reprinted by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
+        "",
+    ]
+
+
+def machine() -> str:
+    """Processor, cores and versions that figures depend on."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
+
+
+def table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """A Markdown table."""
+    return [
+        "| " + " | ".join(header) + " |",
+        "|" + "---|" * len(header),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    ]
+
+
+def alerts_report(figures: Figures) -> str:
+    """The report of `gradwatch evaluate alerts`."""
+    lines = heading("Alerts on synthetic drives", "make evaluate-alerts")
+    lines += [
+        f"Calibration {figures['calibration_id']}: {figures['calibration_hours']:.2f} h of clean drives, set to one "
+        f"false alarm an hour. Judged on other seeds: {len(CHALLENGE_SEEDS)} drives a challenge and level at 5 Hz, and "
+        f"{figures['clean_hours']:.2f} h of clean drives.",
+        "",
+        f"- False alarms: **{figures['false_alarms_per_hour']:.2f} an hour** over {HOURS} block-bootstrapped hours of "
+        f"the clean frames (bar: 0.2 to 2); {figures['clean_drives_with_an_alarm']} of the clean drives, judged as "
+        "they are, raise one.",
+        f"- Alerts before the onset: {figures['early_alerts']} of "
+        f"{len(CHALLENGE_SEEDS) * len(CHALLENGES) * len(LEVELS)} sequences.",
+        "",
+        f"## First alert within {WITHIN} frames: share of seeds, median and worst delay in frames",
+        "",
+        *_detection(figures["detected"]),
+        "## Which scores carried the first alert (drives)",
+        "",
+        *table(["challenge, level", "carried by"], [[k, _counts(v)] for k, v in figures["carried_by"].items()]),
+    ]
+    for name in ALONE:
+        alone = figures["alone"][name]
+        lines += [
+            f"## {name} alone, with the whole false-alarm budget",
+            "",
+            f"Threshold {alone['threshold']:.2f}, {alone['false_alarms_per_hour']:.2f} false alarms an hour.",
+            "",
+            *_detection(alone["detected"]),
+        ]
+    lines += ["## AUROC of single frames against clean frames of other drives", ""]
+    lines += table(
+        ["score", *CHALLENGES],
+        [
+            [name, *(" ".join(_figure(by[challenge][str(level)]) for level in LEVELS) for challenge in CHALLENGES)]
+            for name, by in figures["auroc"].items()
+        ],
+    )
+    lines += ["Levels 1 to 5 in each cell. Scores of crops need a sign that is still detected under the challenge.", ""]
+    return "\n".join(lines)
+
+
+def expectancy_report(figures: Figures) -> str:
+    """The report of `gradwatch evaluate expectancy`."""
+    lines = heading("Expectancy mismatch: a sign becomes another in mid-track", "make evaluate-expectancy")
+    lines += [
+        f"{figures['drives']} drives; each score alone calibrated to one false alarm an hour on "
+        f"{figures['calibration_hours']:.2f} h of clean drives of other seeds.",
+        "",
+        *table(
+            ["score", "recall within 10 frames", "median delay", "worst delay", "false alarms an hour"],
+            [
+                [
+                    name,
+                    f"{figures[name]['recall']:.2f}",
+                    _number(figures[name]["median_delay"]),
+                    _number(figures[name]["worst_delay"]),
+                    f"{figures[name]['false_alarms_per_hour']:.2f}",
+                ]
+                for name in ("expectancy_gradient", "expectancy_surprisal")
+            ],
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _detection(detected: Figures) -> list[str]:
+    rows = []
+    for challenge, by_level in detected.items():
+        cells = [by_level[str(level)] for level in LEVELS]
+        rows.append(
+            [challenge, *(f"{100 * c['share']:.0f} % ({_number(c['median'])}, {_number(c['worst'])})" for c in cells)]
+        )
+    return table(["challenge", *(f"level {level}" for level in LEVELS)], rows)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return "; ".join(f"{names}: {count}" for names, count in counts.items()) or "no alert"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.2f}"

