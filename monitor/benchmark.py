@@ -163,7 +163,7 @@ class Watched:
             gathered, state = networks.judge.gather(self._stamp(seq), observation, state)
             clean.append(gathered)
         self.fresh: JudgeState = replace(
-            new_run(None, "bench", "offline"), calibration=networks.judge.calibrate(tuple(clean), "bench")
+            new_run(None, "bench", "offline"), calibration=networks.judge.calibrate(clean, "bench", clip.size)
         )
 
     def watch(self) -> Measured:

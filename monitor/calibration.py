@@ -74,6 +74,16 @@ class AlarmBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
 
 
+class CleanFit(msgspec.Struct, frozen=True):
+    """What clean frames teach: parameters and references by score, and the evidence of every frame in order."""
+
+    parameters: dict[str, Parameters]
+    references: dict[str, Reference]
+    evidence: list[dict[str, float]]
+    segment: NDArray[np.int64]
+    interval_s: float
+
+
 class Calibration(msgspec.Struct, frozen=True):
     """Everything a judge needs to turn a stream's scores into p-values, evidence and alarms."""
 
@@ -128,21 +138,8 @@ def frame_evidence(scores: Scores, references: dict[str, Reference]) -> dict[str
     }
 
 
-def calibrate(
-    clean: Sequence[CleanFrame],
-    origin: Origin,
-    carriers: dict[AlertKind, tuple[str, ...]],
-    detectors: dict[AlertKind, ChangeDetector],
-    budget: AlarmBudget | None = None,
-) -> Calibration:
-    """The calibration of a stream from its clean frames, in the order in which they were taken.
-
-    Args:
-        clean: frames assumed healthy; at least MIN_FRAMES.
-        origin: what the calibration shall be bound to.
-        carriers: the scores that may carry an alarm, by alert kind.
-        detectors: the change detector of each kind.
-        budget: how often false alarms may come.
+def fit_clean(clean: Sequence[CleanFrame]) -> CleanFit:
+    """What is learned of clean frames, in the order in which they were taken, whoever may carry alarms.
 
     Raises:
         TooFewFramesError: fewer than MIN_FRAMES frames.
@@ -151,37 +148,63 @@ def calibrate(
     if len(clean) < MIN_FRAMES:
         missing = MIN_FRAMES - len(clean)
         raise TooFewFramesError(f"calibration needs {MIN_FRAMES} clean frames, got {len(clean)}: {missing} are missing")
-    capture = np.array([frame.capture_ns for frame in clean])
-    interval_s = float(np.median(np.diff(capture))) / 1e9
+    interval_s = float(np.median(np.diff([frame.capture_ns for frame in clean]))) / 1e9
     if interval_s <= 0:
         raise ValueError(f"calibration needs frames in order of capture, got a median interval of {interval_s:g} s")
-    budget = budget or AlarmBudget()
     scored = _cross_fitted(clean)
     pooled = {name: np.concatenate([s[name] for s in scored if name in s] or [np.empty(0)]) for name in SCORERS}
     references = {name: reference(values) for name, values in pooled.items() if len(values) >= MIN_REFERENCE}
-    segment = np.array([frame.segment for frame in clean])
-    able = {kind: tuple(n for n in names if n in references) for kind, names in carriers.items()}
-    rows = [frame_evidence(s, references) for s in scored]
+    return CleanFit(
+        parameters={name: scorer.fit([f.observation for f in clean]) for name, scorer in SCORERS.items()},
+        references=references,
+        evidence=[frame_evidence(s, references) for s in scored],
+        segment=np.array([frame.segment for frame in clean]),
+        interval_s=interval_s,
+    )
+
+
+def calibrate(
+    clean: Sequence[CleanFrame] | CleanFit,
+    origin: Origin,
+    carriers: dict[AlertKind, tuple[str, ...]],
+    detectors: dict[AlertKind, ChangeDetector],
+    budget: AlarmBudget | None = None,
+) -> Calibration:
+    """The calibration of a stream from its clean frames.
+
+    Args:
+        clean: frames assumed healthy, at least MIN_FRAMES, or what `fit_clean` made of them.
+        origin: what the calibration shall be bound to.
+        carriers: the scores that may carry an alarm, by alert kind.
+        detectors: the change detector of each kind.
+        budget: how often false alarms may come.
+
+    Raises:
+        TooFewFramesError, ValueError: see `fit_clean`.
+    """
+    fit = clean if isinstance(clean, CleanFit) else fit_clean(clean)
+    budget = budget or AlarmBudget()
+    able = {kind: tuple(n for n in names if n in fit.references) for kind, names in carriers.items()}
     watched = {
         kind: CleanEvidence(
-            np.array([[row.get(n, NEUTRAL_EVIDENCE) for n in names] for row in rows]), segment, interval_s
+            np.array([[row.get(n, NEUTRAL_EVIDENCE) for n in names] for row in fit.evidence]),
+            fit.segment,
+            fit.interval_s,
         )
         for kind, names in able.items()
         if names
     }
-    hours = len(clean) * interval_s / 3600
-    thresholds = _thresholds(watched, able, detectors, budget, hours)
-    parameters = {name: scorer.fit([f.observation for f in clean]) for name, scorer in SCORERS.items()}
+    hours = len(fit.evidence) * fit.interval_s / 3600
     calibration = Calibration(
         calibration_id="",
         origin=origin,
-        frames=len(clean),
-        interval_s=interval_s,
+        frames=len(fit.evidence),
+        interval_s=fit.interval_s,
         false_alarms_per_hour=budget.false_alarms_per_hour,
         supported_per_hour=1 / hours,
-        parameters=parameters,
-        references=references,
-        thresholds=thresholds,
+        parameters=fit.parameters,
+        references=fit.references,
+        thresholds=_thresholds(watched, able, detectors, budget, hours),
     )
     return msgspec.structs.replace(calibration, calibration_id=_content_hash(calibration))
 

@@ -6,6 +6,8 @@ judged under any configuration, and frames judged again after a crash give the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +19,7 @@ from gradwatch.streams.messages import Alert, EncodedFrame, FrameReport, Outcome
 
 from . import calibration as calibrating
 from . import expectation, forecasting, regions, tracking
-from .calibration import Calibration, CleanFrame, Origin
+from .calibration import Calibration, CleanFit, CleanFrame, Origin
 from .change import CHANGE_DETECTORS
 from .config import JudgeSettings
 from .reporting import as_float32, reported_detections, shorter_sides, tracks_of
@@ -74,9 +76,9 @@ class Judge:
         """What a calibration of this judge for `source` and pictures of `size` (width, height) is bound to."""
         return Origin(source, self.models_id, self.configuration_id, *size)
 
-    def calibrate(self, clean: tuple[CleanFrame, ...], source: str) -> Calibration:
-        """The calibration from clean frames. Raises TooFewFramesError."""
-        origin = self.origin(source, clean[0].observation.size if clean else (0, 0))
+    def calibrate(self, clean: Sequence[CleanFrame] | CleanFit, source: str, size: tuple[int, int]) -> Calibration:
+        """The calibration from clean frames of `size` (width, height) px. Raises TooFewFramesError."""
+        origin = self.origin(source, size)
         carriers = {kind: policy.carriers for kind, policy in self.settings.policy.items()}
         detectors = {kind: CHANGE_DETECTORS[policy.detector] for kind, policy in self.settings.policy.items()}
         return calibrating.calibrate(clean, origin, carriers, detectors, self.settings.alarms)
@@ -135,7 +137,7 @@ class Judge:
         gathered = (*state.clean, clean)
         if len(gathered) < self.settings.calibration_frames:
             return replace(state, clean=gathered)
-        return replace(state, clean=(), calibration=self.calibrate(gathered, source=state.stream_id))
+        return replace(state, clean=(), calibration=self.calibrate(gathered, state.stream_id, clean.observation.size))
 
     def _report(
         self,

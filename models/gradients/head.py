@@ -8,7 +8,6 @@ For a loss J on the logits, delta = dJ/dz gives dJ/dW = delta h^T, so |dJ/dW|_2 
     head_gradient_ones        binary cross-entropy to the all-ones confounding label (Lee et al., IEEE Access 2023)
     expectancy_gradient       J to the expected class probabilities q (after Prabhushankar and AlRegib, Stochastic
                               Surprisal, Frontiers in Neuroscience 2023)
-    gradtrust                 minus the trust score of Prabhushankar and AlRegib, MIPR 2024
 
 beside baselines that use no gradient: `msp` (1 - largest probability), `energy`, `feature_norm` and
 `expectancy_surprisal` (-log of the expected class's probability). Higher = more anomalous, always.
@@ -69,7 +68,6 @@ def head_scores(
     scores = _softmax_scores if activation == "softmax" else _sigmoid_scores
     norm = np.sqrt(_dot(features, features))
     result = scores(logits, norm, _sum(np.abs(features)), expected)
-    result["gradtrust"] = -_gradtrust(logits)
     result["feature_norm"] = norm
     return result
 
@@ -93,9 +91,11 @@ def _sum(rows: Array) -> Array:
     return total
 
 
-def _gradtrust(logits: Array) -> Array:
-    """max_c e_c / mean_c e_c with e_c = Var_k of the squared gradient of MSE(z, 1/C), which is (z_c - 1/C)^4.
+def gradtrust(logits: Array) -> Array:
+    """Trust (n,) in the predicted class, in [1, C], higher = more trusted (Prabhushankar and AlRegib, MIPR 2024).
 
+    max_c e_c / mean_c e_c with e_c = Var_k of the squared gradient of MSE(z, 1/C), which is (z_c - 1/C)^4. It asks
+    whether a label is wrong, not whether a frame is unusual, so it is not among `head_scores`.
     All logits equal to 1/C have no gradient and get 1, the least trust there is.
     """
     power = logits - 1 / logits.shape[1]

@@ -47,7 +47,7 @@ def calibrate(
         frames = open_source(recording, Playback(rate, first, last), None)
         seen = observe_all(track(frames, recording.name, console=console, transient=True), observer, "calibration")
         clean += clean_frames(seen, judge, segment)
-    calibration = judge.calibrate(tuple(clean), check_stream_id(source))
+    calibration = judge.calibrate(clean, check_stream_id(source), clean[0].observation.size if clean else (0, 0))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(dump(calibration))
     console.print(describe(calibration), f"written to {out}", sep="\n", soft_wrap=True)

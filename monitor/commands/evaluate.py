@@ -10,7 +10,7 @@ import typer
 
 from ..assembly import SHIPPED_CALIBRATION
 from ..config import JudgeSettings
-from ..evaluate import alerts, expectancy, observing, reports
+from ..evaluate import alerts, expectancy, observing, recordings, reports
 from ..judge import Judge
 from ..state import dump, load_calibration
 
@@ -37,7 +37,8 @@ def calibration_command(folder: FolderOption = OBSERVATIONS, out: Path = SHIPPED
     """Make the shipped calibration of the synthetic drives anew."""
     judge = _judge()
     alerts.observe(_folder(folder, judge), ["calibration"])
-    made = judge.calibrate(tuple(alerts.clean_of(_folder(folder, judge), judge, "calibration")), "synthetic")
+    clean = alerts.clean_of(_folder(folder, judge), judge, "calibration")
+    made = judge.calibrate(clean, "synthetic", clean[0].observation.size)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(dump(made))
     typer.echo(f"calibration {made.calibration_id}: {made.frames} frames, thresholds {made.thresholds}")
@@ -60,6 +61,20 @@ def expectancy_command(folder: FolderOption = OBSERVATIONS, out: OutOption = BEN
     alerts.observe(_folder(folder, judge), ["calibration", "clean"])
     figures = expectancy.evaluate_expectancy(_folder(folder, judge), judge)
     _write(out, "expectancy", figures, reports.expectancy_report(figures))
+
+
+@evaluate.command("recordings")
+def recordings_command(
+    shared: Annotated[Path, typer.Option(envvar="GRADWATCH_SHARED", help="Folder of the development data.")] = Path(
+        "../shared"
+    ),
+    folder: FolderOption = Path("runs/recordings"),
+    out: OutOption = BENCHMARKS,
+) -> None:
+    """Real recordings: every frame through the broker; then clear, rainy and dark scenes under one calibration."""
+    judge = _judge()
+    figures = recordings.evaluate_recordings(shared, _folder(folder, judge), judge)
+    _write(out, "recordings", figures, recordings.recordings_report(figures))
 
 
 def _write(out: Path, name: str, figures: dict[str, object], report: str) -> None:

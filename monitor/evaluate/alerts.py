@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from gradwatch.streams.messages import AlertKind, AlertState
 
-from ..calibration import Calibration, CleanFrame, frame_evidence, score
+from ..calibration import Calibration, CleanFrame, fit_clean, frame_evidence, score
 from ..change import CHANGE_DETECTORS
 from ..config import JudgeSettings
 from ..evidence import NEUTRAL_EVIDENCE
 from ..false_alarms import alarms_per_hour, block_indices, statistics_of, window_maxima
 from ..judge import Judge
-from ..offline import clean_frames, judge_all, stamp
+from ..offline import Seen, clean_frames, judge_all, stamp
 from ..policy import POLICY
 from ..scorers import SCORERS
-from ..state import new_run
+from ..state import JudgeState, new_run
 from . import store
 from .drives import (
     AFTER,
@@ -39,13 +39,13 @@ from .drives import (
     LEAD_IN,
     LEVELS,
     RATE_HZ,
+    SIZE,
     Unit,
 )
 from .metrics import auroc
 from .observing import observe_unit
 
 Array = NDArray[np.float64]
-Rows = list[store.StoredFrame]
 
 ALONE = ("gradcon_direction", "gradcon", "reconstruction_error", "image_statistics")
 WITHIN = 20  # frames after the onset
@@ -89,8 +89,7 @@ def clean_of(folder: Path, judge: Judge, purpose: str) -> list[CleanFrame]:
     """The clean frames of a purpose, a segment a drive."""
     result: list[CleanFrame] = []
     for segment, unit in enumerate(units()[purpose]):
-        seen = [(stamp("clean", f.seq, f.capture_ns), f.observation) for f in store.load(folder / unit.name)]
-        result += clean_frames(seen, judge, segment)
+        result += clean_frames(_seen(folder, unit), judge, segment)
     return result
 
 
@@ -98,10 +97,11 @@ def evaluate_alerts(folder: Path, judge: Judge, calibration: Calibration) -> dic
     """All figures of the report."""
     calibrating, clean = clean_of(folder, judge, "calibration"), clean_of(folder, judge, "clean")
     outcomes = _challenged(folder, judge, calibration)
+    fit = fit_clean(calibrating)
     alone = {}
     for name in ALONE:
         lone = _judge_of(judge, {SHIFT: (name,)})
-        bound = lone.calibrate(tuple(calibrating), "synthetic")
+        bound = lone.calibrate(fit, "synthetic", SIZE)
         alone[name] = {
             "threshold": bound.thresholds[name],
             "false_alarms_per_hour": bootstrapped_rate(clean, bound, lone.settings),
@@ -114,7 +114,7 @@ def evaluate_alerts(folder: Path, judge: Judge, calibration: Calibration) -> dic
         "false_alarms_per_hour": bootstrapped_rate(clean, calibration, judge.settings),
         "clean_drives_with_an_alarm": _drives_with_alarm(folder, judge, calibration),
         "detected": _table(outcomes),
-        "early_alerts": sum(outcome.early for outcome in outcomes),
+        "drives_with_an_early_alert": len({outcome.seed for outcome in outcomes if outcome.early}),
         "carried_by": _carriers(outcomes),
         "alone": alone,
         "auroc": _auroc(folder, judge, calibration, clean),
@@ -150,33 +150,31 @@ def _judge_of(judge: Judge, carriers: dict[AlertKind, tuple[str, ...]]) -> Judge
 
 
 def _challenged(folder: Path, judge: Judge, calibration: Calibration) -> list[Outcome]:
-    wanted = units()
-    lead_ins = {unit.seed: store.load(folder / unit.name) for unit in wanted["lead_in"]}
-    outcomes = []
-    for unit in wanted["challenged"]:
-        frames = lead_ins[unit.seed] + store.load(folder / unit.name)
-        outcomes.append(_outcome(unit, frames, judge, calibration))
-    return outcomes
+    """Every challenged stretch, judged from where its drive's lead-in left the state."""
+    led_in = {unit.seed: _led_in(folder, unit, judge, calibration) for unit in units()["lead_in"]}
+    return [_outcome(folder, unit, judge, *led_in[unit.seed]) for unit in units()["challenged"]]
 
 
-def _outcome(unit: Unit, frames: Rows, judge: Judge, calibration: Calibration) -> Outcome:
+def _led_in(folder: Path, unit: Unit, judge: Judge, calibration: Calibration) -> tuple[JudgeState, bool]:
+    """The state after a clean lead-in, and whether it raised an alert."""
     state = replace(new_run(None, "evaluation", "offline"), calibration=calibration)
-    seen = [(stamp("evaluation", f.seq, f.capture_ns), f.observation) for f in frames]
-    opened = [
-        (verdict.report.identity.seq, alert)
-        for verdict in judge_all(seen, judge, state)
-        for alert in verdict.alerts
-        if alert.state == AlertState.OPEN and alert.revision == 1 and alert.kind == SHIFT
-    ]
-    after = [(seq, alert) for seq, alert in opened if seq >= LEAD_IN]
-    return Outcome(
-        unit.seed,
-        unit.challenge,
-        unit.level,
-        delay=after[0][0] - LEAD_IN if after else None,
-        early=any(seq < LEAD_IN for seq, _ in opened),
-        carried_by=after[0][1].carried_by if after else [],
-    )
+    early = False
+    for verdict in judge_all(_seen(folder, unit), judge, state):
+        state, early = verdict.state, early or bool(verdict.alerts)
+    return state, early
+
+
+def _outcome(folder: Path, unit: Unit, judge: Judge, state: JudgeState, early: bool) -> Outcome:
+    for verdict in judge_all(_seen(folder, unit), judge, state):
+        for alert in verdict.alerts:
+            if alert.state == AlertState.OPEN and alert.revision == 1 and alert.kind == SHIFT:
+                delay = verdict.report.identity.seq - LEAD_IN
+                return Outcome(unit.seed, unit.challenge, unit.level, delay, early, alert.carried_by)
+    return Outcome(unit.seed, unit.challenge, unit.level, None, early, [])
+
+
+def _seen(folder: Path, unit: Unit) -> list[Seen]:
+    return [(stamp("evaluation", f.seq, f.capture_ns), f.observation) for f in store.load(folder / unit.name)]
 
 
 def _table(outcomes: list[Outcome]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -208,9 +206,8 @@ def _drives_with_alarm(folder: Path, judge: Judge, calibration: Calibration) -> 
     """Clean drives, judged as they are, that raise any alarm."""
     count = 0
     for unit in units()["clean"]:
-        seen = [(stamp("clean", f.seq, f.capture_ns), f.observation) for f in store.load(folder / unit.name)]
         state = replace(new_run(None, "clean", "offline"), calibration=calibration)
-        count += any(verdict.alerts for verdict in judge_all(seen, judge, state))
+        count += any(verdict.alerts for verdict in judge_all(_seen(folder, unit), judge, state))
     return count
 
 
@@ -227,7 +224,7 @@ def _auroc(
                 frame
                 for unit in units()["challenged"]
                 if (unit.challenge, unit.level) == (challenge, level)
-                for frame in _scored(store.load(folder / unit.name), judge, calibration)
+                for frame in _scored(_seen(folder, unit), judge, calibration)
             ]
             for name in SCORERS:
                 values = np.concatenate([f[name] for f in frames if name in f] or [np.empty(0)])
@@ -235,6 +232,5 @@ def _auroc(
     return result
 
 
-def _scored(frames: Rows, judge: Judge, calibration: Calibration) -> list[dict[str, Array]]:
-    seen = [(stamp("evaluation", f.seq, f.capture_ns), f.observation) for f in frames]
+def _scored(seen: list[Seen], judge: Judge, calibration: Calibration) -> list[dict[str, Array]]:
     return [score(f.observation, f.crops, calibration.parameters) for f in clean_frames(seen, judge)]

@@ -17,14 +17,14 @@ from gradwatch.streams.messages import AlertKind, AlertState
 from gradwatch.streams.signs import SIGN_LABELS
 from gradwatch.streams.synthetic import Swap
 
-from ..calibration import Calibration
+from ..calibration import Calibration, fit_clean
 from ..judge import Judge
 from ..offline import judge_all, stamp
 from ..policy import POLICY
 from ..state import new_run
 from . import store
 from .alerts import bootstrapped_rate, clean_of
-from .drives import CLEAN_FRAMES, SWAP_SEEDS, Unit, drive_of
+from .drives import CLEAN_FRAMES, RATE_HZ, SIZE, SWAP_SEEDS, Unit, drive_of
 from .observing import observe
 
 MISMATCH = AlertKind.EXPECTANCY_MISMATCH
@@ -71,11 +71,12 @@ def evaluate_expectancy(folder: Path, judge: Judge) -> dict[str, Any]:
     drives = [swapped_drive(seed) for seed in SWAP_SEEDS]
     store.run_units(observe_swap, [folder / drive.name for drive in drives])
     calibrating, clean = clean_of(folder, judge, "calibration"), clean_of(folder, judge, "clean")
-    result: dict[str, Any] = {"drives": len(drives), "calibration_hours": len(calibrating) / 5 / 3600}
+    fit = fit_clean(calibrating)
+    result: dict[str, Any] = {"drives": len(drives), "calibration_hours": len(calibrating) / RATE_HZ / 3600}
     for name in CARRIERS:
         policy = {MISMATCH: replace(POLICY[MISMATCH], carriers=(name,))}
         lone = Judge(judge.heads, judge.models_id, replace(judge.settings, policy=policy))
-        bound = lone.calibrate(tuple(calibrating), "synthetic")
+        bound = lone.calibrate(fit, "synthetic", SIZE)
         delays = [_delay(folder, drive, lone, bound) for drive in drives]
         noticed = [delay for delay in delays if delay is not None and delay <= WITHIN]
         result[name] = {

@@ -56,8 +56,8 @@ def alerts_report(figures: Figures) -> str:
         f"- False alarms: **{figures['false_alarms_per_hour']:.2f} an hour** over {HOURS} block-bootstrapped hours of "
         f"the clean frames (bar: 0.2 to 2); {figures['clean_drives_with_an_alarm']} of the clean drives, judged as "
         "they are, raise one.",
-        f"- Alerts before the onset: {figures['early_alerts']} of "
-        f"{len(CHALLENGE_SEEDS) * len(CHALLENGES) * len(LEVELS)} sequences.",
+        f"- Drives with an alert in their clean lead-in: {figures['drives_with_an_early_alert']} of "
+        f"{len(CHALLENGE_SEEDS)}.",
         "",
         f"## First alert within {WITHIN} frames: share of seeds, median and worst delay in frames",
         "",

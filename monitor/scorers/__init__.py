@@ -15,7 +15,6 @@ SCORERS: dict[str, Scorer] = {
     "head_gradient_predicted": CropScore("head_gradient_predicted", "gradient"),
     "head_gradient_uniform": CropScore("head_gradient_uniform", "gradient"),
     "head_gradient_ones": CropScore("head_gradient_ones", "gradient"),
-    "gradtrust": CropScore("gradtrust", "gradient"),
     "msp": CropScore("msp", "baseline"),
     "energy": CropScore("energy", "baseline"),
     "feature_norm": CropScore("feature_norm", "baseline"),

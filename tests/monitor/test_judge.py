@@ -283,10 +283,10 @@ def test_gathering_gives_what_the_own_start_gives(judge, sign_drive):
         frame, state = judge.gather(stamp(seq), observation, state)
         clean.append(frame)
     own_start = judged(judge, seen)[-1].state.calibration
-    assert judge.calibrate(tuple(clean), source="town").calibration_id == own_start.calibration_id
+    assert judge.calibrate(clean, "town", (960, 540)).calibration_id == own_start.calibration_id
     assert own_start.origin == judge.origin("town", (960, 540))
 
 
 def test_calibrating_by_hand_refuses_too_few_frames(judge):
     with pytest.raises(TooFewFramesError, match="100 are missing"):
-        judge.calibrate((), source="town")
+        judge.calibrate((), "town", (960, 540))
