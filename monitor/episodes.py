@@ -39,6 +39,7 @@ class Episode(msgspec.Struct, frozen=True):
     subject: Moment  # the frame whose track the alert speaks of
     revision: int = 0
     severity: Severity = Severity.WARNING
+    announced: int = 0  # how many carriers the last revision named
 
 
 class Binding(msgspec.Struct, frozen=True):
@@ -78,14 +79,14 @@ def advance(
 def _announced(
     episode: Episode, moment: Moment, ratio: float, kind: AlertKind, policy: Policy, binding: Binding
 ) -> tuple[Episode | None, Alert | None]:
-    """Opens an episode that has lasted, raises one that has become critical, drops one that faded before."""
+    """Opens an episode that has lasted, drops one that faded before, revises one that is more than was said."""
     severity = Severity.CRITICAL if episode.peak >= policy.critical else Severity.WARNING
     if episode.revision == 0:
         if ratio < policy.enter:
             return None, None
         if (moment.capture_ns - episode.onset.capture_ns) / 1e9 < policy.min_duration_s:
             return episode, None
-    elif severity == episode.severity:
+    elif severity == episode.severity and len(episode.carried_by) == episode.announced:
         return episode, None
     episode = _revised(episode, severity)
     return episode, _alert(episode, kind, AlertState.OPEN, binding)
@@ -103,7 +104,9 @@ def _continued(episode: Episode, moment: Moment, ratio: float, policy: Policy) -
 
 
 def _revised(episode: Episode, severity: Severity) -> Episode:
-    return msgspec.structs.replace(episode, revision=episode.revision + 1, severity=severity)
+    return msgspec.structs.replace(
+        episode, revision=episode.revision + 1, severity=severity, announced=len(episode.carried_by)
+    )
 
 
 def _carriers(before: dict[str, float], ratios: dict[str, float], enter: float) -> list[str]:

@@ -133,6 +133,15 @@ def test_carriers_of_the_past_are_kept_behind_those_of_now():
     assert alerts[-1].carried_by == ["gradcon", "msp"]
 
 
+def test_a_score_that_joins_later_is_said_once():
+    alone, both = {"msp": 1.5, "gradcon": 0.2}, {"msp": 1.4, "gradcon": 1.2}
+    alerts, _ = play([moment(s, alone if s < 5 else both) for s in range(12)])
+    assert [alert.carried_by for alert in alerts] == [["msp"], ["msp", "gradcon"]]
+    assert [alert.revision for alert in alerts] == [1, 2]
+    assert "plain baselines alone" in alerts[0].reason
+    assert "plain baselines alone" not in alerts[1].reason
+
+
 def test_the_reason_says_when_plain_baselines_alone_carry_it():
     (alone,), _ = play(ratios(1.5, 1.5, 1.5, name="msp"))
     assert "plain baselines alone" in alone.reason
