@@ -1,0 +1,81 @@
+"""The evaluation's own arithmetic: a wrong metric would flatter without anybody noticing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradwatch.monitor.evaluate import alerts, drives, store
+from gradwatch.monitor.evaluate.alerts import Outcome
+from gradwatch.monitor.evaluate.expectancy import swapped_drive
+from gradwatch.monitor.evaluate.metrics import auroc
+
+SEEDS = (drives.CALIBRATION_SEEDS, drives.CLEAN_SEEDS, drives.CHALLENGE_SEEDS, drives.SWAP_SEEDS)
+
+
+def test_no_seed_serves_two_purposes():
+    together = [seed for seeds in SEEDS for seed in seeds]
+    assert len(set(together)) == len(together)
+    assert all(2000 <= seed < 3000 for seed in drives.CALIBRATION_SEEDS)
+    assert all(3000 <= seed < 4000 for seeds in SEEDS[1:] for seed in seeds)
+
+
+def test_every_purpose_sees_every_setting():
+    for seeds in SEEDS:
+        assert {drives.setting_of(seed) for seed in seeds} == {"motorway", "town", "country"}
+
+
+def test_unit_names_lead_back():
+    for units in alerts.units().values():
+        assert [drives.parse(unit.name) for unit in units] == units
+
+
+values = st.lists(st.integers(0, 5), min_size=1, max_size=12)
+
+
+@given(values, values)
+def test_auroc_is_the_share_of_ordered_pairs(clean, anomalous):
+    pairs = [(a > c) + 0.5 * (a == c) for a in anomalous for c in clean]
+    assert auroc(np.array(clean, float), np.array(anomalous, float)) == pytest.approx(np.mean(pairs))
+
+
+def test_auroc_without_values_is_not_a_number():
+    assert np.isnan(auroc(np.empty(0), np.ones(3)))
+
+
+def test_stored_observations_come_back(tmp_path, observations, crops_added):
+    seen = observations(3, seed=1)
+    seen[1] = crops_added(seen[1], np.eye(14)[:2], np.ones((2, 8)), np.array([[1, 2, 30, 40], [5, 5, 9, 9]]))
+    frames = [store.StoredFrame(seq, seq * 10, observation) for seq, observation in enumerate(seen)]
+    store.save(tmp_path / "a.frames", frames)
+    back = store.load(tmp_path / "a.frames")
+    assert [frame.seq for frame in back] == [0, 1, 2]
+    np.testing.assert_array_equal(back[2].observation.image_statistics, seen[2].image_statistics)
+    np.testing.assert_array_equal(back[1].observation.heads["signs"].logits, np.eye(14, dtype=np.float32)[:2])
+    np.testing.assert_array_equal(back[0].observation.tiles.grad_cosines, seen[0].tiles.grad_cosines)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.frames"]
+
+
+def test_late_and_missing_alerts_are_not_detections():
+    delays = [0, 20, 21, None]
+    outcomes = [
+        Outcome(seed, challenge, level, delay, False, [])
+        for challenge in drives.CHALLENGES
+        for level in drives.LEVELS
+        for seed, delay in enumerate(delays)
+    ]
+    cell = alerts._table(outcomes)["rain"]["5"]
+    assert cell == {"share": 0.5, "median": 10.0, "worst": None}
+
+
+def test_a_swap_gives_another_label_to_a_sign_that_stays_in_view():
+    mine = swapped_drive(drives.SWAP_SEEDS[0])
+    drive = drives.drive_of(mine.unit.seed, swap=mine.swap)
+
+    def label(seq):
+        return next(box.label for box in drive.truth(seq) if (box.kind, box.identity) == ("sign", mine.swap.identity))
+
+    assert label(mine.swap.at_seq - 1) != mine.swap.label == label(mine.swap.at_seq)
+    assert mine.unit.first < mine.swap.at_seq < mine.unit.last
