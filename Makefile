@@ -14,7 +14,7 @@ DEV_STAMP  = $(VENV)/.installed-dev
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(DEMO_STAMP) ## watch two streams live for about a minute; needs neither Kafka nor torch
+demo: $(DEMO_STAMP) ## watch two streams live, about two minutes; needs neither Kafka nor torch
 	$(VENV)/bin/gradwatch demo
 
 test: $(DEV_STAMP) ## run all tests

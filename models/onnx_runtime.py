@@ -64,3 +64,12 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file's content, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cut_graph(source: Path, target: Path, inputs: list[str], outputs: list[str]) -> None:
+    """Writes the part of a graph from `inputs` to `outputs`. Raises ModuleNotFoundError without the package onnx."""
+    try:
+        import onnx.utils
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"cutting {source.name} needs the package onnx: pip install onnx") from error
+    onnx.utils.extract_model(str(source), str(target), inputs, outputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradwatch.models.observe import Observer
-from gradwatch.streams.sinks import DeadLetters, KafkaSink
+from gradwatch.streams.sinks import SINKS, DeadLetters
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
@@ -49,7 +49,7 @@ def load_calibrations(configuration: Configuration, judge: Judge) -> dict[str, C
         shipped = stream.calibration == "shipped"
         path = SHIPPED_CALIBRATION if shipped else Path(stream.calibration)
         calibration = load_calibration(path.read_bytes())
-        source = stream.source or ("synthetic" if shipped else stream_id)
+        source = stream.source or stream_id
         size = (calibration.origin.width, calibration.origin.height)  # the pictures' own size is checked as they come
         try:
             check_origin(calibration, judge.origin(source, size))
@@ -66,7 +66,7 @@ def build_worker(configuration: Configuration) -> tuple[Worker, BoundedProducer]
     judge = build_judge(configuration, observer)
     calibrations = load_calibrations(configuration, judge)
     producer = BoundedProducer(broker.bootstrap_servers, broker.client)
-    pipeline = Pipeline(observer, judge, KafkaSink(producer, names), DeadLetters(producer, names), calibrations)
+    pipeline = Pipeline(observer, judge, SINKS["kafka"](producer, names), DeadLetters(producer, names), calibrations)
     consumer = FrameConsumer(
         broker.bootstrap_servers,
         names.frames,

@@ -28,7 +28,7 @@ from gradwatch.models.classifier import SignClassifier
 from gradwatch.models.crops import crop
 from gradwatch.models.detectors import PedestrianDetector
 from gradwatch.models.image_statistics import image_statistics
-from gradwatch.models.onnx_runtime import load_session
+from gradwatch.models.onnx_runtime import cut_graph, load_session
 from gradwatch.models.outputs import KINDS, Detections, HeadOutputs, Observation
 from gradwatch.models.preprocess import letterbox
 from gradwatch.models.zoo import MODELS, WEIGHTS
@@ -232,14 +232,13 @@ def plain_autoencoder(path: Path) -> Iterator[tuple[Any, str]]:
     ONNX Runtime computes every output of a graph whichever are asked for, so a shorter graph is needed for a
     fair comparison; the weights are the same.
     """
-    try:
-        import onnx.utils
-    except ModuleNotFoundError:
-        yield None, "cutting the plain auto-encoder out of the graph needs the package onnx: pip install onnx"
-        return
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
-        onnx.utils.extract_model(str(path), str(plain), ["tiles"], ["loss"])
+        try:
+            cut_graph(path, plain, ["tiles"], ["loss"])
+        except ModuleNotFoundError as error:
+            yield None, str(error)
+            return
         yield load_session(plain, "cpu", 1), ""
 
 

@@ -36,6 +36,7 @@ Scores = dict[str, Array]
 MIN_FRAMES = 100
 MIN_REFERENCE = 60  # values of a score below which it gets no p-value and carries no alarm
 FOLDS = 5
+REACHABLE = 0.9  # of a detector's ceiling: a threshold above it could hardly be crossed by anything
 BLOCK_S = 10.0  # bootstrap blocks, or a fifth of the data where that is shorter
 
 
@@ -96,6 +97,7 @@ class Calibration(msgspec.Struct, frozen=True):
     parameters: dict[str, Parameters]
     references: dict[str, Reference]
     thresholds: dict[str, float]  # on the change statistic, by alarm-carrying score
+    silent: list[str] = []  # carriers that can't raise an alarm: too few values, or a threshold out of reach
 
     @property
     def provisional(self) -> bool:
@@ -105,13 +107,16 @@ class Calibration(msgspec.Struct, frozen=True):
     @property
     def note(self) -> str:
         """One sentence for people: what this calibration can't promise ("" where nothing)."""
-        if not self.provisional:
-            return ""
-        return (
-            f"provisional: {self.frames} clean frames ({self.frames * self.interval_s:.0f} s) support "
-            f"one false alarm in {3600 / self.supported_per_hour:.0f} s; "
-            f"the asked {self.false_alarms_per_hour:g} an hour is extrapolated"
-        )
+        notes = []
+        if self.provisional:
+            notes.append(
+                f"provisional: {self.frames} clean frames ({self.frames * self.interval_s:.0f} s) support "
+                f"one false alarm in {3600 / self.supported_per_hour:.0f} s; "
+                f"the asked {self.false_alarms_per_hour:g} an hour is extrapolated"
+            )
+        if self.silent:
+            notes.append(f"can't raise an alarm (too few clean values): {', '.join(self.silent)}")
+        return "; ".join(notes)
 
 
 def score(observation: Observation, crops: CropScores, parameters: dict[str, Parameters]) -> Scores:
@@ -185,6 +190,7 @@ def calibrate(
     fit = clean if isinstance(clean, CleanFit) else fit_clean(clean)
     budget = budget or AlarmBudget()
     able = {kind: tuple(n for n in names if n in fit.references) for kind, names in carriers.items()}
+    ceilings = {name: detectors[kind].ceiling for kind, names in able.items() for name in names}
     watched = {
         kind: CleanEvidence(
             np.array([[row.get(n, NEUTRAL_EVIDENCE) for n in names] for row in fit.evidence]),
@@ -195,6 +201,7 @@ def calibrate(
         if names
     }
     hours = len(fit.evidence) * fit.interval_s / 3600
+    thresholds = _thresholds(watched, able, detectors, budget, hours)
     calibration = Calibration(
         calibration_id="",
         origin=origin,
@@ -204,7 +211,9 @@ def calibrate(
         supported_per_hour=1 / hours,
         parameters=fit.parameters,
         references=fit.references,
-        thresholds=_thresholds(watched, able, detectors, budget, hours),
+        thresholds={n: t for n, t in thresholds.items() if t < REACHABLE * ceilings[n]},
+        silent=sorted({n for names in carriers.values() for n in names} - thresholds.keys())
+        + sorted(n for n, t in thresholds.items() if t >= REACHABLE * ceilings[n]),
     )
     return msgspec.structs.replace(calibration, calibration_id=_content_hash(calibration))
 

@@ -5,7 +5,9 @@ alarms by the minute. Here every threshold is read off block-bootstrapped clean 
 time between false alarms (ARL0).
 
 A detector is stateless: `step` takes the statistic and gives the next one, for one stream or, in the
-bootstrap, for many at once. Its statistic is bounded, so it recovers when the evidence goes.
+bootstrap, for many at once. Its statistic is bounded, so it recovers when the evidence goes. Thresholds hold at
+the frame interval of the calibration: a longer gap counts as one such interval, because a frame after a gap is
+no more evidence than any other.
 """
 
 from __future__ import annotations
@@ -28,6 +30,10 @@ class ChangeDetector(Protocol):
     def start(self) -> float:
         """The statistic of a stream that nothing is known of."""
 
+    @property
+    def ceiling(self) -> float:
+        """What the statistic never goes beyond: a threshold there would never be reached."""
+
     def step(self, statistic: Array, evidence: Array, dt_s: float) -> Array:
         """The next statistic, elementwise; `dt_s` is the time since the last frame."""
 
@@ -38,6 +44,7 @@ class Ewma:
 
     tau_s: float = 1.5
     start: float = NEUTRAL_EVIDENCE
+    ceiling: float = EVIDENCE_CAP
 
     def step(self, statistic: Array, evidence: Array, dt_s: float) -> Array:
         """The mean moved towards `evidence` by the share of the time constant that went by."""
@@ -59,4 +66,4 @@ class Cusum:
         return np.clip(statistic + gain, 0.0, self.ceiling)
 
 
-CHANGE_DETECTORS: dict[str, ChangeDetector] = {"ewma": Ewma(), "cusum": Cusum()}
+CHANGE_DETECTORS: dict[str, ChangeDetector] = {"ewma": Ewma(), "ewma_fast": Ewma(tau_s=0.5), "cusum": Cusum()}

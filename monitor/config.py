@@ -28,6 +28,7 @@ from .policy import POLICY, Policy
 from .scorers import SCORERS
 from .tracking import TrackerSettings
 
+VERSION = 1  # raised whenever the code between observation and change statistic changes what it computes
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
 
 
@@ -62,6 +63,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decode_threads: int = 1
     drain_s: float = 10.0  # how long a stopping worker may finish what it has begun
     session_timeout_s: float = 10.0
+    metrics_port: int | None = None  # serves Prometheus metrics on this port of the loopback address
 
 
 def _check_name(where: str, name: str, table: Collection[str]) -> None:
@@ -92,15 +94,15 @@ class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def configuration_id(self) -> str:
-        """A hash of what a calibration depends on: everything here but the alarm budget and the length."""
-        parts = [self.tracker, self.expectation, {k: (p.carriers, p.detector) for k, p in self.policy.items()}]
+        """A hash of what a calibration depends on; how episodes open and close, and forecasts, are not in it."""
+        parts = [VERSION, self.tracker, self.expectation, {k: (p.carriers, p.detector) for k, p in self.policy.items()}]
         return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:12]
 
 
 class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is particular to one stream. Without a calibration file it calibrates on its own start."""
 
-    calibration: str | None = None  # a file made by `gradwatch calibrate`, or "shipped" for synthetic drives
+    calibration: str | None = None  # a file made by `gradwatch calibrate`, or "shipped" (source: synthetic)
     source: str | None = None  # what the calibration file was made from; the stream's id where absent
 
 

@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 
 from gradwatch.streams.codec import decode_alert, decode_report
-from gradwatch.streams.messages import Alert, AlertState, FrameReport, Outcome
+from gradwatch.streams.messages import Alert, AlertKind, AlertState, FrameReport, Outcome
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.embedded import EmbeddedBroker
@@ -67,7 +67,7 @@ def _configure(folder: Path, bootstrap_servers: str) -> Path:
     """The worker's configuration, kept with the run so that it can be read afterwards."""
     path = folder / "gradwatch.yaml"
     streams = {
-        "town": {"calibration": "shipped"},
+        "town": {"calibration": "shipped", "source": "synthetic"},
         "motorway": {"calibration": str(folder / "motorway.calibration")},
     }
     path.write_text(yaml.safe_dump({"broker": {"bootstrap_servers": bootstrap_servers}, "streams": streams}))
@@ -104,7 +104,8 @@ def _look_on(
     topics = [names.reports, names.alerts]
     with TopicReader(broker.bootstrap_servers, topics) as reader, DemoView(STREAMS, console) as view:
         while True:
-            for record in reader.poll(0.1):
+            records = reader.poll(0.1)
+            for record in records:
                 last_s = time.monotonic()
                 if record.topic == names.alerts:
                     alert = decode_alert(record.value or b"")
@@ -118,7 +119,8 @@ def _look_on(
             if not worker.running:
                 worker.wait()
             if not any(source.running for source in sources):
-                complete = all(len(log.reports) >= settings.frames for log in logs.values())
+                # alerts come on another topic: the last of them are read when nothing more comes
+                complete = not records and all(len(log.reports) >= settings.frames for log in logs.values())
                 if complete or time.monotonic() - last_s > SETTLE_S:
                     break
     for source in sources:
@@ -129,7 +131,7 @@ def _look_on(
 def _summarize(settings: DemoSettings, stream_id: str, log: StreamLog) -> SummaryRow:
     onset = settings.onset(stream_id)
     published = json.loads((settings.folder / f"{stream_id}.published.json").read_text())
-    true = [alert for alert in log.opened if alert.last_seq >= onset]
+    true = [alert for alert in log.opened if alert.last_seq >= onset and alert.kind is AlertKind.DISTRIBUTION_SHIFT]
     first = min((alert.last_seq for alert in true), default=None)
     outcomes = [report.outcome for report in log.reports.values()]
     causes = [str(report.cause) for report in log.reports.values() if report.outcome is Outcome.DROPPED]
@@ -142,7 +144,7 @@ def _summarize(settings: DemoSettings, stream_id: str, log: StreamLog) -> Summar
         onset_seq=onset,
         first_alert_seq=first,
         delay_frames=None if first is None else first - onset,
-        false_alerts=len(log.opened) - len(true),
+        false_alerts=sum(alert.last_seq < onset for alert in log.opened),
         frames_in=published["published"],
         reports=len(log.reports),
         judged=outcomes.count(Outcome.JUDGED),

@@ -2,8 +2,8 @@
 
 The mismatch itself is the gradient of the cross-entropy towards q, in closed form (methods.md 2.9); here is
 only how q is learned. Small, far crops are read badly, so a crop weighs as much as its area, and q remembers
-about the last ten crops of the present size: an object that has become another one contradicts its track
-for several frames before the track gives in.
+about the last ten crops of the present size. A track that is sure learns little from what contradicts it, so
+that an object that has become another one is noticed for as long as it stays in view.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ class ExpectationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """When a track has learned enough to be contradicted."""
 
     min_crops: int = 3  # seen before the track expects anything
-    min_side_px: float = 14.0  # of a crop, else it neither teaches nor contradicts
+    learn_side_px: float = 12.0  # a smaller crop teaches nothing
+    judge_side_px: float = 17.0  # a smaller crop contradicts nothing: it is misread more often than swapped
     memory: float = 10.0  # crops of the present size that q remembers
+    sure: float = 0.8  # least probability of the expected class: an undecided track expects nothing
+    stubborn: float = 0.1  # share of its weight with which a crop teaches a sure track that it contradicts
 
 
 class Expectations(msgspec.Struct, frozen=True):
@@ -44,7 +47,11 @@ def expected(
     q = np.full((len(track_id), expectations.q.shape[1]), np.nan)
     for row, (track, side) in enumerate(zip(track_id, side_px, strict=True)):
         known = np.flatnonzero(expectations.track_id == track)
-        if len(known) and side >= settings.min_side_px and expectations.crops[known[0]] >= settings.min_crops:
+        if (
+            len(known)
+            and side >= settings.judge_side_px
+            and _is_sure(int(expectations.crops[known[0]]), expectations.q[known[0]], settings)
+        ):
             q[row] = expectations.q[known[0]]
     return q
 
@@ -66,11 +73,13 @@ def learn(
         if t in alive
     }
     for track, side, p in zip(track_id, side_px, probability, strict=True):
-        if track < 0 or side < settings.min_side_px:
+        if track < 0 or side < settings.learn_side_px:
             continue
         area = float(side) ** 2
         crops, weight, q = known.get(int(track), (0, 0.0, p))
         weight = min(weight, (settings.memory - 1) * area)
+        if _is_sure(crops, q, settings):
+            area *= max(settings.stubborn, float(np.minimum(p, q).sum()))
         q = q + area / (weight + area) * (p - q)
         known[int(track)] = (crops + 1, weight + area, q)
     if not known:
@@ -81,3 +90,8 @@ def learn(
         np.array([w for _, w, _ in known.values()]),
         np.stack([q for _, _, q in known.values()]),
     )
+
+
+def _is_sure(crops: int, q: Array, settings: ExpectationSettings) -> bool:
+    """Whether a track has seen enough, and the same often enough, to be contradicted."""
+    return crops >= settings.min_crops and float(q.max()) >= settings.sure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,9 +107,3 @@ def extrapolated_threshold(maxima: Array, per_hour: float, supported_per_hour: f
     low = threshold_for(maxima, often, hours) if often < countable else float(maxima.min())
     slope = max(high - low, 0.0) / np.log(often / rarely)
     return max(plain, high + float(slope * np.log(rarely / per_hour)))
-
-
-def first_crossings(statistic: Array, thresholds: Sequence[float]) -> list[int | None]:
-    """Row of the first value at or over each of the S thresholds in `statistic` (T, S), None where there is none."""
-    crossed = [np.flatnonzero(statistic[:, s] >= t) for s, t in enumerate(thresholds)]
-    return [int(c[0]) if len(c) else None for c in crossed]

@@ -22,7 +22,7 @@ from . import expectation, forecasting, regions, tracking
 from .calibration import Calibration, CleanFit, CleanFrame, Origin
 from .change import CHANGE_DETECTORS
 from .config import JudgeSettings
-from .reporting import as_float32, reported_detections, shorter_sides, tracks_of
+from .reporting import as_float32, readable_sides, reported_detections, tracks_of
 from .scorers import CropScores
 from .state import JudgeState
 from .watching import Contradiction, Watch, strongest_contradiction
@@ -109,7 +109,7 @@ class Judge:
         alive, rules = state.tracks.track_id, self.settings.expectation
         for head_id, outputs in observation.heads.items():
             head = self.heads[head_id]
-            track_id, side_px = tracks_of(outputs, detection_index, alive), shorter_sides(observation, outputs)
+            track_id, side_px = tracks_of(outputs, detection_index, alive), readable_sides(observation, outputs)
             known = expectations.get(head_id, expectation.Expectations.none(len(head.classes)))
             q = expectation.expected(known, track_id, side_px, rules)
             scores.append(crop_scores(outputs, q, head.activation))

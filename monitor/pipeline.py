@@ -22,7 +22,7 @@ from gradwatch.models.outputs import Observation
 from gradwatch.streams.codec import BadRecord, Record, bare_identity, decode_frame, decode_picture
 from gradwatch.streams.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
 from gradwatch.streams.sinks import DeadLetters, Delivery, ReportSink
-from gradwatch.streams.telemetry import FRAMES
+from gradwatch.streams.telemetry import ALERTS_OPEN, FRAMES
 
 from . import overlays
 from .calibration import Calibration, CalibrationMismatchError, check_origin
@@ -80,6 +80,10 @@ class Pipeline:
         state = self._state_for(frame, observation)
         verdict = self.judge_frame(frame, observation, state)
         self.states[frame.identity.stream_id] = verdict.state
+        if state.calibration is None and verdict.state.calibration is not None:
+            made = verdict.state.calibration
+            log.info("calibrated", stream=frame.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
+        ALERTS_OPEN.labels(frame.identity.stream_id).set(len(verdict.report.alert_ids))
         if before is not None and before.run_id != state.run_id:
             # nobody will hear of the old run again: what it left open ends here
             verdict = replace(verdict, alerts=[*self.judge_frame.watch.close(before), *verdict.alerts])

@@ -25,6 +25,6 @@ POLICY: dict[AlertKind, Policy] = {
         detector="ewma",
         min_duration_s=0.4,
     ),
-    # a contradiction is over when its object has gone by
-    AlertKind.EXPECTANCY_MISMATCH: Policy(carriers=("expectancy_gradient",), detector="ewma"),
+    # a contradiction is over when its object has gone by, so it must be noticed within a few frames
+    AlertKind.EXPECTANCY_MISMATCH: Policy(carriers=("expectancy_gradient",), detector="ewma_fast"),
 }

@@ -10,6 +10,8 @@ from gradwatch.streams.messages import EncodedFrame, FrameReport, Outcome, Outco
 
 from .scorers import CropScores
 
+BORDER_PX = 2.0  # a box that comes so near to the picture's border is taken for cut off
+
 
 def reported_detections(observation: Observation, heads: dict[str, Head]) -> ReportedDetections:
     """Boxes with names: the class that a head reads where one did, else the detector's kind."""
@@ -46,10 +48,14 @@ def tracks_of(
     return np.array([of_detection.get(int(d), -1) for d in outputs.detection_index], dtype=np.int64)
 
 
-def shorter_sides(observation: Observation, outputs: HeadOutputs) -> NDArray[np.float64]:
-    """Shorter side (k,) px of the box of each crop of a head."""
+def readable_sides(observation: Observation, outputs: HeadOutputs) -> NDArray[np.float64]:
+    """Shorter side (k,) px of the box of each crop of a head; 0 where the picture's border cuts the object off.
+
+    Half a sign is often read as another one: what leaves the picture contradicts nothing.
+    """
     xyxy = observation.detections.xyxy[outputs.detection_index].astype(np.float64).reshape(-1, 4)
-    return np.asarray(np.minimum(xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]))
+    whole = (xyxy[:, :2] > BORDER_PX).all(axis=1) & (xyxy[:, 2:] < np.array(observation.size) - BORDER_PX).all(axis=1)
+    return np.where(whole, np.minimum(xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]), 0.0)
 
 
 def as_float32(scores: dict[str, NDArray[np.float64]] | CropScores) -> dict[str, NDArray[np.float32]]:

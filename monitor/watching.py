@@ -81,7 +81,8 @@ class Watch:
     def _step(
         self, change: dict[str, float], evidence: dict[str, float], bound: Calibration, dt_s: float
     ) -> dict[str, float]:
-        """Every carrier's change statistic after this frame."""
+        """Every carrier's change statistic after this frame; a gap counts as one interval of the calibration."""
+        dt_s = min(dt_s, bound.interval_s)
         after = {}
         for policy in self.policy.values():
             detector = CHANGE_DETECTORS[policy.detector]

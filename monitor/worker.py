@@ -105,22 +105,31 @@ class Worker:
     def run(self, until_idle_s: float | None = None, on_ready: Callable[[], None] = lambda: None) -> None:
         """Polls until stopped; calls `on_ready` once partitions are assigned. Raises what any of its threads raised."""
         pool = ThreadPoolExecutor(self.settings.decode_threads, thread_name_prefix="decode")
-        model = threading.Thread(target=self._guarded, args=(self._model_loop, pool), name="model")
-        judge = threading.Thread(target=self._guarded, args=(self._judge_loop,), name="judge")
+        # daemons: a network that hangs must not keep a worker that was asked to leave
+        model = threading.Thread(target=self._guarded, args=(self._model_loop, pool), name="model", daemon=True)
+        judge = threading.Thread(target=self._guarded, args=(self._judge_loop,), name="judge", daemon=True)
         model.start()
         judge.start()
         try:
             self._main_loop(until_idle_s, on_ready)
         finally:
             self.stopping.set()
-            model.join(self.settings.drain_s)
-            self._to_judge.put(None)
-            judge.join(self.settings.drain_s)
-            pool.shutdown(cancel_futures=True)
-            # what waits undecoded is not finished: its offsets are not committed and it will be read again
-            self.consumer.close(drain_s=0.0 if self.failure else min(2.0, self.settings.drain_s))
+            self._drain(pool, model, judge)
         if self.failure is not None:
             raise self.failure
+
+    def _drain(self, pool: ThreadPoolExecutor, model: threading.Thread, judge: threading.Thread) -> None:
+        """Finishes what was begun within `drain_s`; what waits undecoded is not committed and will be read again."""
+        deadline_s = time.monotonic() + self.settings.drain_s
+        model.join(max(0.0, deadline_s - time.monotonic()))
+        self._to_judge.put(None)
+        judge.join(max(0.0, deadline_s - time.monotonic()))
+        pool.shutdown(wait=False, cancel_futures=True)
+        try:
+            self.consumer.close(0.0 if self.failure else max(0.0, deadline_s - time.monotonic()))
+        except Exception as error:
+            # the first failure is the cause, what closing says of it a consequence
+            self.failure = self.failure or error
 
     # -- main thread ---------------------------------------------------------------------------------
 
@@ -156,7 +165,8 @@ class Worker:
 
     def _drop(self, frame: EncodedFrame, cause: OutcomeCause) -> None:
         self._records.pop((frame.partition, frame.offset), None)
-        self._to_judge.put(Dropped(frame, cause))
+        # without its bytes: reports of dropped frames may have to wait for the broker
+        self._to_judge.put(Dropped(replace(frame, content=b""), cause))
 
     # -- model thread and its decode pool ----------------------------------------------------------------
 

@@ -9,8 +9,10 @@ import msgspec
 import typer
 
 from ..assembly import SHIPPED_CALIBRATION
+from ..calibration import check_origin
 from ..config import JudgeSettings
 from ..evaluate import alerts, expectancy, observing, recordings, reports
+from ..evaluate.drives import SIZE, pictures_id
 from ..judge import Judge
 from ..state import dump, load_calibration
 
@@ -28,8 +30,8 @@ def _judge() -> Judge:
 
 
 def _folder(folder: Path, judge: Judge) -> Path:
-    """Observations of other models are of no use: one folder for each."""
-    return folder / judge.models_id
+    """Observations of other models or other pictures are of no use: one folder for each."""
+    return folder / f"{judge.models_id}-{pictures_id()}"
 
 
 @evaluate.command("calibration")
@@ -50,6 +52,7 @@ def alerts_command(folder: FolderOption = OBSERVATIONS, out: OutOption = BENCHMA
     judge = _judge()
     alerts.observe(_folder(folder, judge))
     calibration = load_calibration(SHIPPED_CALIBRATION.read_bytes())
+    check_origin(calibration, judge.origin("synthetic", SIZE))
     figures = alerts.evaluate_alerts(_folder(folder, judge), judge, calibration)
     _write(out, "alerts", figures, reports.alerts_report(figures))
 

@@ -12,7 +12,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from gradwatch.streams.sources import ChallengeOnset, FrameSource, Playback, pictures, publish, video
+from gradwatch.streams.sources import SOURCES, ChallengeOnset, FrameSource, Playback, publish
 from gradwatch.streams.transport.producer import BoundedProducer
 
 from ..assembly import topics_of
@@ -65,8 +65,6 @@ def replay(
 
 def open_source(recording: Path, playback: Playback, name: str | None) -> FrameSource:
     """A folder of pictures or a video. Raises FileNotFoundError where there is neither."""
-    if recording.is_dir():
-        return pictures(recording, playback, name)
-    if not recording.is_file():
-        raise typer.BadParameter(f"no recording at {recording}")
-    return video(recording, playback, name)
+    if not recording.exists():
+        raise FileNotFoundError(f"no recording at {recording}")
+    return SOURCES["pictures" if recording.is_dir() else "video"](recording, playback, name)

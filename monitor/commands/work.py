@@ -10,7 +10,7 @@ import structlog
 import typer
 from msgspec.structs import replace
 
-from gradwatch.streams.telemetry import configure_logging
+from gradwatch.streams.telemetry import configure_logging, start_metrics
 
 from ..assembly import build_worker
 from ..config import load
@@ -38,6 +38,8 @@ def work(
         )
     changed = {key: value for key, value in {"policy": policy, "device": device}.items() if value is not None}
     configuration = replace(configuration, worker=replace(configuration.worker, **changed))
+    if configuration.worker.metrics_port is not None:
+        start_metrics(configuration.worker.metrics_port)
     worker, producer = build_worker(configuration)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())

@@ -42,12 +42,12 @@ from .drives import (
     SIZE,
     Unit,
 )
-from .metrics import auroc
+from .metrics import auroc, median_delay
 from .observing import observe_unit
 
 Array = NDArray[np.float64]
 
-ALONE = ("gradcon_direction", "gradcon", "reconstruction_error", "image_statistics")
+ALONE = ("gradcon_vector", "gradcon_direction", "gradcon", "reconstruction_error", "image_statistics")
 WITHIN = 20  # frames after the onset
 HOURS = 1000
 SHIFT = AlertKind.DISTRIBUTION_SHIFT
@@ -186,7 +186,7 @@ def _table(outcomes: list[Outcome]) -> dict[str, dict[str, dict[str, Any]]]:
             delays = [o.delay for o in mine if o.delay is not None and o.delay <= WITHIN]
             table.setdefault(challenge, {})[str(level)] = {
                 "share": len(delays) / len(mine),
-                "median": float(np.median(delays)) if delays else None,
+                "median": median_delay([o.delay for o in mine], WITHIN),
                 "worst": max(delays) if len(delays) == len(mine) else None,
             }
     return table

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gradwatch.streams.messages import AlertKind, AlertState
+from gradwatch.streams.messages import AlertKind
 from gradwatch.streams.signs import SIGN_LABELS
 from gradwatch.streams.synthetic import Swap
 
@@ -25,6 +25,7 @@ from ..state import new_run
 from . import store
 from .alerts import bootstrapped_rate, clean_of
 from .drives import CLEAN_FRAMES, RATE_HZ, SIZE, SWAP_SEEDS, Unit, drive_of
+from .metrics import median_delay
 from .observing import observe
 
 MISMATCH = AlertKind.EXPECTANCY_MISMATCH
@@ -38,6 +39,7 @@ class Swapped(Struct, frozen=True):
 
     unit: Unit
     swap: Swap
+    before: str  # what the sign showed until then
 
     @property
     def name(self) -> str:
@@ -47,8 +49,8 @@ class Swapped(Struct, frozen=True):
 
 def swapped_drive(seed: int) -> Swapped:
     """The drive of `seed` with the class of one of its signs swapped, chosen by the seed."""
-    generator = np.random.default_rng(seed)
-    while True:  # a seed whose drive has no sign long enough in view passes the turn to the next thousand
+    while True:  # a seed whose drive has no sign long enough in view passes the turn to another one
+        generator = np.random.default_rng(seed)
         drive = drive_of(seed)
         candidates = drive.swap_candidates()
         if candidates:
@@ -56,7 +58,7 @@ def swapped_drive(seed: int) -> Swapped:
             before = next(box.label for box in drive.truth(at_seq) if box.identity == identity and box.kind == "sign")
             label = str(generator.choice([name for name in SIGN_LABELS if name != before]))
             first, last = max(0, at_seq - BEFORE), min(at_seq + WITHIN + 1, CLEAN_FRAMES)
-            return Swapped(Unit(seed, first, last), Swap(identity, at_seq, label))
+            return Swapped(Unit(seed, first, last), Swap(identity, at_seq, label), before)
         seed += 100
 
 
@@ -83,20 +85,20 @@ def evaluate_expectancy(folder: Path, judge: Judge) -> dict[str, Any]:
             "threshold": bound.thresholds.get(name),
             "false_alarms_per_hour": bootstrapped_rate(clean, bound, lone.settings),
             "recall": len(noticed) / len(drives),
-            "median_delay": float(np.median(noticed)) if noticed else None,
-            "worst_delay": max(noticed) if noticed else None,
+            "median_delay": median_delay(delays, WITHIN),
+            "worst_delay": max(noticed) if len(noticed) == len(drives) else None,
             "delays": dict(zip([drive.unit.seed for drive in drives], delays, strict=True)),
         }
     return result
 
 
 def _delay(folder: Path, drive: Swapped, judge: Judge, calibration: Calibration) -> int | None:
-    """Frames from the swap to the first alert after it."""
+    """Frames from the swap to the first alert that says what the sign had led to expect."""
     state = replace(new_run(None, "swapped", "offline"), calibration=calibration)
     frames = store.load(folder / drive.name)
     seen = [(stamp("swapped", f.seq, f.capture_ns), f.observation) for f in frames]
     for verdict in judge_all(seen, judge, state):
-        opened = any(alert.state == AlertState.OPEN for alert in verdict.alerts)
-        if opened and verdict.report.identity.seq >= drive.swap.at_seq:
+        hit = any(alert.revision == 1 and alert.expected == drive.before for alert in verdict.alerts)
+        if hit and verdict.report.identity.seq >= drive.swap.at_seq:
             return verdict.report.identity.seq - drive.swap.at_seq
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,12 @@ def auroc(clean: Array, anomalous: Array) -> float:
     below = np.searchsorted(order, anomalous, side="left")
     not_above = np.searchsorted(order, anomalous, side="right")
     return float((below + not_above).sum() / (2 * len(clean) * len(anomalous)))
+
+
+def median_delay(delays: Sequence[int | None], within: int) -> float | None:
+    """Median over all drives; one that was not noticed `within` so many frames counts as infinitely late."""
+    median = float(np.median([np.inf if d is None or d > within else d for d in delays]))
+    return median if np.isfinite(median) else None
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -8,8 +8,6 @@ be published: stills are written beside the observations and described in words.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -27,12 +25,13 @@ from gradwatch.streams.messages import AlertState, FrameReport, Outcome
 from gradwatch.streams.sources import video
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
-from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.embedded import EmbeddedBroker
+from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.video import read_video
 
 from .. import overlays
 from ..calibration import Calibration
+from ..children import Child
 from ..judge import Judge, Verdict
 from ..offline import Seen, clean_frames, judge_all, observe_all, stamp
 from ..state import new_run
@@ -121,10 +120,12 @@ def replay_through_broker(name: str, recording: Path, stills: Path) -> Figures:
             f"broker: {{bootstrap_servers: '{broker.bootstrap_servers}'}}\n"
             f"topics: {{frames: {topics.frames}, prefix: {topics.prefix}}}\n"
         )
-        _run("replay", str(recording), "--stream-id", name, "--no-pace", "-c", str(config), "--json", str(summary))
+        played = [recording, "--stream-id", name, "--no-pace", "--json", summary]
+        Child("replay", *played, "-c", config, log=Path(scratch) / "replay.log").wait()
         broker.check_room()
         started_s = time.monotonic()
-        _run("work", "-c", str(config), "--policy", "every_frame", "--until-idle", str(IDLE_S))
+        judged = ["--policy", "every_frame", "--until-idle", IDLE_S]
+        Child("work", "-c", config, *judged, log=Path(scratch) / "work.log").wait()
         worked_s = time.monotonic() - started_s - IDLE_S
         frames = int(msgspec.json.decode(summary.read_bytes())["frames"])
         reports = _read_reports(broker.bootstrap_servers, topics.reports, frames)
@@ -162,27 +163,16 @@ def broker_figures(reports: list[FrameReport], frames: int) -> Figures:
     }
 
 
-def _run(*arguments: str) -> None:
-    """One verb of the command line, in its own process."""
-    command = [sys.executable, "-m", "gradwatch.monitor.commands", *arguments]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise RuntimeError(f"gradwatch {' '.join(arguments)} ended with {ran.returncode}: {ran.stderr[-1000:]}")
-
-
 def _read_reports(servers: str, topic: str, expected: int) -> list[FrameReport]:
     """Every report of a topic: `expected` of them, and then whatever still comes within a second."""
     reports: list[FrameReport] = []
-    consumer = FrameConsumer(servers, topic, "recordings-evaluation", session_timeout_s=6.0)
     deadline_s = time.monotonic() + READ_TIMEOUT_S
-    try:
+    with TopicReader(servers, [topic]) as reader:
         while time.monotonic() < deadline_s:
-            records = consumer.poll(0.2)
+            records = reader.poll(0.2)
             reports += [decode_report(record.value or b"") for record in records]
             if records and len(reports) >= expected:
                 deadline_s = min(deadline_s, time.monotonic() + 1.0)
-    finally:
-        consumer.close(drain_s=0.0)
     return reports
 
 

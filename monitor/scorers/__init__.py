@@ -8,7 +8,7 @@ from __future__ import annotations
 from .contract import CropScores, Parameters, Scorer
 from .crops import CropScore
 from .image_statistics import ImageStatistics
-from .tiles import TileScore, cosines, fused, log_loss
+from .tiles import TileScore, cosines, fused, log_loss, loss_and_cosines
 
 SCORERS: dict[str, Scorer] = {
     # per crop: closed forms of the head's gradient, and what they must be compared with
@@ -23,6 +23,7 @@ SCORERS: dict[str, Scorer] = {
     "expectancy_surprisal": CropScore("expectancy_surprisal", "baseline"),
     # per frame
     "gradcon": TileScore(fused, "gradient"),
+    "gradcon_vector": TileScore(loss_and_cosines, "gradient"),
     "gradcon_direction": TileScore(cosines, "gradient"),
     "reconstruction_error": TileScore(log_loss, "baseline"),
     "image_statistics": ImageStatistics(),

@@ -39,6 +39,11 @@ def cosines(tiles: Tiles) -> Array:
     return tiles.grad_cosines.astype(np.float64)
 
 
+def loss_and_cosines(tiles: Tiles) -> Array:
+    """(t, 1 + K): what GradCon adds up, as a vector, so that each part may go either way."""
+    return np.concatenate([log_loss(tiles), cosines(tiles)], axis=1)
+
+
 @dataclass(frozen=True, slots=True)
 class TileScore:
     """One value a frame from the `features` of its tiles; none for a frame without tiles."""

@@ -75,6 +75,12 @@ class FinishedOffsets:
         """Bytes of the records that arrived and for which `finish` was not called yet."""
         return self._unfinished_bytes
 
+    @property
+    def awaiting(self) -> int:
+        """Number of records that need nothing more than their deliveries."""
+        with self._lock:
+            return sum(entry.deliveries is not None for entry in self._by_offset.values())
+
     def arrive(self, partition: int, offset: int, size: int = 0) -> None:
         """Notes a record of `size` bytes that was polled."""
         with self._lock:
@@ -229,11 +235,11 @@ class FrameConsumer:
         self._client.resume(*self._client.paused())
 
     def close(self, drain_s: float = 5.0) -> None:
-        """Stops fetching, gives what was polled `drain_s` to finish, commits, and leaves the group."""
+        """Stops fetching, gives what is finished `drain_s` to be delivered, commits, and leaves the group."""
         deadline_s = time.monotonic() + drain_s
         try:
             self.pause()
-            while self.offsets.unfinished and time.monotonic() < deadline_s:
+            while self.offsets.awaiting and time.monotonic() < deadline_s:
                 self._client.poll(timeout_ms=50)
                 self.offsets.committable()
             self.commit_finished(force=True)

@@ -6,7 +6,6 @@ counted here from `send` until the broker has answered or the client has given u
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -65,12 +64,6 @@ class Delivery:
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback(self)
-
-
-def best_compression() -> str | None:
-    """The compression to ask for where the payload is text or numbers: zstd or lz4 if installed here, else None."""
-    codecs = {"zstd": "zstandard", "lz4": "lz4"}
-    return next((name for name, module in codecs.items() if importlib.util.find_spec(module)), None)
 
 
 class BoundedProducer:

@@ -21,7 +21,7 @@ from gradwatch.monitor.calibration import (
     score,
 )
 from gradwatch.monitor.change import CHANGE_DETECTORS
-from gradwatch.monitor.evidence import evidence, p_value, reference
+from gradwatch.monitor.evidence import EVIDENCE_CAP, evidence, p_value, reference
 from gradwatch.monitor.scorers import SCORERS
 from gradwatch.monitor.state import dump, load_calibration
 from gradwatch.streams.messages import AlertKind
@@ -66,10 +66,12 @@ def test_provisional_until_the_data_can_show_the_asked_rate(clean):
     enough = calibrated(clean, AlarmBudget(18.0, 2))  # 200 frames of 1 s show one alarm in 200 s
     assert enough.supported_per_hour == pytest.approx(18.0)
     assert not enough.provisional
-    assert enough.note == ""
+    assert (
+        enough.note == "can't raise an alarm (too few clean values): expectancy_gradient"
+    )  # these drives have no signs
     short = calibrated(clean, AlarmBudget(1.0, 2))
     assert short.provisional
-    assert short.note == (
+    assert short.note.startswith(
         "provisional: 200 clean frames (200 s) support one false alarm in 200 s; the asked 1 an hour is extrapolated"
     )
 
@@ -236,3 +238,14 @@ def test_survives_storing(clean):
         np.testing.assert_array_equal(
             p_values(scores, loaded.references)[name], p_values(before, calibration.references)[name]
         )
+
+
+def test_a_threshold_out_of_reach_silences_its_score_and_says_so(clean):
+    # 200 frames, asked for one false alarm in a year: extrapolated far beyond what the statistic can show
+    rare = calibrated(clean, AlarmBudget(1 / 8760, 2))
+    usual = calibrated(clean, AlarmBudget(18.0, 2))
+    assert set(rare.silent) > set(usual.silent)
+    assert all(threshold < 0.9 * EVIDENCE_CAP for threshold in rare.thresholds.values())
+    assert not set(rare.silent) & set(rare.thresholds)
+    for name in rare.silent:
+        assert name in rare.note

@@ -160,7 +160,10 @@ def test_a_wrong_value_says_where(tree, where):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"detector": "gut_feeling"}, r"policy.distribution_shift.detector: expected one of ewma, cusum, got 'gut_"),
+        (
+            {"detector": "gut_feeling"},
+            r"policy.distribution_shift.detector: expected one of ewma, ewma_fast, cusum, got 'gut_",
+        ),
         ({"carriers": ["msp", "moon"]}, r"policy.distribution_shift.carriers: expected one of .*msp.*, got 'moon'"),
     ],
 )

@@ -59,7 +59,7 @@ def test_stored_observations_come_back(tmp_path, observations, crops_added):
 
 
 def test_late_and_missing_alerts_are_not_detections():
-    delays = [0, 20, 21, None]
+    delays = [0, 8, 20, 21, None]
     outcomes = [
         Outcome(seed, challenge, level, delay, False, [])
         for challenge in drives.CHALLENGES
@@ -67,7 +67,7 @@ def test_late_and_missing_alerts_are_not_detections():
         for seed, delay in enumerate(delays)
     ]
     cell = alerts._table(outcomes)["rain"]["5"]
-    assert cell == {"share": 0.5, "median": 10.0, "worst": None}
+    assert cell == {"share": 0.6, "median": 20.0, "worst": None}
 
 
 def test_a_swap_gives_another_label_to_a_sign_that_stays_in_view():

@@ -34,9 +34,10 @@ def test_other_tracks_and_no_track_expect_nothing():
 
 
 def test_small_crops_neither_teach_nor_contradict():
-    assert np.isnan(q_of(seen([STOP] * 9, side_px=SETTINGS.min_side_px - 0.1))).all()
+    assert np.isnan(q_of(seen([STOP] * 9, side_px=SETTINGS.learn_side_px - 0.1))).all()
     known = seen([STOP] * 5)
-    assert np.isnan(q_of(known, side_px=SETTINGS.min_side_px - 0.1)).all()
+    assert np.isnan(q_of(known, side_px=SETTINGS.judge_side_px - 0.1)).all()
+    np.testing.assert_allclose(q_of(seen([STOP] * 9, side_px=SETTINGS.learn_side_px)), STOP)
     np.testing.assert_array_equal(seen([YIELD] * 20, side_px=5.0, before=known).q, known.q)
 
 

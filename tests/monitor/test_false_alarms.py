@@ -12,7 +12,6 @@ from gradwatch.monitor.false_alarms import (
     alarms_per_hour,
     block_indices,
     extrapolated_threshold,
-    first_crossings,
     statistics_of,
     threshold_for,
     window_maxima,
@@ -138,8 +137,3 @@ def test_statistics_are_the_detectors_steps():
     for row, expected in zip(rows, statistics_of(detector, rows, 0.2), strict=True):
         statistic = detector.step(statistic, row, 0.2)
         np.testing.assert_array_equal(statistic, expected)
-
-
-def test_first_crossings():
-    statistic = np.array([[0.0, 1.0], [2.0, 1.0], [3.0, 1.0]])
-    assert first_crossings(statistic, [2.0, 5.0]) == [1, None]

@@ -290,3 +290,13 @@ def test_gathering_gives_what_the_own_start_gives(judge, sign_drive):
 def test_calibrating_by_hand_refuses_too_few_frames(judge):
     with pytest.raises(TooFewFramesError, match="100 are missing"):
         judge.calibrate((), "town", (960, 540))
+
+
+def test_a_gap_counts_as_one_frame(judge, observations):
+    """One frame after a hole in the stream must not weigh as much as the seconds that nobody saw."""
+    seen = observations(CLEAN + 1, seed=4, shift=8.0, shifted_from=CLEAN)
+    state = judged(judge, seen[:CLEAN])[-1].state
+    soon = judge(stamp(CLEAN), seen[CLEAN], state).report.change
+    late = judge(stamp(CLEAN + 50), seen[CLEAN], state).report.change
+    assert max(soon.values()) > 0
+    assert late == pytest.approx(soon)
