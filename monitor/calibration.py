@@ -25,6 +25,7 @@ from .false_alarms import (
     CleanEvidence,
     block_indices,
     extrapolated_threshold,
+    lasting,
     statistics_of,
     window_maxima,
 )
@@ -174,6 +175,7 @@ def calibrate(
     carriers: dict[AlertKind, tuple[str, ...]],
     detectors: dict[AlertKind, ChangeDetector],
     budget: AlarmBudget | None = None,
+    durations_s: dict[AlertKind, float] | None = None,
 ) -> Calibration:
     """The calibration of a stream from its clean frames.
 
@@ -183,6 +185,7 @@ def calibrate(
         carriers: the scores that may carry an alarm, by alert kind.
         detectors: the change detector of each kind.
         budget: how often false alarms may come.
+        durations_s: how long a change must last to be an alarm; 0 where absent.
 
     Raises:
         TooFewFramesError, ValueError: see `fit_clean`.
@@ -201,7 +204,7 @@ def calibrate(
         if names
     }
     hours = len(fit.evidence) * fit.interval_s / 3600
-    thresholds = _thresholds(watched, able, detectors, budget, hours)
+    thresholds = _thresholds(watched, able, detectors, budget, durations_s or {})
     calibration = Calibration(
         calibration_id="",
         origin=origin,
@@ -255,13 +258,13 @@ def _thresholds(
     carriers: dict[AlertKind, tuple[str, ...]],
     detectors: dict[AlertKind, ChangeDetector],
     budget: AlarmBudget,
-    hours: float,
+    durations_s: dict[AlertKind, float],
 ) -> dict[str, float]:
     """A threshold for every carrier: each alone would give the same rate, all together the asked one."""
-    maxima, names = _bootstrap(watched, carriers, detectors, budget)
+    maxima, names = _bootstrap(watched, carriers, detectors, budget, durations_s)
     if not names:
         return {}
-    asked, supported = budget.false_alarms_per_hour, 1 / hours
+    asked, supported = budget.false_alarms_per_hour, 1 / next(iter(watched.values())).hours
     alone = [
         extrapolated_threshold(maxima[..., s], asked, supported, budget.bootstrap_hours) for s in range(len(names))
     ]
@@ -275,6 +278,7 @@ def _bootstrap(
     carriers: dict[AlertKind, tuple[str, ...]],
     detectors: dict[AlertKind, ChangeDetector],
     budget: AlarmBudget,
+    durations_s: dict[AlertKind, float],
 ) -> tuple[Array, list[str]]:
     """Window maxima (windows, hours, S) of the statistics of all carriers over the same bootstrapped hours."""
     maxima: list[Array] = []
@@ -284,7 +288,8 @@ def _bootstrap(
         length = round(3600 / clean.interval_s)
         index = block_indices(clean.segment, block, length, budget.bootstrap_hours, budget.seed)
         statistic = statistics_of(detectors[kind], clean.evidence[index], clean.interval_s)
-        maxima.append(window_maxima(statistic, clean.interval_s))
+        lasted = lasting(statistic, durations_s.get(kind, 0.0), clean.interval_s)
+        maxima.append(window_maxima(lasted, clean.interval_s))
         names += carriers[kind]
     return (np.concatenate(maxima, axis=-1) if maxima else np.empty((0, 0, 0))), names
 

@@ -94,8 +94,13 @@ class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def configuration_id(self) -> str:
-        """A hash of what a calibration depends on; how episodes open and close, and forecasts, are not in it."""
-        parts = [VERSION, self.tracker, self.expectation, {k: (p.carriers, p.detector) for k, p in self.policy.items()}]
+        """A hash of what a calibration depends on; when episodes close, and forecasts, are not in it."""
+        parts = [
+            VERSION,
+            self.tracker,
+            self.expectation,
+            {k: (p.carriers, p.detector, p.min_duration_s) for k, p in self.policy.items()},
+        ]
         return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:12]
 
 

@@ -57,6 +57,14 @@ def statistics_of(detector: ChangeDetector, evidence: Array, interval_s: float) 
     return result
 
 
+def lasting(statistic: Array, duration_s: float, interval_s: float) -> Array:
+    """The level (T, …) that the statistic (T, …) has not fallen below for `duration_s`: what an episode goes by."""
+    result = statistic.copy()
+    for back in range(1, int(np.ceil(duration_s / interval_s - 1e-9)) + 1):
+        result[back:] = np.minimum(result[back:], statistic[:-back])
+    return result
+
+
 def window_maxima(statistic: Array, interval_s: float) -> Array:
     """Maxima (T // w, …) of the statistic (T, …) over windows of DECLUSTER_S: each holds at most one alarm."""
     width = max(1, round(DECLUSTER_S / interval_s))

@@ -81,7 +81,8 @@ class Judge:
         origin = self.origin(source, size)
         carriers = {kind: policy.carriers for kind, policy in self.settings.policy.items()}
         detectors = {kind: CHANGE_DETECTORS[policy.detector] for kind, policy in self.settings.policy.items()}
-        return calibrating.calibrate(clean, origin, carriers, detectors, self.settings.alarms)
+        durations_s = {kind: policy.min_duration_s for kind, policy in self.settings.policy.items()}
+        return calibrating.calibrate(clean, origin, carriers, detectors, self.settings.alarms, durations_s)
 
     def gather(self, frame: EncodedFrame, observation: Observation, state: JudgeState) -> tuple[CleanFrame, JudgeState]:
         """What a calibration needs of one clean frame, and the state after it."""

@@ -26,5 +26,9 @@ POLICY: dict[AlertKind, Policy] = {
         min_duration_s=0.4,
     ),
     # a contradiction is over when its object has gone by, so it must be noticed within a few frames
-    AlertKind.EXPECTANCY_MISMATCH: Policy(carriers=("expectancy_gradient",), detector="ewma_fast"),
+    AlertKind.EXPECTANCY_MISMATCH: Policy(
+        carriers=("expectancy_gradient",),
+        detector="ewma_fast",
+        min_duration_s=0.4,  # a sign misread in one frame is no contradiction
+    ),
 }

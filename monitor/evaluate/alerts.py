@@ -22,7 +22,7 @@ from ..calibration import Calibration, CleanFrame, fit_clean, frame_evidence, sc
 from ..change import CHANGE_DETECTORS
 from ..config import JudgeSettings
 from ..evidence import NEUTRAL_EVIDENCE
-from ..false_alarms import alarms_per_hour, block_indices, statistics_of, window_maxima
+from ..false_alarms import alarms_per_hour, block_indices, lasting, statistics_of, window_maxima
 from ..judge import Judge
 from ..offline import Seen, clean_frames, judge_all, stamp
 from ..policy import POLICY
@@ -138,7 +138,8 @@ def bootstrapped_rate(clean: list[CleanFrame], calibration: Calibration, setting
         for seed in range(HOURS // 50):
             index = block_indices(segment, round(10 / interval_s), round(3600 / interval_s), 50, seed)
             ratio = statistics_of(CHANGE_DETECTORS[policy.detector], evidence[index], interval_s) / limits
-            maxima.append(window_maxima(ratio.max(axis=-1), interval_s))
+            lasted = lasting(ratio.max(axis=-1), policy.min_duration_s, interval_s)
+            maxima.append(window_maxima(lasted, interval_s))
         together.append(np.concatenate(maxima, axis=1))
     return alarms_per_hour(np.max(together, axis=0), 1.0, HOURS)
 

@@ -46,10 +46,11 @@ def table(header: list[str], rows: list[list[str]]) -> list[str]:
 
 
 WHY_NOT_ALL = (
-    "Why GradCon alone does not alarm everywhere: the cosines compare directions of gradients with those of training, "
-    "and blur and noise change the size of what a tile can't rebuild more than its direction; only with the loss beside "
-    "them (`gradcon_vector`) is noise seen. Blur makes tiles *easier* to rebuild, by less than clean tiles differ among "
-    "themselves. Image statistics measure sharpness and noise directly and are the better score for these challenges."
+    "Why GradCon alone does not alarm everywhere: the cosines compare directions of gradients with those of "
+    "training, and blur and noise change the size of what a tile can't rebuild more than its direction; only with "
+    "the loss beside them (`gradcon_vector`) is noise seen. Blur makes tiles *easier* to rebuild, by less than "
+    "clean tiles differ among themselves. Image statistics measure sharpness and noise directly and are the better "
+    "score for these challenges."
 )
 
 
@@ -101,10 +102,10 @@ def expectancy_report(figures: Figures) -> str:
     lines = heading("Expectancy mismatch: a sign becomes another in mid-track", "make evaluate-expectancy")
     lines += [
         f"{figures['drives']} drives; each score alone calibrated to one false alarm an hour on "
-        f"{figures['calibration_hours']:.2f} h of clean drives of other seeds. A sign is swapped that had at least 8 frames "
-        "of 12 px or more before and has at least 6 of 18 px or more after, 70 % visible or more; its new label is any "
-        "other type with equal probability. A hit is an alert that names the old label as expected; a missed drive counts "
-        "as infinitely late in the median.",
+        f"{figures['calibration_hours']:.2f} h of clean drives of other seeds. A sign is swapped that had at least "
+        "8 frames of 12 px or more before and has at least 6 of 18 px or more after, 70 % visible or more; its new "
+        "label is any other type with equal probability. A hit is an alert that names the old label as expected; a "
+        "missed drive counts as infinitely late in the median.",
         "",
         *table(
             ["score", "recall within 10 frames", "median delay", "worst delay", "false alarms an hour"],

@@ -12,6 +12,7 @@ from gradwatch.monitor.false_alarms import (
     alarms_per_hour,
     block_indices,
     extrapolated_threshold,
+    lasting,
     statistics_of,
     threshold_for,
     window_maxima,
@@ -137,3 +138,9 @@ def test_statistics_are_the_detectors_steps():
     for row, expected in zip(rows, statistics_of(detector, rows, 0.2), strict=True):
         statistic = detector.step(statistic, row, 0.2)
         np.testing.assert_array_equal(statistic, expected)
+
+
+def test_lasting_is_the_lowest_level_of_the_last_moments():
+    statistic = np.array([0.0, 5.0, 0.0, 3.0, 4.0, 6.0, 5.0])
+    np.testing.assert_array_equal(lasting(statistic, 0.4, 0.2), [0, 0, 0, 0, 0, 3, 4])
+    np.testing.assert_array_equal(lasting(statistic, 0.0, 0.2), statistic)
