@@ -11,13 +11,10 @@ pytest.importorskip("onnxruntime")
 
 from gradwatch.models.image_statistics import STATISTICS
 from gradwatch.models.observe import SIGNS, Observer, ObserverSettings
-from gradwatch.models.zoo import MODELS, WEIGHTS
-
-HAS_SIGNS = all((WEIGHTS / MODELS[name].file).is_file() for name in ("sign_detector", "sign_classifier"))
+from gradwatch.models.zoo import MODELS
 
 
-@pytest.fixture(scope="module", params=[False, pytest.param(True, marks=pytest.mark.skipif(
-    not HAS_SIGNS, reason="no weights of the sign networks"))])  # fmt: skip
+@pytest.fixture(scope="module", params=[False, True])
 def observer(request):
     # A low threshold, so that pictures of nothing in particular have signs to classify.
     return Observer(ObserverSettings(signs=request.param, sign_score=0.02), "cpu")
