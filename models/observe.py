@@ -38,7 +38,7 @@ class ObserverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     pedestrian_score: float = 0.35  # boxes below it are dropped
     pedestrian_iou: float = 0.6  # of two boxes that overlap by more than this the better stays
     signs: bool = True  # detector and classifier
-    sign_score: float = 0.45  # 0.08 false boxes a frame on clean drives, see the model card
+    sign_score: float = 0.45  # 0.05 false boxes a frame on clean drives, see the model card
     sign_iou: float = 0.5
     sign_crops: int = 8  # at most so many signs a frame are classified, best score first
     tiles_per_frame: int = 9  # of 180: 9 look at the whole frame every 20 frames

@@ -2,8 +2,10 @@
 
     python -m gradwatch.models.training.sign_classifier --crops SPRITES GTSRB --out sign_classifier.onnx
 
-A folder of `--crops` holds drawn signs (`sprites.csv`, and `backgrounds.csv` to paste them on) or the German
-benchmark (`train_index.csv`). `--held-out` folders of the same kind are only ever measured on.
+A folder of `--crops` holds drawn signs (`sprites.csv`, with `backgrounds.csv` to paste them on, and `crops.csv` of
+crops cut out of drives) or the German benchmark (`train_index.csv`). `--held-out` folders of the same kind are only
+ever measured on. On crops of no sign the network learns to be undecided (outlier exposure, Hendrycks, Mazeika and
+Dietterich 2019, arXiv:1812.04606).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..outputs import SIGN_CLASSES
+from .frame_crops import NO_SIGN, FrameCropBatches, FrameCrops, read_frame_crops
 from .sign_crops import (
     Bytes,
     SignPictures,
@@ -33,7 +36,8 @@ from .sign_crops import (
 )
 
 WIDTHS = (24, 48, 64, 96)
-BATCH = 64
+COMPOSED, FROM_FRAMES, NO_SIGNS = 40, 32, 24  # crops a step, by where they come from
+UNDECIDED_WEIGHT = 0.5  # of the crops of no sign in the loss, as in the paper
 LABEL_SMOOTHING = 0.03
 SIZE_BINS_PX = (8, 12, 16, 24, 48)
 
@@ -91,10 +95,18 @@ class SignNetwork(nn.Module):
 OUTPUTS = ("logits", "features", "weight", "bias")
 
 
-def train(network: SignNetwork, pictures: SignPictures, backgrounds: list[Bytes], *, steps: int, seed: int) -> None:
+def train(
+    network: SignNetwork,
+    pictures: SignPictures,
+    backgrounds: list[Bytes],
+    frames: FrameCropBatches,
+    *,
+    steps: int,
+    seed: int,
+) -> None:
     """Trains with AdamW and one learning-rate cycle for `steps` batches.
 
-    Types come equally often, and within a type photographs and drawn signs do.
+    Types come equally often, and within a type of `pictures` photographs and drawn signs do.
     """
     rng = np.random.default_rng(seed)
     groups = _groups(pictures)
@@ -104,9 +116,15 @@ def train(network: SignNetwork, pictures: SignPictures, backgrounds: list[Bytes]
     for step in range(steps):
         used = step / steps
         optimizer.param_groups[0]["lr"] = 3e-3 * min(1.0, used / 0.1) * (1 + math.cos(math.pi * used)) / 2
-        chosen = [_draw(groups, rng) for _ in range(BATCH)]
-        crops = np.stack([take_crop(pictures.rgba[i], bool(pictures.drawn[i]), backgrounds, rng) for i in chosen])
-        loss = loss_of(network(torch.from_numpy(crops))[0], torch.from_numpy(pictures.class_id[chosen]))
+        chosen = [_draw(groups, rng) for _ in range(COMPOSED)]
+        composed = [take_crop(pictures.rgba[i], bool(pictures.drawn[i]), backgrounds, rng) for i in chosen]
+        cut, cut_class = frames.signs(FROM_FRAMES, rng)
+        others = frames.others(NO_SIGNS, rng)
+        logits = network(torch.from_numpy(np.concatenate([composed, cut, others])))[0]
+        signs = len(chosen) + len(cut)
+        loss = loss_of(logits[:signs], torch.from_numpy(np.concatenate([pictures.class_id[chosen], cut_class])))
+        if len(others):
+            loss = loss - UNDECIDED_WEIGHT * torch.log_softmax(logits[signs:], dim=1).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -129,6 +147,14 @@ def measure(
         accuracies = _accuracies(predict(network, np.stack(crops)), drawn.class_id)
         metrics |= {f"drawn_{low}_{high}px_{key}": value for key, value in accuracies.items()}
     return metrics
+
+
+def measure_frames(network: SignNetwork, crops: FrameCrops) -> dict[str, float]:
+    """Accuracies on signs cut out of frames, and how often a crop of no sign is read with p >= 0.8."""
+    logits = predict(network, crops.pixels)
+    signs = crops.class_id != NO_SIGN
+    metrics = {f"frames_{key}": value for key, value in _accuracies(logits[signs], crops.class_id[signs]).items()}
+    return metrics | {"no_sign_sure": float((_confidence(logits[~signs]) >= 0.8).mean())}
 
 
 def predict(network: SignNetwork, crops: Bytes) -> NDArray[np.float32]:
@@ -167,8 +193,7 @@ def _draw(groups: list[list[NDArray[np.int64]]], rng: np.random.Generator) -> in
 
 def _accuracies(logits: NDArray[np.float32], class_id: NDArray[np.int64]) -> dict[str, float]:
     right = logits.argmax(1) == class_id
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    confidence = (shifted / shifted.sum(1, keepdims=True)).max(1)
+    confidence = _confidence(logits)
     macro = np.mean([right[class_id == c].mean() for c in np.unique(class_id)])
     metrics = {
         "accuracy": float(right.mean()),
@@ -176,6 +201,11 @@ def _accuracies(logits: NDArray[np.float32], class_id: NDArray[np.int64]) -> dic
         "confidence_right": float(confidence[right].mean()),
     }
     return metrics if right.all() else metrics | {"confidence_wrong": float(confidence[~right].mean())}
+
+
+def _confidence(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray((shifted / shifted.sum(1, keepdims=True)).max(1))
 
 
 def read_pictures(folders: list[Path], gtsrb_fold: str) -> SignPictures:
@@ -191,7 +221,7 @@ def main() -> None:
     parser.add_argument("--crops", type=Path, nargs="+", required=True, help="folders of drawn signs and of GTSRB")
     parser.add_argument("--held-out", type=Path, nargs="+", required=True, help="folders to measure on")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -201,7 +231,9 @@ def main() -> None:
     network = SignNetwork()
     pictures = read_pictures(arguments.crops, "train")
     print(f"{len(pictures)} pictures, {int(pictures.drawn.sum())} of them drawn", flush=True)
-    train(network, pictures, backgrounds, steps=arguments.steps, seed=arguments.seed)
+    frames = read_frame_crops(arguments.crops)
+    print(f"{len(frames)} crops of frames, {int((frames.class_id == NO_SIGN).sum())} of them of no sign", flush=True)
+    train(network, pictures, backgrounds, FrameCropBatches(frames), steps=arguments.steps, seed=arguments.seed)
     export(network, arguments.out)
     drawn_folders = [f for f in arguments.held_out if (f / "sprites.csv").is_file()]
     unseen = [b for f in drawn_folders for b in read_backgrounds(f)]
@@ -211,7 +243,11 @@ def main() -> None:
         if (f / "train_index.csv").is_file()
         for fold in ("val", "test_public")
     }
-    print(json.dumps(measure(network, read_pictures(drawn_folders, ""), unseen, photographs), indent=2))
+    metrics = measure(network, read_pictures(drawn_folders, ""), unseen, photographs)
+    unseen_frames = read_frame_crops(arguments.held_out)
+    if len(unseen_frames):
+        metrics |= measure_frames(network, unseen_frames)
+    print(json.dumps(metrics, indent=2))
 
 
 if __name__ == "__main__":

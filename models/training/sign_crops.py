@@ -24,6 +24,7 @@ Bytes = NDArray[np.uint8]
 
 # Drawn once, because fresh noise took most of a step's time; each call takes a random piece of it.
 _NOISE = np.random.default_rng(0).standard_normal((320, 544, 3), np.float32)
+HIDDEN_SHARE = 0.3  # of the crops have something in front of their sign
 PICTURE_PX = 64  # side of the stored pictures, and of the canvas that crops are composed on
 
 
@@ -112,6 +113,8 @@ def take_crop(
     part = 1 / (1 + MARGIN) * rng.uniform(0.78, 1.12) if drawn else rng.uniform(0.9, 1.15)
     picture = vary_color(rgba, rng) if drawn else rgba
     canvas = paste(canvas, picture, _placement(part, rng), photograph=not drawn)
+    if rng.random() < HIDDEN_SHARE:
+        _hide(canvas, rng)
     crop_px = max(8, round(sign_px / part)) if drawn else max(10, round(sign_px * 1.3))
     return _camera(canvas, crop_px, rng)
 
@@ -180,6 +183,22 @@ def _canvas(backgrounds: list[Bytes], rng: np.random.Generator) -> Bytes:
         center = int(rng.integers(28, 37))
         canvas[32:, center - half : center + half] = gray
     return canvas
+
+
+def _hide(canvas: Bytes, rng: np.random.Generator) -> None:
+    """Puts a post, a branch or the flank of a vehicle in front of the sign, in place: at most two fifths of it."""
+    low, high = np.sort(rng.integers(0, 256, 3)), rng.normal(0, 12, canvas.shape)
+    color = np.full(3, low[1]) if rng.random() < 0.6 else low[rng.permutation(3)]
+    layer = np.clip(color + high, 0, 255).astype(np.uint8)
+    mask = np.zeros(canvas.shape[:2], np.uint8)
+    if rng.random() < 0.7:
+        x, slope, width = rng.uniform(8, 56), rng.normal(0, 4), int(rng.integers(2, 13))
+        cv2.line(mask, (round(x - slope), 0), (round(x + slope), PICTURE_PX), 1, width)
+    else:
+        depth = int(rng.integers(12, 30))
+        mask[:depth] = 1
+        mask = np.rot90(mask, int(rng.integers(4)))
+    canvas[mask > 0] = layer[mask > 0]
 
 
 def _placement(part: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -36,9 +36,7 @@ def test_every_frame_has_a_report(run, stream):
 @pytest.mark.parametrize("stream", STREAMS)
 def test_the_first_alert_comes_after_the_onset_and_soon(run, stream):
     figures = run[0][stream]
-    # town: a lorry sign that the classifier misreads for three frames contradicts its track on this clean drive;
-    # expectancy raises more false alarms than asked (docs/benchmarks/alerts.md), distribution shift none
-    assert figures["false_alerts"] <= {"town": 1, "motorway": 0}[stream]
+    assert figures["false_alerts"] == 0
     assert 0 <= figures["delay_frames"] <= 20
     assert figures["first_alert_seq"] == figures["onset_seq"] + figures["delay_frames"]
 
