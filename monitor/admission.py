@@ -1,8 +1,8 @@
 """Which frame is next, and which never will be: the two policies of a worker, before any decoding.
 
-`live` keeps the newest frames of every stream and serves the streams in turn: a frame replaced by a newer
-one is *superseded*, one that has waited too long is *stale*. `every_frame` drops nothing; the caller holds
-the consumer back while `full`.
+`live` keeps the newest frames of every stream and shares turns evenly among the streams: a frame replaced by a newer
+one is *superseded*, one that has waited too long, here or decoded, is *stale*. `every_frame` drops nothing; the
+caller holds the consumer back while `full`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections import OrderedDict, deque
 from typing import Protocol
 
 from gradwatch.streams.messages import EncodedFrame
+
+SMOOTHING = 0.2
 
 
 class Admission(Protocol):
@@ -23,6 +25,9 @@ class Admission(Protocol):
     def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
         """The next frame, or None after `timeout_s` without one, and the stale frames passed over for it."""
 
+    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
+        """Whether `frame` has become too old to be looked at; to be asked once of every frame taken, right before."""
+
     @property
     def full(self) -> bool:
         """Whether the consumer must be held back."""
@@ -32,14 +37,22 @@ class Admission(Protocol):
 
 
 class Live:
-    """At most `max_pending` frames wait per stream; streams are served in turn."""
+    """At most `max_pending` frames wait per stream; the stream that was served longest ago is next.
+
+    A frame that is taken waits once more, decoded, until the networks are free. How long, is learned from those
+    before it: a frame that would be stale by then is not taken, and its stream keeps its turn. Otherwise a stream
+    whose frames come at unlucky times of the networks' period would lose all its turns, and be decoded for nothing.
+    """
 
     full = False  # two frames a stream are never too much to hold
 
     def __init__(self, max_pending: int, max_age_s: float) -> None:
         self.max_pending = max_pending
         self.max_age_ns = round(max_age_s * 1e9)
-        self._streams: OrderedDict[str, deque[EncodedFrame]] = OrderedDict()
+        self._streams: OrderedDict[str, deque[EncodedFrame]] = OrderedDict()  # served longest ago first
+        self._count = 0
+        self._taken_ns: dict[tuple[int, int], int] = {}
+        self._ahead_ns = 0.0  # from taking a frame until the networks look at it, smoothed
         self._ready = threading.Condition()
 
     def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
@@ -48,29 +61,44 @@ class Live:
             waiting = self._streams.setdefault(frame.identity.stream_id, deque())
             waiting.append(frame)
             superseded = [waiting.popleft() for _ in range(len(waiting) - self.max_pending)]
+            self._count += 1 - len(superseded)
             self._ready.notify()
         return superseded
 
     def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
         """The oldest frame young enough of the stream whose turn it is."""
-        stale: list[EncodedFrame] = []
+        passed: list[EncodedFrame] = []
         with self._ready:
-            if not self._streams:
+            if not self._count:
                 self._ready.wait(timeout_s)
-            while self._streams:
-                stream_id, waiting = self._streams.popitem(last=False)
+            for stream_id, waiting in self._streams.items():
                 while waiting:
                     frame = waiting.popleft()
-                    if now_ns - frame.published_ns <= self.max_age_ns:
-                        if waiting:
-                            self._streams[stream_id] = waiting  # behind all others: served in turn
-                        return frame, stale
-                    stale.append(frame)
-        return None, stale
+                    self._count -= 1
+                    if not self._stale(frame, now_ns + self._expected_ahead_ns):
+                        self._streams.move_to_end(stream_id)
+                        self._taken_ns[frame.partition, frame.offset] = now_ns
+                        return frame, passed
+                    passed.append(frame)
+        return None, passed
+
+    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
+        """Whether it was published longer than `max_age_s` ago."""
+        taken_ns = self._taken_ns.pop((frame.partition, frame.offset), now_ns)
+        self._ahead_ns += SMOOTHING * (now_ns - taken_ns - self._ahead_ns)
+        return self._stale(frame, now_ns)
+
+    @property
+    def _expected_ahead_ns(self) -> int:
+        """At most half the age allowed: one long wait must not make every later frame too old to be taken."""
+        return min(round(self._ahead_ns), self.max_age_ns // 2)
+
+    def _stale(self, frame: EncodedFrame, now_ns: int) -> bool:
+        return now_ns - frame.published_ns > self.max_age_ns
 
     def __len__(self) -> int:
         with self._ready:
-            return sum(map(len, self._streams.values()))
+            return self._count
 
 
 class EveryFrame:
@@ -105,6 +133,10 @@ class EveryFrame:
             frame = self._waiting.popleft()
             self._bytes -= len(frame.content)
             return frame, []
+
+    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
+        """Never."""
+        return False
 
     def __len__(self) -> int:
         return len(self._waiting)

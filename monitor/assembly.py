@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradwatch.models.observe import Observer
+from gradwatch.streams.health import Health
 from gradwatch.streams.sinks import SINKS, DeadLetters
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
+from gradwatch.streams.transport.state import StateReader, StateTopic
 
 from .calibration import Calibration, CalibrationMismatchError, check_origin
 from .config import Configuration
+from .custody import Custody
 from .judge import Judge
 from .pipeline import Pipeline
 from .state import load_calibration
@@ -35,43 +38,61 @@ def build_judge(configuration: Configuration, observer: Observer) -> Judge:
     return Judge(observer.heads, observer.models_id, configuration.judge)
 
 
+def read_calibrations(configuration: Configuration) -> dict[str, Calibration]:
+    """The calibrations of the streams that name a file, whatever they were made for.
+
+    Raises StateFormatError for a file that holds none, FileNotFoundError for one that is not there.
+    """
+    paths = {
+        stream_id: SHIPPED_CALIBRATION if stream.calibration == "shipped" else Path(stream.calibration)
+        for stream_id, stream in configuration.streams.items()
+        if stream.calibration is not None
+    }
+    return {stream_id: load_calibration(path.read_bytes()) for stream_id, path in paths.items()}
+
+
 def load_calibrations(configuration: Configuration, judge: Judge) -> dict[str, Calibration]:
-    """The calibrations of the streams that name a file.
+    """The same, made for `judge` and for these streams.
 
     Raises:
         CalibrationMismatchError: one was made for another model, configuration or source.
-        FileNotFoundError: no such file.
+        StateFormatError, FileNotFoundError: see `read_calibrations`.
     """
-    calibrations = {}
-    for stream_id, stream in configuration.streams.items():
-        if stream.calibration is None:
-            continue
-        shipped = stream.calibration == "shipped"
-        path = SHIPPED_CALIBRATION if shipped else Path(stream.calibration)
-        calibration = load_calibration(path.read_bytes())
-        source = stream.source or stream_id
+    calibrations = read_calibrations(configuration)
+    for stream_id, calibration in calibrations.items():
+        source = configuration.streams[stream_id].source or stream_id
         size = (calibration.origin.width, calibration.origin.height)  # the pictures' own size is checked as they come
         try:
             check_origin(calibration, judge.origin(source, size))
         except CalibrationMismatchError as error:
-            raise CalibrationMismatchError(f"stream {stream_id!r}, file {path.name}: {error}") from error
-        calibrations[stream_id] = calibration
+            raise CalibrationMismatchError(f"the calibration file of stream {stream_id!r}: {error}") from error
     return calibrations
 
 
-def build_worker(configuration: Configuration) -> tuple[Worker, BoundedProducer]:
+def build_worker(configuration: Configuration, health: Health | None = None) -> tuple[Worker, BoundedProducer]:
     """A worker that has joined its group, and the producer to close after it."""
     broker, names = configuration.broker, topics_of(configuration)
     observer = build_observer(configuration)
     judge = build_judge(configuration, observer)
     calibrations = load_calibrations(configuration, judge)
     producer = BoundedProducer(broker.bootstrap_servers, broker.client)
-    pipeline = Pipeline(observer, judge, SINKS["kafka"](producer, names), DeadLetters(producer, names), calibrations)
+    pipeline = Pipeline(
+        observer,
+        judge,
+        SINKS["kafka"](producer, names),
+        DeadLetters(producer, names),
+        calibrations,
+        configuration.worker.max_pixels,
+    )
+    states = StateReader(broker.bootstrap_servers, names.state, broker.client)
+    custody = Custody(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)
     consumer = FrameConsumer(
         broker.bootstrap_servers,
         names.frames,
         configuration.worker.group_id,
         broker.client,
         session_timeout_s=configuration.worker.session_timeout_s,
+        instance_id=configuration.worker.instance_id,
+        tenant=custody,
     )
-    return Worker(consumer, pipeline, configuration.worker), producer
+    return Worker(consumer, pipeline, configuration.worker, health, custody), producer

@@ -1,7 +1,7 @@
 """One YAML file -> frozen structs. `deploy/gradwatch.yaml` is the commented whole of it.
 
-`${NAME}` and `${NAME:default}` are replaced from the environment, so that secrets stay out of the file. An
-unknown key is an error that names the nearest known one.
+`${NAME}` and `${NAME:default}` are replaced from the environment, or from the file that `NAME_FILE` names there, so
+that secrets stay out of this file. An unknown key is an error that names the nearest known one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import msgspec
 import yaml
 
 from gradwatch.models.observe import ObserverSettings
+from gradwatch.streams.logs import hide_credentials
 from gradwatch.streams.messages import AlertKind, check_stream_id
+from gradwatch.streams.pixels import MAX_PIXELS
 
 from .calibration import MIN_FRAMES, AlarmBudget
 from .change import CHANGE_DETECTORS
@@ -58,12 +60,28 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_frame_age_s: float = 0.5  # live: an older frame is dropped before decoding
     max_pending_frames: int = 2  # live: per stream; the newest win
     max_pending_bytes: int = 128 * 1024 * 1024  # every_frame: the consumer is held back at this
+    max_pixels: int = MAX_PIXELS  # of a picture; a larger one is refused before it is decoded
     device: Literal["auto", "cpu", "cuda"] = "auto"
     model_threads: int = 1
     decode_threads: int = 1
+    max_batch: int = 1  # frames, of any streams, that the networks look at together
+    max_wait_s: float = 0.01  # how long a batch that is not full waits for more frames
     drain_s: float = 10.0  # how long a stopping worker may finish what it has begun
     session_timeout_s: float = 10.0
-    metrics_port: int | None = None  # serves Prometheus metrics on this port of the loopback address
+    instance_id: str | None = None  # of a static member of the group: one for each worker, the same after a restart
+    state_interval_s: float = 1.0  # a stream's state is stored at most so often; what came later is judged again
+    metrics_port: int | None = None  # serves /metrics, /healthz and /readyz
+    metrics_address: str = "127.0.0.1"  # at which it does; "0.0.0.0" where Prometheus is elsewhere
+    metrics_streams: int = 1000  # so many streams have metrics of their own, the others share `other`
+    unhealthy_after_s: float = 30.0  # so long may a thread at work be silent
+
+    def __post_init__(self) -> None:
+        if self.max_batch < 1 or not self.max_wait_s >= 0:
+            raise ValueError(
+                f"worker: expected max_batch >= 1 and max_wait_s >= 0, got {self.max_batch} and {self.max_wait_s}"
+            )
+        if not self.unhealthy_after_s > 0:
+            raise ValueError(f"worker.unhealthy_after_s: expected more than 0, got {self.unhealthy_after_s}")
 
 
 def _check_name(where: str, name: str, table: Collection[str]) -> None:
@@ -138,7 +156,9 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
         # neither the error's own text nor its trace: they quote lines of the file, and passwords may be in it
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigurationError(f"{path} is not YAML{where}: {error.problem}") from None
-    return from_tree(_interpolated(tree, environment), str(path))
+    configuration = from_tree(_interpolated(tree, environment), str(path))
+    hide_credentials(configuration.broker.client)  # whatever is logged from now on, by whatever library
+    return configuration
 
 
 def from_tree(tree: object, where: str = "configuration") -> Configuration:
@@ -165,10 +185,22 @@ def _interpolated(tree: Any, environment: Mapping[str, str]) -> Any:
 
 def _value(match: re.Match[str], environment: Mapping[str, str]) -> str:
     name, default = match.group(1), match.group(2)
+    if name not in environment and (file := environment.get(f"{name}_FILE")) is not None:
+        return _content(f"{name}_FILE", Path(file))
     found = environment.get(name, default)
     if found is None:
-        raise ConfigurationError(f"environment variable {name} is not set and has no default")
+        raise ConfigurationError(f"environment variable {name} is not set and has no default, nor is {name}_FILE")
     return found
+
+
+def _content(name: str, path: Path) -> str:
+    """What a secret's file holds, as Docker and Kubernetes mount it, without the newline at its end."""
+    try:
+        return path.read_text().rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"expected a text file at {path}, which {name} names, got {type(error).__name__}"
+        ) from None
 
 
 def _nearest(message: str) -> str:

@@ -19,16 +19,19 @@ from numpy.typing import NDArray
 
 from gradwatch.models.observe import Observer
 from gradwatch.models.outputs import Observation
-from gradwatch.streams.codec import BadRecord, Record, bare_identity, decode_frame, decode_picture
+from gradwatch.streams.codec import BadRecord, Record, decode_frame, decode_picture, rejected_frame
 from gradwatch.streams.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.pixels import MAX_PIXELS
 from gradwatch.streams.sinks import DeadLetters, Delivery, ReportSink
-from gradwatch.streams.telemetry import ALERTS_OPEN, FRAMES
+from gradwatch.streams.telemetry import ALERTS_OPEN, FRAMES, STATES_REFUSED
 
 from . import overlays
 from .calibration import Calibration, CalibrationMismatchError, check_origin
 from .judge import Judge, Verdict
 from .reporting import unjudged_report
+from .resuming import resumed
 from .state import JudgeState, new_run
+from .state_records import Found, StoredState
 
 log = structlog.get_logger()
 
@@ -43,12 +46,14 @@ class Pipeline:
         sink: ReportSink,
         dead_letters: DeadLetters,
         calibrations: Mapping[str, Calibration] | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.observer = observer
         self.judge_frame = judge
         self.sink = sink
         self.dead_letters = dead_letters
         self.calibrations = dict(calibrations or {})
+        self.max_pixels = max_pixels  # of a picture; a larger one is refused before it is decoded
         self.states: dict[str, JudgeState] = {}
 
     def step(self, record: Record) -> list[Delivery]:
@@ -68,7 +73,7 @@ class Pipeline:
 
     def decode(self, frame: EncodedFrame) -> NDArray[np.uint8]:
         """The picture (H, W, 3) uint8 RGB. Raises BadRecord."""
-        return decode_picture(frame.content)
+        return decode_picture(frame.content, self.max_pixels)
 
     def observe(self, frames: list[EncodedFrame], images: list[NDArray[np.uint8]]) -> list[Observation]:
         """What the networks, and their gradients, say of each picture."""
@@ -102,12 +107,41 @@ class Pipeline:
 
     def reject(self, record: Record, error: BadRecord) -> list[Delivery]:
         """Puts a record aside with its bytes untouched, and reports it."""
-        try:
-            frame = decode_frame(record)
-        except BadRecord:
-            frame = _nameless(record)
+        frame = rejected_frame(record)
         dead = self.dead_letters.publish(record, error, "decode")
         return [dead, *self.publish(unjudged_report(frame, Outcome.REJECTED, error.cause, self._state_name(frame)))]
+
+    def take_up(self, found: Found) -> None:
+        """Goes on from what another worker, or an earlier one, stored of a stream."""
+        judge, stream_id = self.judge_frame, found.stream_id
+        given = self.calibrations.get(stream_id)
+        state, refused = resumed(found, given, judge.models_id, judge.configuration_id)
+        if refused:
+            STATES_REFUSED.labels(stream_id, refused).inc()
+        if found.problem or refused:
+            log.warning("stored state refused, tracks start anew", stream=stream_id, cause=refused, why=found.problem)
+        self.states.pop(stream_id, None)
+        if state is not None:
+            self.states[stream_id] = state
+            bound = state.calibration.calibration_id if state.calibration else ""
+            log.info("state taken up", stream=stream_id, run=state.run_id, seq=state.next_seq, calibration=bound)
+
+    def forget(self, stream_id: str) -> None:
+        """Forgets a stream that another worker has now."""
+        if self.states.pop(stream_id, None) is not None:
+            ALERTS_OPEN.labels(stream_id).set(0)
+
+    def bind(self, state: JudgeState, next_offset: int, published_ns: int) -> StoredState:
+        """`state` as it is stored: with what it covers, and what it can be gone on from with."""
+        return StoredState(
+            next_offset=next_offset,
+            published_ns=published_ns,
+            models_id=self.judge_frame.models_id,
+            configuration_id=self.judge_frame.configuration_id,
+            calibration_id=state.calibration.calibration_id if state.calibration else "",
+            clean_frames=len(state.clean),
+            state=state,
+        )
 
     def _state_for(self, frame: EncodedFrame, observation: Observation) -> JudgeState:
         """The stream's state; a new run begins anew and keeps the calibration while pictures stay of its size."""
@@ -136,9 +170,3 @@ class Pipeline:
         if state is None or state.calibration is None:
             return StreamState.CALIBRATING
         return StreamState.ALERTING if state.alerting else StreamState.WATCHING
-
-
-def _nameless(record: Record) -> EncodedFrame:
-    """A stand-in for a record whose headers can't be believed: it is known by topic, partition and offset."""
-    now_ns = record.timestamp_ms * 1_000_000
-    return EncodedFrame(bare_identity(record), now_ns, now_ns, b"", partition=record.partition, offset=record.offset)

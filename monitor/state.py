@@ -78,22 +78,23 @@ def decode_array(kind: type, value: object) -> object:
 _encoder = msgspec.msgpack.Encoder(enc_hook=encode_array)
 
 
-def dump(value: JudgeState | Calibration) -> bytes:
-    """`value` as MessagePack: format number, then the value."""
+def dump(value: msgspec.Struct) -> bytes:
+    """`value`, such as a JudgeState or a Calibration, as MessagePack: format number, name of its type, value."""
     return _encoder.encode([FORMAT, type(value).__name__, value])
 
 
 def load_state(content: bytes) -> JudgeState:
     """The inverse of `dump` for states. Raises StateFormatError."""
-    return _load(content, JudgeState)
+    return load(content, JudgeState)
 
 
 def load_calibration(content: bytes) -> Calibration:
     """The inverse of `dump` for calibrations. Raises StateFormatError."""
-    return _load(content, Calibration)
+    return load(content, Calibration)
 
 
-def _load(content: bytes, kind: type[T]) -> T:
+def load(content: bytes, kind: type[T]) -> T:
+    """The inverse of `dump` for a value of type `kind`. Raises StateFormatError."""
     try:
         number, name, value = msgspec.msgpack.decode(content, type=tuple[int, str, msgspec.Raw])
         if (number, name) != (FORMAT, kind.__name__):

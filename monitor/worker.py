@@ -5,8 +5,11 @@
     model   observe                                   (one thread a device)
     judge   states, reports, publishing               (alone owns the streams' states)
 
+What outlives this worker, and which partitions' frames are its to judge, is in `custody.py`.
+
 Every queue is bounded: the judge takes at most JUDGE_AHEAD observed frames ahead, the model thread decodes
-`decode_threads` + 1 frames ahead, all others wait undecoded in the admission, where `live` may still drop them.
+`decode_threads` + `max_batch` frames ahead, all others wait undecoded in the admission, where `live` may still drop
+them.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from gradwatch.models.outputs import Observation
-from gradwatch.streams.codec import BadRecord, Record
+from gradwatch.streams.codec import BadRecord, Record, rejected_frame
+from gradwatch.streams.health import Health
+from gradwatch.streams.logs import identify
 from gradwatch.streams.messages import EncodedFrame, OutcomeCause
 from gradwatch.streams.sinks import Delivery
 from gradwatch.streams.telemetry import FRAME_AGE, STAGE_DURATION
@@ -35,11 +40,14 @@ from gradwatch.streams.transport.producer import BrokerUnavailable
 
 from .admission import Admission, EveryFrame, Live
 from .config import WorkerSettings
+from .custody import Custody, NoCustody
 from .pipeline import Pipeline
 
 log = structlog.get_logger()
 
 POLL_S = 0.05
+TICK_S = 0.02  # how long the judge waits for work before it looks after the states
+FAILED_S = 1.0  # for storing states once a thread has failed
 JUDGE_AHEAD = 4
 BACKLOG = 1000  # reports waiting to be published; beyond it the consumer is held back
 
@@ -81,10 +89,19 @@ Work = Observed | Dropped | Rejected
 class Worker:
     """Runs until stopped, or until nothing has come for `until_idle_s`."""
 
-    def __init__(self, consumer: FrameConsumer, pipeline: Pipeline, settings: WorkerSettings) -> None:
+    def __init__(
+        self,
+        consumer: FrameConsumer,
+        pipeline: Pipeline,
+        settings: WorkerSettings,
+        health: Health | None = None,
+        custody: Custody | None = None,
+    ) -> None:
         self.consumer = consumer
         self.pipeline = pipeline
         self.settings = settings
+        self.health = health or Health(settings.unhealthy_after_s)
+        self.custody = custody or NoCustody()
         self.admission: Admission = (
             Live(settings.max_pending_frames, settings.max_frame_age_s)
             if settings.policy == "live"
@@ -96,6 +113,7 @@ class Worker:
         self._records: dict[tuple[int, int], Record] = {}  # of frames not yet decoded: dead letters need the original
         self._to_judge: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._ahead = threading.Semaphore(JUDGE_AHEAD)
+        self._drained_by_s = 0.0
         cv2.setNumThreads(1)  # decoding runs in its own pool
 
     def stop(self) -> None:
@@ -114,17 +132,19 @@ class Worker:
             self._main_loop(until_idle_s, on_ready)
         finally:
             self.stopping.set()
+            self.health.rest("poll")
             self._drain(pool, model, judge)
         if self.failure is not None:
             raise self.failure
 
     def _drain(self, pool: ThreadPoolExecutor, model: threading.Thread, judge: threading.Thread) -> None:
         """Finishes what was begun within `drain_s`; what waits undecoded is not committed and will be read again."""
-        deadline_s = time.monotonic() + self.settings.drain_s
+        deadline_s = self._drained_by_s = time.monotonic() + self.settings.drain_s
         model.join(max(0.0, deadline_s - time.monotonic()))
         self._to_judge.put(None)
         judge.join(max(0.0, deadline_s - time.monotonic()))
         pool.shutdown(wait=False, cancel_futures=True)
+        self.custody.close()
         try:
             self.consumer.close(0.0 if self.failure else max(0.0, deadline_s - time.monotonic()))
         except Exception as error:
@@ -135,10 +155,12 @@ class Worker:
 
     def _main_loop(self, until_idle_s: float | None, on_ready: Callable[[], None]) -> None:
         last_record_s = time.monotonic()
-        held_back = ready = False
+        held_back = ready = waiting = False
         while not self.stopping.is_set():
-            records = self.consumer.poll(POLL_S)
-            if not ready and self.consumer.assigned:
+            self.health.beat("poll")
+            records = self.consumer.poll(POLL_S if not waiting else 0.0)
+            waiting = self.custody.take_up(self.consumer, POLL_S)
+            if not ready and self.consumer.assigned and not waiting:
                 ready = True
                 on_ready()
             for record in records:
@@ -157,11 +179,23 @@ class Worker:
         try:
             frame = self.pipeline.read(record)
         except BadRecord as error:
-            self._to_judge.put(Rejected(record, error))
+            if self._is_new(record, rejected_frame(record).identity.stream_id):
+                self._to_judge.put(Rejected(record, error))
+            return
+        if not self._is_new(record, frame.identity.stream_id):
             return
         self._records[record.partition, record.offset] = record
         for old in self.admission.put(frame):
             self._drop(old, OutcomeCause.SUPERSEDED)
+
+    def _is_new(self, record: Record, stream_id: str) -> bool:
+        """Notes a record that came, unless an earlier worker has reported it."""
+        place = record.partition, stream_id, record.offset, record.timestamp_ms * 1_000_000
+        if self.custody.already_judged(*place):
+            self.consumer.finish(record.partition, record.offset)
+            return False
+        self.custody.arrive(*place)
+        return True
 
     def _drop(self, frame: EncodedFrame, cause: OutcomeCause) -> None:
         self._records.pop((frame.partition, frame.offset), None)
@@ -173,17 +207,32 @@ class Worker:
     def _model_loop(self, pool: ThreadPoolExecutor) -> None:
         ahead: deque[Future[Decoded]] = deque()
         while not self.stopping.is_set():
-            while len(ahead) <= self.settings.decode_threads:
-                frame, stale = self.admission.take(time.time_ns(), 0.0 if ahead else POLL_S)
-                for old in stale:
-                    self._drop(old, OutcomeCause.STALE)
-                if frame is None:
-                    break
-                ahead.append(pool.submit(self._decode, frame))
-            if ahead:
-                self._observe(ahead.popleft().result())
+            self.health.beat("model")
+            self._decode_ahead(pool, ahead)
+            self._observe([ahead.popleft().result() for _ in range(min(len(ahead), self.settings.max_batch))])
         for waiting in ahead:
-            self._observe(waiting.result())
+            self._observe([waiting.result()])
+
+    def _decode_ahead(self, pool: ThreadPoolExecutor, ahead: deque[Future[Decoded]]) -> None:
+        """Fills `ahead`. Waits for a first frame; then only until a batch is full, and for `max_wait_s` at most."""
+        until_s = time.monotonic() + (self.settings.max_wait_s if ahead else POLL_S)
+        while len(ahead) < self.settings.max_batch + self.settings.decode_threads:
+            rest_s = until_s - time.monotonic() if len(ahead) < self.settings.max_batch else 0.0
+            frame, stale = self.admission.take(time.time_ns(), max(0.0, rest_s))
+            for old in stale:
+                self._drop(old, OutcomeCause.STALE)
+            if frame is None:
+                return
+            if self.custody.leaving(frame.partition):
+                self._leave_out(frame)
+                continue
+            if not ahead:
+                until_s = time.monotonic() + self.settings.max_wait_s
+            ahead.append(pool.submit(self._decode, frame))
+
+    def _leave_out(self, frame: EncodedFrame) -> None:
+        self._records.pop((frame.partition, frame.offset), None)
+        self.custody.leave_out(frame.partition, frame.identity.stream_id)
 
     def _decode(self, frame: EncodedFrame) -> Decoded:
         started_s = time.perf_counter()
@@ -193,42 +242,85 @@ class Worker:
             image, error = None, bad
         return Decoded(frame, image, error, 1e3 * (time.perf_counter() - started_s))
 
-    def _observe(self, decoded: Decoded) -> None:
-        frame = decoded.frame
-        record = self._records.pop((frame.partition, frame.offset), None)
-        if decoded.image is None:
-            if record is not None and decoded.error is not None:
-                self._to_judge.put(Rejected(record, decoded.error))
+    def _observe(self, batch: list[Decoded]) -> None:
+        seen = [decoded for decoded in batch if self._fit(decoded)]
+        if not seen:
             return
         started_s = time.perf_counter()
-        observation = self.pipeline.observe([frame], [decoded.image])[0]
-        latency_ms = {"decode": decoded.decode_ms, "observe": 1e3 * (time.perf_counter() - started_s)}
-        while not self._ahead.acquire(timeout=POLL_S):
-            if self.failure is not None:
-                return
-        self._to_judge.put(Observed(frame, observation, latency_ms))
+        images = [decoded.image for decoded in seen if decoded.image is not None]
+        observations = self.pipeline.observe([decoded.frame for decoded in seen], images)
+        observe_ms = 1e3 * (time.perf_counter() - started_s)
+        for decoded, observation in zip(seen, observations, strict=True):
+            while not self._ahead.acquire(timeout=POLL_S):
+                self.health.beat("model")
+                if self.failure is not None:
+                    return
+            latency_ms = {"decode": decoded.decode_ms, "observe": observe_ms}
+            self._to_judge.put(Observed(decoded.frame, observation, latency_ms))
+
+    def _fit(self, decoded: Decoded) -> bool:
+        """Whether the frame has pixels and is still young enough; what is not goes to the judge thread as it is."""
+        frame = decoded.frame
+        identify(frame.identity)
+        if self.admission.expire(frame, time.time_ns()) and decoded.image is not None:
+            self._drop(frame, OutcomeCause.STALE)
+            return False
+        record = self._records.pop((frame.partition, frame.offset), None)
+        if decoded.image is None and record is not None and decoded.error is not None:
+            self._to_judge.put(Rejected(record, decoded.error))
+        return decoded.image is not None
 
     # -- judge thread ----------------------------------------------------------------------------------
 
     def _judge_loop(self) -> None:
-        while (work := self._to_judge.get()) is not None:
+        while (work := self._next_work()) is not None:
+            self.health.beat("judge")
+            identify(None if isinstance(work, Rejected) else work.frame.identity)
             partition, offset = _position(work)
-            deliveries = self._until_room(work)
+            deliveries = self._until_room(work) if self.custody.owns(partition) else None
             if isinstance(work, Observed):
                 self._ahead.release()
-            self.consumer.finish(partition, offset, deliveries)
-            self.reports += 1
+            if deliveries is not None:
+                covers = self.custody.finish(partition, offset, isinstance(work, Observed), deliveries)
+                self.consumer.finish(partition, offset, [*deliveries, *covers])
+                self.reports += 1
+            self.custody.passed(partition)
+            self.health.rest("judge")
+        self._store_last()
 
-    def _until_room(self, work: Work) -> list[Delivery]:
-        """Publishes; a broker that takes nothing holds the judge back, and so the whole path, and loses nothing."""
-        publish = self._publication(work)
+    def _next_work(self) -> Work | None:
+        """What is next, None at the end; looks after the states before it returns, and while it waits."""
         while True:
+            try:
+                work = self._to_judge.get(timeout=TICK_S)
+            except queue.Empty:
+                self.custody.tick(time.monotonic())
+            else:
+                self.custody.tick(time.monotonic())
+                return work
+
+    def _store_last(self) -> None:
+        """Stores the states as they are now, for at most the time that draining may take."""
+        until_s = time.monotonic() + FAILED_S if self.failure else self._drained_by_s
+        while not self.custody.hurry() and time.monotonic() < until_s:
+            self.custody.tick(time.monotonic())
+            time.sleep(TICK_S / 4)
+
+    def _until_room(self, work: Work) -> list[Delivery] | None:
+        """Publishes; a broker that takes nothing holds the judge back, and so the whole path, and loses nothing.
+
+        None where the frame's partition went to another worker meanwhile.
+        """
+        publish = self._publication(work)
+        while self.custody.owns(_position(work)[0]):
             try:
                 return publish()
             except BrokerUnavailable as error:
                 log.warning("broker takes nothing", error=str(error))
+                self.health.beat("judge")
                 if self.stopping.wait(POLL_S):
                     raise
+        return None
 
     def _publication(self, work: Work) -> Callable[[], list[Delivery]]:
         """What to publish for `work`; judging is done once, publishing as often as the broker makes it."""
@@ -253,7 +345,9 @@ class Worker:
     def _guarded(self, loop: Callable[..., None], *arguments: object) -> None:
         try:
             loop(*arguments)
+            self.health.rest(threading.current_thread().name)
         except BaseException as error:
+            self.health.fail(threading.current_thread().name, f"{type(error).__name__}: {error}")
             log.exception("thread failed", thread=threading.current_thread().name)
             self.failure = error
             self.stopping.set()

@@ -1,33 +1,22 @@
-"""Bytes <-> messages, as `docs/wire.md` says: frames, reports, alerts, health.
+"""Bytes <-> messages, as `docs/wire.md` says: reports, alerts, health; frames are in `frame_codec.py`.
 
-Whatever was not written by us is checked here, once: after decoding, a stream id, a run id and a sequence number
-are safe to use as path, label and URL.
+All of the wire's verbs can be imported from here.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from .messages import (
-    BARE_RUN,
-    STREAM_ID,
-    Alert,
-    EncodedFrame,
-    FrameIdentity,
-    FrameReport,
-    OutcomeCause,
-    StreamIdError,
-    check_stream_id,
-)
-from .pixels import BadRecord, Encoding, decode_picture, encode_jpeg, picture_encoding, picture_size
+from .frame_codec import bare_identity, decode_frame, encode_frame, rejected_frame
+from .messages import Alert, FrameReport, OutcomeCause
+from .pictures import decode_picture
+from .pixels import BadRecord, Encoding, encode_jpeg, picture_encoding, picture_size
+from .records import Headers, Record, WireRecord, check_schema, cloud_event_headers, int64
 
 __all__ = [
     "BadRecord",
@@ -49,166 +38,14 @@ __all__ = [
     "encode_report",
     "picture_encoding",
     "picture_size",
+    "rejected_frame",
     "schemas",
 ]
 
-Headers = list[tuple[str, bytes]]
-
-SCHEMA_MAJOR = 1
+# msgspec tells all but these by its DecodeError: text that is not UTF-8, nesting beyond any bound.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 DTYPES = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
-INTEGER = re.compile(r"-?[0-9]{1,19}")
-SCHEMA = re.compile(r"([0-9]{1,6})(\.[0-9]{1,6})?")
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record as it came from a topic; `timestamp_ms` is wall clock, key and value are untouched."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-class WireRecord(NamedTuple):
-    """What a producer sends."""
-
-    key: bytes
-    value: bytes
-    headers: Headers
-
-
-# --- frames ------------------------------------------------------------------------------------------------------
-
-
-def encode_frame(frame: EncodedFrame) -> WireRecord:
-    """Key, value and headers of a frame; its `published_ns` is the record's timestamp, which the producer sets."""
-    identity = frame.identity
-    event_ns = frame.capture_ns if frame.clock == "utc" else frame.published_ns
-    headers = cloud_event_headers("frame", identity.stream_id, f"{identity.run_id}/{identity.seq}", event_ns)
-    headers += [
-        ("content-type", frame.encoding.encode()),
-        ("gw_run", identity.run_id.encode()),
-        ("gw_seq", str(identity.seq).encode()),
-        ("gw_capture_ns", str(frame.capture_ns).encode()),
-        ("gw_clock", frame.clock.encode()),
-    ]
-    if frame.traceparent is not None:
-        headers.append(("traceparent", frame.traceparent.encode()))
-    return WireRecord(check_stream_id(identity.stream_id).encode(), frame.content, headers)
-
-
-def decode_frame(record: Record) -> EncodedFrame:
-    """The frame in a record of the frames topic: ours, or a bare JPEG or PNG of any other producer.
-
-    Raises `BadRecord`: bad_schema for headers that aren't as `docs/wire.md` says or are of a newer major version,
-    undecodable for a value that is no picture. Headers that we don't know are ignored.
-    """
-    content = record.value or b""
-    headers = _text_headers(record)
-    ours = any(name.startswith("gw_") for name in headers)
-    if ours:
-        check_schema(record.headers)
-    identity = _identity(record, headers) if ours else bare_identity(record)
-    capture_ns = _integer(record, headers, "gw_capture_ns") if ours else record.timestamp_ms * 1_000_000
-    clock = headers.get("gw_clock", "") if ours else "utc"
-    if clock not in {"utc", "media"}:
-        raise _bad(record, "gw_clock", "utc or media", clock)
-    traceparent = headers.get("traceparent", "")
-    return EncodedFrame(
-        identity=identity,
-        capture_ns=capture_ns,
-        published_ns=record.timestamp_ms * 1_000_000,
-        content=content,
-        encoding=picture_encoding(content),
-        clock="media" if clock == "media" else "utc",
-        # W3C Trace Context: a malformed traceparent is ignored, never an error.
-        traceparent=traceparent if TRACEPARENT.fullmatch(traceparent) else None,
-        partition=record.partition,
-        offset=record.offset,
-    )
-
-
-def bare_identity(record: Record) -> FrameIdentity:
-    """The identity of a record without our headers (or with broken ones): stream `topic.partition`, seq = offset.
-
-    A topic name may be longer than a stream id and begin with a dot; what does not fit is cut from its front.
-    """
-    suffix = f".{record.partition}"
-    stem = record.topic[-(63 - len(suffix)) :].lstrip("._-") or "topic"
-    return FrameIdentity(stream_id=check_stream_id(stem + suffix), run_id=BARE_RUN, seq=record.offset)
-
-
-def check_schema(headers: Iterable[tuple[str, bytes]]) -> None:
-    """Raises `BadRecord` (bad_schema) unless `gw_schema` is a version that this code reads: "1" or "1.x"."""
-    version = dict(headers).get("gw_schema", b"").decode("ascii", "replace")
-    match = SCHEMA.fullmatch(version)
-    if match is None or int(match[1]) != SCHEMA_MAJOR:
-        hint = "; a newer gradwatch reads it" if match is not None and int(match[1]) > SCHEMA_MAJOR else ""
-        raise BadRecord(
-            OutcomeCause.BAD_SCHEMA,
-            f"header gw_schema: expected {SCHEMA_MAJOR} or {SCHEMA_MAJOR}.x, got {version!r}{hint}",
-        )
-
-
-def cloud_event_headers(kind: str, stream_id: str, event_id: str, time_ns: int) -> Headers:
-    """CloudEvents 1.0 in Kafka's binary mode, and our schema version: source and id together name the event."""
-    seconds, rest_ns = divmod(time_ns, 1_000_000_000)
-    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_type", f"gradwatch.{kind}".encode()),
-        ("ce_source", stream_id.encode()),
-        ("ce_id", event_id.encode()),
-        ("ce_time", f"{moment}.{rest_ns:09d}Z".encode()),
-        ("gw_schema", str(SCHEMA_MAJOR).encode()),
-    ]
-
-
-def _text_headers(record: Record) -> dict[str, str]:
-    # Kafka allows a header without a value; it says nothing, so it counts as absent.
-    return {name: value.decode("utf-8", "replace") for name, value in record.headers if value is not None}
-
-
-def _identity(record: Record, headers: dict[str, str]) -> FrameIdentity:
-    key = (record.key or b"").decode("utf-8", "replace")
-    run_id = headers.get("gw_run", "")
-    try:
-        check_stream_id(key)
-    except StreamIdError as error:
-        raise BadRecord(OutcomeCause.BAD_SCHEMA, f"key of {_where(record)}: {error}") from error
-    if STREAM_ID.fullmatch(run_id) is None:  # it becomes part of paths too
-        raise _bad(record, "gw_run", STREAM_ID.pattern, run_id)
-    seq = _integer(record, headers, "gw_seq")
-    if seq < 0:
-        raise _bad(record, "gw_seq", "a number from 0", headers["gw_seq"])
-    return FrameIdentity(stream_id=key, run_id=run_id, seq=seq)
-
-
-def _integer(record: Record, headers: dict[str, str], name: str) -> int:
-    value = _int64(headers.get(name, ""))
-    if value is None:
-        raise _bad(record, name, "a decimal number of 64 bits", headers.get(name, ""))
-    return value
-
-
-def _int64(text: str) -> int | None:
-    # int() alone would take " 1_0", other scripts' digits and any length.
-    value = int(text) if INTEGER.fullmatch(text) else 2**63
-    return value if -(2**63) <= value < 2**63 else None
-
-
-def _bad(record: Record, name: str, expected: str, got: str) -> BadRecord:
-    message = f"header {name} of {_where(record)}: expected {expected}, got {got[:80]!r}"
-    return BadRecord(OutcomeCause.BAD_SCHEMA, message)
-
-
-def _where(record: Record) -> str:
-    return f"{record.topic}[{record.partition}] offset {record.offset}"
+DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 # --- reports: MessagePack, arrays as {shape, dtype, data} ----------------------------------------------------------
@@ -223,7 +60,7 @@ def decode_report(content: bytes) -> FrameReport:
     """The report in `content`; its arrays are read-only views. Raises `BadRecord` (bad_schema)."""
     try:
         return _REPORT_DECODER.decode(content)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadRecord(
             OutcomeCause.BAD_SCHEMA, f"expected a FrameReport, got {len(content)} bytes: {error}"
         ) from error
@@ -231,10 +68,13 @@ def decode_report(content: bytes) -> FrameReport:
 
 def _array_to_wire(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        if value.dtype.name not in DTYPES:
-            raise TypeError(f"an array on the wire is float32 or int32, got {value.dtype} of shape {value.shape}")
-        data = value.astype(DTYPES[value.dtype.name], copy=False).tobytes()
-        return {"shape": value.shape, "dtype": value.dtype.name, "data": data}
+        name = DTYPE_NAMES.get(value.dtype)  # numpy makes `dtype.name` anew each time: 5 µs, 36 arrays a report
+        if name is None:
+            little = value.dtype.newbyteorder("<")
+            if little not in DTYPE_NAMES:
+                raise TypeError(f"an array on the wire is float32 or int32, got {value.dtype} of shape {value.shape}")
+            return _array_to_wire(value.astype(little))
+        return {"shape": value.shape, "dtype": name, "data": value.tobytes()}
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"can't put {type(value).__name__} on the wire")
@@ -246,7 +86,10 @@ def _array_from_wire(kind: Any, value: Any) -> Any:
     shape, dtype, data = value["shape"], DTYPES[value["dtype"]], value["data"]
     if not all(isinstance(n, int) and n >= 0 for n in shape) or math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f"expected data of shape {shape} {dtype}, got {len(data)} bytes")
-    return np.frombuffer(data, dtype).reshape(shape)
+    try:
+        return np.frombuffer(data, dtype).reshape(shape)
+    except OverflowError as error:  # of dimensions beside a 0
+        raise ValueError(f"expected a shape that an array can have, got {shape}") from error
 
 
 _REPORT_ENCODER = msgspec.msgpack.Encoder(enc_hook=_array_to_wire)
@@ -276,7 +119,7 @@ def decode_alert(content: bytes) -> Alert:
             if name.endswith("_ns"):
                 fields[name] = _time_from_text(name, value)
         return msgspec.convert(fields, Alert)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadRecord(OutcomeCause.BAD_SCHEMA, f"expected an Alert, got {content[:80]!r}: {error}") from error
 
 
@@ -295,7 +138,7 @@ def _times_as_text(value: Any) -> Any:
 
 
 def _time_from_text(name: str, value: object) -> int:
-    time_ns = _int64(value) if isinstance(value, str) else None
+    time_ns = int64(value) if isinstance(value, str) else None
     if time_ns is None:
         raise msgspec.ValidationError(f"field {name}: expected a decimal string, got {value!r:.80}")
     return time_ns

@@ -21,9 +21,10 @@ from .signs import SIGN_LABELS
 from .video import VideoFrame, read_video, write_video
 
 NAME_PATTERN = "sequenceType_sequenceNumber_challengeSourceType_challengeType_challengeLevel"
-NAME = re.compile(r"(0[12])_(\d\d)_(0[01])_(\d\d)_(0[0-5])(?:\.mp4)?")
+NAME = re.compile(r"(0[12])_([0-9]{2})_(0[01])_([0-9]{2})_(0[0-5])(?:\.mp4)?")
 ANNOTATION_HEADER = "frameNumber_signType_llx_lly_lrx_lry_ulx_uly_urx_ury"
 ANNOTATION_COLUMNS = 10
+INTEGER = re.compile(r"-?[0-9]{1,9}")
 
 CHALLENGE_NAMES = (
     "none",
@@ -89,7 +90,7 @@ class RecordingName:
         match = NAME.fullmatch(text)
         if match is None:
             raise RecordingNameError(
-                f"recording must be called {NAME_PATTERN}.mp4 like 01_04_01_09_03.mp4, got {text!r}"
+                f"recording must be called {NAME_PATTERN}.mp4 like 01_04_01_09_03.mp4, got {text[:120]!r}"
             )
         sequence_type, number, source, challenge_type, level = (int(group) for group in match.groups())
         if (source == 0) != (challenge_type == 0):
@@ -205,20 +206,28 @@ def read_annotation(path: Path | str) -> RecordingTruth:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"expected an annotation at {path} (lines of {ANNOTATION_HEADER}), got nothing there")
+    return parse_annotation(path.read_bytes(), str(path))
+
+
+def parse_annotation(content: bytes, where: str) -> RecordingTruth:
+    """The truth in an annotation file's bytes; `where` is what errors call it. Raises AnnotationError."""
+    try:
+        lines = content.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{where}: expected text of {ANNOTATION_HEADER}, got {error}") from None
     boxes: dict[int, list[SignBox]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if line.strip() and not (number == 1 and line.strip() == ANNOTATION_HEADER):
-            seq, box = _parse_row(line.strip(), f"{path}:{number}")
+            seq, box = _parse_row(line.strip(), f"{where}:{number}")
             boxes.setdefault(seq, []).append(box)
     return RecordingTruth({seq: tuple(rows) for seq, rows in boxes.items()})
 
 
 def _parse_row(line: str, where: str) -> tuple[int, SignBox]:
-    values = [int(part) if re.fullmatch(r"-?\d+", part) else None for part in line.split("_")]
-    numbers = [value for value in values if value is not None]
-    if len(values) != ANNOTATION_COLUMNS or len(numbers) != ANNOTATION_COLUMNS:
-        raise AnnotationError(f"{where}: expected {ANNOTATION_HEADER} as integers, got {line!r}")
-    frame_number, sign_type, *corners = numbers
+    parts = line.split("_", ANNOTATION_COLUMNS)
+    if len(parts) != ANNOTATION_COLUMNS or not all(map(INTEGER.fullmatch, parts)):
+        raise AnnotationError(f"{where}: expected {ANNOTATION_HEADER} as integers, got {line[:120]!r}")
+    frame_number, sign_type, *corners = map(int, parts)
     if frame_number < 1 or not 1 <= sign_type <= len(SIGN_LABELS):
         raise AnnotationError(f"{where}: expected a frame from 1 and a sign type from 1 to 14, got {line!r}")
     x, y = corners[0::2], corners[1::2]

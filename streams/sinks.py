@@ -7,18 +7,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .codec import Headers, Record, cloud_event_headers, encode_alert, encode_report
+from .codec import Headers, cloud_event_headers, encode_alert, encode_report
+from .dead_letters import DeadLetters
 from .messages import Alert, FrameReport
-from .telemetry import ALERTS, DEAD_LETTERS, OVERLAYS_SKIPPED
+from .telemetry import ALERTS, OVERLAYS_SKIPPED
 from .topics import Topics
-from .transport.producer import BoundedProducer, Delivery, RecordTooLarge
+from .transport.producer import BoundedProducer, Delivery
 
 __all__ = ["SINKS", "DeadLetters", "Delivery", "KafkaSink", "MemorySink", "Overlay", "ReportSink"]
 
 Overlay = dict[str, Any]
 
 OVERLAY_SHARE = 0.75  # of the producer's budget: above it overlays are left out, so that alerts keep room
-DLQ_PREFIX = "dlq_"
 
 
 class ReportSink(Protocol):
@@ -53,6 +53,8 @@ class KafkaSink:
         event_id = f"{alert.alert_id}/{alert.revision}"
         headers = cloud_event_headers("alert", alert.stream_id, event_id, alert.last_capture_ns)
         headers.append(("content-type", b"application/json"))
+        if alert.traceparent is not None:
+            headers.append(("traceparent", alert.traceparent.encode()))
         delivery = self._producer.send(self._topics.alerts, key, encode_alert(alert), headers)
         ALERTS.labels(alert.stream_id, alert.kind, alert.state).inc()
         return delivery
@@ -62,7 +64,7 @@ class KafkaSink:
         room = self._producer.pending_bytes + len(value) < OVERLAY_SHARE * self._producer.max_bytes
         headers = _frame_headers("overlay", report)
         if not room or self._producer.try_send(self._topics.overlays, key, value, headers) is None:
-            OVERLAYS_SKIPPED.inc()
+            OVERLAYS_SKIPPED.labels(report.identity.stream_id, "no_room").inc()
 
 
 class MemorySink:
@@ -83,44 +85,6 @@ class MemorySink:
 
 
 SINKS: dict[str, Callable[..., ReportSink]] = {"kafka": KafkaSink, "memory": MemorySink}
-
-
-class DeadLetters:
-    """Puts records aside that could not be processed: bytes and headers as they came, headers `dlq_…` say why."""
-
-    def __init__(self, producer: BoundedProducer, topics: Topics) -> None:
-        self._producer = producer
-        self._topics = topics
-
-    def publish(self, record: Record, error: BaseException, stage: str) -> Delivery:
-        """Sends `record` to the dead letters; `stage` names the step that refused it."""
-        headers = [(name, value) for name, value in record.headers if value is not None] + _context(
-            record, error, stage
-        )
-        value = record.value
-        if value is None and record.key is None:
-            value = b""  # the client refuses a record of nothing
-        DEAD_LETTERS.labels(stage).inc()
-        try:
-            return self._producer.send(self._topics.dlq, record.key, value, headers)
-        except RecordTooLarge:
-            # At the size limit the headers alone are too much: its place in the frames topic must do.
-            headers.append((DLQ_PREFIX + "value", b"left out, too large"))
-            return self._producer.send(self._topics.dlq, record.key, b"", headers)
-
-
-def _context(record: Record, error: BaseException, stage: str) -> Headers:
-    facts = {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp_ms": record.timestamp_ms,
-        "error": type(error).__name__,
-        "cause": getattr(error, "cause", ""),
-        "message": str(error)[:500],
-        "stage": stage,
-    }
-    return [(DLQ_PREFIX + name, str(fact).encode()) for name, fact in facts.items()]
 
 
 def _frame_headers(kind: str, report: FrameReport) -> Headers:

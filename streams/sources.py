@@ -22,15 +22,18 @@ from ulid import ULID
 from .challenges import apply_challenge
 from .codec import WireRecord, encode_frame
 from .curetsd import open_recording
+from .health import Condition, Health
 from .messages import EncodedFrame, FrameIdentity, OutcomeCause, check_stream_id
 from .pixels import Encoding, decode_picture, encode_jpeg, picture_encoding
 from .telemetry import SOURCE_FRAMES, SOURCE_LAG
 from .topics import Topics
+from .tracing import carried_traceparent, new_traceparent
 from .transport.producer import BoundedProducer, Delivery, RecordTooLarge
 from .video import VideoFrame, read_video
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEFAULT_RATE_HZ = 10.0  # of pictures without times
+SILENCE_S = 10.0  # of a broker that has frames to acknowledge: a source is not ready then
 KEPT_BYTES = 1 << 30  # of frames that are played to and fro
 
 
@@ -42,6 +45,7 @@ class SourceFrame:
     encoding: Encoding
     capture_ns: int
     clock: Literal["utc", "media"] = "media"
+    traceparent: str | None = None  # that of whatever took the frame; publishing makes one where it is absent
 
 
 class FrameSource(Protocol):
@@ -221,24 +225,32 @@ def publish(
     stop: threading.Event | None = None,
     queue_bytes: int = 8 * 1024 * 1024,
     flush_s: float = 10.0,
+    health: Health | None = None,
 ) -> SourceSummary:
     """Publishes a source as one new run until it ends or `stop` is set, and counts what became of every frame.
 
     With `pace`, frames leave at the times of their capture, and while the broker takes nothing the newest
     `queue_bytes` wait here and older ones are dropped (`broker_unavailable`), beside what the producer's own budget
     holds. Without, frames leave as fast as the broker takes them and nothing is dropped: raises
-    `BrokerUnavailable` after the producer's timeout.
+    `BrokerUnavailable` after the producer's timeout. `health` is told of the reading and pacing thread (`source`) and
+    is ready while the broker answers.
     """
+    health = health or Health()
     run = _Run(producer, topics, check_stream_id(stream_id), partition, queue_bytes)
+    health.require("broker", run.broker)
     stop = stop or threading.Event()
     started_s, first_ns = time.monotonic(), None
+    health.beat("source")
     for frame in source:
         if pace:
+            health.rest("source")
             first_ns = frame.capture_ns if first_ns is None else first_ns
             run.wait_until(started_s + (frame.capture_ns - first_ns) / 1e9, stop)
+        health.beat("source")  # a frame that can't be sent or read is noticed
         if stop.is_set():
             break
         run.take(frame, wait_for_room=not pace)
+    health.rest("source")
     return run.finish(flush_s)
 
 
@@ -256,6 +268,8 @@ class _Run:
         self._outcomes: Counter[str] = Counter()
         self._frames = self._published_bytes = 0
         self._max_lag_s = 0.0
+        self._answer = "no frame acknowledged yet"  # the broker's last, about a frame that it could have taken
+        self._unanswered_since_s = 0.0
 
     def wait_until(self, due_s: float, stop: threading.Event) -> None:
         """Sleeps until the frame is due, and meanwhile sends what waits."""
@@ -270,10 +284,14 @@ class _Run:
         """Numbers a frame and sends or queues it."""
         now_ns = time.time_ns()
         identity = FrameIdentity(self.stream_id, self.run_id, self._frames)
+        traceparent = carried_traceparent(frame.traceparent, self.stream_id) or new_traceparent()
         record = encode_frame(
-            EncodedFrame(identity, frame.capture_ns, now_ns, frame.content, frame.encoding, frame.clock)
+            EncodedFrame(identity, frame.capture_ns, now_ns, frame.content, frame.encoding, frame.clock, traceparent)
         )
-        self._frames += 1
+        with self._lock:
+            if self._frames == self._outcomes.total():
+                self._unanswered_since_s = time.monotonic()
+            self._frames += 1
         if wait_for_room:
             self._send(self._producer.send, record, now_ns)
             return
@@ -302,6 +320,16 @@ class _Run:
         return SourceSummary(
             self.stream_id, self.run_id, self._frames, published, counts, self._published_bytes, self._max_lag_s
         )
+
+    def broker(self) -> Condition:
+        """Whether the broker takes what is published; any thread may ask."""
+        with self._lock:
+            waiting = self._frames - self._outcomes.total()
+            silent_s = time.monotonic() - self._unanswered_since_s if waiting else 0.0
+            answer = self._answer
+        if silent_s > SILENCE_S:
+            return Condition(False, f"{waiting} frames wait, and no answer has come for {silent_s:.0f} s")
+        return Condition(answer == "published", answer)
 
     def _drain(self) -> None:
         while self._queue and self._send(self._producer.try_send, *self._queue[0]):
@@ -336,6 +364,9 @@ class _Run:
     def _count(self, outcome: str) -> None:
         with self._lock:
             self._outcomes[outcome] += 1
+            self._unanswered_since_s = time.monotonic()
+            if outcome != OutcomeCause.TOO_LARGE:
+                self._answer = outcome
         labels = ("published", "") if outcome == "published" else ("dropped", outcome)
         SOURCE_FRAMES.labels(self.stream_id, *labels).inc()
 

@@ -11,7 +11,7 @@ import typer
 from ..assembly import SHIPPED_CALIBRATION
 from ..calibration import check_origin
 from ..config import JudgeSettings
-from ..evaluate import alerts, expectancy, observing, recordings, reports
+from ..evaluate import alerts, expectancy, faults, observing, recordings, reports
 from ..evaluate.drives import SIZE, pictures_id
 from ..judge import Judge
 from ..state import dump, load_calibration
@@ -78,6 +78,13 @@ def recordings_command(
     judge = _judge()
     figures = recordings.evaluate_recordings(shared, _folder(folder, judge), judge)
     _write(out, "recordings", figures, recordings.recordings_report(figures))
+
+
+@evaluate.command("faults")
+def faults_command(folder: FolderOption = Path("runs/faults"), out: OutOption = BENCHMARKS) -> None:
+    """What `make test-faults` measured on a real Apache Kafka, as one report."""
+    figures = faults.collect(folder)
+    _write(out, "faults", figures, faults.faults_report(figures))
 
 
 def _write(out: Path, name: str, figures: dict[str, object], report: str) -> None:

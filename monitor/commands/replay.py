@@ -12,12 +12,14 @@ import msgspec
 import typer
 from rich.console import Console
 
+from gradwatch.streams.health import Health
 from gradwatch.streams.sources import SOURCES, ChallengeOnset, FrameSource, Playback, publish
+from gradwatch.streams.status_server import LOOPBACK, serving
 from gradwatch.streams.transport.producer import BoundedProducer
 
 from ..assembly import topics_of
 from ..config import load
-from .options import BootstrapOption, ConfigOption, JsonOption
+from .options import BootstrapOption, ConfigOption, JsonOption, MetricsAddressOption, MetricsPortOption
 
 
 def replay(
@@ -36,6 +38,8 @@ def replay(
     level: Annotated[int, typer.Option(help="Of the challenge, 1 to 5.", min=1, max=5)] = 3,
     onset: Annotated[int, typer.Option(help="Frame from which the challenge is on.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the challenge.")] = 0,
+    metrics_port: MetricsPortOption = None,
+    metrics_address: MetricsAddressOption = LOOPBACK,
     json: JsonOption = None,
 ) -> None:
     """Publish a recording as one run of a stream, with its own timeline as capture time."""
@@ -44,16 +48,23 @@ def replay(
     playback = Playback(rate, first, last, to_and_fro, frames, put_on)
     source = open_source(recording, playback, stream_id)
     servers = bootstrap_servers or configuration.broker.bootstrap_servers
-    producer = BoundedProducer(servers, configuration.broker.client)
-    stop = threading.Event()
+    stop, health = threading.Event(), Health()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    try:
+    with (
+        serving(metrics_port, metrics_address, health),
+        BoundedProducer(servers, configuration.broker.client) as producer,
+    ):
         summary = publish(
-            source, producer, topics_of(configuration), source.name, pace=pace, partition=partition, stop=stop
+            source,
+            producer,
+            topics_of(configuration),
+            source.name,
+            pace=pace,
+            partition=partition,
+            stop=stop,
+            health=health,
         )
-    finally:
-        producer.close(5.0)
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(asdict(summary)), indent=2))
     dropped = ", ".join(f"{count} {cause}" for cause, count in summary.dropped.items()) or "none"

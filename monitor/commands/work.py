@@ -10,11 +10,16 @@ import structlog
 import typer
 from msgspec.structs import replace
 
-from gradwatch.streams.telemetry import configure_logging, start_metrics
+from gradwatch.streams.health import Health
+from gradwatch.streams.status_server import serving
+from gradwatch.streams.telemetry import STREAMS
 
-from ..assembly import build_worker
+from ..assembly import build_worker, read_calibrations
 from ..config import load
+from ..readiness import require_loading, require_worker
+from ..topic_checks import check_broker
 from .options import BootstrapOption, ConfigOption
+from .topics import mending_command
 
 log = structlog.get_logger()
 
@@ -25,12 +30,14 @@ def work(
     policy: Annotated[Literal["live", "every_frame"] | None, typer.Option(help="Overrides worker.policy.")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Overrides worker.device.")] = None,
     until_idle: Annotated[float | None, typer.Option(help="Leave when nothing has come for so many seconds.")] = None,
+    wait: Annotated[
+        bool, typer.Option(help="Wait for a broker that does not answer, else leave with an error.")
+    ] = False,
     ready_file: Annotated[
         Path | None, typer.Option(help="Created once frames can come: models loaded, group joined.")
     ] = None,
 ) -> None:
     """Judge the frames of a topic until stopped (SIGTERM or Ctrl-C finishes what was begun)."""
-    configure_logging(json=False)
     configuration = load(config)
     if bootstrap_servers:
         configuration = replace(
@@ -38,14 +45,21 @@ def work(
         )
     changed = {key: value for key, value in {"policy": policy, "device": device}.items() if value is not None}
     configuration = replace(configuration, worker=replace(configuration.worker, **changed))
-    if configuration.worker.metrics_port is not None:
-        start_metrics(configuration.worker.metrics_port)
-    worker, producer = build_worker(configuration)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
-    log.info("working", frames=configuration.topics.frames, policy=configuration.worker.policy)
-    try:
-        worker.run(until_idle, ready_file.touch if ready_file is not None else lambda: None)
-    finally:
-        producer.close(configuration.worker.drain_s)
+    read_calibrations(configuration)  # a file that can't be read is found out without a broker
+    settings = configuration.worker
+    health = Health(settings.unhealthy_after_s)
+    STREAMS.limit = settings.metrics_streams
+    STREAMS.reserve(configuration.streams)
+    require_loading(health)
+    with serving(settings.metrics_port, settings.metrics_address, health):
+        check_broker(configuration, mending_command(config, bootstrap_servers), wait)
+        worker, producer = build_worker(configuration, health)
+        require_worker(health, worker)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.stop())
+        log.info("working", frames=configuration.topics.frames, policy=settings.policy)
+        try:
+            worker.run(until_idle, ready_file.touch if ready_file is not None else lambda: None)
+        finally:
+            producer.close(settings.drain_s)
     log.info("stopped", reports=worker.reports)

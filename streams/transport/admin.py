@@ -8,12 +8,13 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError, for_code
+from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from ..topics import DEFAULT_PARTITIONS, Topics, TopicSettings
-from .producer import BrokerUnavailable, Settings
+from .connection import Settings, connect
 
 UNKNOWN = "unknown"
+EXISTENCE, PARTITIONS = "topic", "partitions"  # settings in a `TopicProblem` beside those of the broker
 AT_LEAST = frozenset({"retention.ms", "max.message.bytes"})  # more than we ask for is fine
 
 
@@ -21,7 +22,7 @@ AT_LEAST = frozenset({"retention.ms", "max.message.bytes"})  # more than we ask 
 class TopicProblem:
     """One setting of one topic that is not as the contract needs it, and the command that mends it.
 
-    `got` is `unknown` where the broker does not tell its settings.
+    `got` is `unknown` where the broker does not tell its settings; `mendable` says that `mend_topics` can set it.
     """
 
     topic: str
@@ -29,6 +30,17 @@ class TopicProblem:
     expected: str
     got: str
     remedy: str
+    mendable: bool = False
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the broker does not tell."""
+        return self.got == UNKNOWN
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether a worker can't do its work: a topic is missing, or a stream's state has no partition of its own."""
+        return self.setting in (EXISTENCE, PARTITIONS)
 
     def __str__(self) -> str:
         return f"topic {self.topic}: expected {self.setting} {self.expected}, got {self.got}; {self.remedy}"
@@ -43,11 +55,14 @@ def ensure_topics(
 ) -> list[str]:
     """Creates the topics that don't exist and returns their names; leaves those that exist as they are.
 
+    `partitions` is that of frames, state and verdicts; where the frames topic exists, its own counts instead.
     `replication_factor` -1 is the broker's default. Raises `BrokerUnavailable`, or RuntimeError with the broker's
     words where it refuses.
     """
     with _admin(bootstrap_servers, client_settings) as admin:
         present = set(admin.list_topics())
+        if topics.frames in present:
+            partitions = len(admin.describe_topics([topics.frames])[0]["partitions"])
         missing = {n: s for n, s in topics.settings(partitions).items() if n not in present}
         if not missing:
             return []
@@ -81,12 +96,44 @@ def check_topics(
     for name in names:
         equal = name in (topics.frames, topics.state, topics.verdicts)
         if equal and counts[name] != wanted[name].partitions:
-            problems.append(_partitions(name, wanted[name].partitions, counts[name]))
+            more = counts[name] < wanted[name].partitions
+            mendable = more and name != topics.frames  # its streams would move
+            problems.append(_partitions(bootstrap_servers, name, wanted[name].partitions, counts[name], mendable))
         for setting, expected in wanted[name].configs.items():
             got = configs.get(name, {}).get(setting, UNKNOWN)
             if not _good(setting, expected, got):
                 problems.append(_setting(bootstrap_servers, name, setting, expected, got))
     return problems
+
+
+def mend_topics(
+    bootstrap_servers: str,
+    problems: Iterable[TopicProblem],
+    client_settings: Settings = {},  # noqa: B006 (only read)
+) -> list[TopicProblem]:
+    """Sets what `check_topics` found wrong on topics that exist, and returns what it did.
+
+    It raises the partition counts of state and verdicts, which are written by number, so no stream moves; it never
+    lowers one, and never touches the frames topic's. Raises RuntimeError with the broker's words where it refuses.
+    """
+    mended = [problem for problem in problems if problem.mendable]
+    settings: dict[str, dict[str, str]] = {}
+    counts: dict[str, int] = {}
+    for problem in mended:
+        if problem.setting == PARTITIONS:
+            counts[problem.topic] = int(problem.expected)
+        else:
+            settings.setdefault(problem.topic, {})[problem.setting] = problem.expected
+    with _admin(bootstrap_servers, client_settings) as admin:
+        try:
+            if settings:
+                resources = [ConfigResource(ConfigResourceType.TOPIC, name, c) for name, c in settings.items()]
+                _check_altered(admin.alter_configs(resources))
+            if counts:
+                admin.create_partitions(counts)
+        except KafkaError as error:
+            raise RuntimeError(f"could not mend {', '.join([*settings, *counts])}: {error}") from error
+    return mended
 
 
 def delete_topics(
@@ -102,11 +149,7 @@ def delete_topics(
 
 
 def _admin(bootstrap_servers: str, client_settings: Settings) -> Any:
-    settings = {"bootstrap_timeout_ms": 10_000} | dict(client_settings)
-    try:
-        return KafkaAdminClient(bootstrap_servers=bootstrap_servers, **settings)
-    except KafkaTimeoutError as error:
-        raise BrokerUnavailable(f"expected a Kafka broker at {bootstrap_servers}, got none: {error}") from error
+    return connect(KafkaAdminClient, bootstrap_servers, client_settings)
 
 
 def _creation(settings: TopicSettings, replication_factor: int) -> dict[str, Any]:
@@ -125,6 +168,12 @@ def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
     return {name: {key: str(value["value"]) for key, value in configs.items()} for name, configs in described.items()}
 
 
+def _check_altered(answer: Mapping[str, Mapping[str, object]]) -> None:
+    refused = [f"{name}: {what}" for told in answer.values() for name, what in told.items() if "Error" in str(what)]
+    if refused:
+        raise RuntimeError(f"could not set topics: {'; '.join(refused)}")
+
+
 def _good(setting: str, expected: str, got: str) -> bool:
     if setting in AT_LEAST and got != UNKNOWN:
         return int(got) >= int(expected) or int(got) == -1  # -1: kept for ever
@@ -134,12 +183,14 @@ def _good(setting: str, expected: str, got: str) -> bool:
 def _missing(servers: str, name: str, settings: TopicSettings) -> TopicProblem:
     options = "".join(f" --config {key}={value}" for key, value in settings.configs.items())
     create = f"kafka-topics.sh --bootstrap-server {servers} --create --topic {name} --partitions {settings.partitions}"
-    return TopicProblem(name, "topic", "to exist", "no topic of that name", f"create it: {create}{options}")
+    return TopicProblem(name, EXISTENCE, "to exist", "no topic of that name", f"create it: {create}{options}")
 
 
-def _partitions(name: str, expected: int, got: int) -> TopicProblem:
-    remedy = "make the topic anew: its partitions must be those of the frames topic, and raising them moves streams"
-    return TopicProblem(name, "partitions", str(expected), str(got), remedy)
+def _partitions(servers: str, name: str, expected: int, got: int, mendable: bool) -> TopicProblem:
+    alter = f"kafka-topics.sh --bootstrap-server {servers} --alter --topic {name} --partitions {expected}"
+    delete = f"kafka-topics.sh --bootstrap-server {servers} --delete --topic {name}"
+    remedy = f"raise them: {alter}" if got < expected else f"partitions can't be lowered, make it anew: {delete}"
+    return TopicProblem(name, PARTITIONS, str(expected), str(got), remedy, mendable)
 
 
 def _setting(servers: str, name: str, setting: str, expected: str, got: str) -> TopicProblem:
@@ -147,4 +198,4 @@ def _setting(servers: str, name: str, setting: str, expected: str, got: str) -> 
         f"set it: kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name {name} "
         f"--add-config {setting}={expected}"
     )
-    return TopicProblem(name, setting, expected, got, remedy)
+    return TopicProblem(name, setting, expected, got, remedy, mendable=got != UNKNOWN)

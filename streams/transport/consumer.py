@@ -1,135 +1,47 @@
 """A member of the consumer group on the frames topic; commits only what is finished.
 
-A frame is finished when its report and alerts are acknowledged. Frames finish in any order; per partition the
-longest finished prefix is committed, so a crash may judge frames twice but never skips one.
+A frame is finished when its report and alerts, and the state that covers it, are acknowledged. Frames finish in any
+order; per partition the longest finished prefix is committed, so a crash may judge frames twice but never skips one.
+
+A `Tenant` decides when the frames of a partition that came may flow, and hears of one that goes before it is gone.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError, KafkaTimeoutError, RebalanceInProgressError
+from kafka.errors import KafkaError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
 from ..codec import Record
 from ..telemetry import CONSUMER_PAUSED, CONSUMER_UNFINISHED
 from ..topics import MAX_RECORD_BYTES
-from .producer import BrokerUnavailable, Settings
+from .connection import Settings, connect
+from .offsets import Awaited, DeliveryFailed, FinishedOffsets
+
+__all__ = ["Awaited", "DeliveryFailed", "FinishedOffsets", "FrameConsumer", "Tenant"]
 
 log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S = 1.0
 
 
-class DeliveryFailed(RuntimeError):
-    """A finished frame's report or alert could not be delivered; its frame must be judged again."""
+class Tenant(Protocol):
+    """Who must be ready before frames of a partition come, and done before it goes. Called on the client's thread."""
 
+    def prepare(self, partitions: Collection[int]) -> None:
+        """Hears that `partitions` are about to go, and finishes what it has begun."""
 
-class Awaited(Protocol):
-    """What `FinishedOffsets` asks of a delivery."""
+    def settled(self, partitions: Collection[int]) -> bool:
+        """Whether it has; for a bounded time this is waited for."""
 
-    @property
-    def exception(self) -> BaseException | None:
-        """Why it failed, None unless it has."""
-
-    def done(self) -> bool:
-        """Whether it is delivered or has failed."""
-
-
-@dataclass(slots=True)
-class _Entry:
-    offset: int
-    size: int
-    deliveries: Sequence[Awaited] | None = None  # None until the frame is finished
-
-
-class FinishedOffsets:
-    """Which offsets may be committed. Pure and thread-safe: knows no broker and no clock.
-
-    Offsets of a partition need not be consecutive (compaction and transactions leave gaps); their order of arrival
-    counts.
-    """
-
-    def __init__(self) -> None:
-        self._arrived: dict[int, deque[_Entry]] = {}
-        self._by_offset: dict[tuple[int, int], _Entry] = {}
-        self._next: dict[int, int] = {}
-        self._unfinished_bytes = 0
-        self._lock = threading.Lock()
-
-    @property
-    def unfinished(self) -> int:
-        """Number of records that arrived and can't be committed yet."""
-        return len(self._by_offset)
-
-    @property
-    def unfinished_bytes(self) -> int:
-        """Bytes of the records that arrived and for which `finish` was not called yet."""
-        return self._unfinished_bytes
-
-    @property
-    def awaiting(self) -> int:
-        """Number of records that need nothing more than their deliveries."""
-        with self._lock:
-            return sum(entry.deliveries is not None for entry in self._by_offset.values())
-
-    def arrive(self, partition: int, offset: int, size: int = 0) -> None:
-        """Notes a record of `size` bytes that was polled."""
-        with self._lock:
-            entry = _Entry(offset, size)
-            self._arrived.setdefault(partition, deque()).append(entry)
-            self._by_offset[partition, offset] = entry
-            self._unfinished_bytes += size
-
-    def finish(self, partition: int, offset: int, deliveries: Iterable[Awaited] = ()) -> None:
-        """Notes that the record needs nothing more than its `deliveries`; unknown (revoked) records are ignored."""
-        with self._lock:
-            entry = self._by_offset.get((partition, offset))
-            if entry is not None and entry.deliveries is None:
-                entry.deliveries = tuple(deliveries)
-                self._unfinished_bytes -= entry.size
-
-    def committable(self) -> dict[int, int]:
-        """The next offset to read, by partition. Raises `DeliveryFailed` where a delivery ended in an error."""
-        with self._lock:
-            for partition, entries in self._arrived.items():
-                while entries and _delivered(partition, entries[0]):
-                    entry = entries.popleft()
-                    del self._by_offset[partition, entry.offset]
-                    self._next[partition] = entry.offset + 1
-            return dict(self._next)
-
-    def forget(self, partitions: Collection[int]) -> None:
-        """Drops everything about partitions that now belong to another member."""
-        with self._lock:
-            for partition in partitions:
-                for entry in self._arrived.pop(partition, ()):
-                    del self._by_offset[partition, entry.offset]
-                    self._unfinished_bytes -= entry.size if entry.deliveries is None else 0
-                self._next.pop(partition, None)
-
-    def unfinished_in(self, partitions: Collection[int]) -> int:
-        """Number of records of these partitions that can't be committed yet."""
-        with self._lock:
-            return sum(len(self._arrived.get(partition, ())) for partition in partitions)
-
-
-def _delivered(partition: int, entry: _Entry) -> bool:
-    if entry.deliveries is None or not all(delivery.done() for delivery in entry.deliveries):
-        return False
-    failed = next((delivery.exception for delivery in entry.deliveries if delivery.exception is not None), None)
-    if failed is not None:
-        message = f"outputs of the frame at partition {partition} offset {entry.offset} were not delivered: {failed}"
-        raise DeliveryFailed(message) from failed
-    return True
+    def leave(self, partitions: Collection[int]) -> None:
+        """Lets go of `partitions`: another member may have them now, or has them already."""
 
 
 class FrameConsumer:
@@ -137,7 +49,9 @@ class FrameConsumer:
 
     One thread calls everything but `finish`, which any thread may call. `client_settings` go to
     `kafka.KafkaConsumer` as they are and win over ours. `revoke_wait_s` is how long a partition that is taken away
-    may still finish what was polled from it. Raises `BrokerUnavailable` if no broker answers.
+    may still finish what was polled from it. With a `tenant`, frames of a partition that came are held until
+    `release`. `instance_id` makes this a static member, which gets its partitions back after a quick restart (Apache
+    Kafka). Raises `BrokerUnavailable` if no broker answers, `BrokerRefused` if one refuses.
     """
 
     def __init__(
@@ -149,6 +63,9 @@ class FrameConsumer:
         from_beginning: bool = True,
         session_timeout_s: float = 10.0,
         revoke_wait_s: float = 1.0,
+        *,
+        instance_id: str | None = None,
+        tenant: Tenant | None = None,
     ) -> None:
         self.topic = topic
         self.offsets = FinishedOffsets()
@@ -158,8 +75,12 @@ class FrameConsumer:
         self._paused = False
         self._closing = False
         self._revoke_wait_s = revoke_wait_s
+        self._tenant = tenant
+        self._held: dict[int, int] = {}
+        self._comings = 0
         settings: dict[str, Any] = {
             "group_id": group_id,
+            "group_instance_id": instance_id,
             "partition_assignment_strategy": (CooperativeStickyAssignor,),
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest" if from_beginning else "latest",
@@ -169,19 +90,35 @@ class FrameConsumer:
             "max_poll_records": 64,
             "session_timeout_ms": int(session_timeout_s * 1000),
             "heartbeat_interval_ms": int(session_timeout_s * 1000 / 3),
-            "bootstrap_timeout_ms": 10_000,
             "reconnect_backoff_max_ms": 2_000,
         }
-        try:
-            self._client = KafkaConsumer(bootstrap_servers=bootstrap_servers, **(settings | dict(client_settings)))
-        except KafkaTimeoutError as error:
-            raise BrokerUnavailable(f"expected a Kafka broker at {bootstrap_servers}, got none: {error}") from error
+        self._client = connect(KafkaConsumer, bootstrap_servers, settings | dict(client_settings))
         self._client.subscribe([topic], listener=_Rebalance(self))
+        # Known before the group is joined: else the first assignment is empty, and the group rebalances again.
+        self._client.partitions_for_topic(topic)
 
     @property
     def assigned(self) -> frozenset[int]:
         """Partitions that this member owns now."""
         return frozenset(partition.partition for partition in self._client.assignment())
+
+    @property
+    def joined(self) -> bool:
+        """Whether this member has joined its group, with or without a partition; any thread may ask."""
+        return bool(self._client.group_metadata().generation_id >= 0)
+
+    @property
+    def held(self) -> Mapping[int, int]:
+        """Partitions whose frames wait for `release`, and for each a number that grows with every coming."""
+        return self._held
+
+    def release(self, partitions: Collection[int]) -> None:
+        """Lets the frames of `partitions` come; begins anew what is known of their offsets."""
+        self.offsets.forget(partitions)
+        for partition in partitions:
+            self._held.pop(partition, None)
+        if not self._paused:
+            self.resume()
 
     def poll(self, timeout_s: float) -> list[Record]:
         """Records that have come, waiting for at most `timeout_s`; also commits what is finished each second.
@@ -230,9 +167,9 @@ class FrameConsumer:
         return self._paused
 
     def resume(self) -> None:
-        """Fetches again."""
+        """Fetches again, but for partitions that are held."""
         self._paused = False
-        self._client.resume(*self._client.paused())
+        self._client.resume(*(paused for paused in self._client.paused() if paused.partition not in self._held))
 
     def close(self, drain_s: float = 5.0) -> None:
         """Stops fetching, gives what is finished `drain_s` to be delivered, commits, and leaves the group."""
@@ -254,6 +191,13 @@ class FrameConsumer:
             log.warning("commit of %s failed, its frames will be read again: %s", due, error)
         else:
             self._committed.update(due)
+
+    def _settled(self, partitions: Collection[int]) -> bool:
+        """Whether nothing of `partitions` is under way: a tenant need not finish what it has not begun."""
+        self.offsets.committable()
+        if self._tenant is not None:
+            return self._tenant.settled(partitions)
+        return not self.offsets.unfinished_in(partitions)
 
     def _due(self, committable: Mapping[int, int]) -> dict[int, int]:
         return {p: offset for p, offset in committable.items() if offset > self._committed.get(p, -1)}
@@ -279,8 +223,12 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        if self._consumer._paused:
-            self._consumer._client.pause(*assigned)
+        consumer = self._consumer
+        if consumer._tenant is not None:
+            consumer._comings += 1
+            consumer._held |= {partition.partition: consumer._comings for partition in assigned}
+        if consumer._paused or consumer._tenant is not None:
+            consumer._client.pause(*assigned)
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Lets finish what can, within the bound, and commits it: the next owner starts there.
@@ -301,18 +249,25 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
     def _commit_last(self, partitions: Collection[int]) -> None:
         consumer = self._consumer
         deadline_s = time.monotonic() + consumer._revoke_wait_s
-        finished = consumer.offsets.committable()
-        while consumer.offsets.unfinished_in(partitions) and time.monotonic() < deadline_s:
+        if consumer._tenant is not None:
+            consumer._tenant.prepare(partitions)
+        while not consumer._settled(partitions) and time.monotonic() < deadline_s:
             time.sleep(0.01)
-            finished = consumer.offsets.committable()
+        if consumer._tenant is not None:
+            consumer._tenant.leave(partitions)
+        finished = consumer.offsets.committable()
         due = consumer._due({p: offset for p, offset in finished.items() if p in partitions})
         if due:
             consumer._client.commit_async(consumer._as_commit(due), callback=consumer._commit_answered)
 
     def _forget(self, partitions: Collection[int]) -> None:
-        self._consumer.offsets.forget(partitions)
+        consumer = self._consumer
+        if consumer._tenant is not None:
+            consumer._tenant.leave(partitions)
+        consumer.offsets.forget(partitions)
         for partition in partitions:
-            self._consumer._committed.pop(partition, None)
+            consumer._committed.pop(partition, None)
+            consumer._held.pop(partition, None)
 
 
 def _record(raw: Any) -> Record:

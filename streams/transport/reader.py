@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaTimeoutError
 
 from ..codec import Record
 from ..topics import MAX_RECORD_BYTES
-from .producer import BrokerUnavailable, Settings
+from .connection import Settings, connect
 
 
 class TopicReader:
     """`with TopicReader(servers, topics) as reader:` reads every partition from its first record on.
 
-    Partitions are looked up once, so the topics must exist. Raises BrokerUnavailable, ValueError for a missing topic.
+    Partitions are looked up once, so the topics must exist. Raises BrokerUnavailable, BrokerRefused, and ValueError
+    for a missing topic.
     """
 
     def __init__(
@@ -30,12 +30,9 @@ class TopicReader:
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
             "max_partition_fetch_bytes": MAX_RECORD_BYTES,
-            "bootstrap_timeout_ms": 10_000,
+            "reconnect_backoff_max_ms": 2_000,
         }
-        try:
-            self._client = KafkaConsumer(bootstrap_servers=bootstrap_servers, **(settings | dict(client_settings)))
-        except KafkaTimeoutError as error:
-            raise BrokerUnavailable(f"expected a Kafka broker at {bootstrap_servers}, got none: {error}") from error
+        self._client = connect(KafkaConsumer, bootstrap_servers, settings | dict(client_settings))
         partitions = []
         for topic in topics:
             numbers = self._client.partitions_for_topic(topic)

@@ -128,3 +128,19 @@ def test_missing_weights_are_an_error_unless_switched_off(tmp_path):
 def test_unknown_setting_is_an_error():
     with pytest.raises(msgspec.ValidationError, match="tiles_a_frame"):
         msgspec.convert({"tiles_a_frame": 9}, ObserverSettings)
+
+
+def test_a_batch_sees_what_single_pictures_show(observer, images):
+    """As on a GPU: classifier and tiles once for all pictures; only the last bits of the cosines may differ."""
+    pictures, seqs = [*images, np.zeros((270, 480, 3), np.uint8)], [3, 50, 4, 9]
+    alone = observer.observe(pictures, seqs)
+    observer.batched = True
+    try:
+        together = observer.observe(pictures, seqs)
+    finally:
+        observer.batched = False
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one.tiles.grad_cosines, other.tiles.grad_cosines, atol=1e-6, rtol=0)
+        other.tiles.grad_cosines[:] = one.tiles.grad_cosines
+        assert content(one) == content(other)
+        assert list(one.latency_ms) == list(other.latency_ms)

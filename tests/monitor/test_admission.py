@@ -71,6 +71,66 @@ class TestLive:
         assert (found, names(stale)) == (None, [("b", 0)])
         assert len(live) == 0
 
+    def test_a_stream_that_had_only_stale_frames_keeps_its_turn(self, live):
+        live.put(frame("a", 0, age_s=9.0))
+        live.put(frame("b", 0))
+        live.put(frame("b", 1))
+        assert taken(live, 1) == [("b", 0)]  # a's turn passes by, but is not lost
+        live.put(frame("a", 1))
+        assert taken(live, 2) == [("a", 1), ("b", 1)]
+
+    def test_a_frame_may_expire_after_it_was_taken(self, live):
+        live.put(frame("a", 0, age_s=0.4))
+        first, _ = live.take(NOW_NS, 0.0)
+        assert not live.expire(first, NOW_NS + 100_000_000)
+        assert live.expire(first, NOW_NS + 200_000_000)
+
+    def test_a_frame_that_would_be_stale_when_looked_at_is_not_taken(self, live):
+        for seq in range(40):  # each waits 0.2 s between taking and looking
+            live.put(frame("a", seq))
+            live.expire(live.take(NOW_NS, 0.0)[0], NOW_NS + 200_000_000)
+        live.put(frame("a", 40, age_s=0.4))
+        live.put(frame("a", 41, age_s=0.2))
+        found, stale = live.take(NOW_NS, 0.0)
+        assert (names([found]), names(stale)) == ([("a", 41)], [("a", 40)])
+
+    def test_one_long_wait_makes_not_every_later_frame_too_old(self, live):
+        live.put(frame("a", 0))
+        assert live.expire(live.take(NOW_NS, 0.0)[0], NOW_NS + 60 * 10**9)
+        live.put(frame("a", 1, age_s=0.2))
+        assert taken(live, 1) == [("a", 1)]
+
+    @pytest.mark.parametrize("lead", range(4))
+    def test_streams_in_step_with_the_networks_share_evenly_what_is_lost_to_age(self, lead):
+        """Four streams at 2.5 Hz, 0.2 s a frame and 0.2 s between taking and looking: half is lost, evenly.
+
+        The frames come at the same times in every period, so a turn lost once would be lost for ever.
+        """
+        live, judged, stale, ahead, now_ns = Live(2, 0.5), Counter(), Counter(), [], NOW_NS
+        for step in range(200):
+            if step % 2 == 0:
+                for stream in range(4):
+                    content = EncodedFrame(
+                        FrameIdentity("abcd"[(stream + lead) % 4], "run", step),
+                        0,
+                        now_ns,
+                        b"",
+                        offset=step * 4 + stream,
+                    )
+                    stale.update(old.identity.stream_id for old in live.put(content))
+            found, passed = live.take(now_ns, 0.0)
+            stale.update(old.identity.stream_id for old in passed)
+            ahead += [found] if found else []
+            if len(ahead) == 2:
+                looked_at = ahead.pop(0)
+                late = live.expire(looked_at, now_ns)
+                (stale if late else judged)[looked_at.identity.stream_id] += 1
+            now_ns += 200_000_000
+        assert sum(judged.values()) > 190
+        for counts in (judged, stale):
+            assert set(counts) == set("abcd")
+            assert max(counts.values()) - min(counts.values()) <= 0.1 * max(counts.values())
+
     def test_a_clock_ahead_of_ours_makes_nothing_stale(self, live):
         live.put(frame("a", 0, age_s=-30.0))
         assert taken(live, 1) == [("a", 0)]
@@ -111,6 +171,9 @@ class TestEveryFrame:
         assert len(admission) == 5
         assert taken(admission, 5) == order
         assert admission.take(NOW_NS, 0.0) == (None, [])
+
+    def test_nothing_expires(self):
+        assert not EveryFrame(max_bytes=100).expire(frame("a", 0), NOW_NS + 10**12)
 
     def test_full_at_its_bytes_and_no_longer_when_taken(self):
         admission = EveryFrame(max_bytes=100)

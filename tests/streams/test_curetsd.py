@@ -20,6 +20,7 @@ from gradwatch.streams.curetsd import (
     RecordingTruth,
     SignBox,
     open_recording,
+    parse_annotation,
     read_annotation,
     write_annotation,
     write_recording,
@@ -66,7 +67,15 @@ def test_a_published_name() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1_4_1_9_3.mp4", "03_04_01_09_03.mp4", "01_04_01_09_06.mp4", "01_04_01_09_03.avi", "01_04_01_09_03_01.mp4"],
+    [
+        "",
+        "01_٤٥_01_09_03.mp4",
+        "1_4_1_9_3.mp4",
+        "03_04_01_09_03.mp4",
+        "01_04_01_09_06.mp4",
+        "01_04_01_09_03.avi",
+        "01_04_01_09_03_01.mp4",
+    ],
 )
 def test_other_names_are_refused_with_the_pattern(text: str) -> None:
     with pytest.raises(RecordingNameError, match="sequenceType_sequenceNumber_challengeSourceType"):
@@ -122,6 +131,22 @@ def test_broken_rows_name_file_and_line(tmp_path: Path, row: str) -> None:
     path.write_text(f"{ANNOTATION_HEADER}\n{row}\n")
     with pytest.raises(AnnotationError, match=r"01_01\.txt:2: expected"):
         read_annotation(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00binary",
+        "001_09_١_2_3_2_1_4_3_4".encode(),  # a digit of another script
+        b"001_09_" + b"9" * 5000 + b"_2_3_2_1_4_3_4",  # more digits than int() takes
+        b"001_09_" + b"9" * 400 + b"_2_3_2_1_4_3_4",  # more than a float holds
+        b"_" * 1_000_000,
+    ],
+)
+def test_broken_files_are_refused_whatever_is_in_them(content: bytes) -> None:
+    with pytest.raises(AnnotationError, match=r"a\.txt.*: expected") as caught:
+        parse_annotation(content, "a.txt")
+    assert len(str(caught.value)) < 400
 
 
 BOXES = st.tuples(st.integers(1, 14), *[st.integers(0, 800)] * 4).map(

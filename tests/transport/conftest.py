@@ -54,7 +54,7 @@ def apache_kafka(home: Path, folder: Path) -> Iterator[str]:
     properties.write_text(PROPERTIES.format(port=port, controller=controller, folder=folder))
     logging.write_text(LOGGING)
     java = ["java", "-Xmx384m", f"-Dlog4j2.configurationFile={logging}", "-cp", str(home / "libs" / "*")]
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    cluster_id = base64.urlsafe_b64encode(b"g" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
     arguments = ["format", "--ignore-formatted", "-t", cluster_id, "-c", str(properties)]
     with (folder / "broker.log").open("wb") as log:
         subprocess.run([*java, "kafka.tools.StorageTool", *arguments], check=True, stdout=log, stderr=log)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradwatch.streams.transport.consumer import DeliveryFailed, FinishedOffsets
+from gradwatch.streams.transport.offsets import DeliveryFailed, FinishedOffsets
 from gradwatch.streams.transport.producer import Delivery
 
 
@@ -44,6 +44,14 @@ def test_a_failed_delivery_is_never_committed() -> None:
     for _ in range(2):
         with pytest.raises(DeliveryFailed, match="partition 0 offset 5 were not delivered: broker gone"):
             offsets.committable()
+
+
+def test_a_failure_counts_at_once_though_a_state_still_waits_for_that_very_delivery() -> None:
+    offsets, report, state = arrived(5), Delivery(), Delivery()
+    offsets.finish(0, 5, [report, state])
+    report.finish(exception=RuntimeError("broker gone"))
+    with pytest.raises(DeliveryFailed, match="broker gone"):
+        offsets.committable()
 
 
 def test_partitions_do_not_wait_for_each_other() -> None:

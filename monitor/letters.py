@@ -1,0 +1,133 @@
+"""Dead letters as a person reads them. Everything in them came from a stranger: nothing is printed unescaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.table import Table
+
+from gradwatch.streams.codec import Record
+from gradwatch.streams.dead_letters import Letter, NoDeadLetter, read_letter
+
+SHOWN_BYTES = 256  # of a header's value, and of the value's start
+ROW_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One line of the list: all of a letter but its bytes, so many can be held."""
+
+    place: str
+    timestamp_ms: int
+    stream_id: str
+    cause: str
+    error: str
+    message: str
+    came_from: str
+    size: int  # bytes of key, value and headers that are there
+    left_out: tuple[str, ...]
+    requeued: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which letters: of one stream, of one cause, put aside at `since_ms` or later. None and 0 ask nothing."""
+
+    stream_id: str | None = None
+    cause: str | None = None
+    since_ms: int = 0
+
+    def letter(self, record: Record) -> Letter | None:
+        """The letter in `record` if it is wanted; what is no dead letter never is."""
+        try:
+            letter = read_letter(record)
+        except NoDeadLetter:
+            return None
+        wanted = self.stream_id in (None, letter.stream_id) and self.cause in (None, letter.cause)
+        return letter if wanted and letter.timestamp_ms >= self.since_ms else None
+
+    def summary(self, record: Record) -> Summary | None:
+        """The line of the letter in `record` if it is wanted."""
+        letter = self.letter(record)
+        return None if letter is None else summary_of(letter)
+
+
+def summary_of(letter: Letter) -> Summary:
+    """The letter's line in a list."""
+    record = letter.record
+    return Summary(
+        letter.place,
+        letter.timestamp_ms,
+        letter.stream_id,
+        letter.cause,
+        letter.error,
+        letter.message,
+        f"{record.topic}[{record.partition}] offset {record.offset}",
+        record.size,
+        letter.left_out,
+        letter.requeued,
+    )
+
+
+def table(summaries: Iterable[Summary]) -> Table:
+    """The list."""
+    made = Table("place", "put aside", "stream", "cause", "bytes", "requeued", "why")
+    for summary in summaries:
+        size = f"{summary.size}" + ("+" if summary.left_out else "")
+        row = [summary.place, moment(summary.timestamp_ms), summary.stream_id, summary.cause, size]
+        made.add_row(*(_plain(text) for text in [*row, str(summary.requeued or ""), summary.message]))
+    return made
+
+
+def details(letter: Letter) -> Iterator[str]:
+    """Everything about one letter, line by line: context, headers, the start of the value."""
+    record, summary = letter.record, summary_of(letter)
+    yield f"dead letter {letter.place}, put aside {moment(letter.timestamp_ms)}"
+    yield f"came from   {escaped(summary.came_from.encode())}, published {moment(record.timestamp_ms)}"
+    yield f"stream      {escaped(letter.stream_id.encode())}"
+    yield f"refused in  {escaped(f'{letter.stage}: {letter.cause} ({letter.error})'.encode())}"
+    yield f"because     {escaped(letter.message.encode())}"
+    yield f"requeued    {letter.requeued} times"
+    if letter.left_out:
+        yield f"left out    {', '.join(letter.left_out)}: too large for a dead letter"
+    yield f"key         {_shown(record.key)}"
+    yield f"headers     {len(record.headers)}"
+    for name, content in record.headers:
+        yield f"  {escaped(name.encode())}: {_shown(content)}"
+    yield f"value       {'null' if record.value is None else f'{len(record.value)} bytes'}"
+    yield from hexdump((record.value or b"")[:SHOWN_BYTES])
+
+
+def hexdump(content: bytes) -> Iterator[str]:
+    """Lines of an offset, 16 bytes in hex, and those that are printable ASCII."""
+    for at in range(0, len(content), ROW_BYTES):
+        row = content[at : at + ROW_BYTES]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        yield f"  {at:08x}  {row.hex(' '):<{3 * ROW_BYTES}} {text}"
+
+
+def escaped(content: bytes) -> str:
+    """ASCII alone: control characters would steer the terminal, other scripts' letters look like ours."""
+    return content.decode("utf-8", "surrogateescape").encode("unicode_escape").decode("ascii")
+
+
+def moment(timestamp_ms: int) -> str:
+    """UTC to the second; the bare number where a producer wrote one that is no date."""
+    try:
+        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{timestamp_ms} ms"
+
+
+def _shown(content: bytes | None) -> str:
+    if content is None:
+        return "null"
+    more = f" … {len(content)} bytes" if len(content) > SHOWN_BYTES else ""
+    return escaped(content[:SHOWN_BYTES]) + more
+
+
+def _plain(text: str) -> str:
+    # [ begins rich's markup
+    return escaped(text.encode()).replace("[", r"\[")

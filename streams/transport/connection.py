@@ -1,0 +1,168 @@
+"""Reaching a broker: what keeps a client from it becomes an error that a person can act on, once and quickly.
+
+kafka-python's clients try again until their time is over, whatever the reason, and then say only that they could
+not bootstrap: a wrong password costs ten attempts, and perhaps the account. So one connection is made before every
+client: what waiting can mend is tried again, what it can't mend is said at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from kafka.errors import (
+    AuthorizationError,
+    KafkaConfigurationError,
+    KafkaTimeoutError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+
+Settings = Mapping[str, Any]
+Client = TypeVar("Client")
+
+TIMEOUT_MS = 8_000  # with the start of Python, an answer within 10 s
+PAUSE_S = 0.5  # between rounds over the servers
+CUT_OFF = 3  # connections closed in the midst of authentication, after which the credentials are taken to be wrong
+
+
+class BrokerUnavailable(RuntimeError):
+    """The broker did not answer in time, or the topic does not exist; waiting may help."""
+
+
+class BrokerRefused(RuntimeError):
+    """The broker, or we, refused the connection: credentials, certificates or settings. Waiting does not help."""
+
+
+def connect(client: Callable[..., Client], bootstrap_servers: str, settings: Settings) -> Client:
+    """`client(bootstrap_servers=…, **settings)` once a server has let us in.
+
+    Servers are tried in turn for `bootstrap_timeout_ms` (8 s unless set). Raises `BrokerUnavailable` where none
+    answers by then, `BrokerRefused` at once where one refuses; neither message holds a credential.
+    """
+    settings = {"bootstrap_timeout_ms": TIMEOUT_MS} | dict(settings)
+    wait_until_let_in(bootstrap_servers, settings, settings["bootstrap_timeout_ms"] / 1000)
+    try:
+        return client(bootstrap_servers=bootstrap_servers, **settings)
+    except KafkaTimeoutError as error:
+        raise BrokerUnavailable(f"expected a Kafka broker at {bootstrap_servers}, got none: {error}") from error
+    except (KafkaConfigurationError, ValueError, AssertionError) as error:
+        raise BrokerRefused(f"broker.client: expected settings of kafka-python's clients, got {error}") from None
+
+
+def wait_until_let_in(bootstrap_servers: str, settings: Settings, timeout_s: float) -> None:
+    """Returns once one connection, with TLS and SASL as set, was made and closed again. Raises as `connect`."""
+    deadline_s = time.monotonic() + timeout_s
+    cut_off = 0
+    while True:
+        failure = _first_failure(bootstrap_servers, settings, deadline_s)
+        if failure is None:
+            return
+        refusal = _refusal(failure, settings)
+        cut_off += _authenticates(settings) and "socket disconnected" in str(failure)
+        if refusal is None and cut_off == CUT_OFF:
+            # Some brokers' answer is lost with the connection that they close.
+            refusal = f"closed the connection during authentication: {_credentials(settings)} may be wrong"
+        if refusal is not None:
+            raise BrokerRefused(f"{bootstrap_servers}: {refusal}") from None
+        if time.monotonic() + PAUSE_S > deadline_s:
+            raise BrokerUnavailable(
+                f"expected a Kafka broker at {bootstrap_servers}, got none: {_words(failure, settings)}"
+            ) from None
+        time.sleep(PAUSE_S)
+
+
+def _first_failure(bootstrap_servers: str, settings: Settings, deadline_s: float) -> Exception | None:
+    """None if a server lets us in, else why the last one tried does not; a refusal ends the round."""
+    network = NetworkSelector()
+    failure: Exception | None = None
+    try:
+        with _quiet():
+            manager = KafkaConnectionManager(network, bootstrap_servers=bootstrap_servers, **settings)
+            for server in manager.cluster.bootstrap_brokers():
+                left_ms = max(100.0, 1000 * (deadline_s - time.monotonic()))
+                try:
+                    network.run(_let_in, manager, server.node_id, left_ms)
+                except Exception as error:
+                    failure = error
+                    if _refusal(error, settings) is not None:
+                        break
+                else:
+                    failure = None
+                    break
+            manager.close()
+    except (ValueError, AssertionError) as error:
+        return error
+    finally:
+        network.close()
+    return failure
+
+
+async def _let_in(manager: Any, node_id: str, timeout_ms: float) -> None:
+    await manager.get_connection(node_id, timeout_ms=timeout_ms, pop_on_close=False, refresh_metadata_on_err=False)
+
+
+def _refusal(failure: Exception, settings: Settings) -> str | None:
+    """What was refused, in words; None where waiting may help."""
+    if isinstance(failure, UnsupportedSaslMechanismError):
+        return f"does not offer sasl_mechanism {settings.get('sasl_mechanism')}"
+    if isinstance(failure, SaslAuthenticationFailedError | AuthorizationError):
+        return f"refused {_credentials(settings)}"
+    if isinstance(failure, ValueError | AssertionError):
+        return f"broker settings can't be used: {failure}"
+    if isinstance(failure, FileNotFoundError | PermissionError | ssl.SSLError):
+        files = [str(settings[name]) for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile") if settings.get(name)]
+        return f"can't read {', '.join(files)}: {failure.strerror or failure}"
+    return _distrust(failure.__context__, settings)
+
+
+def _distrust(failure: BaseException | None, settings: Settings) -> str | None:
+    """Why the TLS handshake can't succeed, None if it was not that."""
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        authority = settings.get("ssl_cafile") or "the system's authorities"
+        return f"its certificate is not trusted by {authority}: {failure.verify_message}"
+    if isinstance(failure, ssl.SSLError) and failure.reason == "WRONG_VERSION_NUMBER":
+        return f"this listener does not expect security_protocol {settings.get('security_protocol')}"
+    return None
+
+
+def _credentials(settings: Settings) -> str:
+    user, mechanism = settings.get("sasl_plain_username"), settings.get("sasl_mechanism")
+    return f"user {user!r}, the password or sasl_mechanism {mechanism}"
+
+
+def _authenticates(settings: Settings) -> bool:
+    return str(settings.get("security_protocol", "")).startswith("SASL")
+
+
+def _words(failure: Exception, settings: Settings) -> str:
+    """The client's message without the name of its class, and what it may mean."""
+    said = str(failure).removeprefix(f"{type(failure).__name__}: ")
+    if (number := re.fullmatch(r"(\d+) E[A-Z]+", said)) is not None:
+        said = os.strerror(int(number[1]))
+    encrypts = str(settings.get("security_protocol", "")).endswith("SSL")
+    if not encrypts and "socket disconnected" in said:
+        said += "; a listener that expects TLS closes connections without it"
+    if encrypts and "UNEXPECTED_EOF" in said:
+        said += f"; a listener that does not expect {settings['security_protocol']} closes connections with it"
+    return said
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The client logs every failed attempt as an error; ours says it once."""
+    logger = logging.getLogger("kafka")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

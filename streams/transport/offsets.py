@@ -1,0 +1,113 @@
+"""Which offsets of a partition may be committed: those of the longest finished prefix. Knows no broker and no clock."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class DeliveryFailed(RuntimeError):
+    """A finished frame's report or alert could not be delivered; its frame must be judged again."""
+
+
+class Awaited(Protocol):
+    """What `FinishedOffsets` asks of a delivery."""
+
+    @property
+    def exception(self) -> BaseException | None:
+        """Why it failed, None unless it has."""
+
+    def done(self) -> bool:
+        """Whether it is delivered or has failed."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    offset: int
+    size: int
+    deliveries: Sequence[Awaited] | None = None  # None until the frame is finished
+
+
+class FinishedOffsets:
+    """Which offsets may be committed. Pure and thread-safe: knows no broker and no clock.
+
+    Offsets of a partition need not be consecutive (compaction and transactions leave gaps); their order of arrival
+    counts.
+    """
+
+    def __init__(self) -> None:
+        self._arrived: dict[int, deque[_Entry]] = {}
+        self._by_offset: dict[tuple[int, int], _Entry] = {}
+        self._next: dict[int, int] = {}
+        self._unfinished_bytes = 0
+        self._lock = threading.Lock()
+
+    @property
+    def unfinished(self) -> int:
+        """Number of records that arrived and can't be committed yet."""
+        return len(self._by_offset)
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """Bytes of the records that arrived and for which `finish` was not called yet."""
+        return self._unfinished_bytes
+
+    @property
+    def awaiting(self) -> int:
+        """Number of records that need nothing more than their deliveries."""
+        with self._lock:
+            return sum(entry.deliveries is not None for entry in self._by_offset.values())
+
+    def arrive(self, partition: int, offset: int, size: int = 0) -> None:
+        """Notes a record of `size` bytes that was polled."""
+        with self._lock:
+            entry = _Entry(offset, size)
+            self._arrived.setdefault(partition, deque()).append(entry)
+            self._by_offset[partition, offset] = entry
+            self._unfinished_bytes += size
+
+    def finish(self, partition: int, offset: int, deliveries: Iterable[Awaited] = ()) -> None:
+        """Notes that the record needs nothing more than its `deliveries`; unknown (revoked) records are ignored."""
+        with self._lock:
+            entry = self._by_offset.get((partition, offset))
+            if entry is not None and entry.deliveries is None:
+                entry.deliveries = tuple(deliveries)
+                self._unfinished_bytes -= entry.size
+
+    def committable(self) -> dict[int, int]:
+        """The next offset to read, by partition. Raises `DeliveryFailed` where a delivery ended in an error."""
+        with self._lock:
+            for partition, entries in self._arrived.items():
+                while entries and _delivered(partition, entries[0]):
+                    entry = entries.popleft()
+                    del self._by_offset[partition, entry.offset]
+                    self._next[partition] = entry.offset + 1
+            return dict(self._next)
+
+    def forget(self, partitions: Collection[int]) -> None:
+        """Drops everything about partitions that now belong to another member."""
+        with self._lock:
+            for partition in partitions:
+                for entry in self._arrived.pop(partition, ()):
+                    del self._by_offset[partition, entry.offset]
+                    self._unfinished_bytes -= entry.size if entry.deliveries is None else 0
+                self._next.pop(partition, None)
+
+    def unfinished_in(self, partitions: Collection[int]) -> int:
+        """Number of records of these partitions that can't be committed yet."""
+        with self._lock:
+            return sum(len(self._arrived.get(partition, ())) for partition in partitions)
+
+
+def _delivered(partition: int, entry: _Entry) -> bool:
+    if entry.deliveries is None:
+        return False
+    # a failed one counts before the others are done: a state waits for the reports that it covers, and would for ever
+    failed = next((delivery.exception for delivery in entry.deliveries if delivery.exception is not None), None)
+    if failed is not None:
+        message = f"outputs of the frame at partition {partition} offset {entry.offset} were not delivered: {failed}"
+        raise DeliveryFailed(message) from failed
+    return all(delivery.done() for delivery in entry.deliveries)

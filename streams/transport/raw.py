@@ -1,0 +1,57 @@
+"""What kafka-python alone needs to read a topic: the yardstick that `gradwatch bench path` holds our loop against."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from kafka import KafkaConsumer, TopicPartition
+
+from ..topics import MAX_RECORD_BYTES
+from .producer import BrokerUnavailable, Settings
+
+
+class Consumed(NamedTuple):
+    """How long `records` took from the first poll that brought any, in wall time and in this process's CPU time."""
+
+    records: int
+    wall_s: float
+    cpu_s: float
+
+
+def consume_raw(
+    bootstrap_servers: str,
+    topic: str,
+    count: int,
+    client_settings: Settings = {},  # noqa: B006 (only read)
+    timeout_s: float = 60.0,
+) -> Consumed:
+    """Reads the first `count` records of `topic` and forgets them, with the fetch sizes of `FrameConsumer`.
+
+    Raises BrokerUnavailable where they don't come within `timeout_s`.
+    """
+    settings = {
+        "group_id": None,
+        "auto_offset_reset": "earliest",
+        "max_partition_fetch_bytes": MAX_RECORD_BYTES,
+        "fetch_max_bytes": 2 * MAX_RECORD_BYTES,
+        "max_poll_records": 64,
+        "bootstrap_timeout_ms": 10_000,
+    }
+    client = KafkaConsumer(bootstrap_servers=bootstrap_servers, **(settings | dict(client_settings)))
+    try:
+        partitions = [TopicPartition(topic, number) for number in sorted(client.partitions_for_topic(topic) or ())]
+        client.assign(partitions)
+        client.seek_to_beginning(*partitions)
+        deadline_s = time.monotonic() + timeout_s
+        records, started_s, started_cpu_s = 0, 0.0, 0.0
+        while records < count:
+            if time.monotonic() > deadline_s:
+                raise BrokerUnavailable(f"expected {count} records of {topic} in {timeout_s:.0f} s, got {records}")
+            polled = client.poll(timeout_ms=50)
+            if polled and not records:
+                started_s, started_cpu_s = time.perf_counter(), time.process_time()
+            records += sum(map(len, polled.values()))
+        return Consumed(records, time.perf_counter() - started_s, time.process_time() - started_cpu_s)
+    finally:
+        client.close()
