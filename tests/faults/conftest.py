@@ -1,0 +1,350 @@
+"""An Apache Kafka that tests may kill: one or three brokers in KRaft mode on loopback, with SASL_SSL listeners."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient
+
+from gradwatch.monitor.evaluate.reports import machine
+from gradwatch.streams.topics import Topics
+from gradwatch.streams.transport.admin import delete_topics, ensure_topics
+
+USER = "gradwatch"
+START_TIMEOUT_S = 300.0  # on a machine that others keep busy
+
+PROPERTIES = """
+node.id={node}
+process.roles=broker,controller
+listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{tls_port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{tls_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+controller.quorum.voters={quorum}
+ssl.keystore.type=PEM
+ssl.keystore.location={certificates}/broker.pem
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={jaas}
+log.dirs={folder}/data
+default.replication.factor={replicas}
+min.insync.replicas={insync}
+offsets.topic.replication.factor={replicas}
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={insync}
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+auto.create.topics.enable=false
+message.max.bytes=8388608
+replica.fetch.max.bytes=8388608
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+"""
+JAAS = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+LOGGING = """
+appender.console.type=Console
+appender.console.name=console
+rootLogger=WARN, console
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Node:
+    """One broker: a process that may be killed and started again on its data."""
+
+    def __init__(self, folder: Path, java: list[str], port: int, tls_port: int) -> None:
+        self.folder, self.port, self.tls_port = folder, port, tls_port
+        self._java = java
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def properties(self) -> Path:
+        return self.folder / "server.properties"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "broker.log"
+
+    def format(self, cluster_id: str, password: str) -> None:
+        scram = f"SCRAM-SHA-512=[name={USER},password={password}]"
+        arguments = ["format", "-t", cluster_id, "-c", str(self.properties), "--add-scram", scram]
+        with self.log.open("ab") as log:
+            subprocess.run([*self._java, "kafka.tools.StorageTool", *arguments], check=True, stdout=log, stderr=log)
+
+    def launch(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._java, "kafka.Kafka", str(self.properties)], stdout=log, stderr=log, start_new_session=True
+            )
+
+    def wait(self) -> None:
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while not listening(self.port):
+            assert self._process is not None
+            assert self._process.poll() is None, self.log.read_text()[-2000:]
+            assert time.monotonic() < deadline_s, f"no broker on port {self.port}: {self.log.read_text()[-2000:]}"
+            time.sleep(0.1)
+
+    def stop_answering(self) -> None:
+        """SIGSTOP: connections stay and nothing comes."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL: no controlled shutdown, no goodbye to clients."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class Cluster:
+    """Brokers by number from 1; `bootstrap_servers` in plain text, `secure_servers` over SASL_SSL."""
+
+    def __init__(self, home: Path, folder: Path, count: int) -> None:
+        self.certificates = folder / "certificates"
+        self.password = secrets.token_urlsafe(12)
+        make_certificates(self.certificates)
+        ports = free_ports(3 * count)
+        quorum = ",".join(f"{i + 1}@127.0.0.1:{ports[2 * count + i]}" for i in range(count))
+        (folder / "log4j2.properties").write_text(LOGGING)
+        java = ["java", "-Xmx384m", f"-Dlog4j2.configurationFile={folder}/log4j2.properties"]
+        java += ["-cp", str(home / "libs" / "*")]
+        cluster_id = base64.urlsafe_b64encode(b"g" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+        self.nodes: dict[int, Node] = {}
+        for i in range(count):
+            node = Node(folder / str(i + 1), java, ports[i], ports[count + i])
+            node.folder.mkdir()
+            text = PROPERTIES.format(
+                node=i + 1,
+                port=node.port,
+                tls_port=node.tls_port,
+                controller=ports[2 * count + i],
+                quorum=quorum,
+                certificates=self.certificates,
+                jaas=JAAS,
+                folder=node.folder,
+                replicas=count,
+                insync=min(2, count),
+            )
+            node.properties.write_text(text)
+            # "[=" would be read as the start of a list: an id begins with a letter
+            node.format("A" + cluster_id[1:], self.password)
+            self.nodes[i + 1] = node
+
+    def start(self) -> None:
+        for node in self.nodes.values():
+            node.launch()
+        for node in self.nodes.values():
+            node.wait()
+
+    def kill(self, number: int) -> None:
+        self.nodes[number].kill()
+
+    def restart(self, number: int) -> None:
+        self.nodes[number].launch()
+        self.nodes[number].wait()
+
+    def close(self) -> None:
+        for node in self.nodes.values():
+            node.kill()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return ",".join(f"127.0.0.1:{node.port}" for node in self.nodes.values())
+
+    @property
+    def secure_servers(self) -> str:
+        return ",".join(f"127.0.0.1:{node.tls_port}" for node in self.nodes.values())
+
+    @property
+    def secure_settings(self) -> dict[str, Any]:
+        """What a client needs to be let in at `secure_servers`."""
+        return {
+            "security_protocol": "SASL_SSL",
+            "ssl_cafile": str(self.certificates / "ca.pem"),
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": USER,
+            "sasl_plain_password": self.password,
+        }
+
+    def leader(self, topic: str, partition: int = 0) -> int:
+        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        try:
+            (described,) = admin.describe_topics([topic])
+        finally:
+            admin.close()
+        return next(p["leader_id"] for p in described["partitions"] if p["partition_index"] == partition)
+
+
+def make_certificates(folder: Path) -> None:
+    """`ca.pem` signs the brokers' `broker.pem` (key and certificate); `stranger.pem` is a CA that signed nothing."""
+    folder.mkdir(parents=True)
+    for name in ("ca", "stranger"):
+        openssl(folder, "req", "-x509", "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}")
+    openssl(folder, "req", "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=broker")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    signed_by = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-days", "2"]
+    run(folder, "x509", "-req", "-in", "broker.csr", "-out", "broker.crt", *signed_by)
+    (folder / "broker.pem").write_text((folder / "broker.key").read_text() + (folder / "broker.crt").read_text())
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    """An elliptic key: an RSA one takes a second on a busy machine."""
+    run(folder, *arguments, "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+
+
+def run(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def kafka_home() -> Path:
+    home = Path(os.environ.get("KAFKA_HOME", "/nonexistent"))
+    if not (home / "libs").is_dir():
+        pytest.skip("KAFKA_HOME names no folder with libs/*.jar of an Apache Kafka")
+    return home
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One broker for all tests that leave it whole."""
+    one = Cluster(kafka_home(), tmp_path_factory.mktemp("kafka"), 1)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def mortal_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """As many brokers as the parameter says, for tests that kill them."""
+    mortal = Cluster(kafka_home(), tmp_path_factory.mktemp("kafka"), request.param)
+    try:
+        mortal.start()
+        yield mortal
+    finally:
+        mortal.close()
+
+
+@pytest.fixture
+def names() -> Topics:
+    """Names that no other test uses; the topics are not made."""
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    return Topics(prefix, prefix + "frames")
+
+
+@pytest.fixture
+def topics(cluster: Cluster, names: Topics) -> Iterator[Topics]:
+    """Fresh topics on `cluster`, frames with four partitions."""
+    ensure_topics(cluster.bootstrap_servers, names, 4)
+    yield names
+    delete_topics(cluster.bootstrap_servers, names.settings())
+
+
+Gradwatch = Callable[..., tuple[int, str, float]]
+
+
+@pytest.fixture
+def gradwatch() -> Gradwatch:
+    """Runs a verb to its end; gives exit code, everything it said, and seconds."""
+
+    def run_verb(*arguments: object, timeout_s: float = 240.0, environment: dict[str, str] | None = None):
+        command = [sys.executable, "-m", "gradwatch.monitor.commands", *map(str, arguments)]
+        started_s = time.monotonic()
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            env={**os.environ, **(environment or {})},
+        )
+        return done.returncode, done.stdout, time.monotonic() - started_s
+
+    return run_verb
+
+
+QUICK_VARIABLE, AGAIN_VARIABLE = "GRADWATCH_FAULTS_QUICK", "GRADWATCH_FAULTS_AGAIN"
+KEPT = Path(__file__).resolve().parents[2] / "runs" / "faults"
+
+
+class Figures:
+    """What a long test measured, kept as one file so that it need not run again."""
+
+    def __init__(self, path: Path, title: str, quick: bool) -> None:
+        self._path, self._title, self._quick = path, title, quick
+
+    def keep(self, figures: dict[str, Any]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        kept = {
+            "title": self._title,
+            "quick": self._quick,
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "machine": machine(),
+            "load": round(os.getloadavg()[1], 1),
+        }
+        self._path.write_text(json.dumps(kept | figures, indent=2) + "\n")
+
+
+@pytest.fixture(autouse=True)
+def quiet_client() -> None:
+    """The client of this process logs every attempt at a broker that is away, which is what is tested."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture
+def quick() -> bool:
+    """Whether the short form of a long test was asked for."""
+    return bool(os.environ.get(QUICK_VARIABLE))
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest, quick: bool) -> Figures:
+    """Skips the test where its figures are kept already."""
+    name = request.function.__name__.removeprefix("test_")
+    path = KEPT / f"{name}.json"
+    if path.is_file() and not os.environ.get(AGAIN_VARIABLE) and (quick or not json.loads(path.read_text())["quick"]):
+        pytest.skip(f"figures are kept in {path.relative_to(KEPT.parents[1])}; {AGAIN_VARIABLE}=1 runs it again")
+    return Figures(path, name.replace("_", " "), quick)
+
+
+@pytest.fixture(scope="session")
+def start_s() -> float:
+    """What the start of a verb takes here: bars on answers count from there, so that a busy machine changes nothing."""
+    started_s = time.monotonic()
+    subprocess.run([sys.executable, "-m", "gradwatch.monitor.commands", "--help"], capture_output=True, check=True)
+    return time.monotonic() - started_s

@@ -1,0 +1,238 @@
+"""Bad records of every sort among good ones, through a real worker on every broker: all accounted for.
+
+The networks are stubbed; broker, producers, decoding and judge are real, and the worker has its own process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import re
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+
+from gradwatch.streams.codec import Headers, Record, decode_report, encode_frame
+from gradwatch.streams.dead_letters import Letter, read_letter
+from gradwatch.streams.messages import EncodedFrame, FrameIdentity, FrameReport, Outcome
+from gradwatch.streams.topics import MAX_RECORD_BYTES, Topics
+from gradwatch.streams.transport.history import TopicHistory
+from gradwatch.streams.transport.producer import BoundedProducer, RecordTooLarge
+from gradwatch.streams.transport.reader import TopicReader
+
+HERE = Path(__file__).resolve().parent
+TABLE = runpy.run_path(str(HERE.parent / "streams" / "bad_records.py"))
+BAD: dict[str, Any] = TABLE["BAD"]
+GOOD_STREAMS = ("north", "south", "west")
+GROWTH_MB = 20.0
+CALIBRATED = 400  # frames after which a stream has calibrated on its own start
+START_S = 120.0  # for a worker, and for what was sent, on a machine that is busy with other things
+SILENCE_S = 60.0  # without a new report, after which the worker counts as stuck
+
+_spec = importlib.util.spec_from_file_location("brokers", HERE.parent / "transport" / "conftest.py")
+assert _spec is not None
+assert _spec.loader is not None
+_brokers = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_brokers)
+broker, topics = _brokers.broker, _brokers.topics  # the fixtures: Tansu, and Apache Kafka where it is
+
+
+class Load:
+    """Publishes good and bad records and knows what must become of each."""
+
+    def __init__(self, producer: BoundedProducer, topics: Topics) -> None:
+        self.sent = 0
+        self.bad: dict[tuple[int, int], tuple[str, Any]] = {}  # name and record, by partition and offset
+        self.judged: Counter[str] = Counter()
+        self._producer, self._topic = producer, topics.frames
+        self._sorts = itertools.cycle(BAD.items())
+
+    def publish(self, bad: int, good: int) -> None:
+        """`bad` records of all sorts in turn, `good` ones of each good stream's next seqs spread evenly among them."""
+        started = []
+        for i in range(bad + good):
+            if (i + 1) * good // (bad + good) > i * good // (bad + good):
+                self._good(GOOD_STREAMS[i % len(GOOD_STREAMS)])
+            else:
+                name, wire = next(self._sorts)
+                headers = [(key, value or b"") for key, value in wire.headers]
+                partition = i % _brokers.PARTITIONS
+                sent = self._producer.send(self._topic, wire.key, wire.value or _empty(wire), headers, partition)
+                started.append((partition, sent, name, wire))
+            self.sent += 1
+        assert self._producer.flush(START_S)
+        for partition, delivery, name, wire in started:
+            assert delivery.exception is None
+            self.bad[partition, delivery.offset] = name, wire
+
+    def _good(self, stream: str) -> None:
+        identity = FrameIdentity(stream, "run", self.judged[stream])
+        wire = encode_frame(EncodedFrame(identity, identity.seq * 10**8, 0, TABLE["JPEG"]))
+        self._producer.send(self._topic, *wire, partition=GOOD_STREAMS.index(stream))
+        self.judged[stream] += 1
+
+
+def _empty(wire: Any) -> bytes | None:
+    """The client sends a null value only beside a key."""
+    return None if wire.value is None and wire.key is not None else b""
+
+
+@contextmanager
+def running_worker(broker: str, topics: Topics, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`gradwatch work` with the stub observer; must leave by itself when asked."""
+    config = folder / "gradwatch.yaml"
+    config.write_text(
+        f"broker: {{bootstrap_servers: '{broker}'}}\n"
+        f"topics: {{frames: {topics.frames}, prefix: {topics.prefix}}}\n"
+        f"worker: {{policy: every_frame, group_id: {topics.prefix}group, session_timeout_s: 30}}\n"
+    )
+    ready = folder / "ready"
+    command = [
+        sys.executable,
+        str(HERE / "stub_worker.py"),
+        "work",
+        "--config",
+        str(config),
+        "--ready-file",
+        str(ready),
+    ]
+    with (folder / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        deadline_s = time.monotonic() + START_S
+        while not ready.exists():
+            assert worker.poll() is None, (folder / "worker.log").read_text()[-3000:]
+            assert time.monotonic() < deadline_s, f"the worker was not ready within {START_S} s"
+            time.sleep(0.1)
+        yield worker
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0, (folder / "worker.log").read_text()[-3000:]
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def rss_mb(process: subprocess.Popen[bytes]) -> float:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+def everything_on(broker: str, topic: str) -> list[Record]:
+    with TopicHistory(broker, topic) as history:
+        return list(history.oldest_first())
+
+
+class Reports:
+    """Reads the reports as they come: the first of each record, since they are delivered at least once."""
+
+    def __init__(self, broker: str, topics: Topics, worker: subprocess.Popen[bytes]) -> None:
+        self.by_place: dict[tuple[int, int], FrameReport] = {}
+        self.repeated = 0
+        self._reader, self._worker = TopicReader(broker, [topics.reports]), worker
+
+    def wait_for(self, count: int) -> list[FrameReport]:
+        """All reports once `count` records have one; fails where no new one comes, or one contradicts an earlier."""
+        heard_s = time.monotonic()
+        while len(self.by_place) < count:
+            records = self._reader.poll(0.2)
+            for report in (decode_report(record.value or b"") for record in records):
+                first = self.by_place.setdefault((report.partition, report.offset), report)
+                assert (first.identity, first.outcome, first.cause) == (report.identity, report.outcome, report.cause)
+                self.repeated += first is not report
+            heard_s = time.monotonic() if records else heard_s
+            assert self._worker.poll() is None, "the worker has ended"
+            assert time.monotonic() - heard_s < SILENCE_S, (
+                f"expected {count} reports, got {len(self.by_place)} and no more"
+            )
+        return list(self.by_place.values())
+
+
+def check_accounts(load: Load, reports: list[FrameReport], letters: list[Letter]) -> None:
+    """Every record has one report, every bad one its letter with bytes and headers, every good one is judged."""
+    assert len(reports) == load.sent
+    rejected = {(r.partition, r.offset): r.cause for r in reports if r.outcome is Outcome.REJECTED}
+    assert rejected.keys() == load.bad.keys()
+    assert sorted((letter.record.partition, letter.record.offset) for letter in letters) == sorted(load.bad)
+    for letter in letters:
+        place = letter.record.partition, letter.record.offset
+        name, wire = load.bad[place]
+        assert rejected[place] == letter.cause == wire.cause, name
+        assert (letter.record.key, letter.record.value or b"") == (wire.key, wire.value or b""), name
+        assert letter.record.headers == tuple((key, value or b"") for key, value in wire.headers), name
+    for stream in GOOD_STREAMS:
+        seqs = [r.identity.seq for r in reports if r.outcome is Outcome.JUDGED and r.identity.stream_id == stream]
+        assert seqs == list(range(load.judged[stream])), f"{stream} was interrupted"
+
+
+def run(broker: str, topics: Topics, folder: Path, bad: int, good: int, warm_up: int) -> None:
+    """Warm-up, then the load in two halves of equal bursts; RSS is read before, half-way and after.
+
+    The warm-up is `warm_up` good frames with every sort three times, then one burst: what waits in a burst fills
+    buffers up to their bounds, and the allocator keeps what they took. Growth with the *number* of records is the bar.
+    """
+    bursts = max(1, bad // 5000)  # in each half
+    burst = bad // 2 // bursts, good // 2 // bursts
+    with BoundedProducer(broker) as producer, running_worker(broker, topics, folder) as worker:
+        load, reports = Load(producer, topics), Reports(broker, topics, worker)
+        rss = [rss_mb(worker)]
+        for sizes in ([(3 * len(BAD), warm_up), burst], [burst] * bursts, [burst] * bursts):
+            started_s = time.monotonic()
+            for size in sizes:
+                load.publish(*size)
+                reports.wait_for(load.sent)
+            rss.append(rss_mb(worker))
+        took_s = time.monotonic() - started_s
+    letters = map(read_letter, everything_on(broker, topics.dlq))
+    put_aside = {(letter.record.partition, letter.record.offset): letter for letter in letters}
+    check_accounts(load, reports.wait_for(load.sent), list(put_aside.values()))
+    print(
+        f"\n{bad} bad records of {len(BAD)} sorts among {good} good ones, the second half in {took_s:.1f} s; RSS "
+        f"{rss[0]:.1f} MB idle, {rss[1]:.1f} MB after the warm-up, {rss[2]:.1f} MB half-way, {rss[3]:.1f} MB after; "
+        f"{reports.repeated} reports were repeated"
+    )
+    assert rss[3] <= rss[1] + GROWTH_MB
+
+
+def test_bad_records_are_put_aside_and_good_streams_go_on(broker: str, topics: Topics, tmp_path: Path) -> None:
+    run(broker, topics, tmp_path, bad=300, good=100, warm_up=60)
+
+
+@pytest.mark.faults
+def test_ten_thousand_bad_records_leave_no_trace_in_memory(broker: str, topics: Topics, tmp_path: Path) -> None:
+    # The streams calibrate in the warm-up: that takes memory, whatever the records are.
+    run(broker, topics, tmp_path, bad=10_000, good=3_000, warm_up=len(GOOD_STREAMS) * CALIBRATED)
+
+
+def test_a_record_above_8_mib_is_refused_at_the_source_or_put_aside(
+    broker: str, topics: Topics, tmp_path: Path
+) -> None:
+    """Our producer refuses it, Apache Kafka too; where neither does, the worker puts it aside without its value."""
+    value = TABLE["JPEG"] + bytes(MAX_RECORD_BYTES + 1 - len(TABLE["JPEG"]))
+    with BoundedProducer(broker) as producer:
+        with pytest.raises(RecordTooLarge):
+            producer.send(topics.frames, None, value)
+        good: Headers = [(name, content or b"") for name, content in TABLE["headers"]()]
+        careless = KafkaProducer(bootstrap_servers=broker, max_request_size=2 * MAX_RECORD_BYTES)
+        sent = careless.send(topics.frames, value, partition=0)
+        careless.close()
+        producer.send(topics.frames, b"north", TABLE["JPEG"], good, partition=0)
+        producer.flush(10)
+    arrived = len(everything_on(broker, topics.frames))
+    with running_worker(broker, topics, tmp_path) as worker:
+        reports = Reports(broker, topics, worker).wait_for(arrived)
+    letters = [read_letter(record) for record in everything_on(broker, topics.dlq)]
+    assert Counter(report.cause for report in reports) == Counter(["too_large", None][2 - arrived :])
+    assert [(letter.cause, letter.left_out) for letter in letters] == [("too_large", ("value",))][2 - arrived :]
+    assert arrived == (1 if sent.failed() else 2)
