@@ -16,6 +16,7 @@ from gradwatch.streams.telemetry import STREAMS
 
 from ..assembly import build_worker, read_calibrations
 from ..config import load
+from ..memory import limit_arenas
 from ..readiness import require_loading, require_worker
 from ..topic_checks import check_broker
 from .options import BootstrapOption, ConfigOption
@@ -38,6 +39,7 @@ def work(
     ] = None,
 ) -> None:
     """Judge the frames of a topic until stopped (SIGTERM or Ctrl-C finishes what was begun)."""
+    limit_arenas()
     configuration = load(config)
     if bootstrap_servers:
         configuration = replace(
