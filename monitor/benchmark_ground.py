@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import os
-import socket
-import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,34 +16,15 @@ from gradwatch.streams.sources import Playback, jpegs, publish
 from gradwatch.streams.synthetic import Drive
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
+from gradwatch.streams.transport.apache import apache_kafka
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.producer import BoundedProducer, BrokerUnavailable
 
 from .config import Configuration, TopicNames
 
-START_TIMEOUT_S = 60.0
 FLUSH_S = 120.0
 RATE_HZ = 5.0
 SEED = 3000
-PROPERTIES = """
-node.id=1
-process.roles=broker,controller
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:{controller}
-log.dirs={folder}/data
-default.replication.factor=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-group.initial.rebalance.delay.ms=0
-auto.create.topics.enable=false
-message.max.bytes=8388608
-"""
-LOGGING = "appender.console.type=Console\nappender.console.name=console\nrootLogger=WARN, console\n"
 
 
 @contextmanager
@@ -61,7 +38,10 @@ def some_broker(configuration: Configuration, bootstrap_servers: str | None) -> 
     if bootstrap_servers:
         yield _at(configuration, bootstrap_servers), bootstrap_servers
     elif home and (Path(home) / "libs").is_dir():
-        with tempfile.TemporaryDirectory(prefix="gradwatch-kafka-") as folder, _apache(Path(home), Path(folder)) as at:
+        with (
+            tempfile.TemporaryDirectory(prefix="gradwatch-kafka-") as folder,
+            apache_kafka(Path(home), Path(folder)) as at,
+        ):
             yield _at(configuration, at), "Apache Kafka"
     else:
         with EmbeddedBroker() as broker:
@@ -127,44 +107,3 @@ def resident_bytes(pid: int) -> int:
 
 def _at(configuration: Configuration, bootstrap_servers: str) -> Configuration:
     return replace(configuration, broker=replace(configuration.broker, bootstrap_servers=bootstrap_servers))
-
-
-@contextmanager
-def _apache(home: Path, folder: Path) -> Iterator[str]:
-    """One broker in KRaft mode on free ports of loopback; its data is thrown away."""
-    port, controller = _free_ports(2)
-    properties, logging, log_path = folder / "server.properties", folder / "log4j2.properties", folder / "broker.log"
-    properties.write_text(PROPERTIES.format(port=port, controller=controller, folder=folder))
-    logging.write_text(LOGGING)
-    java = ["java", "-Xmx512m", f"-Dlog4j2.configurationFile={logging}", "-cp", str(home / "libs" / "*")]
-    # the first byte set: an id that begins with "-" would be read as an option
-    cluster_id = base64.urlsafe_b64encode(b"g" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-    arguments = ["format", "--ignore-formatted", "-t", cluster_id, "-c", str(properties)]
-    with log_path.open("wb") as log:
-        subprocess.run([*java, "kafka.tools.StorageTool", *arguments], check=True, stdout=log, stderr=log)
-        process = subprocess.Popen([*java, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
-    try:
-        _wait_until_it_answers(port, process, log_path)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.kill()  # a controlled shutdown can take 10 s
-        process.wait()
-
-
-def _wait_until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline_s = time.monotonic() + START_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline_s:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    said = log.read_text(errors="replace")[-500:]
-    raise BrokerUnavailable(f"Apache Kafka did not come up on 127.0.0.1:{port}; it said: {said}")
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports

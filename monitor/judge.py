@@ -22,7 +22,7 @@ from . import expectation, forecasting, regions, tracking
 from .calibration import Calibration, CleanFit, CleanFrame, Origin
 from .change import CHANGE_DETECTORS
 from .config import JudgeSettings
-from .reporting import as_float32, readable_sides, reported_detections, tracks_of
+from .reporting import as_float32, readable_sides, report_of, reported_detections, tracks_of
 from .scorers import CropScores
 from .state import JudgeState
 from .watching import Contradiction, Watch, strongest_contradiction
@@ -156,15 +156,8 @@ class Judge:
             for track, crops, q in zip(known.track_id, known.crops, known.q, strict=True)
             if crops >= self.settings.expectation.min_crops
         }
-        return FrameReport(
-            identity=frame.identity,
-            partition=frame.partition,
-            offset=frame.offset,
-            capture_ns=frame.capture_ns,
-            published_ns=frame.published_ns,
-            clock=frame.clock,
-            outcome=Outcome.JUDGED,
-            state=StreamState.CALIBRATING,
+        return replace(
+            report_of(frame, Outcome.JUDGED, StreamState.CALIBRATING),
             width=observation.size[0],
             height=observation.size[1],
             detections=reported_detections(observation, self.heads),
@@ -176,7 +169,6 @@ class Judge:
             models_id=self.models_id,
             calibration_id=state.calibration.calibration_id if state.calibration else "",
             configuration_id=self.configuration_id,
-            traceparent=frame.traceparent,
         )
 
 

@@ -28,7 +28,7 @@ from gradwatch.streams.telemetry import ALERTS_OPEN, FRAMES, STATES_REFUSED
 from . import overlays
 from .calibration import Calibration, CalibrationMismatchError, check_origin
 from .judge import Judge, Verdict
-from .reporting import unjudged_report
+from .reporting import report_of
 from .resuming import resumed
 from .state import JudgeState, new_run
 from .state_records import Found, StoredState
@@ -103,13 +103,13 @@ class Pipeline:
 
     def drop(self, frame: EncodedFrame, cause: OutcomeCause) -> list[Delivery]:
         """Reports a frame that the worker's policy dropped."""
-        return self.publish(unjudged_report(frame, Outcome.DROPPED, cause, self._state_name(frame)))
+        return self.publish(report_of(frame, Outcome.DROPPED, self._state_name(frame), cause))
 
     def reject(self, record: Record, error: BadRecord) -> list[Delivery]:
         """Puts a record aside with its bytes untouched, and reports it."""
         frame = rejected_frame(record)
         dead = self.dead_letters.publish(record, error, "decode")
-        return [dead, *self.publish(unjudged_report(frame, Outcome.REJECTED, error.cause, self._state_name(frame)))]
+        return [dead, *self.publish(report_of(frame, Outcome.REJECTED, self._state_name(frame), error.cause))]
 
     def take_up(self, found: Found) -> None:
         """Goes on from what another worker, or an earlier one, stored of a stream."""

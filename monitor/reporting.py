@@ -24,8 +24,10 @@ def reported_detections(observation: Observation, heads: dict[str, Head]) -> Rep
     return ReportedDetections(seen.xyxy, seen.score, kind, label)
 
 
-def unjudged_report(frame: EncodedFrame, outcome: Outcome, cause: OutcomeCause, state: StreamState) -> FrameReport:
-    """The report of a frame that was dropped or rejected."""
+def report_of(
+    frame: EncodedFrame, outcome: Outcome, state: StreamState, cause: OutcomeCause | None = None
+) -> FrameReport:
+    """What a report says of any frame: all that there is to say of one that was dropped or rejected, by its cause."""
     return FrameReport(
         identity=frame.identity,
         partition=frame.partition,

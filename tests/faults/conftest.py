@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +22,7 @@ from kafka import KafkaAdminClient
 from gradwatch.monitor.evaluate.reports import machine
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
+from gradwatch.streams.transport.apache import LOGGING, free_ports, is_listening, new_cluster_id
 
 USER = "gradwatch"
 START_TIMEOUT_S = 300.0  # on a machine that others keep busy
@@ -56,24 +55,6 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 """
 JAAS = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-LOGGING = """
-appender.console.type=Console
-appender.console.name=console
-rootLogger=WARN, console
-"""
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Node:
@@ -106,7 +87,7 @@ class Node:
 
     def wait(self) -> None:
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        while not listening(self.port):
+        while not is_listening(self.port):
             assert self._process is not None
             assert self._process.poll() is None, self.log.read_text()[-2000:]
             assert time.monotonic() < deadline_s, f"no broker on port {self.port}: {self.log.read_text()[-2000:]}"
@@ -141,7 +122,7 @@ class Cluster:
         (folder / "log4j2.properties").write_text(LOGGING)
         java = ["java", "-Xmx384m", f"-Dlog4j2.configurationFile={folder}/log4j2.properties"]
         java += ["-cp", str(home / "libs" / "*")]
-        cluster_id = base64.urlsafe_b64encode(b"g" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+        cluster_id = new_cluster_id()
         self.nodes: dict[int, Node] = {}
         for i in range(count):
             node = Node(folder / str(i + 1), java, ports[i], ports[count + i])

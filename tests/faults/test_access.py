@@ -14,10 +14,10 @@ import yaml
 
 from gradwatch.streams.codec import decode_report
 from gradwatch.streams.messages import Outcome
+from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.connection import BrokerRefused, BrokerUnavailable, wait_until_let_in
 from gradwatch.streams.transport.reader import TopicReader
 
-from .conftest import free_ports
 from .traffic import WorkerProcess, wait
 from .traffic import write_configuration as write_configuration_of_worker
 
@@ -147,9 +147,9 @@ def test_other_refusals_are_named_at_once(cluster, changed, words):
 
 def test_the_wrong_protocol_for_a_listener_is_hinted_at(cluster):
     with pytest.raises(BrokerUnavailable, match="a listener that expects TLS"):
-        wait_until_let_in(cluster.secure_servers, {}, timeout_s=1.0)
+        wait_until_let_in(cluster.secure_servers, {}, timeout_s=3.0)
     with pytest.raises((BrokerUnavailable, BrokerRefused), match=r"does not expect (security_protocol )?SASL_SSL"):
-        wait_until_let_in(cluster.bootstrap_servers, cluster.secure_settings, timeout_s=1.0)
+        wait_until_let_in(cluster.bootstrap_servers, cluster.secure_settings, timeout_s=3.0)
 
 
 def test_no_broker_is_said_with_its_address_in_time(gradwatch, start_s):

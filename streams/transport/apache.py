@@ -1,0 +1,89 @@
+"""An Apache Kafka of one's own, for benchmarks and tests: started from the jars of any download, thrown away after."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .connection import BrokerUnavailable
+
+START_TIMEOUT_S = 60.0
+PROPERTIES = """
+node.id=1
+process.roles=broker,controller
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:{controller}
+log.dirs={folder}/data
+default.replication.factor=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+auto.create.topics.enable=false
+message.max.bytes=8388608
+"""
+LOGGING = "appender.console.type=Console\nappender.console.name=console\nrootLogger=WARN, console\n"
+
+
+@contextmanager
+def apache_kafka(home: Path, folder: Path) -> Iterator[str]:
+    """The address of one broker in KRaft mode on loopback; jars in `home/libs`, data and log in `folder`.
+
+    Needs Java 17. Raises `BrokerUnavailable` with the end of its log where it does not come up in a minute.
+    """
+    port, controller = free_ports(2)
+    properties, logging, log_path = folder / "server.properties", folder / "log4j2.properties", folder / "broker.log"
+    properties.write_text(PROPERTIES.format(port=port, controller=controller, folder=folder))
+    logging.write_text(LOGGING)
+    java = ["java", "-Xmx512m", f"-Dlog4j2.configurationFile={logging}", "-cp", str(home / "libs" / "*")]
+    arguments = ["format", "--ignore-formatted", "-t", new_cluster_id(), "-c", str(properties)]
+    with log_path.open("wb") as log:
+        subprocess.run([*java, "kafka.tools.StorageTool", *arguments], check=True, stdout=log, stderr=log)
+        process = subprocess.Popen([*java, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
+    try:
+        _wait_until_it_answers(port, process, log_path)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()  # a controlled shutdown can take 10 s
+        process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` ports of loopback that nobody listens on now."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def new_cluster_id() -> str:
+    """An id for a new cluster. Its first byte is set: one that begins with "-" would be read as an option."""
+    return base64.urlsafe_b64encode(b"g" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody takes connections on this port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait_until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline_s:
+        if is_listening(port):
+            return
+        time.sleep(0.1)
+    said = log.read_text(errors="replace")[-500:]
+    raise BrokerUnavailable(f"Apache Kafka did not come up on 127.0.0.1:{port}; it said: {said}")
