@@ -177,7 +177,8 @@ def test_a_partition_that_moves_takes_its_stream_along(broker: str, topics: Topi
     frames = play(broker, topics, ("town", "gate", "yard"), 90)
     outputs = Outputs(broker, topics)
     with ExitStack() as leaving:
-        first = leaving.enter_context(worker_thread(broker, topics, 0.04))
+        # so slow that frames are left when the second has joined, also on a busy machine
+        first = leaving.enter_context(worker_thread(broker, topics, 0.12))
         outputs.read_until(lambda seen: len(seen.reports) > 20)
         with worker_thread(broker, topics, 0.005) as second:
             outputs.read_until(lambda seen: second.reports > 20)
