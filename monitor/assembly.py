@@ -25,7 +25,8 @@ SHIPPED_CALIBRATION = Path(__file__).parent / "calibrations" / "synthetic.calibr
 
 def topics_of(configuration: Configuration) -> Topics:
     """The names of the topics."""
-    return Topics(configuration.topics.prefix, configuration.topics.frames)
+    names = configuration.topics
+    return Topics(names.prefix, names.frames, names.lag_budget_s)
 
 
 def build_observer(configuration: Configuration) -> Observer:

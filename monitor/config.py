@@ -21,6 +21,7 @@ from gradwatch.models.observe import ObserverSettings
 from gradwatch.streams.logs import hide_credentials
 from gradwatch.streams.messages import AlertKind, check_stream_id
 from gradwatch.streams.pixels import MAX_PIXELS
+from gradwatch.streams.topics import LAG_BUDGET_S
 
 from .calibration import MIN_FRAMES, AlarmBudget
 from .change import CHANGE_DETECTORS
@@ -50,6 +51,7 @@ class TopicNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     frames: str = "gradwatch.frames"
     prefix: str = "gradwatch."
+    lag_budget_s: float = LAG_BUDGET_S  # frames are kept so long beside the 65 s of an alert's evidence
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -84,7 +84,8 @@ class DeadLetters:
         headers = [(name, value or b"") for name, value in record.headers] + context
         value = b"" if record.key is None and record.value is None else record.value
         delivery = self._producer.send(self._topics.dlq, record.key, value, headers)
-        DEAD_LETTERS.labels(dict(context)[PREFIX + "stage"].decode()).inc()
+        said = {name.removeprefix(PREFIX): value.decode() for name, value in context if value is not None}
+        DEAD_LETTERS.labels(said["stream_id"], said["stage"], said["cause"]).inc()
         return delivery
 
 

@@ -98,7 +98,9 @@ STATES_REFUSED = StreamCounter(
 OVERLAYS_SKIPPED = StreamCounter(
     "gradwatch_overlays_skipped", "Overlays left out because the broker was slow.", ["stream_id", "cause"]
 )
-DEAD_LETTERS = Counter("gradwatch_dead_letters", "Records put aside, by the stage that refused them.", ["stage"])
+DEAD_LETTERS = StreamCounter(
+    "gradwatch_dead_letters", "Records put aside, by the stage that refused them.", ["stream_id", "stage", "cause"]
+)
 TRACEPARENTS_DROPPED = StreamCounter(
     "gradwatch_traceparents_dropped", "Trace contexts that were not valid and went no further.", ["stream_id", "cause"]
 )

@@ -9,6 +9,8 @@ DEFAULT_PREFIX = "gradwatch."
 DEFAULT_PARTITIONS = 24
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
+EVIDENCE_WINDOW_S = 65.0  # from 5 s before an alert's onset to 60 s after it
+LAG_BUDGET_S = 835.0  # how far behind whoever reads an alert's frames again may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,17 @@ class Topics:
     """Names of the topics. The frames come from `frames_topic`; all outputs begin with `prefix`.
 
     They are set apart because one output prefix belongs to one consumer group: a second look at the same frames
-    is another prefix.
+    is another prefix. Frames are kept for the window of an alert's evidence and for `lag_budget_s` beside it: so long
+    may a worker or a reader of frames lag behind and still find them.
     """
 
     prefix: str = DEFAULT_PREFIX
     frames_topic: str = DEFAULT_PREFIX + "frames"
+    lag_budget_s: float = LAG_BUDGET_S
+
+    def __post_init__(self) -> None:
+        if not self.lag_budget_s >= 0:
+            raise ValueError(f"lag_budget_s must be at least 0, got {self.lag_budget_s}")
 
     @property
     def frames(self) -> str:
@@ -80,11 +88,13 @@ class Topics:
 
         It can't be raised later without moving streams to other partitions, hence the generous default.
         """
+        retention_ms = round(1000 * (EVIDENCE_WINDOW_S + self.lag_budget_s))
+        segment_ms = min(5 * MINUTE_MS, retention_ms // 3)
         return {
             # A segment is deleted only as a whole, so it must not last longer than the retention. `uncompressed`:
             # pictures don't get smaller, and consumers need no library for what other producers compressed.
             self.frames: _deleted(
-                partitions, 15 * MINUTE_MS, {"segment.ms": str(5 * MINUTE_MS), "compression.type": "uncompressed"}
+                partitions, retention_ms, {"segment.ms": str(segment_ms), "compression.type": "uncompressed"}
             ),
             self.reports: _deleted(6, 7 * DAY_MS),
             self.overlays: _deleted(6, 1 * DAY_MS),

@@ -26,6 +26,8 @@ from kafka.errors import (
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
+from .header_names import read_any_header_name
+
 Settings = Mapping[str, Any]
 Client = TypeVar("Client")
 
@@ -48,6 +50,7 @@ def connect(client: Callable[..., Client], bootstrap_servers: str, settings: Set
     Servers are tried in turn for `bootstrap_timeout_ms` (8 s unless set). Raises `BrokerUnavailable` where none
     answers by then, `BrokerRefused` at once where one refuses; neither message holds a credential.
     """
+    read_any_header_name()
     settings = {"bootstrap_timeout_ms": TIMEOUT_MS} | dict(settings)
     wait_until_let_in(bootstrap_servers, settings, settings["bootstrap_timeout_ms"] / 1000)
     try:

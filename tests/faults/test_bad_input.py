@@ -26,6 +26,7 @@ from gradwatch.streams.codec import Headers, Record, decode_report, encode_frame
 from gradwatch.streams.dead_letters import Letter, read_letter
 from gradwatch.streams.messages import EncodedFrame, FrameIdentity, FrameReport, Outcome
 from gradwatch.streams.topics import MAX_RECORD_BYTES, Topics
+from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.history import TopicHistory
 from gradwatch.streams.transport.producer import BoundedProducer, RecordTooLarge
 from gradwatch.streams.transport.reader import TopicReader
@@ -176,8 +177,10 @@ def check_accounts(load: Load, reports: list[FrameReport], letters: list[Letter]
         assert seqs == list(range(load.judged[stream])), f"{stream} was interrupted"
 
 
-def run(broker: str, topics: Topics, folder: Path, bad: int, good: int, warm_up: int) -> None:
-    """Warm-up, then the load in two halves of equal bursts; RSS is read before, half-way and after.
+def run(broker: str, topics: Topics, folder: Path, bad: int, good: int, warm_up: int) -> dict[str, float]:
+    """What was seen, by name.
+
+    Warm-up, then the load in two halves of equal bursts; RSS is read before, half-way and after.
 
     The warm-up is `warm_up` good frames with every sort three times, then one burst: what waits in a burst fills
     buffers up to their bounds, and the allocator keeps what they took. Growth with the *number* of records is the bar.
@@ -197,12 +200,13 @@ def run(broker: str, topics: Topics, folder: Path, bad: int, good: int, warm_up:
     letters = map(read_letter, everything_on(broker, topics.dlq))
     put_aside = {(letter.record.partition, letter.record.offset): letter for letter in letters}
     check_accounts(load, reports.wait_for(load.sent), list(put_aside.values()))
-    print(
-        f"\n{bad} bad records of {len(BAD)} sorts among {good} good ones, the second half in {took_s:.1f} s; RSS "
-        f"{rss[0]:.1f} MB idle, {rss[1]:.1f} MB after the warm-up, {rss[2]:.1f} MB half-way, {rss[3]:.1f} MB after; "
-        f"{reports.repeated} reports were repeated"
-    )
+    seen = {"bad records": bad, "of sorts": len(BAD), "among good ones": good, "repeated reports": reports.repeated}
+    seen["second half, s"] = round(took_s, 1)
+    moments = ("idle", "after the warm-up", "half-way", "after")
+    seen |= {f"RSS {moment}, MB": round(megabytes, 1) for moment, megabytes in zip(moments, rss, strict=True)}
+    print(f"\n{seen}")
     assert rss[3] <= rss[1] + GROWTH_MB
+    return seen
 
 
 def test_bad_records_are_put_aside_and_good_streams_go_on(broker: str, topics: Topics, tmp_path: Path) -> None:
@@ -210,9 +214,14 @@ def test_bad_records_are_put_aside_and_good_streams_go_on(broker: str, topics: T
 
 
 @pytest.mark.faults
-def test_ten_thousand_bad_records_leave_no_trace_in_memory(broker: str, topics: Topics, tmp_path: Path) -> None:
+def test_ten_thousand_bad_records_leave_no_trace_in_memory(
+    cluster: Any, names: Topics, tmp_path: Path, figures: Any
+) -> None:
+    ensure_topics(cluster.bootstrap_servers, names, _brokers.PARTITIONS)
     # The streams calibrate in the warm-up: that takes memory, whatever the records are.
-    run(broker, topics, tmp_path, bad=10_000, good=3_000, warm_up=len(GOOD_STREAMS) * CALIBRATED)
+    warm_up = len(GOOD_STREAMS) * CALIBRATED
+    figures.keep(run(cluster.bootstrap_servers, names, tmp_path, bad=10_000, good=3_000, warm_up=warm_up))
+    delete_topics(cluster.bootstrap_servers, names.settings())
 
 
 def test_a_record_above_8_mib_is_refused_at_the_source_or_put_aside(

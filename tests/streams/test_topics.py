@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gradwatch.streams.topics import MAX_RECORD_BYTES, Topics
 
 WIRE = Path(__file__).resolve().parents[2] / "docs" / "wire.md"
@@ -44,6 +46,14 @@ def test_frames_stay_a_quarter_of_an_hour_and_are_not_compressed() -> None:
     configs = Topics().settings()["gradwatch.frames"].configs
     assert int(configs["retention.ms"]) >= 15 * 60_000 > int(configs["segment.ms"])
     assert configs["compression.type"] == "uncompressed"
+
+
+def test_frames_stay_for_the_evidence_of_an_alert_and_the_lag_that_is_allowed() -> None:
+    configs = Topics(lag_budget_s=0.0).settings()["gradwatch.frames"].configs
+    assert int(configs["retention.ms"]) == 65_000 > int(configs["segment.ms"])
+    assert Topics(lag_budget_s=3535.0).settings()["gradwatch.frames"].configs["retention.ms"] == "3600000"
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        Topics(lag_budget_s=-1.0)
 
 
 def test_the_documentation_lists_every_topic() -> None:
