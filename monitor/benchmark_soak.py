@@ -112,7 +112,8 @@ def _look_on(worker: Child, reader: TopicReader, sources: list[_Source], progres
             samples.rss.append((now_s, resident_bytes(worker.process.pid)))
         for record in reader.poll(0.2):
             report = decode_report(record.value or b"")
-            samples.outcomes[report.outcome] = samples.outcomes.get(report.outcome, 0) + 1
+            name = str(report.outcome)
+            samples.outcomes[name] = samples.outcomes.get(name, 0) + 1
             if report.outcome is Outcome.JUDGED:
                 samples.ages.append((now_s, report.latency_ms["age"] / 1e3))
         if now_s >= said_s:
@@ -159,7 +160,8 @@ def soak_rows(figures: Figures) -> list[list[str]]:
     """Rows of figure, value, bar."""
     names = ("rss_mb_per_hour", "rss_mb_per_hour_error", "age_p99_early_s", "age_p99_late_s", "age_ratio")
     rows = [[name, f"{figures[name]:.3g}", f"<= {BARS[name]:g}" if name in BARS else ""] for name in names]
-    return [*rows, *([name, str(figures[name]), ""] for name in ("frames_in", "reports", "outcomes"))]
+    outcomes = ", ".join(f"{name} {count}" for name, count in figures["outcomes"].items())
+    return [*rows, *([name, str(figures[name]), ""] for name in ("frames_in", "reports")), ["outcomes", outcomes, ""]]
 
 
 def soak_report(figures: Figures, command: str) -> str:

@@ -1,11 +1,12 @@
-"""What kafka-python alone needs to read a topic: the yardstick that `gradwatch bench path` holds our loop against."""
+"""What kafka-python alone needs: the yardsticks that `gradwatch bench path` holds our loop against."""
 
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from ..topics import MAX_RECORD_BYTES
 from .producer import BrokerUnavailable, Settings
@@ -30,6 +31,45 @@ def consume_raw(
 
     Raises BrokerUnavailable where they don't come within `timeout_s`.
     """
+    return _consume(bootstrap_servers, topic, count, client_settings, timeout_s, lambda record: None, lambda: None)
+
+
+def relay_raw(
+    bootstrap_servers: str,
+    topic: str,
+    count: int,
+    outputs: Sequence[tuple[str, bytes]],
+    client_settings: Settings = {},  # noqa: B006 (only read)
+    timeout_s: float = 60.0,
+) -> Consumed:
+    """Reads as `consume_raw` and sends `outputs` (topic and value) for each record, until all are acknowledged.
+
+    The producer has the settings of `BoundedProducer`, the records no headers: the least that a loop with these
+    outputs can cost with this client. Raises BrokerUnavailable as `consume_raw`.
+    """
+    settings = {"acks": "all", "enable_idempotence": True, "linger_ms": 5, "batch_size": 256 * 1024}
+    settings["max_request_size"] = MAX_RECORD_BYTES
+    producer = KafkaProducer(bootstrap_servers=bootstrap_servers, **(settings | dict(client_settings)))
+
+    def send(record: Any) -> None:
+        for to, value in outputs:
+            producer.send(to, value, record.key)
+
+    try:
+        return _consume(bootstrap_servers, topic, count, client_settings, timeout_s, send, producer.flush)
+    finally:
+        producer.close()
+
+
+def _consume(
+    bootstrap_servers: str,
+    topic: str,
+    count: int,
+    client_settings: Settings,
+    timeout_s: float,
+    each: Callable[[Any], None],
+    finish: Callable[[], object],
+) -> Consumed:
     settings = {
         "group_id": None,
         "auto_offset_reset": "earliest",
@@ -51,7 +91,11 @@ def consume_raw(
             polled = client.poll(timeout_ms=50)
             if polled and not records:
                 started_s, started_cpu_s = time.perf_counter(), time.process_time()
-            records += sum(map(len, polled.values()))
+            for batch in polled.values():
+                records += len(batch)
+                for record in batch:
+                    each(record)
+        finish()
         return Consumed(records, time.perf_counter() - started_s, time.process_time() - started_cpu_s)
     finally:
         client.close()

@@ -44,7 +44,17 @@ def test_a_process_has_memory_and_processor_time() -> None:
 
 
 def test_reports_print_figures_and_bars() -> None:
-    names = ("raw_us", "path_us", "raw_cpu_us", "path_cpu_us", "path_ratio", "path_cpu_ratio")
+    names = (
+        "raw_us",
+        "relay_us",
+        "path_us",
+        "raw_cpu_us",
+        "relay_cpu_us",
+        "path_cpu_us",
+        "path_ratio",
+        "relay_ratio",
+        "path_cpu_ratio",
+    )
     stages = {name: {"wall_us": 1234.0, "cpu_us": 567.0} for name in ("consume", *STAGES)}
     path = dict.fromkeys(names, SPREAD) | {"stages": stages, "broker": "b", "rounds": 5, "frames": 9, "frame_bytes": 1}
     assert ">= 0.5" in path_report(path, "the command")
