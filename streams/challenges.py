@@ -1,13 +1,14 @@
-"""The CURE challenges: any road picture under rain, darkening, blur, noise, haze or a dirty lens, in five levels.
+"""The CURE challenges: any road picture under any of CURE-TSD's twelve challenges, in five levels.
 
 The settings are those that CURE-TSD published for Adobe After Effects (README of olivesgatech/CURE-TSD;
 Temel et al., "Traffic Sign Detection Under Challenging Conditions", IEEE T-ITS 2019). Where After Effects
 does not say what a setting means in numbers, the meaning was fitted on the README's grid of one frame under
 twelve challenges and five levels; each constant says so. Sizes in pixels are for CURE-TSD's pictures, which
-are 1628 px wide, and scale with the width.
+are 1628 px wide, and scale with the width. `gradwatch evaluate challenges` holds all of them against the grid.
 
-A challenge is a function of (picture, level, seed, seq) alone: rain and noise change with seq, dirt and haze
-stay on the lens and in the air. `python -m gradwatch.streams.challenges PICTURE OUT` draws all of them.
+A challenge is a function of (picture, level, seed, seq) alone: rain, noise and broken blocks change with seq,
+snowflakes go their way from one seq to the next, dirt, haze and shadows stay on the lens, in the air and on the
+road. `python -m gradwatch.streams.challenges PICTURE OUT` draws all of them.
 """
 
 from __future__ import annotations
@@ -16,27 +17,21 @@ import argparse
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import weather
+from . import camera_faults, weather
+from .codec_error import codec_error
+from .snow import snow
 
 Image = NDArray[np.uint8]
 
-REFERENCE_WIDTH_PX = 1628
 LEVELS = (1, 2, 3, 4, 5)
 
-EXPOSURE_EV = (-1.0, -3.0, -5.0, -7.0, -9.0)
-DISPLAY_GAMMA = 2.2
-BLURRINESS_PX = (5.0, 10.0, 15.0, 20.0, 25.0)
-SIGMA_PER_BLURRINESS = 0.44  # fitted: the fall of the Laplacian's variance over the five levels
-NOISE_AMOUNT = (0.20, 0.40, 0.60, 0.70, 0.71)
-NOISE_SPREAD = 0.5  # fitted: an amount of 1 adds uniform noise of +-0.5 of full scale to every channel
-NOISE_MARGIN_PX = 128
+LABEL_PX, HEAD_PX, GAP_PX = 130, 28, 4  # of the contact sheet
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,57 +47,20 @@ class Challenge:
     apply: Callable[[Image, int, int, int], Image]
 
 
-def darken(image: Image, level: int, seed: int, seq: int) -> Image:
-    """Exposure of -1, -3, -5, -7, -9 stops: a factor 2^EV in linear light, so 2^(EV / 2.2) on the picture.
-
-    The factors 0.73, 0.39, 0.21, 0.11, 0.06 are those of the reference grid to two digits.
-    """
-    gain = 2.0 ** (EXPOSURE_EV[level - 1] / DISPLAY_GAMMA)
-    return np.asarray(cv2.convertScaleAbs(image, alpha=gain), dtype=np.uint8)
-
-
-def gaussian_blur(image: Image, level: int, seed: int, seq: int) -> Image:
-    """Blurriness 5, 10, 15, 20, 25 px of a picture 1628 px wide."""
-    sigma_px = BLURRINESS_PX[level - 1] * SIGMA_PER_BLURRINESS * image.shape[1] / REFERENCE_WIDTH_PX
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), dtype=np.uint8)
-
-
-def noise(image: Image, level: int, seed: int, seq: int) -> Image:
-    """Colored sensor noise: layers of 20, 40, 60, 70, 71 % one over the other, `level` of them.
-
-    Every layer clips to [0, 255], which lifts the blacks and dulls the whites. The grain is one pixel
-    whatever the size of the picture, as on a sensor.
-    """
-    height, width = image.shape[:2]
-    brighter, darker = _noise_field(height, width)
-    rng = np.random.default_rng((seed, 8, seq))
-    noisy: Image = image
-    for amount in NOISE_AMOUNT[:level]:
-        top, left = rng.integers(0, NOISE_MARGIN_PX, 2)
-        part = (slice(top, top + height), slice(left, left + width))
-        strength = amount * NOISE_SPREAD
-        # At every place one of the two fields is 0, so two saturating steps clip like one signed addition.
-        noisy = np.asarray(cv2.addWeighted(noisy, 1.0, brighter[part], strength, 0.0), dtype=np.uint8)
-        noisy = np.asarray(cv2.addWeighted(noisy, 1.0, darker[part], -strength, 0.0), dtype=np.uint8)
-    return noisy
-
-
-@lru_cache(maxsize=4)
-def _noise_field(height: int, width: int) -> tuple[Image, Image]:
-    """Uniform noise on [-255, 255], split by sign; frames take parts of it at random offsets."""
-    shape = (height + NOISE_MARGIN_PX, width + NOISE_MARGIN_PX, 3)
-    field = np.random.default_rng(8).integers(-255, 256, shape, dtype=np.int16)
-    return np.maximum(field, 0).astype(np.uint8), np.maximum(-field, 0).astype(np.uint8)
-
-
 CHALLENGES: dict[str, Challenge] = {
     row.name: row
     for row in (
-        Challenge("darkening", 4, darken),
+        Challenge("decolorization", 1, camera_faults.decolorize),
+        Challenge("lens_blur", 2, camera_faults.lens_blur),
+        Challenge("codec_error", 3, codec_error),
+        Challenge("darkening", 4, camera_faults.darken),
         Challenge("dirty_lens", 5, weather.dirty_lens),
-        Challenge("gaussian_blur", 7, gaussian_blur),
-        Challenge("noise", 8, noise),
+        Challenge("exposure", 6, camera_faults.expose),
+        Challenge("gaussian_blur", 7, camera_faults.gaussian_blur),
+        Challenge("noise", 8, camera_faults.noise),
         Challenge("rain", 9, weather.rain),
+        Challenge("shadow", 10, weather.shadow),
+        Challenge("snow", 11, snow),
         Challenge("haze", 12, weather.haze),
     )
 }
@@ -131,18 +89,26 @@ def apply_challenge(image: Image, name: str, level: int, seed: int, seq: int) ->
     return CHALLENGES[name].apply(image, level, seed, seq)
 
 
-def contact_sheet(image: Image, seed: int, cell_width_px: int = 320) -> Image:
-    """All challenges (rows, by type number) and levels (columns) of one picture, with names beside them."""
-    height = round(image.shape[0] * cell_width_px / image.shape[1])
-    label_px = 130
-    rows = []
-    for name in ("none", *CHALLENGES):
-        label = np.full((height, label_px, 3), 255, np.uint8)
-        cv2.putText(label, name, (6, height // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+def contact_sheet(image: Image, seed: int, cell_width_px: int = 240) -> Image:
+    """All challenges (rows, by type number) and levels (columns) of one picture, with their names on white."""
+    height_px = round(image.shape[0] * cell_width_px / image.shape[1])
+    rows = [[_label("", HEAD_PX), *(_label(f"level {level}", HEAD_PX, cell_width_px) for level in LEVELS)]]
+    for name in CHALLENGES:
         cells = [apply_challenge(image, name, level, seed, level) for level in LEVELS]
-        small = [cv2.resize(cell, (cell_width_px, height), interpolation=cv2.INTER_AREA) for cell in cells]
-        rows.append(np.hstack([label, *small]))
-    return np.vstack(rows)
+        small = [cv2.resize(cell, (cell_width_px, height_px), interpolation=cv2.INTER_AREA) for cell in cells]
+        rows.append([_label(name.replace("_", " "), height_px), *(np.asarray(cell, np.uint8) for cell in small)])
+    return np.vstack([np.hstack([_framed(cell) for cell in row]) for row in rows])
+
+
+def _label(text: str, height_px: int, width_px: int = LABEL_PX) -> Image:
+    label = np.full((height_px, width_px, 3), 255, np.uint8)
+    cv2.putText(label, text, (6, height_px // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return label
+
+
+def _framed(cell: Image) -> Image:
+    framed = cv2.copyMakeBorder(cell, 0, GAP_PX, 0, GAP_PX, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    return np.asarray(framed, dtype=np.uint8)
 
 
 def _main() -> None:

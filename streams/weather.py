@@ -1,4 +1,4 @@
-"""What lies between the camera and the road: rain, haze and a dirty lens, as layers drawn over a picture.
+"""What lies between the camera and the road: rain, haze, shadows and a dirty lens, as layers drawn over a picture.
 
 Each is a map of weights and a map of colors, `weight * picture + (1 - weight) * color`, made once per size,
 level and seed and kept in a bounded cache. How strong the layers are was fitted on CURE-TSD's reference grid:
@@ -24,18 +24,28 @@ RAMP_TOP, RAMP_BOTTOM = (0x0F, 0x1E, 0x2D), (0x5A, 0x74, 0x92)
 DROPS_TOP, DROPS_BOTTOM = (190, 194, 208), (148, 157, 168)
 DROP_COVER_TOP = (0.16, 0.22, 0.25, 0.28, 0.33)
 DROP_COVER_BOTTOM = (0.40, 0.48, 0.52, 0.55, 0.60)
-MIST_SHARE = 0.5  # of the cover: drops too far off to be seen one by one
+MIST_SHARE = 0.75  # of the cover: drops too far off to be seen one by one
+RAIN_SOFT_SHARE = (0.15, 0.22, 0.24, 0.25, 0.26)  # of the light is scattered on its way, fitted
+RAIN_SOFT_PX = 30.0
 RAIN_MARGIN = 0.25  # the field of drops is larger than the picture by this share, each frame takes a part
 
-# Haze: published gray layers of 10 to 50 %, one over the other, over a picture whose contrast is 0.70 (fitted).
-HAZE_GRAY, HAZE_GLOW = 0xCE, 0xFA
-HAZE_OPACITY = (0.10, 0.20, 0.30, 0.40, 0.50)
-HAZE_CONTRAST, HAZE_OFFSET = 0.70, 22.0
-HAZE_GLOW_OPACITY = (0.02, 0.04, 0.06, 0.45, 0.70)
+# Haze: an affine change of the whole picture and a white glow around the vanishing point; both fitted. The published
+# gray layers of 10 to 50 % can be seen in it: from level to level the veil gets grayer and the contrast less.
+HAZE_GAIN = (0.62, 0.47, 0.30, 0.24, 0.24)
+HAZE_OFFSET = (43.0, 72.0, 104.0, 130.0, 130.0)
+HAZE_GLOW = 0xFF
+HAZE_GLOW_OPACITY = (0.02, 0.04, 0.06, 0.60, 0.83)
+HAZE_GLOW_RADIUS = (0.40, 0.8)  # to the side and upright, in picture widths
+
+# Shadow: Venetian blinds, upright; the published width is that of a bar and of the gap beside it together.
+SHADOW_WIDTH_PX = 142.0
+SHADOW_SHARE = 0.47
+SHADOW_OPACITY = (0.15, 0.30, 0.45, 0.60, 0.75)
 
 # Dirty lens: mean opacity and colors of the dirt, fitted; the published pictures of dirt are not free.
 DIRT_OPACITY = (0.03, 0.06, 0.13, 0.28, 0.64)
-DIRT_LIGHT, DIRT_HEAVY = (214, 224, 224), (146, 148, 150)
+DIRT_SOFT_PX, DIRT_SOFT_SHARE = 10.0, 0.6
+DIRT_LIGHT, DIRT_HEAVY = (214, 224, 224), (168, 172, 170)
 
 
 def rain(image: Image, level: int, seed: int, seq: int) -> Image:
@@ -50,7 +60,9 @@ def rain(image: Image, level: int, seed: int, seq: int) -> Image:
         left = rng.integers(0, field.shape[1] - width + 1)
         parts.append(field[top : top + height, left : left + width])
     alpha = np.minimum(cover * (MIST_SHARE + parts[0] + parts[1]), np.float32(0.85))
-    veiled = cv2.addWeighted(image, 1.0 - RAMP_OPACITY, ramp, RAMP_OPACITY, 0.0)
+    share = RAIN_SOFT_SHARE[level - 1]
+    soft = cv2.addWeighted(image, 1.0 - share, _soft(image, RAIN_SOFT_PX), share, 0.0)
+    veiled = cv2.addWeighted(soft, 1.0 - RAMP_OPACITY, ramp, RAMP_OPACITY, 0.0)
     return _blend(np.asarray(veiled, dtype=np.uint8), drops, np.float32(1.0) - alpha)
 
 
@@ -62,6 +74,18 @@ def haze(image: Image, level: int, seed: int, seq: int) -> Image:
     return _blend(np.asarray(cv2.medianBlur(image, 2 * radius_px + 1), dtype=np.uint8), veil, weight)
 
 
+def shadow(image: Image, level: int, seed: int, seq: int) -> Image:
+    """Upright bars of shadow with sharp edges; they stay where they are (seed and seq are not used)."""
+    width = image.shape[1]
+    width_px = SHADOW_WIDTH_PX * width / REFERENCE_WIDTH_PX
+    shaded = image.copy()
+    for bar in range(int(np.ceil(width / width_px))):
+        part = slice(round(bar * width_px), min(round((bar + SHADOW_SHARE) * width_px), width))
+        if part.stop > part.start:
+            shaded[:, part] = cv2.convertScaleAbs(image[:, part], alpha=1.0 - SHADOW_OPACITY[level - 1])
+    return shaded
+
+
 def dirty_lens(image: Image, level: int, seed: int, seq: int) -> Image:
     """Smudges, specks and out-of-focus drops on the glass, which also blur what is seen through them.
 
@@ -69,10 +93,17 @@ def dirty_lens(image: Image, level: int, seed: int, seq: int) -> Image:
     """
     height, width = image.shape[:2]
     weight, dirt, sharp = _dirt_layer(height, width, level, seed)
-    small = cv2.resize(image, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
-    sigma_px = 10.0 * width / REFERENCE_WIDTH_PX / 4
-    soft = cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma_px), (width, height), interpolation=cv2.INTER_LINEAR)
-    return _blend(_blend(image, np.asarray(soft, dtype=np.uint8), sharp), dirt, weight)
+    return _blend(_blend(image, _soft(image, DIRT_SOFT_PX), sharp), dirt, weight)
+
+
+def _soft(image: Image, sigma_px: float) -> Image:
+    """The picture blurred by `sigma_px` of a picture 1628 px wide, at a size that is small enough to be quick."""
+    height, width = image.shape[:2]
+    sigma_px = sigma_px * width / REFERENCE_WIDTH_PX
+    times = max(1, int(sigma_px / 2))
+    small = cv2.resize(image, (max(1, width // times), max(1, height // times)), interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), max(sigma_px / times, 0.3))
+    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _blend(image: Image, layer: Image, weight: Map) -> Image:
@@ -125,15 +156,14 @@ def _streak(length_px: float, width_px: float, slant: float) -> Map:
 @lru_cache(maxsize=4)
 def _haze_layer(height: int, width: int, level: int, seed: int) -> tuple[Map, Image]:
     """Weight of the picture (H, W) and the color of the veil (H, W, 3)."""
-    gain, offset = HAZE_CONTRAST, HAZE_OFFSET
-    for opacity in HAZE_OPACITY[:level]:
-        gain, offset = gain * (1 - opacity), offset * (1 - opacity) + opacity * HAZE_GRAY
+    gain, offset = HAZE_GAIN[level - 1], HAZE_OFFSET[level - 1]
     rng = np.random.default_rng((seed, 12))
     center_x, center_y = width * rng.uniform(0.42, 0.58), height * rng.uniform(0.40, 0.50)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    distance = np.hypot((x - center_x) / width, (y - center_y) / height * 1.4)
+    across, upright = HAZE_GLOW_RADIUS
+    distance = np.hypot((x - center_x) / (across * width), (y - center_y) / (upright * width))
     # The published ellipse goes from opaque in its middle to clear at its edge.
-    glow = HAZE_GLOW_OPACITY[level - 1] * np.clip(1.0 - distance / 0.65, 0.0, 1.0)
+    glow = HAZE_GLOW_OPACITY[level - 1] * np.clip(1.0 - distance, 0.0, 1.0)
     weight = gain * (1 - glow)
     veil = (offset * (1 - glow) + HAZE_GLOW * glow) / (1 - weight)
     return weight.astype(np.float32), np.repeat(np.clip(veil, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
@@ -151,19 +181,22 @@ def _dirt_layer(height: int, width: int, level: int, seed: int) -> tuple[Map, Im
     thickness = 0.55 * smear + 0.25 * grain + 0.6 * specks + 0.9 * heavy
     opacity = np.clip(thickness * (mean_opacity / thickness.mean()), 0.0, 0.92)
     color = (1 - heavy) * np.asarray(DIRT_LIGHT) + heavy * np.asarray(DIRT_HEAVY)
-    clumps = np.clip(3.0 * _clouds(rng, height, width, cells=50) - 2.0, 0.0, 1.0)
-    shade = 1.0 - heavy * (0.4 * clumps + 0.15 * (smear - 0.5))
+    drips = np.clip(1.8 * _clouds(rng, height, width, cells=130, tall=2) - 0.7, 0.0, 1.0)
+    shade = 1.0 - heavy * (0.35 * drips + 0.15 * (smear - 0.5))
     dirt = np.clip(color * shade[:, :, None], 0, 255).astype(np.uint8)
-    sharp = np.clip(1.0 - 1.2 * opacity, 0.0, 1.0).astype(np.float32)
+    sharp = np.clip(1.0 - DIRT_SOFT_SHARE * opacity, 0.0, 1.0).astype(np.float32)
     return (1.0 - opacity).astype(np.float32), dirt, sharp
 
 
-def _clouds(rng: np.random.Generator, height: int, width: int, cells: int) -> Map:
-    """Smooth noise (H, W) in [0, 1] with about `cells` blotches across the picture and finer ones in them."""
+def _clouds(rng: np.random.Generator, height: int, width: int, cells: int, tall: int = 1) -> Map:
+    """Smooth noise (H, W) in [0, 1] with about `cells` blotches across the picture and finer ones in them.
+
+    Blotches are `tall` times as high as wide.
+    """
     total = np.zeros((height, width), np.float32)
     for octave in range(3):
         across = cells * 2**octave
-        coarse = rng.random((max(2, across * height // width), across), dtype=np.float32)
+        coarse = rng.random((max(2, across * height // (width * tall)), across), dtype=np.float32)
         total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * np.float32(0.5**octave)
     low, high = np.percentile(total, (2, 98))
     return np.asarray(np.clip((total - low) / (high - low), 0.0, 1.0), dtype=np.float32)

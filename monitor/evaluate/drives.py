@@ -14,6 +14,7 @@ import msgspec
 from gradwatch import streams
 from gradwatch.streams.challenges import apply_challenge
 from gradwatch.streams.codec import encode_jpeg
+from gradwatch.streams.curetsd import CHALLENGE_NAMES
 from gradwatch.streams.ego_motion import SETTINGS
 from gradwatch.streams.sources import SourceFrame
 from gradwatch.streams.synthetic import Drive, Swap
@@ -21,7 +22,7 @@ from gradwatch.streams.synthetic import Drive, Swap
 RATE_HZ = 5.0
 SIZE = (960, 540)
 CLEAN_FRAMES = 300  # one minute
-CHALLENGES = ("rain", "darkening", "gaussian_blur", "noise", "haze", "dirty_lens")
+CHALLENGES = tuple(name for name in CHALLENGE_NAMES if name != "none")
 LEVELS = (1, 2, 3, 4, 5)
 
 CALIBRATION_SEEDS = tuple(range(2200, 2320))  # two hours
@@ -35,7 +36,9 @@ AFTER = 25  # frames under the challenge: the bar is an alert within 20
 
 # The modules that a frame of a drive is made by; observations of other pictures are of no use.
 DRAWN_BY = (
+    "camera_faults",
     "challenges",
+    "codec_error",
     "ego_motion",
     "pedestrians",
     "pixels",
@@ -45,6 +48,7 @@ DRAWN_BY = (
     "scenery",
     "sign_plate",
     "signs",
+    "snow",
     "sprites",
     "synthetic",
     "vehicles",
