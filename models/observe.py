@@ -21,11 +21,13 @@ from .classifier import SignClassifier
 from .crops import crop
 from .detectors import PedestrianDetector, SignDetector, join_detections, no_detections
 from .image_statistics import image_statistics
+from .instrument import open_instrumented
 from .onnx_runtime import Device, file_hash, load_session
 from .outputs import Detections, Floats, Head, HeadOutputs, Observation
 from .zoo import MODELS, WEIGHTS
 
 SIGNS = "signs"  # the head of the sign classifier
+PEDESTRIANS = "pedestrians"
 # Raised whenever the code between pixels and networks changes what is observed: a calibration made with another
 # version is refused.
 VERSION = 1
@@ -36,6 +38,8 @@ class ObserverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     weights: str | None = None  # folder of the ONNX files; None = those of the package
     pedestrians: bool = True
+    pedestrian_model: str | None = None  # an ONNX detector that knows `person`; None = NanoDet-m of the weights
+    pedestrian_decoder: str | None = None  # the family of that file; None = recognized by its graph
     pedestrian_score: float = 0.35  # boxes below it are dropped
     pedestrian_iou: float = 0.6  # of two boxes that overlap by more than this the better stays
     signs: bool = True  # detector and classifier
@@ -58,9 +62,15 @@ class Observer:
     def __init__(self, settings: ObserverSettings, device: Device = "auto", threads: int = 1) -> None:
         self.settings = settings
         folder = Path(settings.weights) if settings.weights else WEIGHTS
-        names = ["nanodet_m"] * settings.pedestrians + ["sign_detector", "sign_classifier"] * settings.signs + ["tiles"]
-        paths = {name: MODELS[name].path(folder) for name in names}
-        sessions = {name: load_session(path, device, threads) for name, path in paths.items()}
+        paths: dict[str, Path] = {}
+        if settings.pedestrians:
+            own = settings.pedestrian_model
+            paths[PEDESTRIANS] = Path(own) if own is not None else MODELS["nanodet_m"].path(folder)
+        names = ["sign_detector", "sign_classifier"] * settings.signs + ["tiles"]
+        paths |= {name: MODELS[name].path(folder) for name in names}
+        sessions = {name: load_session(paths[name], device, threads) for name in names}
+        if settings.pedestrians:
+            sessions[PEDESTRIANS] = open_instrumented(paths[PEDESTRIANS], device, threads, settings.pedestrian_decoder)
         self.device = "cuda" if "CUDAExecutionProvider" in sessions["tiles"].get_providers() else "cpu"
         # On a CPU a batch across pictures saves 5 % of these two networks at most and changes the last bits of the
         # tiles' cosines (both measured): there a picture is looked at alone and is the same in any company.
@@ -70,10 +80,11 @@ class Observer:
         self._pedestrians = self._signs = self._classifier = None
         if settings.pedestrians:
             self._pedestrians = PedestrianDetector(
-                sessions["nanodet_m"],
+                sessions[PEDESTRIANS],
                 score_threshold=settings.pedestrian_score,
                 iou_threshold=settings.pedestrian_iou,
             )
+            self.heads |= self._pedestrians.heads
         if settings.signs:
             self._signs = SignDetector(
                 sessions["sign_detector"], score_threshold=settings.sign_score, iou_threshold=settings.sign_iou
@@ -106,7 +117,7 @@ class Observer:
             Observation(
                 size=(image.shape[1], image.shape[0]),
                 detections=join_detections([picture.people, picture.signs]),
-                heads=read,
+                heads=read | picture.people_heads,
                 tiles=looked_at,
                 image_statistics=picture.statistics,
                 latency_ms=picture.latency_ms | shared_ms,
@@ -119,14 +130,14 @@ class Observer:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"picture {seq}: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
         stopwatch = _Stopwatch()
-        people = self._pedestrians(image) if self._pedestrians else no_detections()
+        people, people_heads = self._pedestrians.read(image) if self._pedestrians else (no_detections(), {})
         stopwatch.lap("pedestrians")
         signs = self._signs(image) if self._signs else no_detections()
         stopwatch.lap("signs")
         small = shrink(image)
         statistics = image_statistics(image, small)
         stopwatch.lap("image_statistics")
-        return _Seen(people, signs, small, statistics, stopwatch.laps_ms)
+        return _Seen(people, people_heads, signs, small, statistics, stopwatch.laps_ms)
 
     def _classify(self, images: Sequence[NDArray[np.uint8]], seen: Sequence[_Seen]) -> list[dict[str, HeadOutputs]]:
         """Logits and features of each picture's best signs, which stand after its people among the detections."""
@@ -148,6 +159,7 @@ class _Seen(NamedTuple):
     """What one picture shows by itself, before the networks that look at many at once."""
 
     people: Detections
+    people_heads: dict[str, HeadOutputs]
     signs: Detections
     small: NDArray[np.uint8]
     statistics: Floats
@@ -171,7 +183,7 @@ def _models_id(settings: ObserverSettings, paths: dict[str, Path]) -> str:
     """16 hexadecimal digits from the weights' content and the settings, wherever the files lie."""
     content = {
         "version": VERSION,
-        "settings": msgspec.structs.asdict(msgspec.structs.replace(settings, weights=None)),
+        "settings": msgspec.structs.asdict(msgspec.structs.replace(settings, weights=None, pedestrian_model=None)),
         "weights": {name: file_hash(path) for name, path in paths.items()},
     }
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]

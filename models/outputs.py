@@ -11,19 +11,23 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
 Activation = Literal["softmax", "sigmoid"]
+Kind = Literal["sign", "pedestrian"]
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """A linear classification head z = W h + b; comes once per head_id, not once per frame.
 
-    weight (C, D), bias (C,); `activation` names the probability model that the head was trained with.
+    weight (C, D), bias (C,); `activation` names the probability model that the head was trained with; `kind` what
+    it looks at. Several heads may look at one kind, such as one for each stride of a detector: their classes are
+    equal, in the same order; their weights and the number of their inputs may differ.
     """
 
     weight: Floats
     bias: Floats
     activation: Activation
     classes: tuple[str, ...]
+    kind: Kind = "sign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Observation:
     latency_ms: dict[str, float] = field(default_factory=dict)
 
 
-KINDS = ("sign", "pedestrian")
+KINDS: tuple[Kind, ...] = ("sign", "pedestrian")
 SIGN, PEDESTRIAN = 0, 1
 
 # The sign types of CURE-TSD, ids 1 to 14 in this order

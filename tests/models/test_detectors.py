@@ -1,4 +1,4 @@
-"""Decoding against plain code, and NanoDet-m on a real picture."""
+"""People and signs against plain code, and NanoDet-m on real pictures."""
 
 from __future__ import annotations
 
@@ -14,71 +14,84 @@ from gradwatch.models.detectors import (
     keep_best,
     no_detections,
 )
+from gradwatch.models.gradients.head import sigmoid
 from gradwatch.models.onnx_runtime import load_session
 from gradwatch.models.outputs import PEDESTRIAN, SIGN
+from gradwatch.models.preprocess import letterbox
 from gradwatch.models.zoo import MODELS
 
-SIDE = 416
+STRIDES_PX, SIDE_PX, BINS = (8, 16, 32), 416, 8
 
 
-class FakeNanoDet:
-    """A session with NanoDet-m's outputs, in an order of its own, whose content the test writes."""
-
-    def __init__(self):
-        self.arrays = {}
-        for stride in (32, 8, 16):
-            places = (SIDE // stride) ** 2
-            self.arrays[f"bins{stride}"] = np.zeros((1, places, 32), np.float32)
-            self.arrays[f"probability{stride}"] = np.zeros((1, places, 80), np.float32)
-
-    def get_inputs(self):
-        return [SimpleNamespace(name="input.1", shape=[1, 3, SIDE, SIDE])]
-
-    def get_outputs(self):
-        return [SimpleNamespace(name=name, shape=list(array.shape)) for name, array in self.arrays.items()]
-
-    def run(self, names, feed):
-        self.feed = feed["input.1"]
-        return [self.arrays[name] for name in names]
+@pytest.fixture(scope="module")
+def nanodet():
+    pytest.importorskip("onnxruntime")
+    return PedestrianDetector(load_session(MODELS["nanodet_m"].path(), "cpu"))
 
 
-@pytest.mark.parametrize("stride", [8, 16, 32])
-def test_nanodet_decode_equals_plain_code(stride):
-    session = FakeNanoDet()
-    columns = SIDE // stride
-    row, column = 5, 7
-    place = row * columns + column
-    bins = np.random.default_rng(stride).normal(0, 2, 32).astype(np.float32)
-    session.arrays[f"probability{stride}"][0, place, 0] = 0.8
-    session.arrays[f"probability{stride}"][0, place + 3, 9] = 0.99  # a traffic light is not a person
-    session.arrays[f"bins{stride}"][0, place] = bins
-    distances = []
-    for side in range(4):
-        weights = np.exp(bins[8 * side : 8 * side + 8])
-        distances.append(sum(k * w for k, w in enumerate(weights)) / weights.sum() * stride)
-    x, y = (column + 0.5) * stride, (row + 0.5) * stride
-    wanted = np.clip([x - distances[0], y - distances[1], x + distances[2], y + distances[3]], 0, SIDE)
-    found = PedestrianDetector(session)(np.zeros((SIDE, SIDE, 3), np.uint8))
-    assert len(found) == 1
-    assert found.class_id.tolist() == [PEDESTRIAN]
-    np.testing.assert_allclose(found.xyxy[0], wanted, rtol=1e-5)
-    assert found.score[0] == np.float32(0.8)
+def read_plainly(session, image):
+    """People by the published graph and NanoDet's own formulas, one place after the other."""
+    canvas, box = letterbox(image, (SIDE_PX, SIDE_PX), fill=0)
+    blob = (canvas[:, :, ::-1] - np.array([103.53, 116.28, 123.675])) / np.array([57.375, 57.12, 58.395])
+    outputs = session.run(None, {"input.1": np.ascontiguousarray(blob.transpose(2, 0, 1)[None], np.float32)})
+    xyxy, score = [], []
+    for stride, probability, bins in zip(STRIDES_PX, outputs[:3], outputs[3:], strict=True):
+        for place in np.flatnonzero(probability[0, :, 0] >= 0.35):
+            weights = np.exp(bins[0, place].reshape(4, BINS).astype(np.float64))
+            left, top, right, bottom = stride * (weights @ np.arange(BINS)) / weights.sum(1)
+            row, column = divmod(int(place), SIDE_PX // stride)
+            x, y = (column + 0.5) * stride, (row + 0.5) * stride
+            xyxy.append([x - left, y - top, x + right, y + bottom])
+            score.append(probability[0, place, 0])
+    boxes = box.to_picture(np.array(xyxy, np.float32).reshape(-1, 4))
+    return keep_best(boxes, np.array(score, np.float32), PEDESTRIAN, 0.6, 100)
 
 
-def test_nanodet_input_is_normalized_bgr():
-    session = FakeNanoDet()
-    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    PedestrianDetector(session)(image)
+def test_people_are_those_of_the_published_graph(shared, nanodet):
+    published = load_session(shared / "data" / "weights" / "nanodet" / "nanodet_m.onnx", "cpu")
+    video = shared / "data" / "pets09_s2l1" / "pets_a.mp4"
+    people = 0
+    for image in (*(first_frame(video, number) for number in (0, 60, 120)), np.zeros((270, 480, 3), np.uint8)):
+        wanted, found = read_plainly(published, image), nanodet(image)
+        people += len(wanted)
+        assert len(found) == len(wanted)
+        np.testing.assert_allclose(found.xyxy, wanted.xyxy, atol=1e-3)
+        np.testing.assert_allclose(found.score, wanted.score, atol=1e-5)
+        assert (found.class_id == PEDESTRIAN).all()
+    assert people >= 10
+
+
+def test_every_person_comes_from_one_head():
+    pytest.importorskip("onnxruntime")
+    session = load_session(MODELS["nanodet_m"].path(), "cpu")
+    detector = PedestrianDetector(session, score_threshold=0.02, iou_threshold=0.9)
+    image = np.random.default_rng(0).integers(0, 256, (360, 640, 3), dtype=np.uint8)
+    image[80:300, 300:360] = 30
+    people, outputs = detector.read(image)
+    assert len(people) > 0
+    assert list(outputs) == list(detector.heads) == ["pedestrians_0", "pedestrians_1", "pedestrians_2"]
+    index = np.concatenate([said.detection_index for said in outputs.values()])
+    assert sorted(index) == list(range(len(people)))
+    for name, head in detector.heads.items():
+        said = outputs[name]
+        assert (head.kind, head.activation, len(head.classes)) == ("pedestrian", "sigmoid", 80)
+        np.testing.assert_allclose(said.features @ head.weight.T + head.bias, said.logits, atol=1e-4)
+        person = sigmoid(said.logits[:, head.classes.index("person")])
+        np.testing.assert_allclose(person, people.score[said.detection_index], atol=1e-6)
+    np.testing.assert_array_equal(detector(image).xyxy, people.xyxy)
+
+
+def test_detector_that_knows_no_people(monkeypatch, nanodet):
+    monkeypatch.setattr("gradwatch.models.detectors.PERSON_NAME", "unicorn")
+    with pytest.raises(ValueError, match="expected a class 'unicorn', got person, bicycle"):
+        PedestrianDetector(load_session(MODELS["nanodet_m"].path(), "cpu"))
+
+
+def test_nanodet_input_is_normalized_bgr(nanodet):
+    image = np.random.default_rng(0).integers(0, 256, (SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
     mean, deviation = np.array([103.53, 116.28, 123.675]), np.array([57.375, 57.12, 58.395])
     wanted = ((image[:, :, ::-1] - mean) / deviation).transpose(2, 0, 1)
-    np.testing.assert_allclose(session.feed[0], wanted, rtol=1e-4, atol=1e-5)
-
-
-def test_nanodet_of_other_shapes_is_refused():
-    session = FakeNanoDet()
-    del session.arrays["bins8"]
-    with pytest.raises(ValueError, match="expected outputs of shapes"):
-        PedestrianDetector(session)
+    np.testing.assert_allclose(nanodet.normalize(image)[0], wanted, rtol=1e-4, atol=1e-5)
 
 
 class FakeSigns:
@@ -123,18 +136,14 @@ def first_frame(path, number):
     raise AssertionError(f"{path} has no frame {number}")
 
 
-def test_nanodet_finds_people(shared):
+def test_nanodet_finds_people(shared, nanodet):
     """Frame 90 of PETS 2009 S2.L1: five people stand free; each is found once, and little else."""
-    pytest.importorskip("onnxruntime")
-    image = first_frame(shared / "data" / "pets09_s2l1" / "pets_a.mp4", 90)
-    found = PedestrianDetector(load_session(MODELS["nanodet_m"].path(), "cpu"))(image)
+    found = nanodet(first_frame(shared / "data" / "pets09_s2l1" / "pets_a.mp4", 90))
     centers = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
     for x, y in ((305, 224), (391, 220), (476, 197), (504, 198), (585, 216)):
         assert (np.abs(centers - (x, y)).max(1) < 8).sum() == 1
     assert len(found) <= 9
 
 
-def test_nanodet_sees_nobody_in_an_empty_picture():
-    pytest.importorskip("onnxruntime")
-    detector = PedestrianDetector(load_session(MODELS["nanodet_m"].path(), "cpu"))
-    assert len(detector(np.full((540, 960, 3), 128, np.uint8))) == 0
+def test_nanodet_sees_nobody_in_an_empty_picture(nanodet):
+    assert len(nanodet(np.full((540, 960, 3), 128, np.uint8))) == 0

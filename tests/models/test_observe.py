@@ -144,3 +144,27 @@ def test_a_batch_sees_what_single_pictures_show(observer, images):
         other.tiles.grad_cosines[:] = one.tiles.grad_cosines
         assert content(one) == content(other)
         assert list(one.latency_ms) == list(other.latency_ms)
+
+
+def test_every_person_has_logits_and_features_of_one_head(images):
+    observer = Observer(ObserverSettings(signs=False, pedestrian_score=0.01), "cpu")
+    assert [head.kind for head in observer.heads.values()] == ["pedestrian"] * 3
+    for observation in observer.observe(images, [0, 1, 2]):
+        found = [outputs.detection_index for outputs in observation.heads.values()]
+        assert sorted(np.concatenate(found)) == list(range(len(observation.detections)))
+        for name, outputs in observation.heads.items():
+            head = observer.heads[name]
+            again = outputs.features @ head.weight.T + head.bias
+            np.testing.assert_allclose(again, outputs.logits, atol=1e-3)
+
+
+def test_another_detector_takes_the_place_of_the_shipped_one(images, tmp_path):
+    """One line of configuration; the same file elsewhere is the same model."""
+    own = tmp_path / "mine.onnx"
+    own.write_bytes(MODELS["nanodet_m"].path().read_bytes())
+    shipped = Observer(ObserverSettings(signs=False), "cpu")
+    other = Observer(ObserverSettings(signs=False, pedestrian_model=str(own)), "cpu")
+    assert other.models_id == shipped.models_id
+    assert content(other.observe(images[:1], [0])[0]) == content(shipped.observe(images[:1], [0])[0])
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        Observer(ObserverSettings(signs=False, pedestrian_model=str(tmp_path / "nowhere.onnx")), "cpu")

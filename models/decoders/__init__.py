@@ -1,0 +1,28 @@
+"""From what a detector's head says of a place to a box; one table, `DECODERS`.
+
+A decoder takes regression (m, R), places (m,) int64 numbered row by row, their level and the input's size (width,
+height) px, and gives boxes (m, 4) xyxy px of the input. m = 0 is legal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from ..manifest import Level
+from ..outputs import Floats
+from .anchor_boxes import anchor_boxes
+from .center_offsets import center_offsets
+from .distance_bins import distance_bins
+from .grids import Places
+from .queries import queries
+
+Decoder = Callable[[Floats, Places, Level, tuple[int, int]], Floats]
+
+DECODERS: dict[str, Decoder] = {
+    "anchor_boxes": anchor_boxes,
+    "center_offsets": center_offsets,
+    "distance_bins": distance_bins,
+    "distance_bins_at_corners": partial(distance_bins, offset=0.0),  # NanoDet-Plus
+    "queries": queries,
+}

@@ -1,0 +1,23 @@
+"""Places on a grid, and boxes given by center and size."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..manifest import Level
+from ..outputs import Floats
+
+Places = NDArray[np.int64]
+
+
+def corners(place: Places, level: Level) -> Floats:
+    """(x, y) in cells (m, 2) of the upper left corner of places (m,), which are numbered row by row."""
+    row, column = np.divmod(place, level.columns)
+    return np.stack([column, row], axis=1).astype(np.float32)
+
+
+def from_center(center: Floats, size: Floats) -> Floats:
+    """Boxes (m, 4) xyxy from centers (m, 2) and sizes (m, 2)."""
+    half = size / 2
+    return np.concatenate([center - half, center + half], axis=1)

@@ -1,0 +1,62 @@
+"""What the runtimes make of this machine: ONNX Runtime's providers, tried on a real graph, and torch's CUDA device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from .onnx_runtime import CUDA, Device, import_runtime, load_session
+from .zoo import MODELS, WEIGHTS
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxRuntime:
+    """The installed ONNX Runtime: its version and the providers that it was built with, which need not work here."""
+
+    version: str
+    providers: tuple[str, ...]
+
+    @property
+    def has_cuda(self) -> bool:
+        """Whether it was built for CUDA."""
+        return CUDA in self.providers
+
+
+@dataclass(frozen=True, slots=True)
+class TorchDevice:
+    """The installed torch: its version, the CUDA it was built for (None = CPU alone) and the device that it sees."""
+
+    version: str
+    cuda: str | None
+    device: str | None
+
+
+def onnx_runtime() -> OnnxRuntime:
+    """Raises ModuleNotFoundError, with the command that mends it, where there is none."""
+    runtime = import_runtime()
+    return OnnxRuntime(runtime.__version__, tuple(runtime.get_available_providers()))
+
+
+def try_device(device: Device, folder: Path = WEIGHTS) -> tuple[str, ...]:
+    """Runs the smallest shipped network once and returns the providers that its session got.
+
+    Raises DeviceError where `device` can't be had, and whatever the runtime raises for a broken file.
+    """
+    model = MODELS["tiles"]
+    session = load_session(model.path(folder), device)
+    shape = [1 if size == "n" else int(size) for size in model.shape]
+    session.run(None, {model.input: np.zeros(shape, np.uint8)})
+    return tuple(session.get_providers())
+
+
+def torch_device() -> TorchDevice | None:
+    """What torch sees, None where it is not installed. Importing it takes seconds."""
+    if find_spec("torch") is None:
+        return None
+    import torch
+
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return TorchDevice(str(torch.__version__), torch.version.cuda, device)

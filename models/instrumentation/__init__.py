@@ -1,0 +1,1 @@
+"""How an ONNX graph is read, recognized and made to return more; needs the package onnx."""

@@ -1,0 +1,189 @@
+"""Gives a graph new outputs: for the best places of each head what the head said, and what it was fed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from ..manifest import METADATA_KEY, InstrumentationError, Manifest
+from .graphs import Graph
+from .heads import BoxColumns, FoundHead
+from .rows import LayerRows
+
+
+class GraphExtension:
+    """Nodes and weights to be added to a graph, all under one prefix.
+
+    Only operators whose form is the same in all opsets from 11 on are used, but for ReduceMax.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._nodes: list[Any] = []
+        self._weights: list[Any] = []
+        self._outputs: list[Any] = []
+        self._known: dict[tuple[str, str], str] = {}
+
+    def add(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
+        """Adds a node; the name of its last output."""
+        names = [f"gradwatch/{kind}_{len(self._nodes)}_{i}" for i in range(outputs)]
+        self._nodes.append(helper.make_node(kind, inputs, names, **attributes))
+        return names[-1]
+
+    def weight(self, array: NDArray[Any]) -> str:
+        """Adds a constant; its name."""
+        name = f"gradwatch/weight_{len(self._weights)}"
+        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def reshape(self, name: str, *shape: int) -> str:
+        """The tensor in another shape."""
+        return self.add("Reshape", name, self.weight(np.array(shape, np.int64)))
+
+    def output(self, name: str, tensor: str, shape: list[int | str], dtype: int = onnx.TensorProto.FLOAT) -> None:
+        """Makes a tensor an output of the graph."""
+        if name in self._graph.producer or name in self._graph.initializers:
+            raise InstrumentationError(f"this graph already has a tensor called {name}: is it instrumented?")
+        self._nodes.append(helper.make_node("Identity", [tensor], [name]))
+        self._outputs.append(helper.make_tensor_value_info(name, dtype, shape))
+
+    def features(self, rows: LayerRows) -> str:
+        """What a layer is fed, float32: (D, places) of a map, else (places, D). Made once for layers that share it."""
+        layer = rows.layer
+        key = (layer.features, "map" if layer.is_map else "list")
+        if key not in self._known:
+            floats = self.add("Cast", layer.features, to=onnx.TensorProto.FLOAT)
+            width = layer.weight.shape[1]
+            shape = (width, rows.places) if layer.is_map else (rows.places, width)
+            self._known[key] = self.reshape(floats, *shape)
+        return self._known[key]
+
+    def everywhere(self, rows: LayerRows, chosen: tuple[int, ...] | slice = slice(None)) -> str:
+        """Logits (k, places) of some rows at all places of a map, else (places, k)."""
+        weight, bias = rows.weight[list(chosen) if isinstance(chosen, tuple) else chosen], rows.bias
+        bias = bias[list(chosen) if isinstance(chosen, tuple) else chosen]
+        features = self.features(rows)
+        if not rows.layer.is_map:
+            return self.add("Gemm", features, self.weight(weight), self.weight(bias), transB=1)
+        return self.add("Gemm", self.weight(weight), features, self.weight(bias[:, None]))
+
+    def largest(self, name: str, axis: int) -> str:
+        """The largest of each row (axis 1) or column (axis 0) of a matrix, as a vector."""
+        if self._graph.opset >= 18:
+            return self.add("ReduceMax", name, self.weight(np.array([axis], np.int64)), keepdims=0)
+        return self.add("ReduceMax", name, axes=[axis], keepdims=0)
+
+    def at(self, rows: LayerRows, index: str) -> str:
+        """The features (K, D) of a layer at places (K,)."""
+        if not rows.layer.is_map:
+            return self.add("Gather", self.features(rows), index, axis=0)
+        return self.add("Transpose", self.add("Gather", self.features(rows), index, axis=1), perm=[1, 0])
+
+    def finish(self, manifest: Manifest) -> Any:
+        """The model with the new outputs in place of the old ones, without what nobody needs any more."""
+        model = self._graph.model
+        graph = model.graph
+        graph.node.extend(self._nodes)
+        graph.initializer.extend(self._weights)
+        for values in (graph.output, graph.value_info):
+            del values[:]
+        graph.output.extend(self._outputs)
+        _prune(graph)
+        model.metadata_props.add(key=METADATA_KEY, value=msgspec.json.encode(manifest).decode())
+        onnx.checker.check_model(model)
+        return model
+
+
+def add_level(extension: GraphExtension, number: int, head: FoundHead, ranked: tuple[int, ...], keep: int) -> None:
+    """Adds the outputs of one level of a detector; places are ranked by the best of the `ranked` classes."""
+    classes, kept = head.classes, min(keep, head.level.places)
+    axis = 0 if classes.layer.is_map else 1
+    everywhere = extension.everywhere(classes, ranked)
+    best = extension.largest(everywhere, axis) if len(ranked) > 1 else extension.reshape(everywhere, -1)
+    if head.objectness:
+        there = extension.add("Sigmoid", extension.reshape(extension.everywhere(head.objectness), -1))
+        best = extension.add("Mul", extension.add("Sigmoid", best), there)
+    index = extension.add("TopK", best, extension.weight(np.array([kept], np.int64)), outputs=2, axis=0)
+    score = extension.add("Gather", best, index, axis=0)
+    if not head.objectness:
+        score = extension.add("Sigmoid", score)
+    weight, bias = extension.weight(classes.weight), extension.weight(classes.bias)
+    features = extension.at(classes, index)
+    logits = extension.add("Gemm", features, weight, bias, transB=1)
+    count, width = classes.weight.shape
+    boxes, boxes_width = _boxes_at(extension, head, index, features)
+
+    def give(name: str, tensor: str, *shape: int, dtype: int = onnx.TensorProto.FLOAT) -> None:
+        extension.output(f"{name}_{number}", extension.reshape(tensor, *shape), list(shape), dtype)
+
+    give("index", index, 1, kept, dtype=onnx.TensorProto.INT64)
+    give("score", score, 1, kept)
+    give("regression", boxes, 1, kept, boxes_width)
+    give("logits", logits, 1, kept, count)
+    give("features", features, 1, kept, width)
+    if head.objectness:
+        give("objectness", extension.add("Gather", there, index, axis=0), 1, kept)
+    extension.output(f"weight_{number}", weight, [count, width])
+    extension.output(f"bias_{number}", bias, [count])
+
+
+def add_classifier(extension: GraphExtension, head: FoundHead) -> None:
+    """Adds the outputs of a classifier."""
+    classes = head.classes
+    count, width = classes.weight.shape
+    weight, bias = extension.weight(classes.weight), extension.weight(classes.bias)
+    features = extension.reshape(extension.features(classes), 1, width)
+    logits = extension.add("Gemm", features, weight, bias, transB=1)
+    extension.output("logits", logits, [1, count])
+    extension.output("features", features, [1, width])
+    extension.output("weight", weight, [count, width])
+    extension.output("bias", bias, [count])
+
+
+def _boxes_at(extension: GraphExtension, head: FoundHead, index: str, features: str) -> tuple[str, int]:
+    """The regression (K, R) at the places kept, and R."""
+    boxes = head.boxes
+    if isinstance(boxes, LayerRows):
+        if boxes.layer.features != head.classes.layer.features:
+            features = extension.at(boxes, index)
+        weight, bias = extension.weight(boxes.weight), extension.weight(boxes.bias)
+        return extension.add("Gemm", features, weight, bias, transB=1), len(boxes.weight)
+    assert isinstance(boxes, BoxColumns)
+    bounds = [extension.weight(np.array([x], np.int64)) for x in (boxes.first, boxes.first + 4, 2)]
+    columns = extension.add("Slice", extension.add("Cast", boxes.name, to=onnx.TensorProto.FLOAT), *bounds)
+    return extension.add("Gather", extension.reshape(columns, head.level.places, 4), index, axis=0), 4
+
+
+def _prune(graph: Any) -> None:
+    """Removes nodes and weights that no output needs."""
+    producer = {name: node for node in graph.node for name in node.output}
+    needed: set[str] = set()
+    waiting = [value.name for value in graph.output]
+    while waiting:
+        name = waiting.pop()
+        if name in needed:
+            continue
+        needed.add(name)
+        if name in producer:
+            waiting += [*producer[name].input, *_outer_names(producer[name])]
+    nodes = [node for node in graph.node if not needed.isdisjoint(node.output)]
+    weights = [tensor for tensor in graph.initializer if tensor.name in needed]
+    for kept, field in ((nodes, graph.node), (weights, graph.initializer)):
+        del field[:]
+        field.extend(kept)
+
+
+def _outer_names(node: Any) -> set[str]:
+    """The tensors that a node's own subgraphs (of If and Loop) may read from around them."""
+    return {
+        name
+        for attribute in node.attribute
+        if attribute.type == onnx.AttributeProto.GRAPH
+        for inner in attribute.g.node
+        for name in (*inner.input, *_outer_names(inner))
+    }

@@ -1,0 +1,287 @@
+"""What a graph is recognized as by its structure, and what is said of files that can't be instrumented."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from gradwatch.models.instrument import build, instrument, recognize
+from gradwatch.models.instrumentation.families import FAMILIES
+from gradwatch.models.manifest import InstrumentationError
+
+LAYOUTS = {
+    "nanodet": ("split", "joined", "apart"),
+    "yolov5": ("decoded", "sliced", "both"),
+    "yolov8": ("decoded", "apart", "raw"),
+    "yolox": ("decoded", "raw"),
+    "rtdetr": ("two", "joined"),
+    "classifier": ("linear", "convolution", "tokens", "softmax"),
+}
+
+
+def export(network, path, **settings):
+    picture = torch.zeros(1, 3, 64, 64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network.eval(), (picture,), str(path), dynamo=False, opset_version=13, **settings)
+    return path
+
+
+@pytest.mark.parametrize(("family", "layout"), [(family, each) for family in LAYOUTS for each in LAYOUTS[family]])
+def test_family_by_structure(foreign, family, layout):
+    recognition = recognize(foreign(family, layout).path)
+    heads = {"yolov5": 6, "rtdetr": 1, "classifier": 1}.get(family, 3)
+    assert (recognition.family, recognition.class_count, len(recognition.levels)) == (family, 5, heads)
+    assert recognition.activation == ("softmax" if family == "classifier" else "sigmoid")
+    strides = [level.stride_px for level in recognition.levels]
+    assert strides == {6: [8, 8, 16, 16, 32, 32], 3: [8, 16, 32], 1: [0]}[heads]
+    assert f"{family}, input 64x64 px, 5 classes" in recognition.describe()
+    named = recognize(foreign(family, layout).path, family)
+    assert named.describe() == recognition.describe()
+
+
+@pytest.mark.parametrize(("family", "layout"), [("yolov5", "decoded"), ("yolov8", "decoded")])
+def test_other_exporter(foreign, family, layout):
+    """torch's newer exporter writes other nodes for the same network."""
+    old, new = (recognize(foreign(family, layout, dynamo=dynamo).path) for dynamo in (False, True))
+    assert new.family == family
+    assert new.levels == old.levels
+    for one, other in zip(old.matched.heads, new.matched.heads, strict=True):
+        np.testing.assert_array_equal(one.classes.weight, other.classes.weight)
+
+
+def test_anchors_are_read_off_the_graph(foreign):
+    anchors = [level.anchor_px for level in recognize(foreign("yolov5", "decoded").path).levels]
+    assert anchors == [(10, 13), (16, 30), (30, 61), (62, 45), (50, 40), (60, 60)]
+
+
+def test_anchors_that_nobody_knows(foreign):
+    path = foreign("yolov5", "raw").path
+    with pytest.raises(InstrumentationError, match="say the anchors"):
+        instrument(path)
+    with pytest.raises(InstrumentationError, match="one for each of its heads, got 2 for 6"):
+        instrument(path, anchors_px=[(1, 2), (3, 4)])
+    with pytest.raises(InstrumentationError, match="a YOLOv5 alone"):
+        instrument(foreign("yolox", "raw").path, anchors_px=[(1, 2)] * 3)
+
+
+def test_decoder_that_the_graph_is_not(foreign):
+    with pytest.raises(
+        InstrumentationError, match=r"no class head as of yolox; found .*heads.0.*37 rows at 8x8 places"
+    ):
+        recognize(foreign("nanodet", "split").path, "yolox")
+    with pytest.raises(InstrumentationError, match=r"expected a decoder of nanodet, .*got 'yolo'"):
+        recognize(foreign("nanodet", "split").path, "yolo")
+
+
+def test_files_that_are_no_onnx(tmp_path):
+    path = tmp_path / "model.onnx"
+    with pytest.raises(FileNotFoundError, match=r"model\.onnx"):
+        recognize(path)
+    for content in (b"", b"PK\x03\x04 this is an archive", np.random.default_rng(0).bytes(5000)):
+        path.write_bytes(content)
+        with pytest.raises(InstrumentationError, match=r"model\.onnx: expected an ONNX"):
+            recognize(path)
+
+
+def test_no_class_head(tmp_path):
+    path = export(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3)), tmp_path / "maps.onnx")
+    with pytest.raises(InstrumentationError, match="no class head"):
+        recognize(path)
+
+
+def test_two_class_heads(tmp_path):
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(3, 10), nn.Linear(3, 7)
+
+        def forward(self, x):
+            pooled = x.mean((2, 3))
+            return self.first(pooled), self.second(pooled)
+
+    path = export(Two(), tmp_path / "two.onnx")
+    with pytest.raises(InstrumentationError, match=r"one class head, found 2: .*\(10 classes\), .*\(7 classes\)"):
+        recognize(path)
+
+
+def test_two_families(foreign, tmp_path):
+    """A detector that also names the scene: which of both heads is meant has to be said."""
+
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.detector, self.scene = foreign("yolox", "decoded").network, nn.Linear(3, 4)
+
+        def forward(self, x):
+            return self.detector(x), self.scene(x.mean((2, 3)))
+
+    path = export(Both(), tmp_path / "both.onnx")
+    with pytest.raises(InstrumentationError, match="one class head, found those of yolox and classifier: say which"):
+        recognize(path)
+    assert recognize(path, "yolox").class_count == 5
+    assert recognize(path, "classifier").class_count == 4
+
+
+def test_sides_that_are_no_multiple_of_the_stride(foreign, tmp_path):
+    """56 px have two places at a stride of 32, of which the second reaches over the border."""
+    free = {"x": {2: "h", 3: "w"}}
+    path = export(foreign("nanodet", "joined").network, tmp_path / "free.onnx", input_names=["x"], dynamic_axes=free)
+    levels = recognize(path, input_size=(64, 56)).levels
+    assert [(level.rows, level.columns, level.stride_px) for level in levels] == [(7, 8, 8), (4, 4, 16), (2, 2, 32)]
+
+
+def test_families_are_documented():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "onnx.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in text for name in FAMILIES)
+
+
+def test_free_sides_have_to_be_said(foreign, tmp_path):
+    network = foreign("nanodet", "joined").network
+    free = {"x": {0: "n", 2: "h", 3: "w"}}
+    path = export(network, tmp_path / "free.onnx", input_names=["x"], dynamic_axes=free)
+    with pytest.raises(InstrumentationError, match=r"free\.onnx: input x: expected fixed sides.*--size"):
+        recognize(path)
+    recognition = recognize(path, input_size=(96, 64))
+    assert [(level.rows, level.columns) for level in recognition.levels] == [(8, 12), (4, 6), (2, 3)]
+    session = onnxruntime.InferenceSession(build(recognition).SerializeToString(), providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == [1, 3, 64, 96]
+    with pytest.raises(InstrumentationError, match=r"the file fixes 64x64 px, asked for \(96, 64\)"):
+        recognize(foreign("nanodet", "joined").path, input_size=(96, 64))
+
+
+def test_free_batch_becomes_one(foreign, tmp_path):
+    axes = {"x": {0: "n"}}
+    path = export(foreign("classifier", "linear").network, tmp_path / "free.onnx", input_names=["x"], dynamic_axes=axes)
+    model = instrument(path)
+    assert [side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim] == [1, 3, 64, 64]
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "message"),
+    [
+        ([2, 3, 8, 8], TensorProto.FLOAT, "batch of one"),
+        ([1, 4, 8, 8], TensorProto.FLOAT, r"expected an input \(1, 3, H, W\)"),
+        ([1, 3, 8, 8], TensorProto.UINT8, "UINT8"),
+        ([1, 3, 8], TensorProto.FLOAT, r"expected an input \(1, 3, H, W\)"),
+    ],
+)
+def test_inputs_that_are_no_pictures(shape, kind, message):
+    value = helper.make_tensor_value_info("x", kind, shape)
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    with pytest.raises(InstrumentationError, match=message):
+        recognize(model)
+
+
+def test_old_opsets_and_second_inputs(foreign):
+    model = onnx.load(foreign("classifier", "linear").path)
+    model.opset_import[0].version = 9
+    with pytest.raises(InstrumentationError, match="opset 11 or newer, got 9"):
+        recognize(model)
+    model.opset_import[0].version = 12
+    model.graph.input.append(helper.make_tensor_value_info("sizes", TensorProto.FLOAT, [1, 2]))
+    with pytest.raises(InstrumentationError, match="one input beside the weights, got 2"):
+        recognize(model)
+
+
+def test_names_and_ids_that_do_not_fit(foreign):
+    path = foreign("yolox", "decoded").path
+    with pytest.raises(InstrumentationError, match=r"expected 5 names .*, got 2"):
+        instrument(path, classes=["car", "person"])
+    for ranked in ([5], [-1], []):
+        with pytest.raises(InstrumentationError, match="classes of 0 to 4"):
+            instrument(path, ranked=ranked)
+    with pytest.raises(InstrumentationError, match="at least one place"):
+        instrument(path, keep=0)
+
+
+def test_quantized_weights(foreign):
+    model = onnx.load(foreign("nanodet", "joined").path)
+    (head,) = [node for node in model.graph.node if node.op_type == "Conv" and node.output[0].startswith("/heads.0")]
+    initializers = {each.name: each for each in model.graph.initializer}
+    weight = numpy_helper.to_array(initializers[head.input[1]])
+    levels = np.round(weight / np.abs(weight).max() * 127).astype(np.int8)
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(levels, "q"), numpy_helper.from_array(np.float32(np.abs(weight).max() / 127), "s")]
+    )
+    model.graph.node.insert(0, helper.make_node("DequantizeLinear", ["q", "s"], ["dequantized"]))
+    head.input[1] = "dequantized"
+    with pytest.raises(InstrumentationError, match="quantized"):
+        recognize(model)
+
+
+def test_boxes_of_another_form_are_noticed(foreign):
+    """A YOLOv8 whose graph gives corners instead of centers: the decoder would be silently wrong."""
+    model = onnx.load(foreign("yolov8", "decoded").path)
+    (joint,) = [node for node in model.graph.node if node.output[0] == model.graph.output[0].name]
+    boxes = joint.input[0]
+    half = numpy_helper.from_array(np.array([[[1.5], [1.5], [1], [1]]], np.float32), "wider")
+    model.graph.initializer.append(half)
+    model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("Mul", [boxes, "wider"], ["moved"]))
+    joint.input[0] = "moved"
+    with pytest.raises(InstrumentationError, match=r"yolov8: expected boxes .* differ by up to"):
+        recognize(model)
+
+
+def test_instrumented_files_are_not_instrumented_again(foreign):
+    with pytest.raises(InstrumentationError, match="instrumented already"):
+        instrument(instrument(foreign("yolox", "decoded").path))
+
+
+def test_original_is_not_changed(foreign):
+    model = onnx.load(foreign("nanodet", "split").path)
+    before = model.SerializeToString()
+    instrument(model)
+    assert model.SerializeToString() == before
+
+
+def test_weights_among_the_inputs(foreign, tmp_path):
+    path = export(foreign("nanodet", "joined").network, tmp_path / "old.onnx", keep_initializers_as_inputs=True)
+    assert len(onnx.load(path).graph.input) > 1
+    model = instrument(path)
+    assert len(model.graph.input) == 1
+
+
+def test_half_precision(foreign, tmp_path):
+    """Weights and inputs in float16: what is given is float32, and the logits agree within float16's rounding."""
+    model = onnx.load(foreign("yolox", "decoded").path)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "value" and attribute.t.data_type == TensorProto.FLOAT:
+                attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float16)))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    del model.graph.value_info[:]
+    made = instrument(model)
+    session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert {o.type for o in session.get_outputs()} == {"tensor(float)", "tensor(int64)"}
+    whole = instrument(foreign("yolox", "decoded").path).SerializeToString()
+    other = onnxruntime.InferenceSession(whole, providers=["CPUExecutionProvider"])
+    blob = np.random.default_rng(0).random((1, 3, 64, 64)).astype(np.float16)
+    # All 16 places of the second level, by their number: rounding may change their order.
+    index, logits = session.run(["index_1", "logits_1"], {session.get_inputs()[0].name: blob})
+    wanted_index, wanted = other.run(["index_1", "logits_1"], {other.get_inputs()[0].name: blob.astype(np.float32)})
+    np.testing.assert_allclose(logits[0][index[0].argsort()], wanted[0][wanted_index[0].argsort()], atol=0.02)
+
+
+def test_names_carried_by_the_file(foreign):
+    model = onnx.load(foreign("yolov8", "decoded").path)
+    model.metadata_props.add(key="names", value="{0: 'a', 1: 'b', 2: 'c', 3: 'd', 4: 'e'}")
+    assert '"classes":["a","b","c","d","e"]' in instrument(model).metadata_props[-1].value
+    model.metadata_props[-1].value = "{0: 'a', 1: 'b'}"
+    with pytest.raises(InstrumentationError, match="carries names of 2 classes, but its head has rows for 5"):
+        instrument(model)
+    model.metadata_props[-1].value = "no dictionary"
+    assert '"classes":["0","1","2","3","4"]' in instrument(model).metadata_props[-1].value

@@ -1,0 +1,32 @@
+"""What the runtimes say of this machine, tried for real."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from gradwatch.models.devices import onnx_runtime, torch_device, try_device
+from gradwatch.models.onnx_runtime import DeviceError
+
+
+def test_a_network_runs_on_the_cpu() -> None:
+    assert try_device("cpu") == ("CPUExecutionProvider",)
+    assert "CPUExecutionProvider" in onnx_runtime().providers
+
+
+def test_a_device_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    if onnx_runtime().has_cuda:
+        pytest.skip("this ONNX Runtime has CUDA")
+    with pytest.raises(DeviceError, match=r"gradwatch\[gpu\]"):
+        try_device("cuda")
+    with pytest.raises(FileNotFoundError):
+        try_device("cpu", tmp_path)
+
+
+def test_torch_tells_its_version() -> None:
+    pytest.importorskip("torch")
+    seen = torch_device()
+    assert seen is not None
+    assert seen.version == version("torch")

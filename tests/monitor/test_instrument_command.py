@@ -1,0 +1,90 @@
+"""`gradwatch instrument` on real files: what it prints, what it writes, and how it refuses."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from gradwatch.models.manifest import InstrumentationError, read_manifest  # noqa: E402
+from gradwatch.models.onnx_runtime import load_session  # noqa: E402
+from gradwatch.models.zoo import MODELS  # noqa: E402
+from gradwatch.monitor.commands import EXPECTED, app  # noqa: E402
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["instrument", *map(str, arguments)])
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    """Four classes by a Gemm on the mean of a picture whose sides are free."""
+    weight = onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [4, 3], [0.5] * 12)
+    node = onnx.helper.make_node
+    nodes = [
+        node("GlobalAveragePool", ["picture"], ["pooled"]),
+        node("Flatten", ["pooled"], ["flat"]),
+        node("Gemm", ["flat", "w"], ["logits_made"], transB=1),
+    ]
+    picture = onnx.helper.make_tensor_value_info("picture", onnx.TensorProto.FLOAT, [1, 3, "h", "w"])
+    output = onnx.helper.make_tensor_value_info("logits_made", onnx.TensorProto.FLOAT, [1, 4])
+    graph = onnx.helper.make_graph(nodes, "g", [picture], [output], [weight])
+    path = tmp_path / "classifier.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_what_was_recognized_is_printed_and_written(classifier, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("car\nbus\n\ntram \nbicycle\n", encoding="utf-8")
+    out = tmp_path / "made" / "classifier.onnx"
+    result = run(classifier, "--out", out, "--size", "96x64", "--names", names)
+    assert result.exit_code == 0, result.output
+    assert "classifier, input 96x64 px, 4 classes (softmax)" in result.output
+    assert "head 0: 3 features, layer logits_made" in result.output
+    manifest = read_manifest(load_session(out, "cpu"))
+    assert manifest.classes == ("car", "bus", "tram", "bicycle")
+    assert manifest.input_size == (96, 64)
+
+
+def test_nanodet_by_name(shared, tmp_path):
+    source = shared / "data" / "weights" / "nanodet" / "nanodet_m.onnx"
+    out = tmp_path / "nanodet.onnx"
+    result = run(source, "--out", out, "--decoder", "nanodet", "--keep", 20, "--rank", 0, "--rank", 2)
+    assert result.exit_code == 0, result.output
+    assert "nanodet, input 416x416 px, 80 classes (sigmoid)" in result.output
+    session = load_session(out, "cpu")
+    assert read_manifest(session).ranked == (0, 2)
+    assert [output.shape for output in session.get_outputs()][:2] == [[1, 20], [1, 20]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--decoder", "yolo", "--size", "64x64"], "expected a decoder of nanodet"),
+        (["--decoder", "yolox", "--size", "64x64"], "no class head as of yolox"),
+        ([], "expected fixed sides"),
+    ],
+)
+def test_refusals_are_errors_in_one_line(classifier, tmp_path, options, message):
+    result = run(classifier, "--out", tmp_path / "out.onnx", *options)
+    assert isinstance(result.exception, InstrumentationError)
+    assert InstrumentationError in EXPECTED
+    assert str(result.exception).startswith("classifier.onnx: ")
+    assert message in str(result.exception)
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_sizes_that_are_none(classifier, tmp_path):
+    result = run(classifier, "--out", tmp_path / "out.onnx", "--size", "640")
+    assert result.exit_code == 2
+    assert "WIDTHxHEIGHT" in result.output
+
+
+def test_our_own_networks_are_no_strangers(tmp_path):
+    """The shipped sign classifier takes bytes and already gives its head's inputs."""
+    result = run(MODELS["sign_classifier"].path(), "--out", tmp_path / "out.onnx")
+    assert isinstance(result.exception, InstrumentationError)
+    assert "expected an input (1, 3, H, W) of floats" in str(result.exception)
