@@ -10,6 +10,7 @@ from gradwatch.streams.sinks import SINKS, DeadLetters
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
+from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.transport.state import StateReader, StateTopic
 
 from .calibration import Calibration, CalibrationMismatchError, check_origin
@@ -18,6 +19,7 @@ from .custody import Custody
 from .judge import Judge
 from .pipeline import Pipeline
 from .state import load_calibration
+from .verdict_feed import VerdictFeed
 from .worker import Worker
 
 SHIPPED_CALIBRATION = Path(__file__).parent / "calibrations" / "synthetic.calibration"
@@ -77,6 +79,8 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
     judge = build_judge(configuration, observer)
     calibrations = load_calibrations(configuration, judge)
     producer = BoundedProducer(broker.bootstrap_servers, broker.client)
+    verdicts = VerdictFeed(lambda: TopicReader(broker.bootstrap_servers, [names.verdicts], broker.client))
+    verdicts.start()
     pipeline = Pipeline(
         observer,
         judge,
@@ -84,6 +88,7 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         DeadLetters(producer, names),
         calibrations,
         configuration.worker.max_pixels,
+        verdicts.book,
     )
     states = StateReader(broker.bootstrap_servers, names.state, broker.client)
     custody = Custody(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)

@@ -161,7 +161,7 @@ def fit_clean(clean: Sequence[CleanFrame]) -> CleanFit:
     pooled = {name: np.concatenate([s[name] for s in scored if name in s] or [np.empty(0)]) for name in SCORERS}
     references = {name: reference(values) for name, values in pooled.items() if len(values) >= MIN_REFERENCE}
     return CleanFit(
-        parameters={name: scorer.fit([f.observation for f in clean]) for name, scorer in SCORERS.items()},
+        parameters=_fitted(clean),
         references=references,
         evidence=[frame_evidence(s, references) for s in scored],
         segment=np.array([frame.segment for frame in clean]),
@@ -232,6 +232,12 @@ def check_origin(calibration: Calibration, origin: Origin) -> None:
             )
 
 
+def _fitted(clean: Sequence[CleanFrame]) -> dict[str, Parameters]:
+    """What every score needs to know of the clean frames."""
+    observations, crops = [frame.observation for frame in clean], [frame.crops for frame in clean]
+    return {name: scorer.fit(observations, crops) for name, scorer in SCORERS.items()}
+
+
 def _folds(clean: Sequence[CleanFrame]) -> list[NDArray[np.int64]]:
     """At least FOLDS contiguous blocks of frames, none of which cuts through a drive where there are enough."""
     drives = np.unique([frame.segment for frame in clean])
@@ -246,8 +252,7 @@ def _cross_fitted(clean: Sequence[CleanFrame]) -> list[Scores]:
     result: list[Scores] = [{} for _ in clean]
     for fold in _folds(clean):
         inside = set(fold.tolist())
-        others = [frame.observation for i, frame in enumerate(clean) if i not in inside]
-        parameters = {name: scorer.fit(others) for name, scorer in SCORERS.items()}
+        parameters = _fitted([frame for i, frame in enumerate(clean) if i not in inside])
         for i in fold:
             result[i] = score(clean[i].observation, clean[i].crops, parameters)
     return result

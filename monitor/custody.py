@@ -72,8 +72,8 @@ class Holder(Protocol):
     def held(self) -> Mapping[int, int]:
         """Partitions that came and were not released."""
 
-    def release(self, partitions: Collection[int]) -> None:
-        """Lets their frames come."""
+    def release(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Lets their frames come; gives the offset that the next frame of each will get, as far as it is known."""
 
 
 class NoCustody:
@@ -164,7 +164,7 @@ class Custody:
         self._reading = {}
         for partition in mine:
             self._open_with(partition, found_in(values[partition]))
-        holder.release(mine)
+        self._pipeline.adopts_from |= holder.release(mine)
         return bool(holder.held)
 
     def already_judged(self, partition: int, stream_id: str, offset: int, published_ns: int) -> bool:

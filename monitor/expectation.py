@@ -4,6 +4,9 @@ The mismatch itself is the gradient of the cross-entropy towards q, in closed fo
 only how q is learned. Small, far crops are read badly, so a crop weighs as much as its area, and q remembers
 about the last ten crops of the present size. A track that is sure learns little from what contradicts it, so
 that an object that has become another one is noticed for as long as it stays in view.
+
+The head of a pedestrian detector is a sigmoid: q is then one probability a class, each of its own, and they need not
+add up to 1. The mismatch is that of binary cross-entropy (`models/gradients/head.py`); q is learned the same way.
 """
 
 from __future__ import annotations
@@ -12,7 +15,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from gradwatch.models.outputs import Kind
+
 Array = NDArray[np.float64]
+
+ANY_SIDE_PX = 1.0  # every box that is whole
 
 
 class ExpectationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,6 +31,20 @@ class ExpectationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     memory: float = 10.0  # crops of the present size that q remembers
     sure: float = 0.8  # least probability of the expected class: an undecided track expects nothing
     stubborn: float = 0.1  # share of its weight with which a crop teaches a sure track that it contradicts
+
+
+def rules_for(kind: Kind, settings: ExpectationSettings) -> ExpectationSettings:
+    """The rules for tracks of a kind. `settings` are those of signs; two of them mean something else for pedestrians.
+
+    Size: a sign is found by one network and read by another, which misreads small crops. A pedestrian is found and
+    read in one look, at the stride that fits its size, so every box that was found can be read; only one that the
+    border cuts off (side 0) is not. Sureness: the softmax of a sign shares 1 among the classes. A sigmoid answers
+    one yes-or-no question a class, and weighs in how well the box fits (Generalized Focal Loss, Li et al. 2020): it
+    is sure of a class once yes is likelier than no.
+    """
+    if kind == "sign":
+        return settings
+    return msgspec.structs.replace(settings, learn_side_px=ANY_SIDE_PX, judge_side_px=ANY_SIDE_PX, sure=0.5)
 
 
 class Expectations(msgspec.Struct, frozen=True):

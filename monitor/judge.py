@@ -14,16 +14,17 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from gradwatch.models.gradients.head import head_scores, sigmoid, softmax
-from gradwatch.models.outputs import KINDS, Activation, Detections, Head, HeadOutputs, Observation
+from gradwatch.models.outputs import KINDS, Activation, Detections, Head, HeadOutputs, Kind, Observation
 from gradwatch.streams.messages import Alert, EncodedFrame, FrameReport, Outcome, ReportedForecasts, StreamState
 
 from . import calibration as calibrating
-from . import expectation, forecasting, regions, tracking
+from . import expectation, forecasting, regions, tracking, verdicts
 from .calibration import Calibration, CleanFit, CleanFrame, Origin
 from .change import CHANGE_DETECTORS
 from .config import JudgeSettings
+from .expectation import Expectations
 from .reporting import as_float32, readable_sides, report_of, reported_detections, tracks_of
-from .scorers import CropScores
+from .scorers import PEDESTRIAN_HEAD, PEDESTRIAN_PREFIX, CropScores
 from .state import JudgeState
 from .watching import Contradiction, Watch, strongest_contradiction
 
@@ -39,10 +40,15 @@ class Verdict(Struct, frozen=True):
 
 
 class Judge:
-    """Judges the frames of any number of streams; holds no state of any of them."""
+    """Judges the frames of any number of streams; holds no state of any of them.
+
+    heads: every head whose outputs an observation may carry, by id. Raises ValueError where heads of one kind don't
+    have equal classes.
+    """
 
     def __init__(self, heads: dict[str, Head], models_id: str, settings: JudgeSettings) -> None:
         self.heads = heads
+        self.classes = classes_by_kind(heads)
         self.models_id = models_id
         self.settings = settings
         self.configuration_id = settings.configuration_id
@@ -104,22 +110,46 @@ class Judge:
         self, observation: Observation, detection_index: NDArray[np.int32], state: JudgeState
     ) -> tuple[CropScores, Contradiction | None, JudgeState]:
         """Closed forms of every head's crops, against what their tracks led to expect; then the tracks learn."""
-        scores: list[CropScores] = []
+        unknown = observation.heads.keys() - self.heads.keys()
+        if unknown:
+            raise ValueError(f"judge: expected outputs of the heads {list(self.heads)}, got also {sorted(unknown)}")
+        crops: CropScores = {}
         contradictions: list[Contradiction] = []
-        expectations = dict(state.expectations)
-        alive, rules = state.tracks.track_id, self.settings.expectation
-        for head_id, outputs in observation.heads.items():
-            head = self.heads[head_id]
-            track_id, side_px = tracks_of(outputs, detection_index, alive), readable_sides(observation, outputs)
-            known = expectations.get(head_id, expectation.Expectations.none(len(head.classes)))
-            q = expectation.expected(known, track_id, side_px, rules)
-            scores.append(crop_scores(outputs, q, head.activation))
-            contradictions += strongest_contradiction(scores[-1], track_id, q, outputs.logits, head.classes)
-            p = ACTIVATIONS[head.activation](outputs.logits).astype(np.float64)
-            expectations[head_id] = expectation.learn(known, track_id, side_px, p, alive, rules)
-        crops = {name: np.concatenate([s[name] for s in scores if name in s]) for s in scores for name in s}
+        # by kind of this judge's heads: what an older version stored under other names is forgotten here
+        expectations: dict[str, Expectations] = {}
+        for kind in self.classes:
+            scores, against, expectations[kind] = self._score_kind(kind, observation, detection_index, state)
+            crops |= scores
+            contradictions += against
         strongest = max(contradictions, key=lambda c: c.mismatch, default=None)
         return crops, strongest, replace(state, expectations=expectations)
+
+    def _score_kind(
+        self, kind: Kind, observation: Observation, detection_index: NDArray[np.int32], state: JudgeState
+    ) -> tuple[CropScores, list[Contradiction], Expectations]:
+        """The same for the heads of one kind, which share what is expected: tracks wander from one to the next."""
+        alive, rules = state.tracks.track_id, expectation.rules_for(kind, self.settings.expectation)
+        known = learned = state.expectations.get(kind, Expectations.none(len(self.classes[kind])))
+        scores: list[CropScores] = []
+        contradictions: list[Contradiction] = []
+        own = [(number, id_) for number, id_ in enumerate(self.heads) if self.heads[id_].kind == kind]
+        seen = [(number, self.heads[id_], observation.heads[id_]) for number, id_ in own if id_ in observation.heads]
+        for number, head, outputs in seen:
+            track_id, side_px = tracks_of(outputs, detection_index, alive), readable_sides(observation, outputs)
+            q = expectation.expected(known, track_id, side_px, rules)
+            xyxy = observation.detections.xyxy[outputs.detection_index]
+            seq, at_ns = state.next_seq - 1, state.capture_ns or 0  # of this frame, since `_associate`
+            q[verdicts.silenced(state.verdicts, seq, at_ns, kind, track_id, xyxy)] = np.nan
+            read = crop_scores(outputs, q, head.activation)
+            if kind == "sign":
+                contradictions += strongest_contradiction(read, track_id, q, outputs.logits, head.classes)
+            else:
+                read = {PEDESTRIAN_PREFIX + name: values for name, values in read.items()}
+                read[PEDESTRIAN_HEAD] = np.full(len(track_id), number, np.float32)
+            scores.append(read)
+            p = ACTIVATIONS[head.activation](outputs.logits).astype(np.float64)
+            learned = expectation.learn(learned, track_id, side_px, p, alive, rules)
+        return in_order(scores, [outputs.detection_index for _, _, outputs in seen]), contradictions, learned
 
     def _forecast(
         self, detection_index: NDArray[np.int32], shown: NDArray[np.intp], state: JudgeState
@@ -151,11 +181,13 @@ class Judge:
     ) -> FrameReport:
         tracks = tracking.select_tracks(state.tracks, shown)
         expects = {
-            int(track): self.heads[head_id].classes[int(q.argmax())]
-            for head_id, known in state.expectations.items()
+            int(track): classes[int(q.argmax())]
+            for kind, classes in self.classes.items()
+            for known in [state.expectations[kind]]
             for track, crops, q in zip(known.track_id, known.crops, known.q, strict=True)
             if crops >= self.settings.expectation.min_crops
         }
+        expects |= verdicts.overridden(state.verdicts, frame.identity.seq)
         return replace(
             report_of(frame, Outcome.JUDGED, StreamState.CALIBRATING),
             width=observation.size[0],
@@ -170,6 +202,31 @@ class Judge:
             calibration_id=state.calibration.calibration_id if state.calibration else "",
             configuration_id=self.configuration_id,
         )
+
+
+def classes_by_kind(heads: dict[str, Head]) -> dict[Kind, tuple[str, ...]]:
+    """The classes that the heads of each kind tell apart. Raises ValueError where two of them don't agree."""
+    classes: dict[Kind, tuple[str, ...]] = {}
+    for head_id, head in heads.items():
+        if classes.setdefault(head.kind, head.classes) != head.classes:
+            raise ValueError(
+                f"heads of kind {head.kind!r}: expected the classes {classes[head.kind]}, "
+                f"got {head.classes} from {head_id!r}"
+            )
+    return classes
+
+
+def in_order(scores: Sequence[CropScores], detection_index: Sequence[NDArray[np.int32]]) -> CropScores:
+    """The scores of several heads' crops as one, in the order of the detections; NaN where a head has not the score."""
+    if not scores:
+        return {}
+    order = np.argsort(np.concatenate(detection_index), kind="stable")
+    names = {name: None for one in scores for name in one}
+    absent = [np.full(len(index), np.nan, np.float32) for index in detection_index]
+    return {
+        name: np.concatenate([one.get(name, nan) for one, nan in zip(scores, absent, strict=True)])[order]
+        for name in names
+    }
 
 
 def crop_scores(outputs: HeadOutputs, q: NDArray[np.float64], activation: Activation) -> CropScores:

@@ -48,9 +48,12 @@ STATE_COLORS = {StreamState.CALIBRATING: YELLOW, StreamState.WATCHING: SKY, Stre
 SEVERITY_COLORS = {Severity.INFO: SKY, Severity.WARNING: ORANGE, Severity.CRITICAL: VERMILION}
 KIND_COLORS = {"sign": PAPER, "pedestrian": PINK}
 
-# Whose p-value stands on a box: the first that applies. One, not the smallest of several: that would no
+# Whose p-value stands on a box of a kind: the first that applies. One, not the smallest of several: that would no
 # longer be a p-value.
-BOX_SCORERS = ("expectancy_gradient", "head_gradient_predicted")
+BOX_SCORERS = {
+    "sign": ("expectancy_gradient", "head_gradient_predicted"),
+    "pedestrian": ("pedestrian_expectancy_gradient", "pedestrian_head_gradient_predicted"),
+}
 # What an alarm is about, by the score that carries it.
 CARRIED_KIND = {name: kind for kind, policy in POLICY.items() for name in policy.carriers}
 SUSPICIOUS_P = 0.01  # an object at or below this p-value is drawn in orange
@@ -121,30 +124,30 @@ def marks(report: FrameReport) -> list[Mark]:
 
 
 def box_p_values(report: FrameReport) -> NDArray[np.float64]:
-    """The p-value (n,) of each detection by the first of `BOX_SCORERS` that applies to it, else NaN.
+    """The p-value (n,) of each detection by the first of its kind's `BOX_SCORERS` that applies to it, else NaN.
 
-    Scores of crops come in the order of the detections: those of the head for the first signs (`observe` puts
-    the best first and reads no more than it is told), those of expectancy for signs whose track expects
-    something. Where the number of these is another (some were too small to be compared), the report does not
-    tell whose they are, and none is shown.
+    Scores of crops come in the order of the detections: those of the head for the first ones of a kind (`observe`
+    puts the best signs first and reads no more than it is told; every pedestrian was read), those of expectancy for
+    those whose track expects something. Where the number of these is another (some were too small to be compared),
+    the report does not tell whose they are, and none is shown.
     """
     detections, tracks = report.detections, report.tracks
     if detections is None:
         return np.empty(0)
-    is_sign = np.array([kind == "sign" for kind in detections.kind], bool)
-    is_expecting = np.zeros(len(is_sign), bool)
+    kinds = np.array(detections.kind, dtype=object)
+    is_expecting = np.zeros(len(kinds), bool)
     if tracks is not None:
         expecting = [
             int(d) for d, label in zip(tracks.detection_index, tracks.expected, strict=True) if label and d >= 0
         ]
         is_expecting[expecting] = True
-    found = np.full(len(is_sign), np.nan)
-    for name in BOX_SCORERS:
+    found = np.full(len(kinds), np.nan)
+    for kind, name in ((kind, name) for kind, names in BOX_SCORERS.items() for name in names):
         values = report.p_values.get(name, np.empty(0))
-        if name.startswith("expectancy_"):
-            scored = np.flatnonzero(is_sign & is_expecting)
+        if "expectancy" in name:
+            scored = np.flatnonzero((kinds == kind) & is_expecting)
         else:
-            scored = np.flatnonzero(is_sign)[: len(values)]
+            scored = np.flatnonzero(kinds == kind)[: len(values)]
         if len(values) == len(scored):
             found[scored] = np.where(np.isnan(found[scored]), values, found[scored])
     return found

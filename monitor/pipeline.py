@@ -32,6 +32,7 @@ from .reporting import report_of
 from .resuming import resumed
 from .state import JudgeState, new_run
 from .state_records import Found, StoredState
+from .verdicts import VerdictBook, adopt
 
 log = structlog.get_logger()
 
@@ -47,6 +48,7 @@ class Pipeline:
         dead_letters: DeadLetters,
         calibrations: Mapping[str, Calibration] | None = None,
         max_pixels: int = MAX_PIXELS,
+        verdicts: VerdictBook | None = None,
     ) -> None:
         self.observer = observer
         self.judge_frame = judge
@@ -55,6 +57,8 @@ class Pipeline:
         self.calibrations = dict(calibrations or {})
         self.max_pixels = max_pixels  # of a picture; a larger one is refused before it is decoded
         self.states: dict[str, JudgeState] = {}
+        self.verdicts = verdicts or VerdictBook()
+        self.adopts_from: dict[int, int] = {}  # by partition: frames before it may have been reported by another worker
 
     def step(self, record: Record) -> list[Delivery]:
         """All steps for one record, one after the other; returns what must be delivered before it is finished."""
@@ -82,7 +86,7 @@ class Pipeline:
     def judge(self, frame: EncodedFrame, observation: Observation) -> Verdict:
         """Tracks, scores, p-values, change and episodes; the stream's state goes on."""
         before = self.states.get(frame.identity.stream_id)
-        state = self._state_for(frame, observation)
+        state = self._with_verdicts(frame, self._state_for(frame, observation))
         verdict = self.judge_frame(frame, observation, state)
         self.states[frame.identity.stream_id] = verdict.state
         if state.calibration is None and verdict.state.calibration is not None:
@@ -164,6 +168,12 @@ class Pipeline:
         if kept is not None and kept.origin != self.judge_frame.origin(stream_id, observation.size):
             return replace(fresh, calibration=None)  # it calibrates on its own start again
         return fresh
+
+    def _with_verdicts(self, frame: EncodedFrame, state: JudgeState) -> JudgeState:
+        if frame.offset < self.adopts_from.get(frame.partition, 0):
+            return state
+        known = self.verdicts.of(frame.identity.stream_id)
+        return replace(state, verdicts=adopt(state.verdicts, known, state.run_id, frame.identity.seq))
 
     def _state_name(self, frame: EncodedFrame) -> StreamState:
         state = self.states.get(frame.identity.stream_id)

@@ -18,6 +18,7 @@ from .episodes import Episode
 from .expectation import Expectations
 from .regions import CoverageLedger, empty_ledger
 from .tracking import TrackSet, no_tracks
+from .verdicts import InForce, of_new_run
 
 FORMAT = 1
 
@@ -46,6 +47,7 @@ class JudgeState(msgspec.Struct, frozen=True):
     episodes: dict[AlertKind, Episode] = msgspec.field(default_factory=dict)
     clean: tuple[CleanFrame, ...] = ()
     calibration: Calibration | None = None
+    verdicts: tuple[InForce, ...] = ()
 
     @property
     def alerting(self) -> bool:
@@ -54,9 +56,11 @@ class JudgeState(msgspec.Struct, frozen=True):
 
 
 def new_run(previous: JudgeState | None, stream_id: str, run_id: str) -> JudgeState:
-    """The state at the start of a run: nothing is remembered of an earlier one but its calibration."""
-    calibration = previous.calibration if previous is not None else None
-    return JudgeState(stream_id, run_id, calibration=calibration)
+    """The state at the start of a run: nothing is remembered of an earlier one but its calibration and mutes."""
+    if previous is None:
+        return JudgeState(stream_id, run_id)
+    verdicts = of_new_run(previous.verdicts, previous.next_seq)
+    return JudgeState(stream_id, run_id, calibration=previous.calibration, verdicts=verdicts)
 
 
 def encode_array(value: object) -> object:

@@ -17,12 +17,12 @@ from .calibration import Calibration, Scores, frame_evidence, p_values, score
 from .change import CHANGE_DETECTORS
 from .evidence import NEUTRAL_EVIDENCE
 from .policy import Policy
-from .scorers import CropScores
+from .scorers import PEDESTRIAN_PREFIX, CropScores
 from .state import JudgeState
 
 
 class Contradiction(Struct, frozen=True):
-    """The crop of a frame that contradicts its track most."""
+    """The sign of a frame that contradicts its track most."""
 
     mismatch: float
     track_id: int
@@ -112,7 +112,7 @@ class Watch:
                 ratios=carrying,
                 p_value=min((float(chances[name].min()) for name in carrying if name in chances), default=1.0),
             )
-            if kind == AlertKind.EXPECTANCY_MISMATCH and contradiction is not None:
+            if kind == AlertKind.EXPECTANCY_MISMATCH and contradiction is not None and _judges_signs(policy):
                 moment = replace(
                     moment,
                     track_id=contradiction.track_id,
@@ -138,6 +138,11 @@ class Watch:
             thresholds=bound.thresholds,
             mean_time_between_false_alarms_s=3600 / bound.false_alarms_per_hour,
         )
+
+
+def _judges_signs(policy: Policy) -> bool:
+    """Whether any carrier is about signs; those of pedestrians alone contradict no sign."""
+    return not all(name.startswith(PEDESTRIAN_PREFIX) for name in policy.carriers)
 
 
 def strongest_contradiction(

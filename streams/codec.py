@@ -1,4 +1,4 @@
-"""Bytes <-> messages, as `docs/wire.md` says: reports, alerts, health; frames are in `frame_codec.py`.
+"""Bytes <-> messages, as `docs/wire.md` says: reports, alerts, verdicts, health; frames are in `frame_codec.py`.
 
 All of the wire's verbs can be imported from here.
 """
@@ -6,14 +6,14 @@ All of the wire's verbs can be imported from here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from .frame_codec import bare_identity, decode_frame, encode_frame, rejected_frame
-from .messages import Alert, FrameReport, OutcomeCause
+from .messages import Alert, Attachment, FrameReport, HealthRecord, OutcomeCause, Verdict
 from .pictures import decode_picture
 from .pixels import BadRecord, Encoding, encode_jpeg, picture_encoding, picture_size
 from .records import Headers, Record, WireRecord, check_schema, cloud_event_headers, int64
@@ -28,14 +28,19 @@ __all__ = [
     "check_schema",
     "cloud_event_headers",
     "decode_alert",
+    "decode_attachment",
     "decode_frame",
+    "decode_health",
     "decode_picture",
     "decode_report",
+    "decode_verdict",
     "encode_alert",
+    "encode_attachment",
     "encode_frame",
     "encode_health",
     "encode_jpeg",
     "encode_report",
+    "encode_verdict",
     "picture_encoding",
     "picture_size",
     "rejected_frame",
@@ -96,7 +101,7 @@ _REPORT_ENCODER = msgspec.msgpack.Encoder(enc_hook=_array_to_wire)
 _REPORT_DECODER = msgspec.msgpack.Decoder(FrameReport, dec_hook=_array_from_wire)
 
 
-# --- alerts and health: JSON, times as decimal strings ---------------------------------------------------------------
+# --- alerts, verdicts and health: JSON, times as decimal strings -----------------------------------------------------
 
 
 def encode_alert(alert: Alert) -> bytes:
@@ -114,18 +119,49 @@ def encode_alert(alert: Alert) -> bytes:
 def decode_alert(content: bytes) -> Alert:
     """The alert in `content`. Raises `BadRecord` (bad_schema)."""
     try:
-        fields = msgspec.json.decode(content, type=dict[str, Any])
-        for name, value in fields.items():
-            if name.endswith("_ns"):
-                fields[name] = _time_from_text(name, value)
-        return msgspec.convert(fields, Alert)
+        return msgspec.convert(_fields_with_times(content), Alert)
     except UNREADABLE as error:
         raise BadRecord(OutcomeCause.BAD_SCHEMA, f"expected an Alert, got {content[:80]!r}: {error}") from error
+
+
+def encode_attachment(attachment: Attachment) -> bytes:
+    """JSON as alerts'."""
+    return msgspec.json.encode(_times_as_text(msgspec.to_builtins(attachment)))
+
+
+def decode_attachment(content: bytes) -> Attachment:
+    """The attachment in `content`. Raises `BadRecord` (bad_schema)."""
+    try:
+        return msgspec.convert(_fields_with_times(content), Attachment)
+    except UNREADABLE as error:
+        raise BadRecord(OutcomeCause.BAD_SCHEMA, f"expected an Attachment, got {content[:80]!r}: {error}") from error
+
+
+def encode_verdict(verdict: Verdict) -> bytes:
+    """JSON as alerts'. A verdict is taken back by a record of its key without a value."""
+    return msgspec.json.encode(_times_as_text(msgspec.to_builtins(verdict)))
+
+
+def decode_verdict(content: bytes) -> Verdict:
+    """The verdict in `content`. Raises `BadRecord` (bad_schema)."""
+    try:
+        verdict: Verdict = msgspec.convert(_fields_with_times(content, {"until_ns"}), Verdict)
+        return verdict
+    except UNREADABLE as error:
+        raise BadRecord(OutcomeCause.BAD_SCHEMA, f"expected a Verdict, got {content[:80]!r}: {error}") from error
 
 
 def encode_health(health: Mapping[str, object]) -> bytes:
     """JSON of what a source or a worker says about itself; `_ns` fields as decimal strings, NaN as null."""
     return msgspec.json.encode(_times_as_text(health))
+
+
+def decode_health(content: bytes) -> HealthRecord:
+    """What a source said of its camera. Raises `BadRecord` (bad_schema), also for what a worker said."""
+    try:
+        return msgspec.convert(_fields_with_times(content), HealthRecord)
+    except UNREADABLE as error:
+        raise BadRecord(OutcomeCause.BAD_SCHEMA, f"expected a HealthRecord, got {content[:80]!r}: {error}") from error
 
 
 def _times_as_text(value: Any) -> Any:
@@ -135,6 +171,15 @@ def _times_as_text(value: Any) -> Any:
             for name, inner in value.items()
         }
     return [_times_as_text(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _fields_with_times(content: bytes, optional: Collection[str] = ()) -> dict[str, Any]:
+    """A JSON object's fields, its `_ns` fields as numbers; null stays where it is `optional`."""
+    fields = msgspec.json.decode(content, type=dict[str, Any])
+    for name, value in fields.items():
+        if name.endswith("_ns") and not (value is None and name in optional):
+            fields[name] = _time_from_text(name, value)
+    return fields
 
 
 def _time_from_text(name: str, value: object) -> int:
@@ -149,12 +194,25 @@ def _time_from_text(name: str, value: object) -> int:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schemas of what others read, by file name in `docs/schemas`; the report's is that of its MessagePack."""
-    alert = msgspec.json.schema(Alert)
-    for name, field in alert["$defs"]["Alert"]["properties"].items():
-        if name.endswith("_ns"):
-            field.update(type="string", pattern="^-?[0-9]+$")
-    report = msgspec.json.schema(FrameReport, schema_hook=_array_schema)
-    return {"alert.schema.json": alert, "report.schema.json": report}
+    return {
+        "alert.schema.json": _schema_with_times(Alert),
+        "attachment.schema.json": _schema_with_times(Attachment),
+        "health.schema.json": _schema_with_times(HealthRecord),
+        "report.schema.json": msgspec.json.schema(FrameReport, schema_hook=_array_schema),
+        "verdict.schema.json": _schema_with_times(Verdict),
+    }
+
+
+def _schema_with_times(kind: Any) -> dict[str, Any]:
+    """The schema of a message whose times are decimal strings on the wire."""
+    schema = msgspec.json.schema(kind)
+    time = {"type": "string", "pattern": "^-?[0-9]+$"}
+    for definition in schema["$defs"].values():
+        for name, field in definition.get("properties", {}).items():
+            if name.endswith("_ns"):
+                optional = "anyOf" in field
+                field.update({"anyOf": [time, {"type": "null"}]} if optional else time)
+    return schema
 
 
 def _array_schema(kind: type) -> dict[str, Any]:

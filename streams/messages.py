@@ -76,6 +76,29 @@ class AlertState(StrEnum):
     CLOSED = "closed"
 
 
+class Disturbance(StrEnum):
+    """What can be wrong with a camera, or happen to it."""
+
+    DISCONNECTED = "disconnected"  # the connection was lost, or can't be made
+    UNAUTHORIZED = "unauthorized"  # the camera refuses user and password
+    NO_FRAMES = "no_frames"  # connected, but no picture comes
+    FROZEN = "frozen"  # pictures come and show the same, to the sensor's noise
+    BLACK = "black"
+    OVEREXPOSED = "overexposed"
+    RECONNECTED = "reconnected"
+    SIZE_CHANGED = "size_changed"
+    CLOCK_JUMP = "clock_jump"  # between the camera's clock and this machine's
+    GAP = "gap"  # pictures are missing in between
+
+
+class DisturbanceState(StrEnum):
+    """Whether a disturbance begins, ends, or was over when it was seen."""
+
+    BEGIN = "begin"
+    END = "end"
+    MOMENT = "moment"
+
+
 class FrameIdentity(Struct, frozen=True, order=True):
     """Names one frame for ever: `seq` counts from 0 within a run, a run is one start of a source."""
 
@@ -233,6 +256,83 @@ class Alert(Struct, frozen=True):
     calibration_id: str = ""
     configuration_id: str = ""
     traceparent: str | None = None
+
+
+class ClassOverride(Struct, frozen=True, tag_field="kind", tag="override_class"):
+    """A reviewer's verdict on one track: it is a `label`, or nothing that matters (`ignore`)."""
+
+    verdict_id: str
+    stream_id: str
+    author: str
+    created_ns: int
+    run_id: str
+    track_id: int
+    label: str
+
+
+class RegionMute(Struct, frozen=True, tag_field="kind", tag="mute_region"):
+    """A reviewer's verdict on a part of the picture: what is seen there contradicts nothing.
+
+    `polygon` (n, 2) px, n >= 3; `object_kinds` names what is muted (`sign`, `pedestrian`), all where empty;
+    `until_ns` is capture time, None: until it is deleted.
+    """
+
+    verdict_id: str
+    stream_id: str
+    author: str
+    created_ns: int
+    polygon: list[tuple[float, float]]
+    object_kinds: list[str] = field(default_factory=list)
+    until_ns: int | None = None
+
+
+Verdict = ClassOverride | RegionMute
+IGNORE = "ignore"  # the label of a track that shall raise nothing
+
+
+class AttachmentKind(StrEnum):
+    """What an attachment to an alert is."""
+
+    EVIDENCE = "evidence"  # an MCAP file with the frames and reports around the alert
+    EXPLANATION = "explanation"
+
+
+class Attachment(Struct, frozen=True):
+    """A file about one alert, in a folder that the reader knows; of one kind the latest counts.
+
+    `path` is relative to that folder, with `/`; `sha256` is in hexadecimal. `frames` of the span `start_ns` to
+    `end_ns` of the run's capture clock are in the file, `missing` of them are not.
+    """
+
+    alert_id: str
+    revision: int  # of the alert, the latest that the file knows
+    kind: AttachmentKind
+    stream_id: str
+    run_id: str
+    path: str
+    sha256: str
+    size_bytes: int
+    frames: int = 0
+    missing: int = 0
+    start_ns: int = 0
+    end_ns: int = 0
+
+
+class HealthRecord(Struct, frozen=True):
+    """What a source says of its camera: one disturbance that begins, ends or was but a moment.
+
+    `at_ns` is the wall clock when it was noticed, `since_ns` when it began; `last_seq` is the last frame taken before
+    it in this run, -1 where there was none. `detail` is for people and holds no credential.
+    """
+
+    stream_id: str
+    run_id: str
+    disturbance: Disturbance
+    state: DisturbanceState
+    at_ns: int
+    since_ns: int
+    last_seq: int = -1
+    detail: str = ""
 
 
 def check_stream_id(stream_id: str) -> str:

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import msgspec
@@ -100,15 +100,31 @@ def evaluate_recordings(shared: Path, folder: Path, judge: Judge, broker: bool =
     store.run_units(partial(observe_recording, shared), [folder / f"{name}.recording" for name in CLIPS])
     weather, verdicts = judge_weather({name: _seen(folder, name) for name in CLIPS}, judge)
     for name, judged in verdicts.items():
-        _draw_stills(shared / RECORDINGS[name], [verdict.report for verdict in judged], folder / "stills", "judged")
+        draw_stills(shared / RECORDINGS[name], [verdict.report for verdict in judged], folder / "stills", "judged")
     return {"models_id": judge.models_id, "through_broker": through, "weather": weather}
 
 
 # -- through the broker ------------------------------------------------------------------------------------------
 
 
+class Run(NamedTuple):
+    """What came of one recording: its reports, the frames published, the time a worker took, the broker's memory."""
+
+    reports: list[FrameReport]
+    frames: int
+    worked_s: float
+    broker_mib: int
+
+
 def replay_through_broker(name: str, recording: Path, stills: Path) -> Figures:
-    """Publishes all of a recording, lets a worker judge every frame, and counts the reports.
+    """Publishes all of a recording, lets a worker judge every frame, and counts the reports."""
+    run = reports_of(name, recording)
+    draw_stills(recording, run.reports, stills, "broker")
+    return broker_figures(run.reports, run.frames) | {"seconds": round(run.worked_s, 1), "broker_mib": run.broker_mib}
+
+
+def reports_of(name: str, recording: Path) -> Run:
+    """Publishes all of a recording, lets a worker judge every frame, and reads the reports, in the order they came.
 
     Each recording gets its own broker, because an embedded one keeps all records in memory.
     """
@@ -129,9 +145,7 @@ def replay_through_broker(name: str, recording: Path, stills: Path) -> Figures:
         worked_s = time.monotonic() - started_s - IDLE_S
         frames = int(msgspec.json.decode(summary.read_bytes())["frames"])
         reports = _read_reports(broker.bootstrap_servers, topics.reports, frames)
-        broker_mib = broker.rss_bytes() >> 20
-    _draw_stills(recording, reports, stills, "broker")
-    return broker_figures(reports, frames) | {"seconds": round(worked_s, 1), "broker_mib": broker_mib}
+        return Run(reports, frames, worked_s, broker.rss_bytes() >> 20)
 
 
 def broker_figures(reports: list[FrameReport], frames: int) -> Figures:
@@ -243,7 +257,7 @@ def _seen(folder: Path, name: str) -> list[Seen]:
     return [(stamp(name, f.seq, f.capture_ns), f.observation) for f in store.load(folder / f"{name}.recording")]
 
 
-def _draw_stills(recording: Path, reports: list[FrameReport], stills: Path, kind: str) -> None:
+def draw_stills(recording: Path, reports: list[FrameReport], stills: Path, kind: str) -> None:
     """A few frames of a recording with what their reports say."""
     by_seq = {report.identity.seq: report for report in reports if report.outcome == Outcome.JUDGED}
     if not by_seq:

@@ -5,22 +5,33 @@ A new score is its own file and one line here; `tests/contracts/test_scorers.py`
 
 from __future__ import annotations
 
-from .contract import CropScores, Parameters, Scorer
+from typing import Literal
+
+from .contract import PEDESTRIAN_HEAD, PEDESTRIAN_PREFIX, CropScores, Parameters, Scorer
 from .crops import CropScore
 from .image_statistics import ImageStatistics
+from .pedestrians import PedestrianScore
 from .tiles import TileScore, cosines, fused, log_loss, loss_and_cosines
 
-SCORERS: dict[str, Scorer] = {
+CLOSED_FORMS: dict[str, Literal["gradient", "baseline"]] = {
     # per crop: closed forms of the head's gradient, and what they must be compared with
-    "head_gradient_predicted": CropScore("head_gradient_predicted", "gradient"),
-    "head_gradient_uniform": CropScore("head_gradient_uniform", "gradient"),
-    "head_gradient_ones": CropScore("head_gradient_ones", "gradient"),
-    "msp": CropScore("msp", "baseline"),
-    "energy": CropScore("energy", "baseline"),
-    "feature_norm": CropScore("feature_norm", "baseline"),
+    "head_gradient_predicted": "gradient",
+    "head_gradient_uniform": "gradient",
+    "head_gradient_ones": "gradient",
+    "msp": "baseline",
+    "energy": "baseline",
+    "feature_norm": "baseline",
     # per crop of a track that has learned what to expect
-    "expectancy_gradient": CropScore("expectancy_gradient", "gradient"),
-    "expectancy_surprisal": CropScore("expectancy_surprisal", "baseline"),
+    "expectancy_gradient": "gradient",
+    "expectancy_surprisal": "baseline",
+}
+
+SCORERS: dict[str, Scorer] = {
+    **{name: CropScore(name, family) for name, family in CLOSED_FORMS.items()},
+    **{
+        PEDESTRIAN_PREFIX + name: PedestrianScore(PEDESTRIAN_PREFIX + name, family)
+        for name, family in CLOSED_FORMS.items()
+    },
     # per frame
     "gradcon": TileScore(fused, "gradient"),
     "gradcon_vector": TileScore(loss_and_cosines, "gradient"),
@@ -29,4 +40,4 @@ SCORERS: dict[str, Scorer] = {
     "image_statistics": ImageStatistics(),
 }
 
-__all__ = ["SCORERS", "CropScores", "Parameters", "Scorer"]
+__all__ = ["PEDESTRIAN_HEAD", "PEDESTRIAN_PREFIX", "SCORERS", "CropScores", "Parameters", "Scorer"]

@@ -1,4 +1,4 @@
-"""Scores of single crops: read off the closed forms of the head's gradient, see `models/gradients/head.py`."""
+"""Scores of single signs: read off the closed forms of the head's gradient, see `models/gradients/head.py`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CropScore:
     family: Literal["gradient", "baseline"]
     unit: Literal["crop", "frame"] = "crop"
 
-    def fit(self, observations: Sequence[Observation]) -> Parameters:
+    def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
         """Nothing to know: closed forms have no parameters of the stream."""
         return {}
 

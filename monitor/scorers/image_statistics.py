@@ -21,7 +21,7 @@ class ImageStatistics:
     family: Literal["gradient", "baseline"] = "baseline"
     unit: Literal["crop", "frame"] = "frame"
 
-    def fit(self, observations: Sequence[Observation]) -> Parameters:
+    def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
         """Gaussian of the statistics of clean frames."""
         return fit_gaussian(np.stack([o.image_statistics for o in observations]).astype(np.float64))
 

@@ -52,7 +52,7 @@ class TileScore:
     family: Literal["gradient", "baseline"]
     unit: Literal["crop", "frame"] = "frame"
 
-    def fit(self, observations: Sequence[Observation]) -> Parameters:
+    def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
         """Mean and deviation of every grid row's tiles, then a Gaussian of the frames' averages.
 
         {} where fewer than two frames have tiles: then the score does not apply to the stream.

@@ -112,13 +112,28 @@ class FrameConsumer:
         """Partitions whose frames wait for `release`, and for each a number that grows with every coming."""
         return self._held
 
-    def release(self, partitions: Collection[int]) -> None:
-        """Lets the frames of `partitions` come; begins anew what is known of their offsets."""
+    def release(self, partitions: Collection[int]) -> dict[int, int]:
+        """Lets the frames of `partitions` come; begins anew what is known of their offsets.
+
+        Returns the end of each partition: what lies before it another worker may have reported already. Empty where
+        the broker does not say.
+        """
         self.offsets.forget(partitions)
         for partition in partitions:
             self._held.pop(partition, None)
         if not self._paused:
             self.resume()
+        return self._ends(partitions)
+
+    def _ends(self, partitions: Collection[int]) -> dict[int, int]:
+        if not partitions:
+            return {}
+        try:
+            told = self._client.end_offsets([TopicPartition(self.topic, partition) for partition in partitions])
+        except KafkaError as error:
+            log.warning("ends of partitions %s are unknown: %s", sorted(partitions), error)
+            return {}
+        return {place.partition: int(end) for place, end in told.items()}
 
     def poll(self, timeout_s: float) -> list[Record]:
         """Records that have come, waiting for at most `timeout_s`; also commits what is finished each second.

@@ -10,7 +10,8 @@ import pytest
 from gradwatch.models.gradients.head import head_scores
 from gradwatch.models.outputs import Detections, Observation, Tiles
 from gradwatch.monitor.calibration import Calibration, Origin
-from gradwatch.monitor.scorers import SCORERS
+from gradwatch.monitor.scorers import PEDESTRIAN_HEAD, PEDESTRIAN_PREFIX, SCORERS
+from gradwatch.monitor.scorers.crops import CropScore
 from gradwatch.monitor.state import dump, load_calibration
 
 CLASSES, FEATURES = 6, 16
@@ -34,7 +35,10 @@ def frame(generator, tiles=12, moved=0.0, rows=range(6)):
 
 
 def crops_of(logits, features, expected):
-    return head_scores(logits.astype(np.float32), features.astype(np.float32), expected.astype(np.float32))
+    """The closed forms under the names of signs and, in turn by the first and the second head, of pedestrians."""
+    forms = head_scores(logits.astype(np.float32), features.astype(np.float32), expected.astype(np.float32))
+    pedestrians = {PEDESTRIAN_PREFIX + name: values for name, values in forms.items()}
+    return forms | pedestrians | {PEDESTRIAN_HEAD: (np.arange(len(logits)) % 2).astype(np.float32)}
 
 
 def sure_crops(generator, count=5):
@@ -53,7 +57,7 @@ def unsure_crop(name):
     confidences with their sign turned, and unknown objects have weak features.
     """
     rises = ("head_gradient_predicted", "head_gradient_ones", "expectancy_gradient", "feature_norm")
-    features = np.full((1, FEATURES), 4.0 if name in rises else 0.3)
+    features = np.full((1, FEATURES), 4.0 if name.removeprefix(PEDESTRIAN_PREFIX) in rises else 0.3)
     return crops_of(np.full((1, CLASSES), -3.0), features, np.eye(CLASSES)[:1])
 
 
@@ -61,6 +65,12 @@ def unsure_crop(name):
 def clean():
     generator = np.random.default_rng(3)
     return [frame(generator) for _ in range(120)]
+
+
+@pytest.fixture(scope="module")
+def clean_crops(clean):
+    generator = np.random.default_rng(5)
+    return [sure_crops(generator) for _ in clean]
 
 
 @pytest.fixture(params=SCORERS, ids=list(SCORERS))
@@ -74,8 +84,8 @@ def scorer(name):
 
 
 @pytest.fixture
-def parameters(scorer, clean):
-    return scorer.fit(clean)
+def parameters(scorer, clean, clean_crops):
+    return scorer.fit(clean, clean_crops)
 
 
 @pytest.fixture
@@ -97,12 +107,12 @@ def test_one_finite_value_a_unit(scorer, parameters, seen):
 
 
 def test_finite_on_degenerate_frames(scorer, seen):
-    frozen = [seen[0]] * 30  # a camera that shows the same picture for ever
-    assert np.isfinite(scorer.score(*seen, scorer.fit(frozen))).all()
+    frozen = [seen[0]] * 30, [seen[1]] * 30  # a camera that shows the same picture for ever
+    assert np.isfinite(scorer.score(*seen, scorer.fit(*frozen))).all()
     black = replace(
         seen[0], image_statistics=np.zeros(12, np.float32), tiles=replace(seen[0].tiles, loss=np.zeros(12, np.float32))
     )
-    assert np.isfinite(scorer.score(black, seen[1], scorer.fit(frozen))).all()
+    assert np.isfinite(scorer.score(black, seen[1], scorer.fit(*frozen))).all()
 
 
 def test_nothing_in_nothing_out(name, scorer, parameters, seen):
@@ -114,12 +124,12 @@ def test_nothing_in_nothing_out(name, scorer, parameters, seen):
     assert scorer.score(nothing, no_crops, parameters).shape == expected
 
 
-def test_a_stream_without_tiles_can_be_fitted(name, scorer, clean, seen):
+def test_a_stream_without_tiles_and_crops_can_be_fitted(name, scorer, clean, seen):
     bare = [replace(observation, tiles=NO_TILES) for observation in clean]
-    parameters = scorer.fit(bare)
-    values = scorer.score(*seen, parameters)  # tiles that come later have nothing to be compared with
-    if scorer.unit == "frame" and name != "image_statistics":
-        assert values.shape == (0,)
+    parameters = scorer.fit(bare, [{}] * len(bare))
+    values = scorer.score(*seen, parameters)  # what comes later has nothing to be compared with
+    needs_none = isinstance(scorer, CropScore) or name == "image_statistics"
+    assert bool(len(values)) == needs_none
 
 
 def test_crops_without_the_score_are_left_out(scorer, name, parameters, seen):
@@ -127,11 +137,12 @@ def test_crops_without_the_score_are_left_out(scorer, name, parameters, seen):
         pytest.skip("not about crops")
     crops = {key: values.copy() for key, values in seen[1].items()}
     crops[name][1] = np.nan
-    np.testing.assert_array_equal(scorer.score(seen[0], crops, parameters), np.delete(seen[1][name], 1))
+    whole = scorer.score(*seen, parameters)
+    np.testing.assert_array_equal(scorer.score(seen[0], crops, parameters), np.delete(whole, 1))
 
 
-def test_deterministic(scorer, clean, seen):
-    first, second = (scorer.score(*seen, scorer.fit(clean)) for _ in range(2))
+def test_deterministic(scorer, clean, clean_crops, seen):
+    first, second = (scorer.score(*seen, scorer.fit(clean, clean_crops)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 

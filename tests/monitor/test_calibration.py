@@ -170,9 +170,9 @@ class Recording:
         self.family, self.unit, self.score = scorer.family, scorer.unit, scorer.score
         self._fit, self._fitted = scorer.fit, fitted
 
-    def fit(self, observations):
+    def fit(self, observations, crops):
         self._fitted.append(list(observations))
-        return self._fit(observations)
+        return self._fit(observations, crops)
 
 
 # -- using it ---------------------------------------------------------------------------------------------

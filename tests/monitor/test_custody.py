@@ -23,6 +23,7 @@ class Holder:
         self.released += sorted(partitions)
         for partition in partitions:
             self.held.pop(partition, None)
+        return {partition: 100 + partition for partition in partitions}
 
 
 class Topic:
@@ -54,7 +55,7 @@ class Pipeline:
     """Keeps states as the real one does, without judging."""
 
     def __init__(self):
-        self.states, self.calibrations, self.calls = {}, {}, []
+        self.states, self.calibrations, self.calls, self.adopts_from = {}, {}, [], {}
 
     def take_up(self, found: Found):
         self.calls.append(("take up", found.stream_id))
@@ -111,6 +112,7 @@ def test_frames_wait_until_the_state_is_read_and_go_on_from_it(custody):
     assert (waits, holder.released) == ([True, True, False], [2])
     custody.tick(0.0)
     assert custody._pipeline.states["town"].next_seq == 7
+    assert custody._pipeline.adopts_from == {2: 102}
     assert custody.already_judged(2, "town", 9, 9)
     assert not custody.already_judged(2, "town", 10, 10)
     assert not custody.already_judged(2, "gate", 9, 9)

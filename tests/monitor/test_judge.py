@@ -13,13 +13,16 @@ from gradwatch.monitor.calibration import AlarmBudget, TooFewFramesError
 from gradwatch.monitor.config import JudgeSettings
 from gradwatch.monitor.judge import Judge
 from gradwatch.monitor.state import dump, load_state, new_run
+from gradwatch.monitor.verdicts import InForce
 from gradwatch.streams.codec import encode_alert, encode_report
 from gradwatch.streams.messages import (
     AlertKind,
     AlertState,
+    ClassOverride,
     EncodedFrame,
     FrameIdentity,
     Outcome,
+    RegionMute,
     StreamState,
     alert_id,
 )
@@ -175,7 +178,7 @@ def test_a_new_run_keeps_the_calibration_and_forgets_the_rest(judge, sign_drive)
     assert verdict.report.calibration_id == last.calibration.calibration_id
     assert (verdict.alerts, verdict.report.alert_ids) == ([], [])
     assert verdict.state.tracks.track_id.tolist() == [0]
-    assert verdict.state.expectations["signs"].crops.tolist() == [1]
+    assert verdict.state.expectations["sign"].crops.tolist() == [1]
     assert max(verdict.report.change.values()) < 1
 
 
@@ -303,3 +306,34 @@ def test_a_gap_counts_as_one_frame(judge, observations):
     late = judge(stamp(CLEAN + 50), seen[CLEAN], state).report.change
     assert max(soon.values()) > 0
     assert late == pytest.approx(soon)
+
+
+WHOLE = [(0.0, 0.0), (960.0, 0.0), (960.0, 540.0), (0.0, 540.0)]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (ClassOverride("v", "town", "ada", 1, "run", 0, "no_entry"), "no_entry"),
+        (ClassOverride("v", "town", "ada", 1, "run", 0, "ignore"), ""),
+        (RegionMute("v", "town", "ada", 1, WHOLE), "stop"),
+    ],
+)
+def test_a_verdict_takes_a_contradiction_back(judge, sign_drive, verdict, expected):
+    seen = sign_drive(CLEAN + 60, seed=8, flip=CLEAN + 40)
+    state = replace(new_run(None, "town", "run"), verdicts=(InForce(verdict, CLEAN + 30),))
+    verdicts = judged(judge, seen, state)
+    assert [a for v in verdicts for a in v.alerts] == []
+    assert verdicts[CLEAN + 29].report.tracks.expected == ["stop"]
+    assert verdicts[CLEAN + 45].report.tracks.expected == [expected]
+    late = judged(judge, seen, replace(state, verdicts=(InForce(verdict, CLEAN + 50),)))
+    assert {a.kind for v in late for a in v.alerts} == {AlertKind.EXPECTANCY_MISMATCH}
+
+
+def test_a_verdict_leaves_distribution_shift_alone(judge, observations):
+    seen = observations(CLEAN + 40, seed=5, shift=6.0, shifted_from=CLEAN + 10)
+    state = new_run(None, "town", "run")
+    mute = RegionMute("v", "town", "ada", 1, WHOLE)
+    muted = judged(judge, seen, replace(state, verdicts=(InForce(mute, 0),)))
+    assert [v.report.change for v in muted] == [v.report.change for v in judged(judge, seen, state)]
+    assert [a for v in muted for a in v.alerts]

@@ -140,6 +140,22 @@ class TestMarks:
         values = {"head_gradient_predicted": np.array([0.1, 0.2], np.float32)}
         assert np.isnan(overlays.box_p_values(report(p_values=values))).all()
 
+    def test_pedestrians_have_p_values_of_their_own(self) -> None:
+        boxes = ReportedDetections(
+            np.arange(12, dtype=np.float32).reshape(3, 4),
+            np.ones(3, np.float32),
+            ["pedestrian", "sign", "pedestrian"],
+            ["person", "stop", "person"],
+        )
+        values = {
+            "head_gradient_predicted": np.array([0.5], np.float32),
+            "pedestrian_head_gradient_predicted": np.array([0.2, 0.001], np.float32),
+        }
+        found = overlays.box_p_values(report(detections=boxes, tracks=None, p_values=values))
+        assert found == pytest.approx([0.2, 0.5, 0.001])
+        marks = overlays.marks(report(detections=boxes, tracks=None, p_values=values))
+        assert [mark.color for mark in marks] == [overlays.PINK, overlays.PAPER, overlays.ORANGE]
+
     def test_expectancy_scores_belong_to_the_signs_that_expect_something(self) -> None:
         boxes = ReportedDetections(
             np.arange(12, dtype=np.float32).reshape(3, 4), np.ones(3, np.float32), ["sign"] * 3, ["stop"] * 3

@@ -43,7 +43,7 @@ def full(calibration, observations):
         next_seq=4,
         capture_ns=2**62 + 1,
         tracks=tracks,
-        expectations={"signs": Expectations(np.array([4]), np.array([3]), np.array([0.1]), np.array([[0.2, 0.8]]))},
+        expectations={"sign": Expectations(np.array([4]), np.array([3]), np.array([0.1]), np.array([[0.2, 0.8]]))},
         change={"gradcon": 1 / 3},
         episodes={SHIFT: Episode(now, now, 1.25, 0.125, ["gradcon"], now, revision=2)},
         clean=(CleanFrame(7, observations(1, seed=1)[0], {"msp": np.float32([0.5])}, 2),),
@@ -57,7 +57,7 @@ def test_a_state_comes_back_as_it_was(full):
     for name in ("stream_id", "run_id", "next_seq", "capture_ns", "change", "episodes"):
         assert getattr(back, name) == getattr(full, name)
     np.testing.assert_array_equal(back.tracks.mean, full.tracks.mean)
-    np.testing.assert_array_equal(back.expectations["signs"].q, full.expectations["signs"].q)
+    np.testing.assert_array_equal(back.expectations["sign"].q, full.expectations["sign"].q)
     observation = back.clean[0].observation
     assert observation.size == (960, 540)
     np.testing.assert_array_equal(observation.tiles.loss, full.clean[0].observation.tiles.loss)

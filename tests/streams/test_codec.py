@@ -19,6 +19,7 @@ from gradwatch.streams.codec import (
     cloud_event_headers,
     decode_alert,
     decode_frame,
+    decode_health,
     decode_report,
     encode_alert,
     encode_frame,
@@ -31,9 +32,12 @@ from gradwatch.streams.messages import (
     Alert,
     AlertKind,
     AlertState,
+    Disturbance,
+    DisturbanceState,
     EncodedFrame,
     FrameIdentity,
     FrameReport,
+    HealthRecord,
     Outcome,
     OutcomeCause,
     ReportedDetections,
@@ -142,6 +146,19 @@ def golden_alert() -> Alert:
     )
 
 
+def golden_health() -> HealthRecord:
+    return HealthRecord(
+        stream_id="north-gate",
+        run_id=RUN,
+        disturbance=Disturbance.FROZEN,
+        state=DisturbanceState.BEGIN,
+        at_ns=CAPTURE_NS + 3_000_000_000,
+        since_ns=CAPTURE_NS,
+        last_seq=41,
+        detail="",
+    )
+
+
 def golden_files() -> dict[Path, bytes]:
     frame = encode_frame(golden_frame())
     texts = {"key": frame.key.decode(), "headers": {name: value.decode() for name, value in frame.headers}}
@@ -149,6 +166,7 @@ def golden_files() -> dict[Path, bytes]:
         GOLDEN / "frame_headers.json": json.dumps(texts, indent=2).encode() + b"\n",
         GOLDEN / "report.msgpack": encode_report(golden_report()),
         GOLDEN / "alert.json": encode_alert(golden_alert()),
+        GOLDEN / "health.json": encode_health(msgspec.to_builtins(golden_health())),
     }
     for name, schema in schemas().items():
         files[SCHEMAS / name] = json.dumps(schema, indent=2).encode() + b"\n"
@@ -181,6 +199,7 @@ def test_golden_report_and_alert_are_read_back() -> None:
     assert report.forecasts is not None
     assert np.isnan(report.forecasts.coverage_achieved)
     assert decode_alert((GOLDEN / "alert.json").read_bytes()) == golden_alert()
+    assert decode_health((GOLDEN / "health.json").read_bytes()) == golden_health()
 
 
 def test_golden_headers_are_read_back() -> None:
@@ -343,7 +362,7 @@ def test_times_of_another_form_are_refused(time: object) -> None:
     "content", [b"", b"[]", b"{}", b"\xc1", b'{"a":"\xff"}', b"[" * 9999, b'{"a":' * 9999, b"\x91" * 9999]
 )
 def test_broken_bytes_are_refused(content: bytes) -> None:
-    for decode in (decode_report, decode_alert):
+    for decode in (decode_report, decode_alert, decode_health):
         with pytest.raises(BadRecord) as caught:
             decode(content)
         assert caught.value.cause is OutcomeCause.BAD_SCHEMA

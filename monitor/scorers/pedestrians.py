@@ -1,0 +1,67 @@
+"""Scores of single pedestrians: the closed forms of a detector's heads, made comparable across its strides.
+
+A detector has a head for each stride, and each has inputs of its own length and reads people of its own size, the
+small ones less surely. So a value of 2 is common at one stride and rare at another: before the crops of all strides
+share one reference, each is standardized by the clean crops of its own head, as tiles are by their row of the grid.
+Median and median absolute deviation, because some of the boxes on clean frames are no people. Location and scale
+and no division by the median alone: energy and the uniform label's gradient are below zero. Within a head the order
+of the values stays what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gradwatch.models.outputs import Observation
+
+from .contract import PEDESTRIAN_HEAD, Array, CropScores, Parameters
+
+MIN_HEAD_CROPS = 20  # heads with fewer clean crops than this are standardized by the crops of all heads
+MAD_TO_DEVIATION = 1.4826  # of a Gaussian
+
+
+@dataclass(frozen=True, slots=True)
+class PedestrianScore:
+    """The closed form `name` of every pedestrian, in deviations from the clean ones of the head that read it."""
+
+    name: str
+    family: Literal["gradient", "baseline"]
+    unit: Literal["crop", "frame"] = "crop"
+
+    def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
+        """`centre` and `spread` (heads + 1,) of the clean crops by number of their head, the last ones of all heads.
+
+        {} where all heads together have fewer than MIN_HEAD_CROPS: then the score does not apply to the stream.
+        """
+        nothing = np.empty(0, np.float32)
+        values = np.concatenate([nothing, *(frame[self.name] for frame in crops if self.name in frame)])
+        heads = np.concatenate([nothing, *(frame[PEDESTRIAN_HEAD] for frame in crops if self.name in frame)])
+        known = np.isfinite(values)
+        values, heads = values[known].astype(np.float64), heads[known]
+        if len(values) < MIN_HEAD_CROPS:
+            return {}
+        everywhere = _standard(values)
+        by_head = [values[heads == number] for number in range(int(heads.max()) + 1)]
+        rows = [_standard(own) if len(own) >= MIN_HEAD_CROPS else everywhere for own in by_head]
+        centre, spread = np.array([*rows, everywhere]).T
+        return {"centre": centre, "spread": spread}
+
+    def score(self, observation: Observation, crops: CropScores, parameters: Parameters) -> Array:
+        """The values of the crops for which the score is defined; none where nothing was fitted."""
+        values = crops.get(self.name)
+        if values is None or not parameters:
+            return np.empty(0)
+        row = np.minimum(crops[PEDESTRIAN_HEAD].astype(np.intp), len(parameters["centre"]) - 1)
+        standard = (values - parameters["centre"][row]) / parameters["spread"][row]
+        return np.asarray(standard[np.isfinite(standard)])
+
+
+def _standard(values: Array) -> tuple[float, float]:
+    """Median and robust standard deviation, the latter at least 2 % of the median: a picture may stand still."""
+    centre = float(np.median(values))
+    deviation = MAD_TO_DEVIATION * float(np.median(np.abs(values - centre)))
+    return centre, max(deviation, 0.02 * abs(centre), 1e-6)
