@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
 
+from gradwatch.streams import cureor, curetsr
 from gradwatch.streams.health import Health
+from gradwatch.streams.labeled_pictures import picture_paths
 from gradwatch.streams.sources import SOURCES, ChallengeOnset, FrameSource, Playback, publish
 from gradwatch.streams.status_server import LOOPBACK, serving
 from gradwatch.streams.transport.producer import BoundedProducer
@@ -21,9 +24,14 @@ from ..assembly import topics_of
 from ..config import load
 from .options import BootstrapOption, ConfigOption, JsonOption, MetricsAddressOption, MetricsPortOption
 
+BAG_SUFFIXES = (".mcap", ".db3", ".bag")
+TAKES = {"bag": {"topic"}, "curetsr": {"only"}, "cureor": {"only"}}  # options beyond those of every source
+
 
 def replay(
-    recording: Annotated[Path, typer.Argument(help="Video file (CURE-TSD recordings too) or folder of pictures.")],
+    recording: Annotated[
+        Path, typer.Argument(help="Video, ROS 2 bag, MCAP file, or folder of pictures; CURE-TSD, -TSR and -OR too.")
+    ],
     stream_id: Annotated[str | None, typer.Option(help="Stream to publish as; the file's name where absent.")] = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
@@ -33,6 +41,11 @@ def replay(
     frames: Annotated[int | None, typer.Option(help="End after so many.")] = None,
     to_and_fro: Annotated[bool, typer.Option(help="Turn round at both ends for ever (needs --rate).")] = False,
     pace: Annotated[bool, typer.Option(help="Publish at true pace; else as fast as the broker takes them.")] = True,
+    topic: Annotated[str | None, typer.Option(help="Of a bag; needed where several have pictures.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FACET=VALUE[,…]", help="Of a CURE-TSR or -OR folder: challenge, level, class, …"),
+    ] = None,
     partition: Annotated[int | None, typer.Option(help="Partition to publish to; by key where absent.")] = None,
     challenge: Annotated[str, typer.Option(help="Put this challenge on the pictures.")] = "none",
     level: Annotated[int, typer.Option(help="Of the challenge, 1 to 5.", min=1, max=5)] = 3,
@@ -44,9 +57,12 @@ def replay(
 ) -> None:
     """Publish a recording as one run of a stream, with its own timeline as capture time."""
     configuration = load(config)
-    put_on = None if challenge == "none" else ChallengeOnset(challenge, level, seed, onset)
+    try:
+        put_on = None if challenge == "none" else ChallengeOnset(challenge, level, seed, onset)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--challenge") from error
     playback = Playback(rate, first, last, to_and_fro, frames, put_on)
-    source = open_source(recording, playback, stream_id)
+    source = open_source(recording, playback, stream_id, topic, chosen_facets(only or []))
     servers = bootstrap_servers or configuration.broker.bootstrap_servers
     stop, health = threading.Event(), Health()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,8 +90,46 @@ def replay(
     )
 
 
-def open_source(recording: Path, playback: Playback, name: str | None) -> FrameSource:
-    """A folder of pictures or a video. Raises FileNotFoundError where there is neither."""
+def open_source(
+    recording: Path,
+    playback: Playback,
+    name: str | None,
+    topic: str | None = None,
+    only: Mapping[str, Sequence[str]] = {},
+) -> FrameSource:
+    """What is at `recording`, whatever it is. Raises FileNotFoundError where there is nothing.
+
+    `topic` is that of a bag, `only` chooses from a CURE-TSR or CURE-OR folder; elsewhere they are refused.
+    """
     if not recording.exists():
         raise FileNotFoundError(f"no recording at {recording}")
-    return SOURCES["pictures" if recording.is_dir() else "video"](recording, playback, name)
+    kind = kind_of(recording)
+    options: dict[str, Any] = {"topic": topic} if topic is not None else {}
+    options |= {"only": only} if only else {}
+    for option in options.keys() - TAKES.get(kind, set()):
+        raise typer.BadParameter(f"--{option} does not go with {recording}, which is played as: {kind}")
+    return SOURCES[kind](recording, playback=playback, name=name, **options)
+
+
+def kind_of(recording: Path) -> str:
+    """The key of `SOURCES` for a path, by its name and by the names of what is in it."""
+    if recording.suffix in BAG_SUFFIXES or (recording / "metadata.yaml").is_file():
+        return "bag"
+    if not recording.is_dir():
+        return "video"  # CURE-TSD's recordings too
+    if (crop := next(picture_paths(recording, curetsr.SUFFIXES), None)) and curetsr.NAME.fullmatch(crop.name):
+        return "curetsr"
+    if (view := next(picture_paths(recording, cureor.SUFFIXES), None)) and cureor.NAME.fullmatch(view.name):
+        return "cureor"
+    return "pictures"
+
+
+def chosen_facets(texts: Sequence[str]) -> dict[str, list[str]]:
+    """`["challenge=none,rain"]` as {"challenge": ["none", "rain"]}; raises BadParameter for another form."""
+    chosen: dict[str, list[str]] = {}
+    for text in texts:
+        facet, equals, values = text.partition("=")
+        if not (facet and equals and values):
+            raise typer.BadParameter(f"--only: expected FACET=VALUE or FACET=VALUE,VALUE, got {text!r}")
+        chosen.setdefault(facet, []).extend(values.split(","))
+    return chosen

@@ -1,0 +1,1 @@
+"""`gradwatch doctor`: what this machine has, what is missing or wrong, and the command that mends it."""
