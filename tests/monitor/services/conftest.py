@@ -1,0 +1,52 @@
+"""A broker for the services: Apache Kafka where KAFKA_HOME names a folder with `libs/*.jar`, else Tansu."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gradwatch.streams.topics import Topics
+from gradwatch.streams.transport import apache
+from gradwatch.streams.transport.admin import delete_topics, ensure_topics
+from gradwatch.streams.transport.embedded import EmbeddedBroker
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an Apache Kafka."""
+    home = Path(os.environ.get("KAFKA_HOME", "/nonexistent"))
+    if not (home / "libs").is_dir():
+        pytest.skip("KAFKA_HOME names no folder with libs/*.jar of an Apache Kafka")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apache, "START_TIMEOUT_S", 300.0)  # on a machine that others keep busy
+        with apache.apache_kafka(home, tmp_path_factory.mktemp("kafka")) as address:
+            yield address
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Iterator[str]:
+    """Address of the embedded broker."""
+    with EmbeddedBroker() as broker:
+        yield broker.bootstrap_servers
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest) -> str:
+    """Address of an Apache Kafka where there is one, else of the embedded broker."""
+    has_kafka = (Path(os.environ.get("KAFKA_HOME", "/nonexistent")) / "libs").is_dir()
+    address: str = request.getfixturevalue("kafka" if has_kafka else "tansu")
+    return address
+
+
+@pytest.fixture
+def topics(broker: str) -> Iterator[Topics]:
+    """Fresh topics, frames with two partitions."""
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    topics = Topics(prefix, prefix + "frames")
+    ensure_topics(broker, topics, 2)
+    yield topics
+    delete_topics(broker, topics.settings())
