@@ -9,7 +9,7 @@ DEMO_STAMP = $(VENV)/.installed-demo
 DEV_STAMP  = $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults fuzz lint types check bench evaluate evaluate-alerts evaluate-expectancy evaluate-recordings calibration clean
+.PHONY: help demo test test-faults test-cameras fuzz lint types check bench evaluate evaluate-alerts evaluate-expectancy evaluate-recordings evaluate-pedestrians evaluate-challenges calibration clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ test: $(DEV_STAMP) ## run all tests
 test-faults: $(DEV_STAMP) ## break a real Apache Kafka (KAFKA_HOME); up to an hour, resumable; QUICK=1 short, AGAIN=1 anew
 	GRADWATCH_FAULTS_QUICK=$(QUICK) GRADWATCH_FAULTS_AGAIN=$(AGAIN) $(VENV)/bin/pytest -m faults tests/faults
 	$(VENV)/bin/gradwatch evaluate faults
+
+test-cameras: $(DEV_STAMP) ## break live cameras: needs KAFKA_HOME and GStreamer's RTSP server (CONTRIBUTING.md); 20 minutes on a calm machine
+	$(VENV)/bin/pytest -m faults tests/cameras
+	$(VENV)/bin/gradwatch evaluate cameras
 
 fuzz: $(DEV_STAMP) ## fuzz the readers of strangers' bytes, 3 minutes each; needs atheris (Linux x86-64)
 	$(VENV)/bin/python tests/fuzz/seed_corpus.py runs/fuzz
@@ -50,7 +54,13 @@ evaluate-expectancy: $(DEV_STAMP) ## signs whose class is swapped in mid-track
 evaluate-recordings: $(DEV_STAMP) ## real recordings through the broker; needs the development data
 	$(VENV)/bin/gradwatch evaluate recordings
 
-evaluate: evaluate-alerts evaluate-expectancy evaluate-recordings ## all evaluations, one after the other
+evaluate-pedestrians: $(DEV_STAMP) ## people in a real recording; needs the development data
+	$(VENV)/bin/gradwatch evaluate pedestrians
+
+evaluate-challenges: $(DEV_STAMP) ## our challenges beside CURE-TSD's published ones; needs the development data
+	$(VENV)/bin/gradwatch evaluate challenges
+
+evaluate: evaluate-alerts evaluate-expectancy evaluate-recordings evaluate-pedestrians evaluate-challenges ## all evaluations, one after the other
 
 calibration: $(DEV_STAMP) ## make the shipped calibration of the synthetic drives anew
 	$(VENV)/bin/gradwatch evaluate calibration
@@ -65,9 +75,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(DEMO_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,demo]'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,review,evidence]'
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,train,dev]'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,review,evidence,bags,instrument,train,dev]'
 	@touch $(DEMO_STAMP) $@

@@ -18,6 +18,7 @@ import msgspec
 import yaml
 
 from gradwatch.models.observe import ObserverSettings
+from gradwatch.streams.camera_address import hide_credentials_of
 from gradwatch.streams.logs import hide_credentials
 from gradwatch.streams.messages import AlertKind, check_stream_id
 from gradwatch.streams.pixels import MAX_PIXELS
@@ -28,7 +29,9 @@ from .change import CHANGE_DETECTORS
 from .expectation import ExpectationSettings
 from .forecasting import FORECASTERS
 from .policy import POLICY, Policy
+from .review.settings import ReviewSettings
 from .scorers import SCORERS
+from .services.settings import EvidenceSettings
 from .tracking import TrackerSettings
 
 VERSION = 1  # raised whenever the code between observation and change statistic changes what it computes
@@ -131,6 +134,20 @@ class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str | None = None  # what the calibration file was made from; the stream's id where absent
 
 
+class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A camera for `gradwatch attach`; what `url` may be: see `streams/camera_address.py`. It may hold credentials."""
+
+    url: str | int
+    transport: Literal["tcp", "udp"] = "tcp"  # of RTSP
+    rate_hz: float | None = None  # at most so many frames a second; None: all that come
+    partition: int | None = None  # of the frames topic; None: by key
+
+    def __post_init__(self) -> None:
+        hide_credentials_of(str(self.url))
+        if self.rate_hz is not None and not self.rate_hz > 0:
+            raise ValueError(f"rate_hz: expected more than 0, got {self.rate_hz}")
+
+
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of gradwatch's settings."""
 
@@ -140,9 +157,12 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: ObserverSettings = ObserverSettings()
     judge: JudgeSettings = JudgeSettings()
     streams: dict[str, StreamSettings] = {}
+    cameras: dict[str, CameraSettings] = {}
+    evidence: EvidenceSettings = EvidenceSettings()
+    review: ReviewSettings = ReviewSettings()
 
     def __post_init__(self) -> None:
-        for stream_id in self.streams:
+        for stream_id in (*self.streams, *self.cameras):
             check_stream_id(stream_id)
 
 

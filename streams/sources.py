@@ -12,14 +12,15 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from ulid import ULID
 
-from .challenges import apply_challenge
+from .challenges import apply_challenge, check_challenge
 from .codec import WireRecord, encode_frame
 from .curetsd import open_recording
 from .health import Condition, Health
@@ -67,6 +68,9 @@ class ChallengeOnset:
     seed: int = 0
     onset_seq: int = 0
 
+    def __post_init__(self) -> None:
+        check_challenge(self.name, self.level)
+
 
 @dataclass(frozen=True, slots=True)
 class Playback:
@@ -101,6 +105,7 @@ class Still:
     time_ns: int
     content: bytes | None = None
     image: NDArray[np.uint8] | None = None
+    clock: Literal["utc", "media"] = "media"
 
     def pixels(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB."""
@@ -135,7 +140,8 @@ class PlayedSource:
             content = encode_jpeg(image, play.jpeg_quality)
         elif content is None:
             content = encode_jpeg(still.pixels(), play.jpeg_quality)
-        return SourceFrame(content, picture_encoding(content), capture_ns)
+        clock = still.clock if play.rate_hz is None else "media"
+        return SourceFrame(content, picture_encoding(content), capture_ns, clock)
 
     def _to_and_fro(self, stills: Iterable[Still]) -> Iterator[Still]:
         """0 1 2 3 2 1 0 1 …: no frame is shown twice in a row, no jump for the tracker."""
@@ -184,11 +190,25 @@ def jpegs(contents: Sequence[bytes], playback: Playback = Playback(), name: str 
     return PlayedSource(name, lambda: _picture_stills(contents), playback)
 
 
+def _later(module: str, name: str) -> Callable[..., FrameSource]:
+    """The source `name` of a module that builds on this one: imported when it is first asked for."""
+
+    def source(*told: Any, **options: Any) -> FrameSource:
+        opened: FrameSource = getattr(import_module(f".{module}", __package__), name)(*told, **options)
+        return opened
+
+    return source
+
+
 SOURCES: dict[str, Callable[..., FrameSource]] = {
     "video": video,
     "recording": recording,
     "pictures": pictures,
     "jpegs": jpegs,
+    "camera": _later("cameras", "camera"),
+    "bag": _later("bags", "bag"),
+    "curetsr": _later("curetsr", "curetsr"),
+    "cureor": _later("cureor", "cureor"),
 }
 
 
@@ -236,7 +256,7 @@ def publish(
     is ready while the broker answers.
     """
     health = health or Health()
-    run = _Run(producer, topics, check_stream_id(stream_id), partition, queue_bytes)
+    run = Run(producer, topics, stream_id, partition, queue_bytes)
     health.require("broker", run.broker)
     stop = stop or threading.Event()
     started_s, first_ns = time.monotonic(), None
@@ -254,13 +274,13 @@ def publish(
     return run.finish(flush_s)
 
 
-class _Run:
-    """One run of a source. Its counters are written by the producer's thread too."""
+class Run:
+    """One run of a source: numbers its frames, sends them and counts. The producer's thread counts too."""
 
     def __init__(
         self, producer: BoundedProducer, topics: Topics, stream_id: str, partition: int | None, queue_bytes: int
     ) -> None:
-        self.stream_id, self.run_id = stream_id, str(ULID())
+        self.stream_id, self.run_id = check_stream_id(stream_id), str(ULID())
         self._producer, self._topic, self._partition = producer, topics.frames, partition
         self._queue: deque[tuple[WireRecord, int]] = deque()
         self._queued_bytes, self._queue_bytes = 0, queue_bytes
@@ -274,7 +294,7 @@ class _Run:
     def wait_until(self, due_s: float, stop: threading.Event) -> None:
         """Sleeps until the frame is due, and meanwhile sends what waits."""
         while (rest_s := due_s - time.monotonic()) > 0 and not stop.is_set():
-            self._drain()
+            self.drain()
             stop.wait(min(rest_s, 0.02) if self._queue else rest_s)
         lag_s = max(0.0, time.monotonic() - due_s)
         self._max_lag_s = max(self._max_lag_s, lag_s)
@@ -297,7 +317,7 @@ class _Run:
             return
         self._queue.append((record, now_ns))
         self._queued_bytes += len(record.value)
-        self._drain()
+        self.drain()
         while self._queued_bytes > self._queue_bytes:
             self._forget_oldest()
             self._count(OutcomeCause.BROKER_UNAVAILABLE)
@@ -306,7 +326,7 @@ class _Run:
         """Waits for what was sent; whatever the broker has not acknowledged by then counts as dropped."""
         deadline_s = time.monotonic() + flush_s
         while self._queue and time.monotonic() < deadline_s:
-            self._drain()
+            self.drain()
             time.sleep(0.01 if self._queue else 0.0)
         self._producer.flush(max(0.0, deadline_s - time.monotonic()))
         with self._lock:
@@ -331,7 +351,8 @@ class _Run:
             return Condition(False, f"{waiting} frames wait, and no answer has come for {silent_s:.0f} s")
         return Condition(answer == "published", answer)
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Sends what waits, as far as there is room."""
         while self._queue and self._send(self._producer.try_send, *self._queue[0]):
             self._forget_oldest()
 

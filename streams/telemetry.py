@@ -107,7 +107,34 @@ TRACEPARENTS_DROPPED = StreamCounter(
 SOURCE_FRAMES = StreamCounter(
     "gradwatch_source_frames", "Frames of a source: published, or dropped by cause.", ["stream_id", "outcome", "cause"]
 )
+SOURCE_DISTURBANCES = StreamCounter(
+    "gradwatch_source_disturbances", "Disturbances of a camera that began, or were but a moment.", ["stream_id", "kind"]
+)
+SOURCE_DISTURBED = StreamGauge("gradwatch_source_disturbed", "1 while a camera is disturbed so.", ["stream_id", "kind"])
+SOURCE_HEALTH_RECORDS = StreamCounter(
+    "gradwatch_source_health_records",
+    "Health records of a source: published, or dropped by cause.",
+    ["stream_id", "outcome", "cause"],
+)
 SOURCE_LAG = StreamGauge("gradwatch_source_lag_seconds", "How far a paced source is behind its clock.", ["stream_id"])
+EVIDENCE_WRITTEN = StreamCounter(
+    "gradwatch_evidence_written",
+    "Evidence files that were written, by the state of their alert.",
+    ["stream_id", "state"],
+)
+EVIDENCE_FAILED = StreamCounter(
+    "gradwatch_evidence_failed",
+    "Attempts at an evidence file that failed and will be made again, and alerts that can't be read, by cause.",
+    ["stream_id", "cause"],
+)
+EVIDENCE_MISSING = StreamCounter(
+    "gradwatch_evidence_missing_frames", "Frames that evidence files lack, by cause.", ["stream_id", "cause"]
+)
+EVIDENCE_EVICTED = StreamCounter(
+    "gradwatch_evidence_evicted", "Evidence files removed to stay within the disk space.", ["stream_id", "cause"]
+)
+EVIDENCE_WAITING = Gauge("gradwatch_evidence_waiting", "Alerts whose evidence is not complete yet.")
+EVIDENCE_STORED = Gauge("gradwatch_evidence_stored_bytes", "Evidence on disk.")
 CONSUMER_UNFINISHED = Gauge("gradwatch_consumer_unfinished_bytes", "Polled and not finished.")
 CONSUMER_PAUSED = Gauge("gradwatch_consumer_paused", "1 while the consumer is held back.")
 PRODUCER_PENDING = Gauge("gradwatch_producer_pending_bytes", "Sent and not acknowledged.")

@@ -29,7 +29,7 @@ CONFINED = {
 }
 # The hot half must never see ground truth, nor what makes it.
 JUDGING = ("monitor/pipeline.py", "monitor/judge.py", "monitor/scorers/")
-GROUND_TRUTH = {"curetsd", "curetsr", "cureor", "synthetic", "challenges"}
+GROUND_TRUTH = {"curetsd", "labeled_pictures", "curetsr", "cureor", "synthetic", "challenges"}
 # Time is the frame's capture_ns, except where real time is the subject.
 CLOCK_ALLOWED = (
     "monitor/worker.py",
@@ -39,6 +39,7 @@ CLOCK_ALLOWED = (
     "monitor/demo.py",
     "monitor/commands/",
     "monitor/evaluate/",
+    "monitor/review/",
     "monitor/services/",
     "streams/health.py",
     "streams/cameras.py",
@@ -46,6 +47,7 @@ CLOCK_ALLOWED = (
     "streams/transport/",
     "models/training/",
 )
+LOADED_BY_PATH = "monitor/review/migrations/"  # alembic runs these as scripts, which know no package
 LATENCY_ALLOWED = ("monitor/pipeline.py", "models/observe.py")  # may measure durations, not tell the time
 CLOCKS = {
     *(f"time.{name}" for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")),
@@ -152,7 +154,7 @@ def test_imports_are_relative_inside_a_package_and_absolute_across() -> None:
     broken = []
     for i in all_imports():
         own = i.path.split("/")[0]
-        if area(i.module) == own and not i.relative:
+        if area(i.module) == own and not i.relative and not i.path.startswith(LOADED_BY_PATH):
             broken.append(f"{i} (expected a relative import inside {own})")
         if i.relative and area(i.module) != own:
             broken.append(f"{i} (expected 'from gradwatch.…' across packages)")

@@ -8,7 +8,10 @@ import traceback
 import typer
 from rich.console import Console
 
+from gradwatch.models.manifest import InstrumentationError, NotInstrumentedError
 from gradwatch.models.onnx_runtime import DeviceError
+from gradwatch.streams.camera_address import CameraAddressError
+from gradwatch.streams.camera_reading import CameraFailure
 from gradwatch.streams.dead_letters import NoDeadLetter
 from gradwatch.streams.logs import configure_logging, scrub
 from gradwatch.streams.messages import StreamIdError
@@ -23,12 +26,17 @@ from ..children import ChildError
 from ..config import ConfigurationError
 from ..state import StateFormatError
 from ..topic_checks import TopicsUnfit
+from .attach import attach
 from .bench import bench
 from .calibrate import calibrate
 from .demo import demo
 from .dlq import dlq
+from .doctor import doctor
 from .evaluate import evaluate
+from .evidence import evidence
+from .instrument import instrument
 from .replay import replay
+from .review import review
 from .topics import topics
 from .work import work
 
@@ -37,14 +45,18 @@ EXPECTED = (
     BrokerRefused,
     BrokerUnavailable,
     CalibrationMismatchError,
+    CameraAddressError,
+    CameraFailure,
     ChildError,
     ConfigurationError,
     DeviceError,
     EmbeddedBrokerFull,
     EmbeddedBrokerMissing,
     FileNotFoundError,
+    InstrumentationError,
     ModuleNotFoundError,
     NoDeadLetter,
+    NotInstrumentedError,
     PortUnavailable,
     StateFormatError,
     StreamIdError,
@@ -60,11 +72,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # settings may hold credentials
 )
-for verb in (demo, replay, work, calibrate, topics):
+for verb in (demo, attach, replay, work, calibrate, topics, doctor, instrument):
     app.command()(verb)
 app.add_typer(bench, name="bench")
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(evidence, name="evidence")
 app.add_typer(dlq, name="dlq")
+app.add_typer(review, name="review")
 
 
 def main() -> None:

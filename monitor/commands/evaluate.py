@@ -8,11 +8,16 @@ from typing import Annotated
 import msgspec
 import typer
 
+from gradwatch.streams.challenges import contact_sheet
+from gradwatch.streams.pixels import encode_jpeg
+
 from ..assembly import SHIPPED_CALIBRATION
 from ..calibration import check_origin
 from ..config import JudgeSettings
-from ..evaluate import alerts, expectancy, faults, observing, recordings, reports
+from ..evaluate import alerts, cameras, challenges, expectancy, faults, observing, pedestrians, recordings, reports
+from ..evaluate.curetsd_grid import GRID, clean_cell, read_grid
 from ..evaluate.drives import SIZE, pictures_id
+from ..evaluate.pedestrians_report import pedestrians_report
 from ..judge import Judge
 from ..state import dump, load_calibration
 
@@ -22,6 +27,7 @@ FolderOption = Annotated[Path, typer.Option(help="Where observations are kept.")
 OutOption = Annotated[Path, typer.Option(help="Where the report (.md and .json) is written.")]
 OBSERVATIONS = Path("runs/observations")
 BENCHMARKS = Path("docs/benchmarks")
+PICTURE_QUALITY = 85
 
 
 def _judge() -> Judge:
@@ -80,11 +86,52 @@ def recordings_command(
     _write(out, "recordings", figures, recordings.recordings_report(figures))
 
 
+@evaluate.command("pedestrians")
+def pedestrians_command(
+    shared: Annotated[Path, typer.Option(envvar="GRADWATCH_SHARED", help="Folder of the development data.")] = Path(
+        "../shared"
+    ),
+    folder: FolderOption = Path("runs/recordings"),
+    observations: Annotated[Path, typer.Option(help="Where observations of drives are kept.")] = OBSERVATIONS,
+    drives: Annotated[bool, typer.Option(help="Also synthetic drives: minutes of observing.")] = True,
+    out: OutOption = BENCHMARKS,
+) -> None:
+    """People in one annotated recording: tracks beside ByteTrack, forecasts, and the scores of single boxes."""
+    judge = _judge()
+    of_drives = _folder(observations, judge) if drives else None
+    figures = pedestrians.evaluate_pedestrians(shared, _folder(folder, judge), of_drives, judge)
+    _write(out, "pedestrians", figures, pedestrians_report(figures))
+
+
+@evaluate.command("challenges")
+def challenges_command(
+    shared: Annotated[Path, typer.Option(envvar="GRADWATCH_SHARED", help="Folder of the development data.")] = Path(
+        "../shared"
+    ),
+    out: OutOption = BENCHMARKS,
+    picture: Annotated[Path, typer.Option(help="Where all challenges are drawn on one frame.")] = Path(
+        "docs/pictures/challenges.jpg"
+    ),
+) -> None:
+    """The twelve challenges beside CURE-TSD's published grid: severity cell by cell, and time per frame."""
+    figures = challenges.evaluate_challenges(clean_cell(read_grid(shared / GRID)))
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    picture.write_bytes(encode_jpeg(contact_sheet(challenges.sample_frame(), challenges.SEED), PICTURE_QUALITY))
+    _write(out, "challenges", figures, challenges.challenges_report(figures))
+
+
 @evaluate.command("faults")
 def faults_command(folder: FolderOption = Path("runs/faults"), out: OutOption = BENCHMARKS) -> None:
     """What `make test-faults` measured on a real Apache Kafka, as one report."""
     figures = faults.collect(folder)
     _write(out, "faults", figures, faults.faults_report(figures))
+
+
+@evaluate.command("cameras")
+def cameras_command(folder: FolderOption = Path("runs/cameras"), out: OutOption = BENCHMARKS) -> None:
+    """What `pytest -m faults tests/cameras` measured on live cameras, as one report."""
+    figures = cameras.collect(folder)
+    _write(out, "cameras", figures, cameras.cameras_report(figures))
 
 
 def _write(out: Path, name: str, figures: dict[str, object], report: str) -> None:

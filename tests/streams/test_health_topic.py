@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gradwatch.streams import health_topic
+from gradwatch.streams.codec import decode_health
+from gradwatch.streams.health_topic import HealthTopic
+from gradwatch.streams.messages import Disturbance, DisturbanceState, HealthRecord
+from gradwatch.streams.telemetry import SOURCE_HEALTH_RECORDS
+from gradwatch.streams.topics import Topics
+from gradwatch.streams.transport.producer import BrokerUnavailable, Delivery
+
+
+class Producer:
+    """Takes what there is room for; the test says what becomes of it."""
+
+    def __init__(self) -> None:
+        self.room, self.is_there = 10**9, True
+        self.sent: list[tuple[str, bytes, bytes, dict[str, bytes]]] = []
+        self.deliveries: list[Delivery] = []
+
+    def try_send(self, topic, key, value, headers) -> Delivery | None:
+        if not self.is_there:
+            raise BrokerUnavailable("no such topic")
+        if self.room <= 0:
+            return None
+        self.room -= 1
+        self.sent.append((topic, key, value, dict(headers)))
+        self.deliveries.append(Delivery())
+        return self.deliveries[-1]
+
+
+def record(stream_id: str, number: int = 0) -> HealthRecord:
+    return HealthRecord(stream_id, "run", Disturbance.GAP, DisturbanceState.MOMENT, 10**18 + number, 10**18, 4, "1.2 s")
+
+
+def counted(stream_id: str, outcome: str, cause: str = "") -> float:
+    return SOURCE_HEALTH_RECORDS.labels(stream_id, outcome, cause)._value.get()
+
+
+def test_a_record_is_json_with_its_stream_as_key() -> None:
+    producer = Producer()
+    HealthTopic(producer, Topics("p.")).put(record("north"))
+    ((topic, key, value, headers),) = producer.sent
+    assert (topic, key) == ("p.health", b"north")
+    assert json.loads(value)["at_ns"] == str(10**18)
+    assert decode_health(value) == record("north")
+    assert headers["ce_type"] == b"gradwatch.health"
+    assert headers["content-type"] == b"application/json"
+
+
+def test_while_there_is_no_room_the_newest_wait_and_the_others_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_topic, "MAX_WAITING", 3)
+    producer = Producer()
+    producer.room = 0
+    records = HealthTopic(producer, Topics())
+    for number in range(5):
+        records.put(record("crowded", number))
+    assert counted("crowded", "dropped", "broker_unavailable") == 2
+    producer.room = 10
+    records.drain()
+    assert [decode_health(value).at_ns - 10**18 for _, _, value, _ in producer.sent] == [2, 3, 4]
+
+
+def test_each_record_is_counted_by_what_became_of_it() -> None:
+    producer = Producer()
+    records = HealthTopic(producer, Topics())
+    records.put(record("counted"))
+    records.put(record("counted"))
+    producer.deliveries[0].finish(offset=1)
+    producer.deliveries[1].finish(exception=BrokerUnavailable("gone"))
+    producer.is_there = False
+    records.put(record("counted"))
+    assert counted("counted", "published") == 1
+    assert counted("counted", "dropped", "broker_unavailable") == 2
