@@ -79,5 +79,5 @@ $(DEMO_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,review,evidence,bags,instrument,train,dev]'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,review,postgresql,evidence,bags,instrument,train,dev]'
 	@touch $(DEMO_STAMP) $@

@@ -179,7 +179,9 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigurationError(f"{path} is not YAML{where}: {error.problem}") from None
     configuration = from_tree(_interpolated(tree, environment), str(path))
-    hide_credentials(configuration.broker.client)  # whatever is logged from now on, by whatever library
+    # whatever is logged from now on, by whatever library
+    hide_credentials(configuration.broker.client)
+    hide_credentials({"database": configuration.review.database})
     return configuration
 
 

@@ -2,12 +2,14 @@
 
 *town* is a synthetic drive, judged under the shipped calibration. *motorway* is a real recording: its first
 half makes its calibration, only its second half is played, to and fro. In each a challenge sets in part-way.
+On a terminal the review page is served beside it.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from gradwatch.streams.transport.reader import TopicReader
 
 from .children import Child
 from .demo_pictures import STREAMS, DemoSettings, alert_stills, annotated_video, render
+from .demo_review import DemoReview
 from .terminal import DemoView, SummaryRow, summary_table
 
 READY_TIMEOUT_S = 60.0
@@ -43,8 +46,11 @@ class StreamLog:
         return [alert for alert in self.alerts if alert.revision == 1 and alert.state is AlertState.OPEN]
 
 
-def run_demo(settings: DemoSettings, console: Console) -> dict[str, Any]:
-    """Runs the whole demo and returns its figures. Raises ChildError, FileNotFoundError, EmbeddedBrokerMissing."""
+def run_demo(settings: DemoSettings, console: Console, review: bool = False) -> dict[str, Any]:
+    """Runs the whole demo and returns its figures; with `review` it serves the review page too, until Ctrl-C.
+
+    Raises ChildError, FileNotFoundError, EmbeddedBrokerMissing.
+    """
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     console.print(f"rendering {settings.frames} frames of each stream …")
@@ -53,13 +59,21 @@ def run_demo(settings: DemoSettings, console: Console) -> dict[str, Any]:
     made = folder / "motorway.calibration"
     clean = ["--source=motorway", f"--rate={settings.rate_hz}", f"--out={made}", folder / "motorway-clean"]
     Child("calibrate", *clean, log=folder / "calibrate.log").wait()
-    with EmbeddedBroker(log_path=folder / "broker.log") as broker:
+    with ExitStack() as stack:
+        broker = stack.enter_context(EmbeddedBroker(log_path=folder / "broker.log"))
         names = Topics()
         ensure_topics(broker.bootstrap_servers, names, partitions=len(STREAMS), replication_factor=1)
-        logs = _play(settings, broker, names, console)
-    console.print("drawing the videos …")
-    rows = [_summarize(settings, stream, logs[stream]) for stream in STREAMS]
-    console.print(summary_table(rows))
+        config = f"--config={_configure(folder, broker.bootstrap_servers)}"
+        desk = stack.enter_context(DemoReview(settings, config)) if review else None
+        if desk is not None:
+            console.print(f"review page: [link={desk.address}]{desk.address}[/link]")
+        logs = _play(settings, config, broker, names, console)
+        console.print("drawing the videos …")
+        rows = [_summarize(settings, stream, logs[stream]) for stream in STREAMS]
+        console.print(summary_table(rows))
+        if desk is not None:
+            console.print(f"review the alerts at [link={desk.address}]{desk.address}[/link]; Ctrl-C ends it")
+            desk.serve()
     return {"streams": {row.stream_id: _figures(row, settings.seed) for row in rows}}
 
 
@@ -74,10 +88,11 @@ def _configure(folder: Path, bootstrap_servers: str) -> Path:
     return path
 
 
-def _play(settings: DemoSettings, broker: EmbeddedBroker, names: Topics, console: Console) -> dict[str, StreamLog]:
+def _play(
+    settings: DemoSettings, config: str, broker: EmbeddedBroker, names: Topics, console: Console
+) -> dict[str, StreamLog]:
     """The live part: worker, then sources, then looking on until every frame has its report."""
     folder = settings.folder
-    config = f"--config={_configure(folder, broker.bootstrap_servers)}"
     ready = folder / "worker.ready"
     ready.unlink(missing_ok=True)
     worker = Child("work", config, "--policy=live", f"--ready-file={ready}", log=folder / "worker.log")

@@ -1,0 +1,136 @@
+"""Alert revisions and attachments as they come from Kafka: every one once, the newest on top.
+
+Nothing here decides anything about an alert; the worker owns the episode. Taking the same record twice changes
+nothing, so a consumer that starts again from an earlier offset does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from gradwatch.streams.codec import encode_alert
+from gradwatch.streams.messages import Alert
+
+from . import snoozing
+from .schema import AlertRow, AttachmentRow, Json, OffsetRow, ReviewRow, RevisionRow
+
+Place = tuple[str, int]  # topic, partition
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """One revision that has come; `scores` of the frame that it speaks of, None where no report was at hand."""
+
+    alert: Alert
+    published_ns: int
+    scores: list[Json] | None = None
+    challenge: str | None = None
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What became of an arrival that was new."""
+
+    alert: Alert
+    is_new: bool  # the first revision of its alert that came
+    is_newest: bool
+    muted: bool
+
+
+def take(session: Session, arrivals: Sequence[Arrival], now_ns: int) -> list[Taken]:
+    """Stores what is new of `arrivals`; a revision that is there already is passed over."""
+    ids = {arrival.alert.alert_id for arrival in arrivals}
+    of_ids = select(RevisionRow.alert_id, RevisionRow.revision).where(RevisionRow.alert_id.in_(ids))
+    known = {(alert_id, revision) for alert_id, revision in session.execute(of_ids)}
+    taken = []
+    for arrival in arrivals:
+        key = (arrival.alert.alert_id, arrival.alert.revision)
+        if key not in known:
+            known.add(key)
+            taken.append(_take(session, arrival, now_ns))
+    return taken
+
+
+def _take(session: Session, arrival: Arrival, now_ns: int) -> Taken:
+    alert = arrival.alert
+    row = session.get(AlertRow, alert.alert_id)
+    is_new = row is None
+    if row is None:
+        row = AlertRow(alert_id=alert.alert_id, revision=0, raised_ns=arrival.published_ns)
+        row.challenge = arrival.challenge
+        session.add(row)
+    is_newest = alert.revision > row.revision
+    if is_newest:
+        _set_newest(row, arrival)
+    session.flush()  # what follows refers to the row
+    review = session.get(ReviewRow, alert.alert_id)
+    if review is None:
+        review = ReviewRow(alert_id=alert.alert_id, handled=False)
+        session.add(review)
+    muted = is_newest and snoozing.mutes(session, alert, review, is_new, now_ns)
+    session.add(
+        RevisionRow(
+            alert_id=alert.alert_id,
+            revision=alert.revision,
+            published_ns=arrival.published_ns,
+            muted=muted,
+            body=row.body if is_newest else body_of(alert),
+            scores=arrival.scores,
+        )
+    )
+    return Taken(alert, is_new, is_newest, muted)
+
+
+def _set_newest(row: AlertRow, arrival: Arrival) -> None:
+    alert = arrival.alert
+    row.revision, row.kind, row.severity, row.state = alert.revision, alert.kind, alert.severity, alert.state
+    row.stream_id, row.run_id, row.onset_seq = alert.stream_id, alert.run_id, alert.onset_seq
+    row.onset_capture_ns, row.last_capture_ns = alert.onset_capture_ns, alert.last_capture_ns
+    row.score, row.changed_ns, row.body = alert.score, arrival.published_ns, body_of(alert)
+    row.words = searchable(alert)
+
+
+def body_of(alert: Alert) -> Json:
+    """The alert as on the wire."""
+    body: Json = msgspec.json.decode(encode_alert(alert))
+    return body
+
+
+def searchable(alert: Alert) -> str:
+    """What a text search looks through, lower case."""
+    words = (alert.alert_id, alert.stream_id, alert.reason, alert.expected, alert.observed, alert.cause)
+    return " ".join((*words, *alert.carried_by)).replace("_", " ").lower()
+
+
+def take_attachment(session: Session, body: Mapping[str, Any], published_ns: int) -> bool:
+    """Stores what a service made of an alert, unless a newer one of its kind is there; returns whether it did.
+
+    The alert itself need not be there yet: the topics are read side by side. Raises ValueError for a body without
+    `alert_id` and `kind`.
+    """
+    alert_id, kind, revision = body.get("alert_id"), body.get("kind"), body.get("revision", 0)
+    if not (isinstance(alert_id, str) and isinstance(kind, str) and isinstance(revision, int)):
+        raise ValueError(f"attachment: expected texts alert_id and kind and a number revision, got {str(body)[:80]}")
+    row = session.get(AttachmentRow, (alert_id[:64], kind[:64]))
+    if row is None:
+        row = AttachmentRow(alert_id=alert_id[:64], kind=kind[:64], revision=-1, published_ns=0)
+        session.add(row)
+    if (revision, published_ns) < (row.revision, row.published_ns):
+        return False
+    row.revision, row.published_ns, row.body = revision, published_ns, dict(body)
+    return True
+
+
+def offsets(session: Session, topics: Iterable[str]) -> dict[Place, int]:
+    """Where to read on, by topic and partition."""
+    rows = session.scalars(select(OffsetRow).where(OffsetRow.topic.in_(list(topics))))
+    return {(row.topic, row.partition): row.next_offset for row in rows}
+
+
+def save_offsets(session: Session, reached: Mapping[Place, int]) -> None:
+    """Remembers where to read on, in the transaction of what was read."""
+    for (topic, partition), next_offset in reached.items():
+        session.merge(OffsetRow(topic=topic, partition=partition, next_offset=next_offset))

@@ -1,0 +1,238 @@
+"""How the cameras stand: state, newest picture, overlay, scores of the last ten minutes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Path, Query, Request, Response
+from numpy.typing import NDArray
+from pydantic import Field
+from sqlalchemy import func, select
+
+from gradwatch.streams.codec import BadRecord
+from gradwatch.streams.messages import AlertState, Outcome, OutcomeCause, StreamState
+
+from ..audit import NotThere
+from ..live import CameraState
+from ..schema import AlertRow
+from ..score_ring import Series, family_of
+from ..service import ReviewService
+from .access import Service, Viewer
+from .pictures import JPEG_CONTENT, JSON_CONTENT, picture
+from .problems import ProblemError, documented
+from .shapes import Ns, Shape
+
+router = APIRouter(prefix="/cameras", tags=["cameras"])
+
+StreamPath = Annotated[str, Path(alias="stream_id", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+STALE_AFTER_S = 10.0
+JSON = "application/json"
+
+
+class LastReport(Shape):
+    """What the newest report of a camera says."""
+
+    run_id: str
+    seq: int
+    capture_ns: Ns
+    published_ns: Ns
+    state: StreamState
+    outcome: Outcome
+    cause: OutcomeCause | None
+    width_px: int
+    height_px: int
+    change: dict[str, float | None] = Field(description="change statistic / threshold by score")
+    latency_ms: dict[str, float | None]
+    models_id: str
+    calibration_id: str
+    configuration_id: str
+
+
+class Camera(Shape):
+    """How a camera stands. Ages are in seconds, null for what has not come; `stale` says that they are too high."""
+
+    stream_id: str = Field(examples=["north-gate"])
+    state: StreamState | None = Field(description="null while no report has come")
+    stale: bool = Field(description=f"no report for {STALE_AFTER_S:.0f} s: all here is as it was then")
+    report_age_s: float | None
+    frame_age_s: float | None
+    open_alerts: int
+    report: LastReport | None
+    health: dict[str, Any] | None = Field(description="what the source says of itself; null while nothing has come")
+    health_age_s: float | None
+    thumbnail_url: str | None
+    tags: dict[str, Any] = Field(description="of a replayed recording; empty where nothing is known")
+
+
+class CameraList(Shape):
+    """All cameras by id."""
+
+    cameras: list[Camera]
+
+
+class ScoreColumn(Shape):
+    """One score; a value for each frame, null where it did not apply."""
+
+    name: str = Field(examples=["gradcon_direction"])
+    family: str = Field(description="gradient, baseline or unknown")
+    value: list[float | None]
+    p_value: list[float | None]
+    ratio: list[float | None] = Field(description="change statistic / threshold: 1 raises an alert")
+
+
+class ScoreSeries(Shape):
+    """Scores by frame, oldest first; all lists of one answer have the same length."""
+
+    run_id: str
+    seq: list[int]
+    capture_ns: list[Ns]
+    published_ns: list[Ns]
+    state: list[StreamState]
+    scores: list[ScoreColumn]
+
+
+@router.get("")
+def cameras(service: Service, visitor: Viewer) -> CameraList:
+    """How all cameras stand."""
+    opened = _open_alerts(service)
+    known = service.live.cameras()
+    shown = [_camera(service, camera, opened.pop(camera.stream_id, 0)) for camera in known]
+    # of a camera that has been silent since we began, the open alerts are all that is known
+    shown += [_camera(service, CameraState(stream_id), count) for stream_id, count in opened.items()]
+    return CameraList(cameras=sorted(shown, key=lambda camera: camera.stream_id))
+
+
+@router.get("/{stream_id}", responses=documented(404))
+def camera(service: Service, visitor: Viewer, stream_id: StreamPath) -> Camera:
+    """How one camera stands."""
+    return _camera(service, _known(service, stream_id), _open_alerts(service).get(stream_id, 0))
+
+
+@router.get(
+    "/{stream_id}/thumbnail.jpg",
+    response_class=Response,
+    responses=documented(404) | {200: JPEG_CONTENT, 304: {"description": "as it was"}},
+)
+def thumbnail(service: Service, visitor: Viewer, request: Request, stream_id: StreamPath) -> Response:
+    """The newest picture, 320 px wide."""
+    try:
+        made = service.live.thumbnail(stream_id)
+    except BadRecord as error:
+        raise ProblemError(404, f"the newest picture can't be shown: {error}") from error
+    if made is None:
+        raise NotThere(f"expected a camera of which a picture has come, got {stream_id}")
+    frame, content = made
+    return picture(request, content, "image/jpeg", frame, "thumbnail")
+
+
+@router.get(
+    "/{stream_id}/frame",
+    response_class=Response,
+    responses=documented(404) | {200: JPEG_CONTENT, 304: {"description": "as it was"}},
+)
+def frame(service: Service, visitor: Viewer, request: Request, stream_id: StreamPath) -> Response:
+    """The newest picture as it came from the camera."""
+    newest = _known(service, stream_id).frame
+    if newest is None:
+        raise NotThere(f"expected a camera of which a picture has come, got {stream_id}")
+    return picture(request, newest.content, newest.encoding, newest, "frame")
+
+
+@router.get("/{stream_id}/overlay", response_class=Response, responses=documented(404) | {200: JSON_CONTENT})
+def overlay(service: Service, visitor: Viewer, stream_id: StreamPath) -> Response:
+    """The newest overlay: `foxglove.ImageAnnotations`, in px of the camera's picture."""
+    known = _known(service, stream_id)
+    if known.overlay is None:
+        raise NotThere(f"expected a camera of which an overlay has come, got {stream_id}")
+    return Response(known.overlay, headers={"X-Published-Ns": str(known.overlay_published_ns)}, media_type=JSON)
+
+
+@router.get("/{stream_id}/scores", responses=documented(404))
+def scores(
+    service: Service,
+    visitor: Viewer,
+    stream_id: StreamPath,
+    since_ns: Annotated[int, Query(ge=0, le=2**63 - 1, description="published later than this")] = 0,
+    max_points: Annotated[int, Query(ge=2, le=6000, description="of more, those with the largest ratios")] = 600,
+) -> ScoreSeries:
+    """Every score of the last ten minutes, those that carry alarms with their ratio to the threshold."""
+    known = _known(service, stream_id)
+    series = service.live.series(stream_id, since_ns, max_points)
+    if series is None:
+        raise NotThere(f"expected the id of a camera, got {stream_id}")
+    return series_shape(known.scores.run_id, series)
+
+
+def series_shape(run_id: str, series: Series) -> ScoreSeries:
+    """Scores as the API shows them."""
+    columns = [
+        ScoreColumn.model_construct(
+            name=name,
+            family=family_of(name),
+            value=_numbers(series.values[:, column, 0]),
+            p_value=_numbers(series.values[:, column, 1]),
+            ratio=_numbers(series.values[:, column, 2]),
+        )
+        for column, name in enumerate(series.names)
+    ]
+    return ScoreSeries.model_construct(
+        run_id=run_id,
+        seq=series.seq.tolist(),
+        capture_ns=series.capture_ns.tolist(),
+        published_ns=series.published_ns.tolist(),
+        state=series.state,
+        scores=columns,
+    )
+
+
+def _known(service: ReviewService, stream_id: str) -> CameraState:
+    camera = service.live.camera(stream_id)
+    if camera is None:
+        raise NotThere(f"expected the id of a camera that was seen lately, got {stream_id}")
+    return camera
+
+
+def _open_alerts(service: ReviewService) -> dict[str, int]:
+    counted = select(AlertRow.stream_id, func.count()).where(AlertRow.state == AlertState.OPEN)
+    with service.database.reading() as session:
+        return dict(session.execute(counted.group_by(AlertRow.stream_id)).all())
+
+
+def _camera(service: ReviewService, camera: CameraState, open_alerts: int) -> Camera:
+    report, frame = camera.report, camera.frame
+    report_age_s = None if report is None else _age_s(report.published_ns)
+    recording = None if report is None else service.truth.of(camera.stream_id, report.run_id)
+    return Camera(
+        stream_id=camera.stream_id,
+        state=None if report is None else StreamState(report.state),
+        stale=report_age_s is None or report_age_s > STALE_AFTER_S,
+        report_age_s=report_age_s,
+        frame_age_s=None if frame is None else _age_s(frame.published_ns),
+        open_alerts=open_alerts,
+        report=None if report is None else LastReport.model_validate(_finite(asdict(report))),
+        health=camera.health,
+        health_age_s=None if camera.health is None else _age_s(camera.health_published_ns),
+        thumbnail_url=None if frame is None else f"/api/v1/cameras/{camera.stream_id}/thumbnail.jpg",
+        tags={} if recording is None else recording.tags,
+    )
+
+
+def _age_s(published_ns: int) -> float:
+    return round(max(0.0, (time.time_ns() - published_ns) / 1e9), 3)
+
+
+def _finite(fields: dict[str, Any]) -> dict[str, Any]:
+    """NaN, which JSON does not have, as None."""
+    return {
+        name: {key: number if np.isfinite(number) else None for key, number in value.items()}
+        if isinstance(value, dict)
+        else value
+        for name, value in fields.items()
+    }
+
+
+def _numbers(values: NDArray[np.float32]) -> list[float | None]:
+    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]

@@ -1,0 +1,114 @@
+"""The outermost layer: which names we answer to, headers that browsers obey, how large a request may be, metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..metrics import REFUSED, REQUESTS
+from ..settings import LOOPBACK_NAMES
+from .problems import problem
+
+MAX_BODY_BYTES = 256 * 1024
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class Guard:
+    """Wraps an ASGI application.
+
+    `hosts` are the names in a Host header that are answered, None: any. Without it a page of any site could have its
+    own name point to 127.0.0.1 and read everything (DNS rebinding).
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] | None) -> None:
+        self.app = app
+        self._hosts = None if hosts is None else {*LOOPBACK_NAMES, *(host.lower() for host in hosts)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers or refuses one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        status = 500
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers[name] = value
+                if "Cache-Control" not in headers:
+                    headers["Cache-Control"] = "no-store"
+            await send(message)
+
+        refusal = self._refusal(Headers(scope=scope))
+        try:
+            if refusal is not None:
+                await refusal(scope, receive, send_guarded)
+            else:
+                await self.app(scope, _bounded(receive), send_guarded)
+        finally:
+            route = _route_of(scope)
+            if route != "/api/v1/events":  # lasts as long as the page is open
+                REQUESTS.labels(route, f"{status // 100}xx").observe(time.perf_counter() - began_s)
+
+    def _refusal(self, headers: Headers) -> Any:
+        host = headers.get("Host", "")
+        if self._hosts is not None and _name_of(host) not in self._hosts:
+            REFUSED.labels("host").inc()
+            detail = f"expected a Host that this page has (review.allowed_hosts), got {host[:80]!r}"
+            return problem(421, detail, "host")
+        length = headers.get("Content-Length", "0")
+        if not length.isascii() or not length.isdigit() or int(length[:20]) > MAX_BODY_BYTES:
+            REFUSED.labels("size").inc()
+            return problem(413, f"expected a body of at most {MAX_BODY_BYTES} bytes, got {length[:20]}")
+        return None
+
+
+def _route_of(scope: Scope) -> str:
+    """The path with its parameters' names in place of their values: a label must not grow with what is asked for."""
+    if "endpoint" not in scope:
+        return "none"
+    route = str(scope["path"])
+    for name, value in scope.get("path_params", {}).items():
+        route = route.replace(f"/{value}", f"/{{{name}}}", 1) if value != "" else route
+    return route
+
+
+def _name_of(host: str) -> str:
+    """The name in a Host header, without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def _bounded(receive: Receive) -> Receive:
+    """`receive`, which ends the request once its body is larger than it may be."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            REFUSED.labels("size").inc()
+            return {"type": "http.disconnect"}
+        return message
+
+    return bounded

@@ -1,0 +1,42 @@
+"""Answers that are pictures or files: with ETag, so that a browser asks for the bytes once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+
+from gradwatch.streams.messages import EncodedFrame
+
+BINARY = {"type": "string", "format": "binary"}
+JPEG_CONTENT: dict[str, Any] = {
+    "description": "The picture; headers name the frame.",
+    "content": {"image/jpeg": {"schema": BINARY}, "image/png": {"schema": BINARY}},
+}
+JSON_CONTENT: dict[str, Any] = {
+    "description": "foxglove.ImageAnnotations",
+    "content": {"application/json": {"schema": {"type": "object"}}},
+}
+
+
+def picture(request: Request, content: bytes, encoding: str, frame: EncodedFrame, variant: str) -> Response:
+    """A picture; 304 where the browser has it."""
+    identity = frame.identity
+    etag = f'"{identity.run_id}-{identity.seq}-{variant}"'
+    headers = {
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        "X-Run-Id": identity.run_id,
+        "X-Seq": str(identity.seq),
+        "X-Capture-Ns": str(frame.capture_ns),
+        "X-Published-Ns": str(frame.published_ns),
+    }
+    if is_known(request, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=encoding)
+
+
+def is_known(request: Request, etag: str) -> bool:
+    """Whether the browser has what `etag` names."""
+    offered = request.headers.get("If-None-Match", "")
+    return etag in {one.strip().removeprefix("W/") for one in offered.split(",")}

@@ -1,0 +1,127 @@
+"""Verdicts: what a reviewer wants changed in a stream."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+from sqlalchemy import select
+
+from gradwatch.streams.messages import IGNORE, ClassOverride, RegionMute, Verdict
+
+from .. import verdicts as store
+from ..audit import NotThere, now_ns
+from ..schema import AlertRow, VerdictRow
+from ..service import ReviewService
+from .access import Admin, Reviewer, Service, Viewer
+from .alerts import Words
+from .problems import documented
+from .shapes import Ns, Shape, StreamId
+
+router = APIRouter(prefix="/verdicts", tags=["verdicts"])
+
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Coordinate = Annotated[float, Field(ge=-100_000, le=100_000)]
+
+
+class NewOverride(BaseModel):
+    """A track is of another class than it was read as, or nothing that matters."""
+
+    kind: Literal["override_class"]
+    stream_id: StreamId
+    run_id: Annotated[Name, Field(examples=["01JD0000000000000000000000"])]
+    track_id: int = Field(ge=0, le=2**62, examples=[7])
+    label: Annotated[Name, Field(description=f"a class, or `{IGNORE}`", examples=["yield", IGNORE])]
+
+
+class NewMute(BaseModel):
+    """What is seen in a part of the picture contradicts nothing; shifts of the whole picture still raise alerts."""
+
+    kind: Literal["mute_region"]
+    stream_id: StreamId
+    polygon: list[tuple[Coordinate, Coordinate]] = Field(
+        min_length=3, max_length=64, description="px of the camera's picture", examples=[[[0, 0], [200, 0], [200, 120]]]
+    )
+    object_kinds: list[Name] = Field([], max_length=16, description="empty: all", examples=[["sign"]])
+    until_ns: Annotated[str, Field(pattern="^[0-9]{1,18}$")] | None = Field(
+        None, description="capture time at which it ends; null: when it is deleted"
+    )
+
+
+NewVerdict = Annotated[NewOverride | NewMute, Field(discriminator="kind")]
+
+
+class VerdictShape(Shape):
+    """A verdict in force. `published` says that the broker has acknowledged it; until then it is tried again."""
+
+    verdict_id: str
+    kind: str
+    stream_id: str
+    author: str
+    created_ns: Ns
+    published: bool
+    run_id: str | None = None
+    track_id: int | None = None
+    label: str | None = None
+    polygon: list[tuple[float, float]] | None = None
+    object_kinds: list[str] | None = None
+    until_ns: str | None = None
+
+
+class VerdictList(Shape):
+    """Newest first."""
+
+    verdicts: list[VerdictShape]
+
+
+@router.get("")
+def verdicts(
+    service: Service,
+    visitor: Viewer,
+    camera: Words = [],  # noqa: B006 (FastAPI reads it)
+) -> VerdictList:
+    """Verdicts in force, of some cameras or of all."""
+    with service.database.reading() as session:
+        return VerdictList(verdicts=[_shape(row) for row in store.in_force(session, camera)])
+
+
+@router.post("", status_code=201, responses=documented(403, 404))
+def give(service: Service, visitor: Reviewer, body: NewVerdict) -> VerdictShape:
+    """Stores a verdict and publishes it on the verdicts topic as soon as the broker takes it."""
+    _check_camera(service, body.stream_id)
+    verdict = _verdict(body, visitor.actor.username)
+    with service.database.writing() as session:
+        row = store.give(session, visitor.actor, verdict)
+    service.tell_verdict(row, "give", visitor.actor.username)
+    return _shape(row)
+
+
+@router.delete("/{verdict_id}", status_code=204, responses=documented(403, 404))
+def take_back(
+    service: Service, visitor: Admin, verdict_id: Annotated[str, Path(pattern="^[A-Za-z0-9]{1,64}$")]
+) -> None:
+    """Takes a verdict back; its tombstone is published."""
+    with service.database.writing() as session:
+        row = store.take_back(session, visitor.actor, verdict_id)
+    service.tell_verdict(row, "delete", visitor.actor.username)
+
+
+def _check_camera(service: ReviewService, stream_id: str) -> None:
+    """Verdicts lie in the partition of their camera's frames, so the camera must have been seen."""
+    if service.live.camera(stream_id) is None:
+        with service.database.reading() as session:
+            seen = session.scalars(select(AlertRow.alert_id).where(AlertRow.stream_id == stream_id).limit(1)).first()
+        if seen is None:
+            raise NotThere(f"expected the id of a camera that was seen, got {stream_id}")
+
+
+def _verdict(body: NewOverride | NewMute, author: str) -> Verdict:
+    if isinstance(body, NewOverride):
+        return ClassOverride(store.new_id(), body.stream_id, author, now_ns(), body.run_id, body.track_id, body.label)
+    until_ns = None if body.until_ns is None else int(body.until_ns)
+    return RegionMute(store.new_id(), body.stream_id, author, now_ns(), body.polygon, list(body.object_kinds), until_ns)
+
+
+def _shape(row: VerdictRow) -> VerdictShape:
+    return VerdictShape(**row.body | {"created_ns": row.created_ns, "published": row.published})

@@ -1,0 +1,1 @@
+"""The schema of the review database, step by step; run at start."""

@@ -1,0 +1,75 @@
+"""Serves the application on one socket until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from gradwatch.streams.status_server import PortUnavailable
+
+from . import accounts
+from .api.app import build_app
+from .service import ReviewService
+
+log = structlog.get_logger()
+
+MAX_CONNECTIONS = 400
+GRACE_S = 5
+
+
+class _Server(uvicorn.Server):
+    """Lets the readers of events go first: they would stay for as long as the page is open."""
+
+    def __init__(self, config: uvicorn.Config, service: ReviewService) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or SIGINT; not passed on, as uvicorn would, so that what comes after the server is done too."""
+        self._service.events.close()
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises `PortUnavailable`."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise PortUnavailable(f"review: expected a free port, got {host}:{port}: {error}") from error
+
+
+def serve(service: ReviewService, listening: socket.socket) -> None:
+    """Serves until SIGTERM or Ctrl-C; what was begun is answered."""
+    config = uvicorn.Config(
+        build_app(service),
+        log_config=None,
+        access_log=False,  # the metrics count requests; a log of them would hold the visitors' addresses
+        proxy_headers=False,  # whom to believe is decided in access.py
+        server_header=False,
+        lifespan="off",
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    service.start()
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    log.info("review page", address=f"http://{shown}:{port}/", login=service.settings.demands_login)
+    _say_who_can_log_in(service)
+    try:
+        _Server(config, service).run([listening])
+    finally:
+        service.stop()
+    log.info("stopped")
+
+
+def _say_who_can_log_in(service: ReviewService) -> None:
+    if service.settings.demands_login:
+        with service.database.reading() as session:
+            if not accounts.users(session):
+                log.warning("nobody can log in yet", remedy="gradwatch review users add NAME --role admin")

@@ -1,0 +1,144 @@
+"""A broker, a review process that may be killed, a client that acts, and alerts that stream in."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+
+from gradwatch.streams.codec import cloud_event_headers, encode_alert, encode_report
+from gradwatch.streams.messages import Alert, FrameReport
+from gradwatch.streams.topics import Topics
+from gradwatch.streams.transport.admin import ensure_topics
+from gradwatch.streams.transport.producer import BoundedProducer
+
+START_TIMEOUT_S = 300.0  # on a machine that others keep busy
+
+
+def fresh_topics(servers: str) -> Topics:
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    topics = Topics(prefix, prefix + "frames")
+    ensure_topics(servers, topics, 3)
+    return topics
+
+
+def publish_alert(producer: BoundedProducer, topics: Topics, alert: Alert) -> None:
+    event_id = f"{alert.alert_id}/{alert.revision}"
+    headers = cloud_event_headers("alert", alert.stream_id, event_id, alert.last_capture_ns)
+    producer.send(topics.alerts, alert.stream_id.encode(), encode_alert(alert), headers)
+
+
+def publish_report(producer: BoundedProducer, topics: Topics, report: FrameReport) -> None:
+    headers = cloud_event_headers("report", report.identity.stream_id, str(report.identity), report.capture_ns)
+    producer.send(topics.reports, report.identity.stream_id.encode(), encode_report(report), headers)
+
+
+class ReviewProcess:
+    """`gradwatch review` in a process of its own."""
+
+    def __init__(self, servers: str, topics: Topics, database: str, folder: Path) -> None:
+        self.folder, self.database = folder, database
+        self.config = folder / "gradwatch.yaml"
+        names = {"frames": topics.frames, "prefix": topics.prefix}
+        self.config.write_text(json.dumps({"broker": {"bootstrap_servers": servers}, "topics": names}))
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "gradwatch.monitor.commands", "review", "--config", str(self.config)]
+        command += ["--port", str(self.port), "--database", self.database]
+        with (self.folder / "review.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline_s and self._process.poll() is None:
+            try:
+                httpx.get(self.url + "/healthz", timeout=2.0)
+                return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        self.kill()
+        raise RuntimeError(f"the review process did not start: {(self.folder / 'review.log').read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> int:
+        """Asks it to end; returns its exit code."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.terminate()
+        return self._process.wait(60.0)
+
+
+class Reviewer:
+    """A client that finds its way back after the process was killed."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=20.0)
+
+    def get(self, path: str) -> Any:
+        return self._client.get(path).raise_for_status().json()
+
+    def act(self, method: str, path: str, **more: Any) -> bool:
+        """Whether the action was answered with success."""
+        try:
+            answer = self._client.request(method, path, **more)
+            if answer.status_code == 403 and answer.json()["type"] == "csrf":
+                self._client.headers["X-CSRF-Token"] = self.get("/api/v1/session")["csrf_token"]
+                answer = self._client.request(method, path, **more)
+        except (httpx.TransportError, httpx.HTTPStatusError):
+            return False
+        return answer.is_success
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """All of them, page after page."""
+        found: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = self.get(f"/api/v1/alerts?limit=500{cursor}")
+            found += page["alerts"]
+            if page["next_cursor"] is None:
+                return found
+            cursor = f"&cursor={page['next_cursor']}"
+
+    def events(self, last_event_id: str | None = None) -> Iterator[tuple[str, str, Any]]:
+        """(id, name, fields) of server-sent events."""
+        headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
+        with self._client.stream("GET", "/api/v1/events", headers=headers, timeout=60.0) as answer:
+            fields: dict[str, str] = {}
+            for line in answer.iter_lines():
+                if line:
+                    name, _, value = line.partition(": ")
+                    fields[name] = value
+                elif "data" in fields:
+                    yield fields.get("id", ""), fields["event"], json.loads(fields["data"])
+                    fields = {}
+
+
+@contextmanager
+def running(process: ReviewProcess) -> Iterator[ReviewProcess]:
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
