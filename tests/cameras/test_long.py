@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
@@ -221,6 +221,8 @@ def cutting_proxy(port: int, after_bytes: int) -> Iterator[int]:
         except OSError:
             pass
         for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)  # a close alone would wait for the other thread's recv
             end.close()
 
     def serve() -> None:
