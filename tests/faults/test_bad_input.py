@@ -36,6 +36,8 @@ TABLE = runpy.run_path(str(HERE.parent / "streams" / "bad_records.py"))
 BAD: dict[str, Any] = TABLE["BAD"]
 GOOD_STREAMS = ("north", "south", "west")
 GROWTH_MB = 20.0
+REST_S = 0.5  # after a burst, for what is under way
+PENDING_BYTES = 8 << 20  # small: what may wait for a worker that a busy machine slows is no growth with the records
 CALIBRATED = 400  # frames after which a stream has calibrated on its own start
 START_S = 120.0  # for a worker, and for what was sent, on a machine that is busy with other things
 SILENCE_S = 60.0  # without a new report, after which the worker counts as stuck
@@ -95,7 +97,8 @@ def running_worker(broker: str, topics: Topics, folder: Path) -> Iterator[subpro
     config.write_text(
         f"broker: {{bootstrap_servers: '{broker}'}}\n"
         f"topics: {{frames: {topics.frames}, prefix: {topics.prefix}}}\n"
-        f"worker: {{policy: every_frame, group_id: {topics.prefix}group, session_timeout_s: 30}}\n"
+        f"worker: {{policy: every_frame, group_id: {topics.prefix}group, session_timeout_s: 30, "
+        f"max_pending_bytes: {PENDING_BYTES}}}\n"
     )
     ready = folder / "ready"
     command = [
@@ -182,30 +185,35 @@ def run(broker: str, topics: Topics, folder: Path, bad: int, good: int, warm_up:
 
     Warm-up, then the load in two halves of equal bursts; RSS is read before, half-way and after.
 
-    The warm-up is `warm_up` good frames with every sort three times, then one burst: what waits in a burst fills
-    buffers up to their bounds, and the allocator keeps what they took. Growth with the *number* of records is the bar.
+    The warm-up is `warm_up` good frames with every sort three times, then as many bursts as a half has: what waits in a
+    burst fills buffers up to their bounds, and the allocator keeps what they took. Growth with the *number* of records
+    is the bar, so what counts of each part is the least memory at rest after a burst (the largest is shown beside it).
     """
-    bursts = max(1, bad // 5000)  # in each half
+    bursts = max(1, bad // 2500)  # in each half
     burst = bad // 2 // bursts, good // 2 // bursts
     with BoundedProducer(broker) as producer, running_worker(broker, topics, folder) as worker:
         load, reports = Load(producer, topics), Reports(broker, topics, worker)
-        rss = [rss_mb(worker)]
-        for sizes in ([(3 * len(BAD), warm_up), burst], [burst] * bursts, [burst] * bursts):
+        rss = [[rss_mb(worker)]]
+        for sizes in ([(3 * len(BAD), warm_up), *[burst] * bursts], [burst] * bursts, [burst] * bursts):
             started_s = time.monotonic()
+            rss.append([])
             for size in sizes:
                 load.publish(*size)
                 reports.wait_for(load.sent)
-            rss.append(rss_mb(worker))
-        took_s = time.monotonic() - started_s
+                time.sleep(REST_S)
+                rss[-1].append(rss_mb(worker))
+        took_s = time.monotonic() - started_s - bursts * REST_S
     letters = map(read_letter, everything_on(broker, topics.dlq))
     put_aside = {(letter.record.partition, letter.record.offset): letter for letter in letters}
     check_accounts(load, reports.wait_for(load.sent), list(put_aside.values()))
+    at_rest = [min(part[-bursts:]) for part in rss]
     seen = {"bad records": bad, "of sorts": len(BAD), "among good ones": good, "repeated reports": reports.repeated}
     seen["second half, s"] = round(took_s, 1)
-    moments = ("idle", "after the warm-up", "half-way", "after")
-    seen |= {f"RSS {moment}, MB": round(megabytes, 1) for moment, megabytes in zip(moments, rss, strict=True)}
+    moments = ("idle", "warm-up", "first half", "second half")
+    seen |= {f"RSS at rest, {moment}, MB": round(least, 1) for moment, least in zip(moments, at_rest, strict=True)}
+    seen["RSS largest, MB"] = round(max(map(max, rss)), 1)
     print(f"\n{seen}")
-    assert rss[3] <= rss[1] + GROWTH_MB
+    assert at_rest[3] <= at_rest[1] + GROWTH_MB
     return seen
 
 
