@@ -9,7 +9,7 @@ DEMO_STAMP = $(VENV)/.installed-demo
 DEV_STAMP  = $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-cameras fuzz lint types check bench evaluate evaluate-alerts evaluate-expectancy evaluate-recordings evaluate-pedestrians evaluate-challenges calibration clean
+.PHONY: help demo test test-faults test-cameras test-browser fuzz lint types check bench evaluate evaluate-alerts evaluate-expectancy evaluate-recordings evaluate-pedestrians evaluate-challenges calibration clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-faults: $(DEV_STAMP) ## break a real Apache Kafka (KAFKA_HOME); up to an ho
 test-cameras: $(DEV_STAMP) ## break live cameras: needs KAFKA_HOME and GStreamer's RTSP server (CONTRIBUTING.md); 20 minutes on a calm machine
 	$(VENV)/bin/pytest -m faults tests/cameras
 	$(VENV)/bin/gradwatch evaluate cameras
+
+test-browser: $(DEV_STAMP) ## the review page in a real Chromium, long forms too
+	$(VENV)/bin/pytest tests/browser -m "storm or not storm"
 
 fuzz: $(DEV_STAMP) ## fuzz the readers of strangers' bytes, 3 minutes each; needs atheris (Linux x86-64)
 	$(VENV)/bin/python tests/fuzz/seed_corpus.py runs/fuzz

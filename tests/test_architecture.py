@@ -36,7 +36,7 @@ CLOCK_ALLOWED = (
     "monitor/terminal.py",
     "monitor/benchmark",
     "monitor/children.py",
-    "monitor/demo.py",
+    "monitor/demo",
     "monitor/commands/",
     "monitor/evaluate/",
     "monitor/review/",

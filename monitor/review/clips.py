@@ -28,7 +28,7 @@ GROWS_NS = 120 * 1_000_000_000  # after an alert's last revision, in which frame
 FRESH_S = 10.0  # so long a window that may grow is not read again
 
 
-Key = tuple[str, int, str]  # alert id, revision, path of the evidence
+Key = tuple[str, int, str, int]  # alert id, revision, path of the evidence, and when that was written
 
 
 class Clip(NamedTuple):
@@ -61,7 +61,7 @@ class Clips:
 
         Raises BrokerUnavailable where it must come from Kafka and can't, TopicMissing, EvidenceError.
         """
-        key = (alert.alert_id, alert.revision, evidence or "")
+        key = (alert.alert_id, alert.revision, evidence or "", self._written_ns(evidence))
         found = self._known(key)
         if found is not None:
             return found
@@ -88,6 +88,13 @@ class Clips:
             if self._records is not None:
                 self._records.close()
                 self._records = None
+
+    def _written_ns(self, evidence: str | None) -> int:
+        """When the file was written, 0 where it can't be had: a service that learns more replaces it."""
+        try:
+            return self.evidence_file(evidence or "").stat().st_mtime_ns
+        except (NotThere, OSError):
+            return 0
 
     def _read(self, alert: Alert, published_ns: int, evidence: str | None) -> Clip:
         if evidence is not None:

@@ -6,6 +6,7 @@ import hashlib
 import mimetypes
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -69,7 +70,8 @@ def application(request: Request, gate: TheGate, path: str = "") -> Response:
     except ProblemError as error:
         if error.status != 401:
             raise
-        return RedirectResponse("/login", 303)
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse("/login" if wanted == "/" else f"/login?next={quote(wanted, safe='')}", 303)
     return _file(request, PAGE / APPLICATION)
 
 

@@ -117,7 +117,8 @@ def test_nothing_but_the_log_in_page_without_a_session(guarded: ReviewService) -
         assert client.get(path).status_code == 401
     for path in ("/", "/alerts/7"):
         answer = client.get(path)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+        assert answer.status_code == 303
+        assert answer.headers["location"].split("?")[0] == "/login"
 
 
 def test_every_route_is_known_to_this_test() -> None:

@@ -1,0 +1,42 @@
+// The log-in form.
+
+import { ApiError, post } from "./api.js";
+
+const form = document.getElementById("login");
+const failure = document.getElementById("login-error");
+const button = form.querySelector("button");
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { username, password } = Object.fromEntries(new FormData(form));
+  if (!username || !password) return fail("Enter your user name and password.", username ? "password" : "username");
+  button.disabled = true;
+  failure.textContent = "";
+  try {
+    await post("/session", { username, password });
+    location.assign(wayBack());
+  } catch (error) {
+    button.disabled = false;
+    if (!(error instanceof ApiError)) throw error;
+    fail(said(error), "password");
+  }
+});
+
+function said(error) {
+  if (error.status === 0) return "The server does not answer. Try again in a moment.";
+  const text = error.message;
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
+function fail(text, field) {
+  failure.textContent = text;
+  const input = document.getElementById(field);
+  input.focus();
+  if (field === "password") input.select();
+}
+
+/** Where the person wanted to go: a path of this page alone, never another site. */
+function wayBack() {
+  const wanted = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
+  return wanted.origin === location.origin && wanted.pathname !== "/login" ? wanted.pathname + wanted.search : "/";
+}

@@ -1,0 +1,31 @@
+"""Alerts for tests: what the worker raised in the scene, under other ids and with other words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from gradwatch.streams.codec import decode_alert
+from gradwatch.streams.messages import Alert, AlertKind, AlertState, alert_id
+from gradwatch.streams.transport.reader import TopicReader
+
+from .scene import Scene
+
+
+def first_alert(scene: Scene) -> Alert:
+    """The newest revision of the alert that the scene's worker raised first."""
+    revisions: list[Alert] = []
+    with TopicReader(scene.broker.bootstrap_servers, [scene.topics.alerts]) as reader:
+        while not revisions:
+            revisions += [decode_alert(record.value or b"") for record in reader.poll(0.5)]
+    mine = [revision for revision in revisions if revision.alert_id == revisions[0].alert_id]
+    return max(mine, key=lambda revision: revision.revision)
+
+
+def like(alert: Alert, onset_seq: int, **changes: Any) -> Alert:
+    """An alert of its own: the same frames, another onset and so another id."""
+    stream_id, kind = changes.get("stream_id", alert.stream_id), changes.get("kind", AlertKind.DISTRIBUTION_SHIFT)
+    fields: dict[str, Any] = {"revision": 1, "state": AlertState.OPEN} | changes
+    fields["alert_id"] = alert_id(stream_id, alert.run_id, kind, onset_seq)
+    return replace(alert, onset_seq=onset_seq, **fields)

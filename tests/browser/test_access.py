@@ -1,0 +1,95 @@
+"""Logging in and out, roles, users and API tokens, as a person does it in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import PATIENCE_MS, watch_errors
+from .scene import ROW, Scene
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+expect = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra 'dev')").expect
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def guarded(scene: Scene, tmp_path: Path, open_context: Callable[..., BrowserContext]) -> Iterator[Page]:
+    """A page of a review process that demands log-in, over the scene's alerts; `ada` is its admin."""
+    database = f"--database=sqlite:///{tmp_path / 'guarded.db'}"
+    (tmp_path / "password").write_text(PASSWORD)
+    password = f"--password-file={tmp_path / 'password'}"
+    scene.start("review", "users", "add", "ada", "--role=admin", database, password).wait(60)
+    child, address = scene.review(database, "--login")
+    page = open_context(base_url=address).new_page()
+    errors = watch_errors(page)
+    yield page
+    child.stop()
+    assert errors == []
+
+
+def log_in(page: Page, username: str, password: str = PASSWORD) -> None:
+    page.get_by_label("User name").fill(username)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_people_come_in_by_password_and_do_what_their_role_says(guarded: Page):
+    page = guarded
+    page.goto("/alerts?review=any")
+    assert "/login" in page.url
+    log_in(page, "ada", "wrong")
+    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    log_in(page, "ada")
+    page.wait_for_url(lambda url: "/login" not in url)
+    page.goto("/people")
+
+    page.get_by_role("button", name="Add a user").click()
+    page.get_by_label("User name").fill("vera")
+    page.get_by_role("dialog").get_by_label("Role").select_option("viewer")
+    page.get_by_role("dialog").get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("rowheader", name="vera")).to_be_visible()
+
+    page.get_by_role("button", name="Make a token").click()
+    page.get_by_label("What the program is called").fill("grafana")
+    page.get_by_role("button", name="Make", exact=True).click()
+    secret = page.get_by_role("dialog", name="The token").get_by_label("Token").input_value()
+    assert len(secret) > 20
+    page.get_by_role("button", name="I have it").click()
+    expect(page.get_by_role("rowheader", name="grafana")).to_be_visible()
+    assert secret not in page.content()
+    page.get_by_role("button", name="Revoke grafana").click()
+    page.get_by_role("button", name="Yes").click()
+    expect(page.get_by_role("rowheader", name="grafana")).to_have_count(0)
+
+    page.goto("/audit")
+    expect(page.get_by_role("cell", name="ada").first).to_be_visible()
+    assert PASSWORD not in page.content()
+    assert secret not in page.content()
+
+    page.locator(".menu summary").click()
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login")
+    log_in(page, "vera")
+    page.locator(ROW).first.click()
+    expect(page.get_by_role("button", name="Acknowledge")).to_be_disabled()
+    expect(page.get_by_text("Your role is viewer")).to_be_visible()
+    expect(page.get_by_role("link", name="People")).to_have_count(0)
+    page.goto("/people")
+    expect(page.get_by_role("heading", name="This is for admins")).to_be_visible()
+
+
+def test_the_way_back_after_log_in_leads_to_no_other_site(guarded: Page):
+    for wanted in ("//elsewhere.example/", "https://elsewhere.example/", "/\\elsewhere.example"):
+        guarded.goto(f"/login?next={wanted}")
+        log_in(guarded, "ada")
+        guarded.wait_for_url(lambda url: "/login" not in url, timeout=PATIENCE_MS)
+        assert "elsewhere.example" not in guarded.url.split("/")[2]
+        guarded.context.clear_cookies()

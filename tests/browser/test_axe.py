@@ -1,0 +1,110 @@
+"""axe-core on every view, light and dark, wide and on a phone: nothing serious, nothing critical."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .alerts import first_alert
+from .scene import ROW, Scene
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+expect = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra 'dev')").expect
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="needs axe-playwright-python (the extra 'dev')"
+)
+
+PHONE = {"width": 390, "height": 844}
+GRAVE = {"serious", "critical"}
+
+
+def grave(page: Page, rules: list[str] | None = None) -> list[str]:
+    """What axe-core finds that matters, with the first element of each; by all rules where none are named."""
+    options = {"resultTypes": ["violations"]} | ({} if rules is None else {"runOnly": rules})
+    found = axe.Axe().run(page, options=options).response["violations"]
+    return [
+        f"{page.url} {one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}"
+        for one in found
+        if one["impact"] in GRAVE
+    ]
+
+
+def views(page: Page, alert_id: str, rules: list[str] | None = None) -> list[str]:
+    """Goes through all views and returns what is wrong with any."""
+    wrong = []
+    page.goto("/alerts?review=any")
+    expect(page.locator(ROW).first).to_be_visible()
+    wrong += grave(page, rules)
+    page.get_by_role("button", name="Filters").click()
+    wrong += grave(page, rules)
+    page.goto(f"/alerts/{alert_id}?review=any")
+    expect(page.locator(".legend-row").first).to_be_visible()
+    page.get_by_text("Revisions (").click()
+    page.get_by_text("Identifiers").click()
+    wrong += grave(page, rules)
+    page.keyboard.press("s")
+    expect(page.get_by_role("dialog", name="Snooze")).to_be_visible()
+    wrong += grave(page, rules)
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    wrong += grave(page, rules)
+    for path, there in (
+        ("/cameras", ".state-badge svg"),
+        ("/cameras/town-east", ".legend-row"),
+        ("/people", ".card h2"),
+        ("/audit", ".page h1"),
+        ("/nowhere", ".notice"),
+        ("/alerts?text=nothing-is-like-this", ".notice"),
+        ("/login", "form"),
+    ):
+        page.goto(path)
+        expect(page.locator(there).first).to_be_visible()
+        wrong += grave(page, rules)
+    return wrong
+
+
+# what can differ in the dark are colors; the long form tries all rules again
+@pytest.mark.parametrize(("scheme", "rules"), [("light", None), ("dark", ["color-contrast"])])
+def test_no_view_has_a_grave_fault(scheme, rules, scene: Scene, open_context: Callable[..., BrowserContext]):
+    page = open_context(base_url=scene.address, color_scheme=scheme, reduced_motion="reduce").new_page()
+    assert views(page, first_alert(scene).alert_id, rules) == []
+
+
+@pytest.mark.storm
+def test_no_view_has_a_grave_fault_in_the_dark(scene: Scene, open_context: Callable[..., BrowserContext]):
+    page = open_context(base_url=scene.address, color_scheme="dark", reduced_motion="reduce").new_page()
+    assert views(page, first_alert(scene).alert_id) == []
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_view_on_a_phone_has_a_grave_fault(scheme: str, scene: Scene, open_context: Callable[..., BrowserContext]):
+    options = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "color_scheme": scheme}
+    page = open_context(base_url=scene.address, reduced_motion="reduce", **options).new_page()
+    assert views(page, first_alert(scene).alert_id) == []
+
+
+def test_a_phone_shows_all_without_scrolling_sideways(scene: Scene, open_context: Callable[..., BrowserContext]):
+    page = open_context(base_url=scene.address, viewport=PHONE, has_touch=True, is_mobile=True).new_page()
+    for path in ("/alerts?review=any", f"/alerts/{first_alert(scene).alert_id}", "/cameras", "/cameras/town-east"):
+        page.goto(path)
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"], path
+
+
+def test_the_switch_of_colors_wins_over_the_system(scene: Scene, open_context: Callable[..., BrowserContext]):
+    page = open_context(base_url=scene.address, color_scheme="light").new_page()
+    page.goto("/alerts")
+    page.locator(".menu summary").click()
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    page.get_by_label("Dark").check()
+    dark = page.evaluate(background)
+    assert dark != light
+    page.reload()
+    assert page.evaluate(background) == dark
