@@ -152,11 +152,17 @@ def _words(failure: Exception, settings: Settings) -> str:
     if (number := re.fullmatch(r"(\d+) E[A-Z]+", said)) is not None:
         said = os.strerror(int(number[1]))
     encrypts = str(settings.get("security_protocol", "")).endswith("SSL")
-    if not encrypts and "socket disconnected" in said:
+    if not encrypts and ("socket disconnected" in said or _is_tls_alert(said)):
         said += "; a listener that expects TLS closes connections without it"
     if encrypts and "UNEXPECTED_EOF" in said:
         said += f"; a listener that does not expect {settings['security_protocol']} closes connections with it"
     return said
+
+
+def _is_tls_alert(said: str) -> bool:
+    """Whether the client took the first bytes of a TLS alert, 15 03 hexadecimal, for the length of an answer."""
+    length = re.search(r"Invalid frame length: (\d+)", said)
+    return length is not None and int(length[1]) >> 16 == 0x1503
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import yaml
 
 from gradwatch.streams.codec import decode_report
 from gradwatch.streams.messages import Outcome
+from gradwatch.streams.transport import connection
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.connection import BrokerRefused, BrokerUnavailable, wait_until_let_in
 from gradwatch.streams.transport.reader import TopicReader
@@ -173,3 +174,10 @@ def test_a_worker_that_may_wait_begins_once_the_broker_is_there(cluster, topics,
         with counting_proxy(cluster.nodes[1].port, port):
             wait(ready.exists, 30, "the worker to begin", worker)
             assert worker.stop() == 0
+
+
+def test_an_alert_of_tls_taken_for_an_answer_is_understood():
+    """Which of the two a client sees first, the alert or the end of the connection, is a matter of time."""
+    failure = OSError("Invalid frame length: 352518912")
+    assert "expects TLS" in connection._words(failure, {})
+    assert "TLS" not in connection._words(OSError("Invalid frame length: 7"), {})
