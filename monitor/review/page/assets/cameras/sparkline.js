@@ -19,6 +19,7 @@ export class Sparkline {
       preserveAspectRatio: "none",
       role: "img",
     });
+    this.draw(); // it has a name before its first point
   }
 
   /** Points of `ScoreSeries`: at each time the largest ratio of all scores. */
