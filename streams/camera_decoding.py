@@ -54,10 +54,6 @@ class Decoder:
         self._context = None if setup.is_jpeg else _context(setup)
         self._has_key = setup.is_intra
 
-    def broken(self) -> None:
-        """Packets are missing: until the next key frame, nothing can be decoded."""
-        self._has_key = self.setup.is_intra
-
     def decode(self, packet: Packet) -> list[Picture]:
         """The pictures that come out for this packet: none or one, or several where some were held back.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .camera_address import CameraAddress
@@ -20,6 +20,7 @@ from .camera_reading import (
 )
 from .capture_clock import Arrival
 from .reconnecting import Backoff
+from .whole_pictures import WholePictures
 
 ALMOST = 0.98  # of a time-out: FFmpeg's and our clocks are not read at the same moment
 MAX_WAITING_BYTES = 64 * 1024 * 1024  # of packets; 2 s of 4K in JPEG
@@ -136,6 +137,16 @@ class Reader(threading.Thread):
         return failure, 0.0
 
     def _pass_on(self, connection: Connection) -> None:
+        whole = WholePictures(connection.setup)
+        try:
+            for packet, at in self._packets(connection):
+                for picture in whole.put(packet, at):
+                    self._events.arrived(*picture)
+        finally:
+            for picture in whole.rest():
+                self._events.arrived(*picture)
+
+    def _packets(self, connection: Connection) -> Iterator[tuple[Packet, Arrival]]:
         heard = self._now()
         for packet in connection:
             at = self._now()
@@ -146,7 +157,7 @@ class Reader(threading.Thread):
                 # interrupted and what had come of a picture is given out as if it were whole.
                 raise CameraFailure(silence(self._address.shown, READ_TIMEOUT_S))
             if packet is not None:
-                self._events.arrived(packet, at)
+                yield packet, at
                 heard = at
 
 

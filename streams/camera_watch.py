@@ -28,6 +28,7 @@ class CameraWatch:
         self._size: tuple[int, int] | None = None
         self._steps_s: deque[float] = deque(maxlen=RECENT)  # between pictures
         self._heard: Arrival | None = None  # when the last picture came, or the connection; None: not connected
+        self._silent_until_ns = 0  # on the monotonic clock, as far as it was told
         self.was_connected = False
 
     def connected(self, at: Arrival) -> None:
@@ -60,8 +61,10 @@ class CameraWatch:
         """A picture of this size in px has come."""
         if captured.jump:
             self._tell.moment(Disturbance.CLOCK_JUMP, at.wall_ns, captured.jump)
+        if Disturbance.NO_FRAMES in self._tell.lasting:
+            self._silent_until_ns = at.monotonic_ns
         if captured.step_ns is not None:
-            self._stepped(captured.step_ns / 1e9, at)
+            self._stepped(captured.step_ns, at)
         self._tell.end(Disturbance.NO_FRAMES, at.wall_ns)
         if self._size is not None and size != self._size:
             detail = f"{self._size[0]} x {self._size[1]} px became {size[0]} x {size[1]}"
@@ -74,14 +77,21 @@ class CameraWatch:
 
     def look(self, small: Luma, at: Arrival) -> None:
         """A thumbnail of the picture that came at `at`, see `picture_health.py`."""
-        for disturbance, present in self._pictures.look(small, at.monotonic_ns / 1e9).items():
-            self._tell.set(disturbance, present, at.wall_ns)
+        for disturbance, since_s in self._pictures.look(small, at.monotonic_ns / 1e9).items():
+            if since_s is None:
+                self._tell.end(disturbance, at.wall_ns)
+            else:
+                since_ns = at.wall_ns - at.monotonic_ns + round(since_s * 1e9)
+                self._tell.begin(disturbance, at.wall_ns, since_ns=since_ns)
 
-    def _stepped(self, step_s: float, at: Arrival) -> None:
+    def _stepped(self, step_ns: int, at: Arrival) -> None:
+        step_s = step_ns / 1e9
         self._steps_s.append(step_s)
-        if step_s >= self._patience_s(GAP_S) and Disturbance.NO_FRAMES not in self._tell.lasting:
+        # H.264 comes a picture late: after a silence first the last from before it, and the hole only with the next.
+        is_told = at.monotonic_ns - step_ns <= self._silent_until_ns
+        if step_s >= self._patience_s(GAP_S) and not is_told:
             detail = f"no picture was taken for {step_s:.1f} s"
-            self._tell.moment(Disturbance.GAP, at.wall_ns, detail, at.wall_ns - round(step_s * 1e9))
+            self._tell.moment(Disturbance.GAP, at.wall_ns, detail, at.wall_ns - step_ns)
 
     def _patience_s(self, least_s: float) -> float:
         """How long pictures of this camera may be missing, at least `least_s`."""

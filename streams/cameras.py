@@ -75,6 +75,7 @@ class LiveCamera:
         self._clock, self._thinning = CaptureClock(), Thinning(rate_hz)
         self._decoder: Decoder | None = None
         self._late_since_ns: int | None = None  # on the monotonic clock
+        self._skips_to_key = False  # packets were left out, and those that follow need them
         self._wait, self._stop, self._events = wait, threading.Event(), Events()
         self._reader = Reader(address, self._events, _now, backoff or Backoff(), self._stop)
 
@@ -115,7 +116,7 @@ class LiveCamera:
             self.came += 1
             yield from self._arrived(event, later)
         elif isinstance(event, Opened):
-            self._decoder, self._late_since_ns = Decoder(event.setup), None
+            self._decoder, self._late_since_ns, self._skips_to_key = Decoder(event.setup), None, False
             self._clock.reconnected()
             self._watch.connected(event.at)
         else:
@@ -126,11 +127,14 @@ class LiveCamera:
         assert decoder is not None  # the reader opens before it reads
         newer = (other.packet for other in later if isinstance(other, Arrived))
         is_late = self._is_behind(event.at) and any(isinstance(other, Arrived) for other in later)
-        if event.after_loss:
-            decoder.broken()
+        self._skips_to_key = (self._skips_to_key or event.after_loss) and not event.packet.is_key
         if is_late and (decoder.setup.is_intra or any(packet.is_key for packet in newer)):
+            self._skips_to_key = not decoder.setup.is_intra
             self._drop(OutcomeCause.SUPERSEDED)  # nor need it be decoded for those that follow
-            decoder.broken()
+            return
+        if self._skips_to_key and not decoder.setup.is_intra:
+            self._drop(OutcomeCause.SUPERSEDED)
+            self._watch.tick(event.at)
             return
         try:
             pictures = decoder.decode(event.packet)

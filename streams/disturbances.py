@@ -56,13 +56,6 @@ class Disturbances:
         lasted = f"after {max(0, at_ns - since_ns) / 1e9:.1f} s"
         self._say(disturbance, DisturbanceState.END, at_ns, since_ns, ", ".join(filter(None, [lasted, detail])))
 
-    def set(self, disturbance: Disturbance, present: bool, at_ns: int, detail: str = "") -> None:
-        """Begins or ends it as `present` says."""
-        if present:
-            self.begin(disturbance, at_ns, detail)
-        else:
-            self.end(disturbance, at_ns, detail)
-
     def moment(self, disturbance: Disturbance, at_ns: int, detail: str, since_ns: int | None = None) -> None:
         """Says that it has been."""
         self._say(disturbance, DisturbanceState.MOMENT, at_ns, at_ns if since_ns is None else since_ns, detail)

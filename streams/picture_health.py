@@ -60,12 +60,12 @@ class _Lasting:
 
     since_s: float | None = None
 
-    def has_lasted(self, present: bool, now_s: float, for_s: float) -> bool:
+    def lasts_since(self, present: bool, now_s: float, for_s: float) -> float | None:
         if not present:
             self.since_s = None
-            return False
+            return None
         self.since_s = now_s if self.since_s is None else self.since_s
-        return now_s - self.since_s >= for_s
+        return self.since_s if now_s - self.since_s >= for_s else None
 
 
 class _Look(NamedTuple):
@@ -84,21 +84,28 @@ class PictureHealth:
         self._looked_s = -np.inf
         self._before: Luma | None = None
         self._looks: deque[_Look] = deque()
-        self._frozen = False
+        self._frozen_since_s: float | None = None
 
     def is_due(self, now_s: float) -> bool:
         """Whether the next picture shall be looked at."""
         return now_s - self._looked_s >= INTERVAL_S * 0.9
 
-    def look(self, small: Luma, now_s: float) -> dict[Disturbance, bool]:
-        """What is so and what is not, from one more thumbnail. A flat picture can't show whether it is frozen."""
+    def look(self, small: Luma, now_s: float) -> dict[Disturbance, float | None]:
+        """Since when each of them is so, None for what is not, from one more thumbnail.
+
+        A flat picture can't show whether it is frozen, so it is not held against those that follow.
+        """
         black = float(np.percentile(small, 99)) < BLACK_LUMA
         white = float((small >= WHITE_LUMA).mean()) >= WHITE_SHARE
-        self._compare(small, now_s)
+        if black or white:
+            self._looks.clear()
+            self._before, self._looked_s = None, now_s
+        else:
+            self._compare(small, now_s)
         return {
-            Disturbance.BLACK: self._black.has_lasted(black, now_s, EXPOSURE_S),
-            Disturbance.OVEREXPOSED: self._white.has_lasted(white, now_s, EXPOSURE_S),
-            Disturbance.FROZEN: self._is_frozen() and not (black or white),
+            Disturbance.BLACK: self._black.lasts_since(black, now_s, EXPOSURE_S),
+            Disturbance.OVEREXPOSED: self._white.lasts_since(white, now_s, EXPOSURE_S),
+            Disturbance.FROZEN: self._look_for_change(),
         }
 
     def _compare(self, small: Luma, now_s: float) -> None:
@@ -109,13 +116,14 @@ class PictureHealth:
             self._looks.popleft()
         self._before, self._looked_s = small, now_s
 
-    def _is_frozen(self) -> bool:
+    def _look_for_change(self) -> float | None:
+        """Since when the picture has been frozen, None where it is not."""
         same = [look for look in self._looks if look.found_the_same]
         if not same or len(self._looks) < FROZEN_LOOKS:
-            self._frozen = False
-        elif self._frozen:
-            self._frozen = self._looks[-1].at_s - same[-1].at_s <= THAWED_AFTER_S
-        else:
-            lasts = same[-1].at_s - same[0].before_s >= FROZEN_AFTER_S
-            self._frozen = lasts and len(same) >= FROZEN_SHARE * len(self._looks)
-        return self._frozen
+            self._frozen_since_s = None
+        elif self._frozen_since_s is not None:
+            if self._looks[-1].at_s - same[-1].at_s > THAWED_AFTER_S:
+                self._frozen_since_s = None
+        elif same[-1].at_s - same[0].before_s >= FROZEN_AFTER_S and len(same) >= FROZEN_SHARE * len(self._looks):
+            self._frozen_since_s = same[0].before_s
+        return self._frozen_since_s

@@ -31,7 +31,8 @@ FIELD_PX = 16  # a side of a field: it survives any compression
 SCENE = 110  # luma
 
 ENCODERS = {
-    "h264": "x264enc name=enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate=1500 "
+    # The payloader sends parameter sets before each slice of a key frame, not once a picture.
+    "h264": "x264enc threads={slices} tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate=1500 "
     "! rtph264pay name=pay0 pt=96 config-interval=-1",
     "mjpeg": "jpegenc quality=85 ! rtpjpegpay name=pay0 pt=26",
 }
@@ -76,12 +77,11 @@ class Scene:
 class Camera(GstRtspServer.RTSPMediaFactory):
     """One stream that all clients share."""
 
-    def __init__(self, scene: Scene, codec: str, rate_hz: int, gop: int, verbose: bool) -> None:
+    def __init__(self, scene: Scene, codec: str, rate_hz: int, gop: int, slices: int, verbose: bool) -> None:
         super().__init__()
         self.scene, self.rate_hz, self.verbose = scene, rate_hz, verbose
-        self.set_launch(
-            f"( appsrc name=source is-live=true format=time do-timestamp=true ! {ENCODERS[codec]} )".format(gop=gop)
-        )
+        encoder = ENCODERS[codec].format(gop=gop, slices=slices)
+        self.set_launch(f"( appsrc name=source is-live=true format=time do-timestamp=true ! {encoder} )")
         self.set_shared(True)
         self.connect("media-configure", self._configure)
 
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--size", default="320x240")
     parser.add_argument("--rate", type=int, default=15)
     parser.add_argument("--gop", type=int, default=15)
+    parser.add_argument("--slices", type=int, default=2, help="of a picture in H.264")
     parser.add_argument("--noise", type=float, default=3.0)
     parser.add_argument("--first", type=int, default=0, help="number of the first picture")
     parser.add_argument("--user", default="")
@@ -166,7 +167,7 @@ def main() -> None:
     Gst.init(None)
     width, height = map(int, options.size.split("x"))
     scene = Scene(width, height, options.first, options.noise)
-    camera = Camera(scene, options.codec, options.rate, options.gop, options.verbose)
+    camera = Camera(scene, options.codec, options.rate, options.gop, options.slices, options.verbose)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(options.port))

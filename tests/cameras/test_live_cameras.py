@@ -100,9 +100,9 @@ def runs_of(numbers: list[int]) -> list[list[int]]:
     return runs
 
 
-@pytest.mark.parametrize("codec", ["h264", "mjpeg"])
-def test_every_picture_is_given_once_at_its_pace_and_soon(port: int, codec: str) -> None:
-    with RtspCamera(port, codec) as server, watched(server.url) as watching:
+@pytest.mark.parametrize(("codec", "slices"), [("h264", 1), ("h264", 3), ("mjpeg", 1)])
+def test_every_picture_is_given_once_at_its_pace_and_soon(port: int, codec: str, slices: int) -> None:
+    with RtspCamera(port, codec, slices=slices) as server, watched(server.url) as watching:
         watching.wait_for_frames(45)
         late_ms = (time.time_ns() - watching.frames[-1].capture_ns) / 1e6
     numbers = watching.numbers()
@@ -152,7 +152,9 @@ def test_what_pictures_show_is_told(port: int) -> None:
         watching.is_told(Disturbance.BLACK, BEGIN, lambda: server.tell("level 2"))
         watching.is_told(Disturbance.OVEREXPOSED, BEGIN, lambda: server.tell("level 254"))
         watching.is_told(Disturbance.OVEREXPOSED, END, lambda: server.tell("level"))
+        watching.wait_for_frames(15)
     assert watching.said(Disturbance.BLACK, END) == 1
+    assert watching.said(Disturbance.FROZEN, BEGIN) == 1  # not by a flat picture, nor after it
     (changed,) = (r for r in watching.records if r.disturbance is Disturbance.SIZE_CHANGED)
     assert changed.detail == "320 x 240 px became 480 x 272"
     assert watching.camera.name == changed.stream_id
@@ -168,6 +170,8 @@ def test_a_pause_is_a_gap_or_silence_by_its_length(port: int) -> None:
         watching.is_told(Disturbance.GAP, MOMENT, lambda: server.tell("resume"))
         watching.is_told(Disturbance.NO_FRAMES, BEGIN, lambda: server.tell("pause"))
         watching.is_told(Disturbance.NO_FRAMES, END, lambda: server.tell("resume"))
+        watching.wait_for_frames()
+    assert watching.said(Disturbance.GAP, MOMENT) == 1
     assert watching.said(Disturbance.DISCONNECTED, BEGIN) == 0
 
 

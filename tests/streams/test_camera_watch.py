@@ -88,6 +88,17 @@ def test_silence_is_told_when_it_is_too_long_for_this_camera(told: Told, rate_hz
     assert told.words() == ["no_frames begin", "no_frames end"]  # and no gap for the same hole
 
 
+def test_a_silence_that_was_told_is_no_gap_when_its_hole_shows_a_picture_later(told: Told) -> None:
+    told.watch.connected(at(0))
+    last_s = told.frames(0, 30, 10) - 0.1
+    told.watch.tick(at(last_s + 3.1))
+    told.watch.frame(SIZE, Captured(0, 100_000_000), at(last_s + 3.2))  # taken before the silence, and late
+    told.watch.frame(SIZE, Captured(0, 3_200_000_000), at(last_s + 3.3))
+    assert told.words() == ["no_frames begin", "no_frames end"]
+    told.watch.frame(SIZE, Captured(0, 1_500_000_000), at(last_s + 4.8))
+    assert told.words()[2:] == ["gap moment"]
+
+
 def test_a_camera_that_connects_and_sends_nothing_is_told(told: Told) -> None:
     told.watch.connected(at(0))
     told.watch.tick(at(NO_FRAMES_S))
@@ -130,6 +141,7 @@ def test_what_pictures_showed_ends_with_their_connection(told: Told) -> None:
     for i in range(15):
         told.watch.look(np.zeros((36, 64), np.uint8), at(i / 5))
     assert told.words() == ["black begin"]
+    assert (told.records[0].since_ns, told.records[0].at_ns) == (at(0).wall_ns, at(2).wall_ns)
     told.watch.lost(CameraFailure("gone"), at(4))
     assert told.words() == ["black begin", "black end", "disconnected begin"]
     told.watch.connected(at(5))

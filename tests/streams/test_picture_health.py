@@ -59,7 +59,7 @@ def found(small: Iterator[np.ndarray], disturbance: Disturbance) -> list[float]:
     health, times = PictureHealth(), []
     for i, picture in enumerate(small):
         now_s = i / RATE_HZ
-        if health.is_due(now_s) and health.look(thumbnail(picture), now_s)[disturbance]:
+        if health.is_due(now_s) and health.look(thumbnail(picture), now_s)[disturbance] is not None:
             times.append(now_s)
     return times
 
@@ -102,6 +102,23 @@ def test_a_flat_picture_is_told_by_its_name_after_a_while_and_not_as_frozen(
     assert not found(iter(pictures), BLACK if disturbance is OVEREXPOSED else OVEREXPOSED)
 
 
+@pytest.mark.parametrize("level", [4.0, 254.0])
+def test_a_picture_that_is_back_is_not_called_frozen_for_having_been_flat(level: float) -> None:
+    """Without any noise: a lens cap and a white-out are the same picture again and again."""
+    flat = list(lumas(6 * RATE_HZ, 0.0, level=level))
+    assert not found(iter([*lumas(30, 2.0), *flat, *lumas(6 * RATE_HZ, 2.0, seed=1)]), FROZEN)
+    (still,) = lumas(1, 2.0)
+    times = found(iter([*flat, *[still] * (6 * RATE_HZ)]), FROZEN)
+    assert times[0] - 6.0 == pytest.approx(FROZEN_AFTER_S, abs=2 * INTERVAL_S)
+
+
+def test_it_is_said_since_when() -> None:
+    health = PictureHealth()
+    (dark,) = lumas(1, 0.0, level=4.0)
+    said = [health.look(thumbnail(dark), 10.0 + 0.5 * i)[BLACK] for i in range(6)]
+    assert said == [None] * 4 + [10.0] * 2
+
+
 def test_a_flash_and_a_tunnel_are_no_disturbance() -> None:
     flash = [*lumas(30, 2.0), *lumas(20, 1.0, level=254), *lumas(30, 2.0), *lumas(20, 1.0, level=2), *lumas(30, 2.0)]
     assert not found(iter(flash), OVEREXPOSED)
@@ -121,7 +138,7 @@ def test_nothing_is_said_of_a_slow_camera_too_early() -> None:
     health = PictureHealth()
     (picture,) = lumas(1, 2.0)
     said = [health.look(thumbnail(picture), float(second))[FROZEN] for second in range(8)]
-    assert said == [False] * 4 + [True] * 4  # a first, and four that find the same
+    assert said == [None] * 4 + [0.0] * 4  # a first, and four that find the same; all are the first
 
 
 def test_thumbnails_of_a_jpeg_are_those_of_its_pixels() -> None:
@@ -146,5 +163,6 @@ def test_real_clips_are_neither_frozen_nor_overexposed_nor_black(shared: Path, c
             break
         if health.is_due(now_s):
             luma = frame.image[::2, ::2].mean(axis=2).astype(np.uint8)
-            seen |= {disturbance for disturbance, present in health.look(thumbnail(luma), now_s).items() if present}
+            found_now = health.look(thumbnail(luma), now_s)
+            seen |= {disturbance for disturbance, since_s in found_now.items() if since_s is not None}
     assert not seen
