@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 
 from gradwatch.monitor.review import events as module
 from gradwatch.monitor.review.events import Events, TooManyReaders
+
+Result = TypeVar("Result")
+
+
+def run(task: Coroutine[Any, Any, Result]) -> Result:
+    """In a thread of its own: that of the tests may have a loop already, Playwright's."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, task).result()
 
 
 async def first(stream: AsyncIterator[bytes], count: int) -> list[bytes]:
@@ -32,7 +42,7 @@ def test_a_reader_hears_what_is_published_from_another_thread() -> None:
         await asyncio.to_thread(events.publish, "alert", {"number": 7})
         return found + await first(stream, 1)
 
-    retry, hello, alert = asyncio.run(listen())
+    retry, hello, alert = run(listen())
     assert retry == b"retry: 2000\n\n"
     assert names([hello]) == ["hello"]
     assert alert == b'id: %s-1\nevent: alert\ndata: {"number":7}\n\n' % events.boot.encode()
@@ -48,8 +58,8 @@ def test_what_was_missed_is_sent_again_and_what_is_gone_is_said(monkeypatch: pyt
     async def missed(last: str, count: int) -> list[bytes]:
         return (await first(events.read(last), count + 1))[1:]
 
-    assert ids(asyncio.run(missed(f"{events.boot}-7", 3))) == [f"{events.boot}-{n}" for n in (8, 9, 10)]
-    assert len(asyncio.run(missed(f"{events.boot}-5", 5))) == 5
+    assert ids(run(missed(f"{events.boot}-7", 3))) == [f"{events.boot}-{n}" for n in (8, 9, 10)]
+    assert len(run(missed(f"{events.boot}-5", 5))) == 5
     for last in (
         f"{events.boot}-4",
         f"{events.boot}-11",
@@ -58,7 +68,7 @@ def test_what_was_missed_is_sent_again_and_what_is_gone_is_said(monkeypatch: pyt
         f"{events.boot}-",
         f"{events.boot}-" + "9" * 99,
     ):
-        assert names(asyncio.run(missed(last, 1))) == ["reset"]
+        assert names(run(missed(last, 1))) == ["reset"]
 
 
 def test_the_ring_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +96,7 @@ def test_a_slow_reader_is_let_go_and_the_others_are_not(monkeypatch: pytest.Monk
         await quick.aclose()  # type: ignore[attr-defined]
         return heard, len(left)
 
-    assert asyncio.run(listen()) == (50, 0)
+    assert run(listen()) == (50, 0)
     assert events.readers == 0
 
 
@@ -102,4 +112,4 @@ def test_there_is_room_for_so_many_readers_and_no_more(monkeypatch: pytest.Monke
         await one.aclose()  # type: ignore[attr-defined]
         await anext(events.read(None))
 
-    asyncio.run(listen())
+    run(listen())
