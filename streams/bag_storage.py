@@ -7,7 +7,7 @@ whose recorder was killed gives all of its whole records.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -146,14 +146,12 @@ class _McapStorage:
                 yield from ((c, summary.schemas.get(c.schema_id)) for c in summary.channels.values())
                 return
         schemas: dict[int, Any] = {}
-        try:
+        with suppress(BrokenOff):  # said once, by whoever reads the messages
             for record in self._records(file):
                 if isinstance(record, Schema):
                     schemas[record.id] = record
                 elif isinstance(record, Channel):
                     yield record, schemas.get(record.schema_id)
-        except BrokenOff:
-            pass  # said once, by whoever reads the messages
 
     def _records(self, file: Path) -> Iterator[Any]:
         from mcap.exceptions import EndOfFile
