@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,10 @@ import pytest
 
 from gradwatch.monitor.evaluate.reports import machine
 from gradwatch.streams.topics import Topics
-from gradwatch.streams.transport import apache
 from gradwatch.streams.transport.admin import ensure_topics
 
 AGAIN_VARIABLE = "GRADWATCH_FAULTS_AGAIN"
 KEPT = Path(__file__).resolve().parents[2] / "runs" / "cameras"
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An Apache Kafka of one broker."""
-    home = Path(os.environ.get("KAFKA_HOME", "/nonexistent"))
-    if not (home / "libs").is_dir():
-        pytest.skip("KAFKA_HOME names no folder with libs/*.jar of an Apache Kafka")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apache, "START_TIMEOUT_S", 300.0)  # on a machine that others keep busy
-        with apache.apache_kafka(home, tmp_path_factory.mktemp("kafka")) as address:
-            yield address
 
 
 @pytest.fixture

@@ -211,17 +211,10 @@ def run(folder: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def kafka_home() -> Path:
-    home = Path(os.environ.get("KAFKA_HOME", "/nonexistent"))
-    if not (home / "libs").is_dir():
-        pytest.skip("KAFKA_HOME names no folder with libs/*.jar of an Apache Kafka")
-    return home
-
-
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One broker for all tests that leave it whole."""
-    one = Cluster(kafka_home(), tmp_path_factory.mktemp("kafka"), 1)
+    one = Cluster(kafka_home, tmp_path_factory.mktemp("kafka"), 1)
     try:
         one.start()
         yield one
@@ -230,9 +223,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def mortal_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def mortal_cluster(
+    request: pytest.FixtureRequest, kafka_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
     """As many brokers as the parameter says, for tests that kill them."""
-    mortal = Cluster(kafka_home(), tmp_path_factory.mktemp("kafka"), request.param)
+    mortal = Cluster(kafka_home, tmp_path_factory.mktemp("kafka"), request.param)
     try:
         mortal.start()
         yield mortal

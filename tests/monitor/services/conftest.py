@@ -10,21 +10,8 @@ from pathlib import Path
 import pytest
 
 from gradwatch.streams.topics import Topics
-from gradwatch.streams.transport import apache
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.embedded import EmbeddedBroker
-
-
-@pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of an Apache Kafka."""
-    home = Path(os.environ.get("KAFKA_HOME", "/nonexistent"))
-    if not (home / "libs").is_dir():
-        pytest.skip("KAFKA_HOME names no folder with libs/*.jar of an Apache Kafka")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apache, "START_TIMEOUT_S", 300.0)  # on a machine that others keep busy
-        with apache.apache_kafka(home, tmp_path_factory.mktemp("kafka")) as address:
-            yield address
 
 
 @pytest.fixture(scope="session")

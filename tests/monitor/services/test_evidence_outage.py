@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,12 +21,9 @@ TOPICS = Topics("outage.", "outage.frames")
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    home = Path(os.environ.get("KAFKA_HOME", "/nonexistent"))
-    if not (home / "libs").is_dir():
-        pytest.skip("KAFKA_HOME names no folder with libs/*.jar of an Apache Kafka")
+def cluster(kafka_home: Path, tmp_path: Path) -> Iterator[Cluster]:
     (tmp_path / "kafka").mkdir()
-    mortal = Cluster(home, tmp_path / "kafka", 1)
+    mortal = Cluster(kafka_home, tmp_path / "kafka", 1)
     try:
         mortal.start()
         yield mortal
