@@ -67,8 +67,9 @@ def configure_logging(json: bool | None = None, level: int = logging.INFO) -> No
     )
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level)
-    # The Kafka client logs each connection and rebalance; its warnings are what an operator needs.
-    logging.getLogger("kafka").setLevel(max(level, logging.WARNING))
+    # The Kafka client logs each connection and rebalance, alembic each plug-in; their warnings are what one needs.
+    for chatty in ("kafka", "alembic"):
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
 
 
 def identify(identity: FrameIdentity | None) -> None:

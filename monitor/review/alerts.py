@@ -41,47 +41,61 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 def take(session: Session, arrivals: Sequence[Arrival], now_ns: int) -> list[Taken]:
-    """Stores what is new of `arrivals`; a revision that is there already is passed over."""
-    ids = {arrival.alert.alert_id for arrival in arrivals}
-    of_ids = select(RevisionRow.alert_id, RevisionRow.revision).where(RevisionRow.alert_id.in_(ids))
-    known = {(alert_id, revision) for alert_id, revision in session.execute(of_ids)}
+    """Stores what is new of `arrivals`; a revision that is there already is passed over.
+
+    A batch takes a few statements however many arrivals it has, lest a storm wait for a database over the network.
+    """
+    new = _unknown(session, arrivals)
+    ids = {arrival.alert.alert_id for arrival in new}
+    rows = {row.alert_id: row for row in session.scalars(select(AlertRow).where(AlertRow.alert_id.in_(ids)))}
+    reviews = {row.alert_id: row for row in session.scalars(select(ReviewRow).where(ReviewRow.alert_id.in_(ids)))}
+    snoozes = snoozing.Snoozes(session, {arrival.alert.stream_id for arrival in new}, reviews.values())
+    placed = [(arrival, *_place(session, rows, arrival)) for arrival in new]
+    session.flush()  # what follows refers to the rows
     taken = []
-    for arrival in arrivals:
-        key = (arrival.alert.alert_id, arrival.alert.revision)
-        if key not in known:
-            known.add(key)
-            taken.append(_take(session, arrival, now_ns))
+    for arrival, is_new, is_newest in placed:
+        alert = arrival.alert
+        if (review := reviews.get(alert.alert_id)) is None:
+            review = reviews[alert.alert_id] = ReviewRow(alert_id=alert.alert_id, handled=False)
+            session.add(review)
+        muted = is_newest and snoozes.mute(alert, review, is_new, now_ns)
+        session.add(
+            RevisionRow(
+                alert_id=alert.alert_id,
+                revision=alert.revision,
+                published_ns=arrival.published_ns,
+                muted=muted,
+                body=body_of(alert),
+                scores=arrival.scores,
+            )
+        )
+        taken.append(Taken(alert, is_new, is_newest, muted))
     return taken
 
 
-def _take(session: Session, arrival: Arrival, now_ns: int) -> Taken:
+def _unknown(session: Session, arrivals: Sequence[Arrival]) -> list[Arrival]:
+    """The first arrival of each revision that is not stored yet."""
+    first = {(arrival.alert.alert_id, arrival.alert.revision): arrival for arrival in reversed(arrivals)}
+    ids = {alert_id for alert_id, _ in first}
+    stored = select(RevisionRow.alert_id, RevisionRow.revision).where(RevisionRow.alert_id.in_(ids))
+    for alert_id, revision in session.execute(stored):
+        first.pop((alert_id, revision), None)
+    return list(reversed(first.values()))
+
+
+def _place(session: Session, rows: dict[str, AlertRow], arrival: Arrival) -> tuple[bool, bool]:
+    """Puts a revision on top of its alert where it is the newest; returns whether the alert, the revision is that."""
     alert = arrival.alert
-    row = session.get(AlertRow, alert.alert_id)
+    row = rows.get(alert.alert_id)
     is_new = row is None
     if row is None:
-        row = AlertRow(alert_id=alert.alert_id, revision=0, raised_ns=arrival.published_ns)
+        row = rows[alert.alert_id] = AlertRow(alert_id=alert.alert_id, revision=0, raised_ns=arrival.published_ns)
         row.challenge = arrival.challenge
         session.add(row)
     is_newest = alert.revision > row.revision
     if is_newest:
         _set_newest(row, arrival)
-    session.flush()  # what follows refers to the row
-    review = session.get(ReviewRow, alert.alert_id)
-    if review is None:
-        review = ReviewRow(alert_id=alert.alert_id, handled=False)
-        session.add(review)
-    muted = is_newest and snoozing.mutes(session, alert, review, is_new, now_ns)
-    session.add(
-        RevisionRow(
-            alert_id=alert.alert_id,
-            revision=alert.revision,
-            published_ns=arrival.published_ns,
-            muted=muted,
-            body=row.body if is_newest else body_of(alert),
-            scores=arrival.scores,
-        )
-    )
-    return Taken(alert, is_new, is_newest, muted)
+    return is_new, is_newest
 
 
 def _set_newest(row: AlertRow, arrival: Arrival) -> None:

@@ -7,6 +7,7 @@ update: from the moment an alert is handed to the producer to its event, through
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -232,6 +233,7 @@ def _fields(event: bytes) -> tuple[str, Any]:
 def filled_service(database: str, broker: Broker) -> Iterator[ReviewService]:
     """A service on a database of its own, filled; its threads run."""
     service = ReviewService(ReviewSettings(database=database), broker)
+    gc.freeze()  # as `serve` does
     fill(service)
     service.start()
     try:

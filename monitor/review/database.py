@@ -6,7 +6,6 @@ One writer at a time: writes of this process wait for each other here, not in th
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,7 +78,6 @@ class Database:
 
 def migrate(connection: Connection) -> None:
     """Brings the schema to the newest revision; does nothing where it is."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would name each of its plug-ins
     config = alembic.config.Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -18,6 +18,7 @@ from .schema import AlertRow, ReviewedRow, ReviewRow
 AnySelect = Select[*tuple[Any, ...]]
 
 MAX_NS = 2**63 - 1
+NAMED_AT_ONCE = 500  # parameters of one statement
 FACETS = {
     "camera": AlertRow.stream_id,
     "kind": AlertRow.kind,
@@ -106,8 +107,17 @@ def page(session: Session, selection: Selection, cursor: str | None, limit: int)
 
 def one(session: Session, me: str, alert_id: str) -> Listed | None:
     """One alert as in a list."""
-    row = session.execute(_listed(Selection(me)).where(AlertRow.alert_id == alert_id)).first()
-    return None if row is None else Listed(*row)
+    return next(iter(some(session, me, [alert_id])), None)
+
+
+def some(session: Session, me: str, alert_ids: Sequence[str]) -> list[Listed]:
+    """Those of the named alerts that are there, as in a list, in the order of `alert_ids`."""
+    found = {}
+    for start in range(0, len(alert_ids), NAMED_AT_ONCE):
+        named = alert_ids[start : start + NAMED_AT_ONCE]
+        rows = session.execute(_listed(Selection(me)).where(AlertRow.alert_id.in_(named)))
+        found.update({row[0].alert_id: Listed(*row) for row in rows})
+    return [found[alert_id] for alert_id in alert_ids if alert_id in found]
 
 
 def neighbors(session: Session, selection: Selection, alert: AlertRow) -> tuple[str | None, str | None]:

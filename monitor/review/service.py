@@ -72,11 +72,9 @@ class ReviewService:
     def tell_changed(self, alert_ids: list[str], action: str = "attachment", actor: str = "") -> None:
         """Tells the page that alerts have changed by what was not their worker."""
         with self.database.reading() as session:
-            for alert_id in alert_ids:
-                listed = listing.one(session, NOBODY, alert_id)
-                if listed is not None:
-                    fields = {"action": action, "actor": actor, "alert": _event_item(listed)}
-                    self.events.publish("review", fields)
+            for listed in listing.some(session, NOBODY, alert_ids):
+                fields = {"action": action, "actor": actor, "alert": _event_item(listed)}
+                self.events.publish("review", fields)
 
     def tell_verdict(self, row: VerdictRow, action: str, actor: str) -> None:
         """Tells the page of a verdict, and the publisher that there is work."""
@@ -86,11 +84,10 @@ class ReviewService:
     def _taken(self, taken: list[Taken]) -> None:
         newest = {one.alert.alert_id: one for one in taken if one.is_newest}
         with self.database.reading() as session:
-            for alert_id, one in newest.items():
-                listed = listing.one(session, NOBODY, alert_id)
-                if listed is not None:
-                    fields = {"is_new": one.is_new, "muted": one.muted, "alert": _event_item(listed)}
-                    self.events.publish("alert", fields)
+            for listed in listing.some(session, NOBODY, list(newest)):
+                one = newest[listed.alert.alert_id]
+                fields = {"is_new": one.is_new, "muted": one.muted, "alert": _event_item(listed)}
+                self.events.publish("alert", fields)
 
     def _unsnoozed(self, alert_ids: list[str]) -> None:
         self.tell_changed(alert_ids, "unsnooze", "time")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 from types import FrameType
@@ -56,6 +57,7 @@ def serve(service: ReviewService, listening: socket.socket) -> None:
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
     )
+    gc.freeze()  # code stays: to look through it for garbage held up all answers for a tenth of a second
     service.start()
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host

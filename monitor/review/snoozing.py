@@ -5,9 +5,9 @@ A silence mutes notification, never detection: revisions go on being stored, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from gradwatch.streams.messages import Alert, AlertState
@@ -53,29 +53,42 @@ def end_those_over(session: Session, now_ns: int) -> list[str]:
     return [alert_id for snooze in over for alert_id in end(session, snooze, "time", now_ns)]
 
 
-def mutes(session: Session, alert: Alert, review: ReviewRow, is_new: bool, now_ns: int) -> bool:
-    """Whether a revision that has just come is muted; counts it, or ends the silence that its score breaks."""
-    snooze = _in_force(session, alert, review)
-    if snooze is None:
-        return False
-    if snooze.until_ns is not None and snooze.until_ns <= now_ns:
-        end(session, snooze, "time", now_ns)
-        return False
-    if snooze.factor is not None and alert.score > snooze.factor * snooze.score:
-        end(session, snooze, "score", now_ns)
-        return False
-    review.snooze_id = snooze.snooze_id
-    snooze.muted_revisions += 1
-    snooze.muted_alerts += is_new
-    return True
+class Snoozes:
+    """The silences that concern some cameras and `reviews`, read once for a batch of revisions."""
 
+    def __init__(self, session: Session, stream_ids: Iterable[str], reviews: Iterable[ReviewRow]) -> None:
+        self._session = session
+        own = {review.snooze_id for review in reviews if review.snooze_id is not None}
+        in_force = and_(
+            SnoozeRow.scope == CAMERA, SnoozeRow.stream_id.in_(list(stream_ids)), SnoozeRow.ended_ns.is_(None)
+        )
+        concerned = select(SnoozeRow).where(or_(in_force, SnoozeRow.snooze_id.in_(own)))
+        found = session.scalars(concerned.order_by(SnoozeRow.snooze_id)).all()
+        self._by_id = {snooze.snooze_id: snooze for snooze in found}
+        self._of_cameras = {(snooze.stream_id, snooze.kind): snooze for snooze in found if snooze.scope == CAMERA}
 
-def _in_force(session: Session, alert: Alert, review: ReviewRow) -> SnoozeRow | None:
-    """The alert's own silence, else its camera's."""
-    if review.snooze_id is not None:
-        return session.get(SnoozeRow, review.snooze_id)
-    of_camera = select(SnoozeRow).where(*_of_camera(alert.stream_id, alert.kind))
-    return session.scalars(of_camera.order_by(SnoozeRow.snooze_id.desc()).limit(1)).first()
+    def mute(self, alert: Alert, review: ReviewRow, is_new: bool, now_ns: int) -> bool:
+        """Whether a revision that has just come is muted; counts it, or ends the silence that its score breaks."""
+        snooze = self._in_force(alert, review)
+        if snooze is None:
+            return False
+        if snooze.until_ns is not None and snooze.until_ns <= now_ns:
+            end(self._session, snooze, "time", now_ns)
+            return False
+        if snooze.factor is not None and alert.score > snooze.factor * snooze.score:
+            end(self._session, snooze, "score", now_ns)
+            return False
+        review.snooze_id = snooze.snooze_id
+        snooze.muted_revisions += 1
+        snooze.muted_alerts += is_new
+        return True
+
+    def _in_force(self, alert: Alert, review: ReviewRow) -> SnoozeRow | None:
+        """The alert's own silence, else its camera's."""
+        if review.snooze_id is not None:
+            return self._by_id.get(review.snooze_id)
+        snooze = self._of_cameras.get((alert.stream_id, alert.kind))
+        return None if snooze is None or snooze.ended_ns is not None else snooze
 
 
 def _over(now_ns: int) -> Select[SnoozeRow]:
