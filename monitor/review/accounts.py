@@ -15,7 +15,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from .audit import Actor, NotPossible, NotThere, Role, note, now_ns
+from .audit import Actor, Conflicting, NotPossible, NotThere, Role, note, now_ns
 from .schema import SessionRow, TokenRow, UserRow
 
 USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -39,11 +39,11 @@ class LogIn:
 
 
 def add_user(session: Session, actor: Actor, username: str, role: Role, password: str | None) -> None:
-    """Adds a user; without a password only a trusted proxy lets them in. Raises NotPossible."""
+    """Adds a user; without a password only a trusted proxy lets them in. Raises NotPossible, Conflicting."""
     if USERNAME.fullmatch(username) is None:
         raise NotPossible(f"username: expected {USERNAME.pattern}, got {username[:80]!r}")
     if session.get(UserRow, username) is not None:
-        raise NotPossible(f"username: expected a new one, got {username}, who is a user already")
+        raise Conflicting(f"username: expected a new one, got {username}, who is a user already")
     hashed = None if password is None else hash_password(password)
     session.add(UserRow(username=username, role=role, password_hash=hashed, created_ns=now_ns()))
     note(session, actor, "add", "user", username, None, {"role": role})
@@ -58,7 +58,7 @@ def set_password(session: Session, actor: Actor, username: str, password: str) -
 
 
 def set_role(session: Session, actor: Actor, username: str, role: Role) -> None:
-    """Gives a user another role; it holds from the next request on. Raises NotThere, NotPossible (last admin)."""
+    """Gives a user another role; it holds from the next request on. Raises NotThere, Conflicting (last admin)."""
     user = _user(session, username)
     if role is not Role.ADMIN:
         _keep_an_admin(session, user)
@@ -67,7 +67,7 @@ def set_role(session: Session, actor: Actor, username: str, role: Role) -> None:
 
 
 def remove_user(session: Session, actor: Actor, username: str) -> None:
-    """Removes a user and ends their sessions; what they did stays theirs. Raises NotThere, NotPossible."""
+    """Removes a user and ends their sessions; what they did stays theirs. Raises NotThere, Conflicting."""
     user = _user(session, username)
     _keep_an_admin(session, user)
     note(session, actor, "remove", "user", username, {"role": user.role}, None)
@@ -195,4 +195,4 @@ def _user(session: Session, username: str) -> UserRow:
 def _keep_an_admin(session: Session, user: UserRow) -> None:
     admins = session.scalar(select(func.count()).select_from(UserRow).where(UserRow.role == Role.ADMIN))
     if user.role == Role.ADMIN and admins == 1:
-        raise NotPossible(f"{user.username} is the last admin: make another user admin first")
+        raise Conflicting(f"{user.username} is the last admin: make another user admin first")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from gradwatch.streams.messages import AlertState
 
 from . import snoozing
-from .audit import Actor, NotPossible, NotThere, note, now_ns
+from .audit import Actor, Conflicting, NotPossible, NotThere, note, now_ns
 from .schema import AlertRow, CommentRow, ReviewedRow, ReviewRow, SnoozeRow, UserRow
 
 LOCAL_USER = "local"
@@ -46,11 +46,11 @@ def unacknowledge(session: Session, actor: Actor, alert_id: str) -> None:
 
 
 def assign(session: Session, actor: Actor, alert_id: str, assignee: str | None) -> None:
-    """Gives the alert to a user, None: to nobody. Raises NotPossible for a name that is no user's."""
+    """Gives the alert to a user, None: to nobody. Raises Conflicting for a name that is no user's."""
     review = _review(session, alert_id)
     nobody, myself = assignee is None, assignee in {actor.username, LOCAL_USER}
     if not (nobody or myself) and session.get(UserRow, assignee) is None:
-        raise NotPossible(f"assignee: expected the name of a user, got {assignee!r}")
+        raise Conflicting(f"assignee: expected the name of a user, got {assignee!r}")
     if review.assignee == assignee:
         return
     before, review.assignee = {"assignee": review.assignee}, assignee
@@ -90,7 +90,7 @@ def snooze(
 ) -> list[str]:
     """Mutes an alert, or its camera's alerts of its kind, until a time or a score; returns the ids that it mutes.
 
-    Raises NotPossible where it would never end, has ended already, or speaks of one alert that is closed.
+    Raises NotPossible where it would never end or has ended already, Conflicting for one alert that is closed.
     """
     review, alert = _review(session, alert_id), session.get_one(AlertRow, alert_id)
     now = now_ns()
@@ -99,7 +99,7 @@ def snooze(
     if until_ns is not None and until_ns <= now:
         raise NotPossible("until: expected a time to come, got one that is over")
     if scope == snoozing.ALERT and alert.state == AlertState.CLOSED:
-        raise NotPossible("scope: a closed alert notifies nobody; expected an open one, or scope camera")
+        raise Conflicting("scope: a closed alert notifies nobody; expected an open one, or scope camera")
     before = {"snooze": None if review.snooze_id is None else review.snooze_id}
     if review.snooze_id is not None:
         snoozing.end(session, session.get_one(SnoozeRow, review.snooze_id), "replaced", now)

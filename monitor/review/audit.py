@@ -42,6 +42,10 @@ class NotPossible(ValueError):
     """An action that makes no sense as things are; the message says why."""
 
 
+class Conflicting(NotPossible):
+    """What was asked for could be done, were it not for what is there already."""
+
+
 def now_ns() -> int:
     """Wall clock."""
     return time.time_ns()

@@ -112,7 +112,7 @@ def users(service: Service, visitor: Admin) -> UserList:
         return UserList(users=[UserShape.model_validate(user) for user in accounts.users(session)])
 
 
-@router.post("/users", status_code=201, responses=documented(403))
+@router.post("/users", status_code=201, responses=documented(403, 409))
 def add_user(service: Service, visitor: Admin, body: NewUser) -> Names:
     """Adds a user."""
     with service.database.writing() as session:
@@ -120,7 +120,7 @@ def add_user(service: Service, visitor: Admin, body: NewUser) -> Names:
         return Names(usernames=[user.username for user in accounts.users(session)])
 
 
-@router.patch("/users/{username}", status_code=204, responses=documented(403, 404))
+@router.patch("/users/{username}", status_code=204, responses=documented(403, 404, 409))
 def change_user(service: Service, visitor: Admin, username: UsernamePath, body: UserChange) -> None:
     """Gives a user another role or password; a new password ends their sessions."""
     with service.database.writing() as session:
@@ -130,7 +130,7 @@ def change_user(service: Service, visitor: Admin, username: UsernamePath, body: 
             accounts.set_password(session, visitor.actor, username, body.password)
 
 
-@router.delete("/users/{username}", status_code=204, responses=documented(403, 404))
+@router.delete("/users/{username}", status_code=204, responses=documented(403, 404, 409))
 def remove_user(service: Service, visitor: Admin, username: UsernamePath) -> None:
     """Removes a user; what they did stays theirs."""
     with service.database.writing() as session:

@@ -62,7 +62,7 @@ Selected = Annotated[Selection, Depends(selection_of)]
 def alerts(
     service: Service,
     selection: Selected,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of an earlier page")] = None,
+    cursor: Annotated[str | None, Query(pattern=listing.CURSOR, description="`next_cursor` of an earlier page")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> AlertPage:
     """Alerts, the newest first."""
@@ -119,7 +119,7 @@ def unacknowledge(service: Service, visitor: Reviewer, alert_id: AlertIdPath) ->
     return _act(service, visitor.actor, alert_id, "unacknowledge", actions.unacknowledge)
 
 
-@router.put("/{alert_id}/assignee", responses=documented(403, 404))
+@router.put("/{alert_id}/assignee", responses=documented(403, 404, 409))
 def assign(service: Service, visitor: Reviewer, alert_id: AlertIdPath, body: Assignee) -> AlertItem:
     """Gives the alert to a user, or to nobody."""
 
@@ -139,7 +139,7 @@ def comment(service: Service, visitor: Reviewer, alert_id: AlertIdPath, body: Ne
     return _act(service, visitor.actor, alert_id, "comment", act)
 
 
-@router.put("/{alert_id}/snooze", responses=documented(403, 404))
+@router.put("/{alert_id}/snooze", responses=documented(403, 404, 409))
 def snooze(service: Service, visitor: Reviewer, alert_id: AlertIdPath, body: NewSnooze) -> AlertItem:
     """Mutes notification, never detection; replaces an earlier silence."""
 

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from gradwatch.streams.logs import scrub
 from gradwatch.streams.transport.connection import BrokerRefused, BrokerUnavailable
 
-from ..audit import NotPossible, NotThere
+from ..audit import Conflicting, NotPossible, NotThere
 
 log = structlog.get_logger()
 
@@ -80,6 +80,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(NotThere)
     def _(request: Request, error: NotThere) -> Response:
         return problem(404, str(error))
+
+    @app.exception_handler(Conflicting)
+    def _(request: Request, error: Conflicting) -> Response:
+        return problem(409, str(error))
 
     @app.exception_handler(NotPossible)
     def _(request: Request, error: NotPossible) -> Response:

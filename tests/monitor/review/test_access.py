@@ -216,11 +216,19 @@ def test_a_removed_user_is_out_at_once(guarded: ReviewService) -> None:
     assert client.get("/api/v1/alerts").status_code == 401
 
 
+def test_a_name_is_given_once(guarded: ReviewService) -> None:
+    client = client_of(guarded)
+    log_in(client, "admin")
+    answers = [client.post("/api/v1/users", json={"username": "grace", "role": "viewer"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 409]
+    assert "grace, who is a user already" in answers[1].json()["detail"]
+
+
 def test_the_last_admin_stays(guarded: ReviewService) -> None:
     client = client_of(guarded)
     log_in(client, "admin")
-    assert client.delete("/api/v1/users/admin").status_code == 422
-    assert client.patch("/api/v1/users/admin", json={"role": "viewer"}).status_code == 422
+    assert client.delete("/api/v1/users/admin").status_code == 409
+    assert client.patch("/api/v1/users/admin", json={"role": "viewer"}).status_code == 409
 
 
 # --- tokens and proxies -----------------------------------------------------------------------------------------

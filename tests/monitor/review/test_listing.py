@@ -116,10 +116,17 @@ def test_neighbors_are_those_of_the_list(filled: tuple[Database, list[Alert]]) -
             assert listing.neighbors(session, Selection("ada", **wanted), row) == (newer, older)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "AAAA", "ä", "LTEvYQ", listing.write_cursor(2**63, "a"), "MS8A"])
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "1", "-1-61", "ä-61", "٣-61", "1-6", "1-61\n", listing.write_cursor(2**63, "a")]
+)
 def test_a_cursor_of_ones_own_is_refused(database: Database, cursor: str) -> None:
     with database.reading() as session, pytest.raises(NotPossible, match="cursor: expected"):
         listing.page(session, Selection("ada"), cursor, 4)
+
+
+@pytest.mark.parametrize("alert_id", ["0f-a", "", "ä" * 64, "\U0001f6a6" * 64])
+def test_a_cursor_is_read_as_it_was_written(alert_id: str) -> None:
+    assert listing.read_cursor(listing.write_cursor(listing.MAX_NS // 2, alert_id)) == (listing.MAX_NS // 2, alert_id)
 
 
 def kept(database: Database) -> set[str]:
