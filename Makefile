@@ -9,7 +9,7 @@ DEMO_STAMP = $(VENV)/.installed-demo
 DEV_STAMP  = $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-cameras test-browser fuzz lint types check bench evaluate evaluate-alerts evaluate-expectancy evaluate-recordings evaluate-pedestrians evaluate-challenges calibration clean
+.PHONY: help demo test test-faults test-cameras test-browser test-review fuzz lint types check bench bench-review evaluate evaluate-alerts evaluate-expectancy evaluate-recordings evaluate-pedestrians evaluate-challenges calibration clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test-cameras: $(DEV_STAMP) ## break live cameras: needs KAFKA_HOME and GStreamer
 test-browser: $(DEV_STAMP) ## the review page in a real Chromium, long forms too
 	$(VENV)/bin/pytest tests/browser -m "storm or not storm"
 
+test-review: $(DEV_STAMP) ## kill the review and evidence services, ask the API everything; 6 minutes
+	$(VENV)/bin/pytest -m faults tests/monitor/review tests/monitor/services
+
 fuzz: $(DEV_STAMP) ## fuzz the readers of strangers' bytes, 3 minutes each; needs atheris (Linux x86-64)
 	$(VENV)/bin/python tests/fuzz/seed_corpus.py runs/fuzz
 	$(VENV)/bin/python tests/fuzz/fuzz_codec.py -max_total_time=180 -artifact_prefix=runs/fuzz/ runs/fuzz/codec
@@ -47,6 +50,10 @@ check: lint types test ## lint, types and test: what CI runs
 
 bench: $(DEV_STAMP) ## what the monitor costs beside the networks it watches
 	$(VENV)/bin/gradwatch bench --json docs/benchmarks/bench.json --markdown docs/benchmarks/bench.md
+
+bench-review: $(DEV_STAMP) ## the review page's server with 10,000 alerts; DATABASE_URL=postgresql://… measures an empty one too
+	$(VENV)/bin/gradwatch review bench --database sqlite:///$$(mktemp -d)/review.db $(if $(DATABASE_URL),--database $(DATABASE_URL)) \
+	  --json docs/benchmarks/review.json --markdown docs/benchmarks/review.md
 
 evaluate-alerts: $(DEV_STAMP) ## false alarms and delays on synthetic drives; up to 45 minutes, resumable
 	$(VENV)/bin/gradwatch evaluate alerts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
@@ -27,6 +27,9 @@ from ..services.settings import EvidenceSettings
 from ..topic_checks import check_broker
 from .options import BootstrapOption, ConfigOption
 from .topics import mending_command
+
+if TYPE_CHECKING:
+    from ..services.folder import Reviewed
 
 log = structlog.get_logger()
 
@@ -94,7 +97,7 @@ def _serve(configuration: Configuration, settings: EvidenceSettings, health: Hea
 
     broker, topics = configuration.broker, topics_of(configuration)
     try:
-        kept = EvidenceFolder(Path(settings.folder), settings.max_bytes)
+        kept = EvidenceFolder(Path(settings.folder), settings.max_bytes, _reviewed(configuration.review.database))
     except OSError as error:
         raise ConfigurationError(f"evidence.folder: expected a folder that can be used, got {error}") from error
     with (
@@ -108,3 +111,19 @@ def _serve(configuration: Configuration, settings: EvidenceSettings, health: Hea
         log.info("keeping evidence", alerts=topics.alerts, folder=str(kept.root), stored_bytes=kept.size_bytes)
         service.run(once)
     log.info("stopped", files=service.written)
+
+
+def _reviewed(database: str) -> Reviewed:
+    """Asks the review database; without the libraries for it no alert counts as reviewed."""
+    from ..services.folder import nobody
+
+    try:
+        from ..review.database import DatabaseUnavailable
+        from ..review.handled import Handled
+
+        return Handled(database)
+    except ModuleNotFoundError as error:
+        log.info("evidence goes by age, reviewed or not", reason=f"{error}: pip install 'gradwatch[review]'")
+        return nobody
+    except DatabaseUnavailable as error:
+        raise ConfigurationError(f"review.database: {error}") from error

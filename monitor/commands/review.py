@@ -215,7 +215,7 @@ def bench(
             for url in database or [f"sqlite:///{folder}/review.db"]:
                 broker = Broker(own.broker.bootstrap_servers, own.broker.client, topics)
                 figures.append(bench_review(url, broker, rounds))
-        report = review_report(figures, "gradwatch review bench --database …")
+        report = review_report(figures, "make bench-review")
         if json is not None:
             json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
         if markdown is not None:

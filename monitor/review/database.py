@@ -40,7 +40,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = _checked(url)
+        self.url = checked_url(url)
         self._write_lock = threading.Lock()
         if self.url.password is not None:
             hide([str(self.url.password)])
@@ -84,7 +84,8 @@ def migrate(connection: Connection) -> None:
     alembic.command.upgrade(config, "head")
 
 
-def _checked(url: str) -> URL:
+def checked_url(url: str) -> URL:
+    """The URL, with the driver that we use. Raises `DatabaseUnavailable`."""
     try:
         parsed = make_url(url)
     except ArgumentError:
