@@ -36,10 +36,10 @@ class DemoReview:
             old.unlink()
         shutil.rmtree(folder / "evidence", ignore_errors=True)
         _write_truth(self._settings)
-        options = [f"--database=sqlite:///{folder / 'review.db'}", f"--truth={folder / 'truth'}"]
-        evidence = folder / "evidence"
-        keeping = Child("evidence", self._config, f"--folder={evidence}", log=folder / "evidence.log")
-        page = Child("review", self._config, "--port=0", f"--evidence={evidence}", *options, log=folder / "review.log")
+        database, evidence = f"--database=sqlite:///{folder / 'review.db'}", folder / "evidence"
+        options = ["--port=0", database, f"--evidence={evidence}", f"--truth={folder / 'truth'}"]
+        page = Child("review", self._config, *options, log=folder / "review.log")
+        keeping = Child("evidence", self._config, f"--folder={evidence}", database, log=folder / "evidence.log")
         self._children = [page, keeping]
         try:
             self.address = _address(page)

@@ -43,6 +43,9 @@ def follow(
     bootstrap_servers: BootstrapOption = None,
     folder: Annotated[Path | None, typer.Option(help="Where files are kept; overrides evidence.folder.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Of all files; overrides evidence.max_bytes.", min=1)] = None,
+    database: Annotated[
+        str | None, typer.Option(help="Says which alerts were reviewed; overrides review.database.")
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="Leave once all alerts that there are have their file.")] = False,
     wait: Annotated[
         bool, typer.Option(help="Wait for a broker that does not answer, else leave with an error.")
@@ -60,6 +63,8 @@ def follow(
     given = {"folder": None if folder is None else str(folder), "max_bytes": max_bytes}
     settings = configuration.evidence
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+    if database is not None:
+        configuration = replace(configuration, review=replace(configuration.review, database=database))
     STREAMS.limit = configuration.worker.metrics_streams
     STREAMS.reserve(configuration.streams)
     health = Health(configuration.worker.unhealthy_after_s)

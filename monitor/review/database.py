@@ -42,8 +42,6 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = checked_url(url)
         self._write_lock = threading.Lock()
-        if self.url.password is not None:
-            hide([str(self.url.password)])
         try:
             self._engine = _open(self.url)
             with self._engine.begin() as connection:
@@ -85,7 +83,7 @@ def migrate(connection: Connection) -> None:
 
 
 def checked_url(url: str) -> URL:
-    """The URL, with the driver that we use. Raises `DatabaseUnavailable`."""
+    """The URL, with the driver that we use; from now on no log shows its password. Raises `DatabaseUnavailable`."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -93,6 +91,8 @@ def checked_url(url: str) -> URL:
         raise DatabaseUnavailable(
             "expected a database URL like sqlite:///review.db, got one that can't be read"
         ) from None
+    if parsed.password is not None:
+        hide([str(parsed.password)])
     if parsed.get_backend_name() == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):

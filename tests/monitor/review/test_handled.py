@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gradwatch.monitor.review import actions, alerts
 from gradwatch.monitor.review.audit import Actor, Role
@@ -55,8 +56,13 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 def test_a_database_that_does_not_answer_knows_of_no_review(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
-    assert Handled(f"sqlite:///{tmp_path}/empty.db")(["x"]) == set()
-    assert Handled("postgresql://somebody:hunter2@127.0.0.1:1/review")(["x"]) == set()
+    with capture_logs() as said:
+        assert Handled(f"sqlite:///{tmp_path}/empty.db")(["x"]) == set()
+        away = Handled("postgresql://somebody:hunter2@127.0.0.1:1/review")
+        assert [away(["x"]), away(["x"])] == [set(), set()]
+    assert len(said) == 2  # each reason once
+    assert "no such table" in said[0]["error"]
+    assert "hunter2" not in str(said)
 
 
 def test_a_url_that_is_none_is_refused() -> None:
