@@ -1,4 +1,7 @@
-"""The frames around an alert, from its evidence file where there is one, else from Kafka; the last few are kept.
+"""The frames around an alert, from its evidence file and from Kafka; the last few clips are kept.
+
+The file of an alert that is closed holds all there is. One that was written before the last revision came holds what
+there was then: Kafka has what came since, the file what Kafka no longer keeps.
 
 Evidence lies in one folder; a path from the wire that leads out of it is refused.
 """
@@ -13,10 +16,12 @@ from typing import NamedTuple
 
 import structlog
 
-from gradwatch.streams.messages import Alert, EncodedFrame, FrameReport
+from gradwatch.streams.messages import Alert, AlertState, EncodedFrame, FrameReport
+from gradwatch.streams.transport.connection import BrokerRefused, BrokerUnavailable
+from gradwatch.streams.transport.history import TopicMissing
 from gradwatch.streams.transport.ranges import TopicRanges
 
-from ..services.windows import MissingCause, Window, WindowSource, read_evidence, read_window
+from ..services.windows import MissingCause, TimeWindow, Window, WindowScan, WindowSource, read_evidence
 from .audit import NotThere
 from .ingest import Broker
 
@@ -34,11 +39,12 @@ Key = tuple[str, int, str, int]  # alert id, revision, path of the evidence, and
 class Clip(NamedTuple):
     """A window by seq, and where it came from."""
 
-    window: Window
+    time: TimeWindow
     frames: dict[int, EncodedFrame]
     reports: dict[int, FrameReport]
     missing: dict[int, MissingCause]
-    source: str  # evidence | kafka
+    source: str  # evidence: pictures from the file are in it | kafka
+    is_final: bool = False  # nothing more can come
 
     @property
     def nbytes(self) -> int:
@@ -59,7 +65,7 @@ class Clips:
     def clip(self, alert: Alert, published_ns: int, evidence: str | None) -> Clip:
         """The clip of an alert; `evidence` is the path that its attachment names, `published_ns` that of its record.
 
-        Raises BrokerUnavailable where it must come from Kafka and can't, TopicMissing, EvidenceError.
+        Raises BrokerUnavailable and TopicMissing where it must come from Kafka and can't.
         """
         key = (alert.alert_id, alert.revision, evidence or "", self._written_ns(evidence))
         found = self._known(key)
@@ -70,17 +76,20 @@ class Clips:
             if found is not None:
                 return found
             clip = self._read(alert, published_ns, evidence)
-            is_whole = clip.source == "evidence" or time.time_ns() - published_ns > GROWS_NS
+            is_whole = clip.is_final or time.time_ns() - published_ns > GROWS_NS
             self._keep(key, clip, float("inf") if is_whole else time.monotonic() + FRESH_S)
         return clip
 
     def evidence_file(self, path: str) -> Path:
         """The file that an attachment names. Raises NotThere where it is none or lies outside the folder."""
         folder = self._evidence.resolve()
-        found = (folder / path).resolve() if path and "\0" not in path else folder
-        if not found.is_relative_to(folder) or not found.is_file():
-            raise NotThere("expected an evidence file in the evidence folder, got none of that name there")
-        return found
+        try:
+            found = (folder / path).resolve()
+            if found.is_relative_to(folder) and found.is_file():
+                return found
+        except (OSError, ValueError, RuntimeError):  # too long, with zero bytes, a link to itself
+            pass
+        raise NotThere("expected an evidence file in the evidence folder, got none of that name there")
 
     def close(self) -> None:
         """Gives back the connection to the broker."""
@@ -97,17 +106,40 @@ class Clips:
             return 0
 
     def _read(self, alert: Alert, published_ns: int, evidence: str | None) -> Clip:
-        if evidence is not None:
-            try:
-                return _clip(read_evidence(self.evidence_file(evidence)), "evidence")
-            except (NotThere, OSError, ValueError, ModuleNotFoundError) as error:
-                # it was made on another machine, is gone or broken: Kafka may have the frames still
-                log.warning("evidence can't be read", alert=alert.alert_id, error=str(error))
+        kept = None if evidence is None else self._read_evidence(alert, evidence)
+        if kept is not None and kept.is_final:
+            return kept
+        try:
+            return self._read_kafka(alert, published_ns, kept)
+        except (BrokerUnavailable, BrokerRefused, TopicMissing) as error:
+            if kept is None:
+                raise
+            log.warning("the clip is what the evidence has", alert=alert.alert_id, error=str(error))
+            return kept
+
+    def _read_evidence(self, alert: Alert, path: str) -> Clip | None:
+        """What the file has; None where it can't be read. Kafka may have the frames still."""
+        try:
+            file = self.evidence_file(path)
+            window = read_evidence(file)
+            from ..services.evidence_reading import read_metadata  # needs the extra `evidence`, which is there by now
+
+            said = read_metadata(file)
+            if said["alert_id"] != alert.alert_id:
+                raise ValueError(f"expected evidence of this alert, got that of {said['alert_id'][:80]!r}")
+            is_final = said["state"] == AlertState.CLOSED and int(said["revision"]) >= alert.revision
+            return _clip(window, "evidence", is_final)
+        except (NotThere, OSError, ValueError, KeyError, ModuleNotFoundError) as error:
+            log.warning("evidence can't be read", alert=alert.alert_id, error=str(error))
+            return None
+
+    def _read_kafka(self, alert: Alert, published_ns: int, kept: Clip | None) -> Clip:
+        """What Kafka has of the window, and what `kept` has of it beside."""
         if self._records is None:
             self._records = TopicRanges(self._broker.bootstrap_servers, self._broker.client)
         try:
-            source = WindowSource(self._records, self._broker.topics)
-            return _clip(read_window(source, alert, published_ns // 1_000_000), "kafka")
+            scan = WindowScan(WindowSource(self._records, self._broker.topics), alert, published_ns // 1_000_000)
+            return _scanned(scan, kept)
         except Exception:
             self._records.close()  # whatever it was, the next one begins afresh
             self._records = None
@@ -128,11 +160,34 @@ class Clips:
                 self._kept.popitem(last=False)
 
 
-def _clip(window: Window, source: str) -> Clip:
+def _scanned(scan: WindowScan, kept: Clip | None) -> Clip:
+    frames: dict[int, EncodedFrame] = {}
+    reports: dict[int, FrameReport] = {}
+    if kept is not None:
+        frames = {seq: frame for seq, frame in kept.frames.items() if _is_within(frame, scan.time)}
+        reports = {seq: report for seq, report in kept.reports.items() if _is_within(report, scan.time)}
+    source = "evidence" if frames else "kafka"
+    for frame in frames.values():
+        scan.note(frame)
+    frames |= {frame.identity.seq: frame for frame in scan.frames()}
+    reports |= {report.identity.seq: report for report in scan.reports}
+    missing = {one.seq: one.cause for one in scan.missing()}
+    if kept is not None:  # of what was missing then, the reports may be gone by now
+        last = max(frames.keys() | reports.keys(), default=-1)
+        missing |= {seq: cause for seq, cause in kept.missing.items() if seq <= last and seq not in frames}
+    return Clip(scan.time, frames, reports, missing, source)
+
+
+def _is_within(message: EncodedFrame | FrameReport, time: TimeWindow) -> bool:
+    return time.start_ns <= message.capture_ns <= time.end_ns
+
+
+def _clip(window: Window, source: str, is_final: bool) -> Clip:
     return Clip(
-        window,
+        window.time,
         {frame.identity.seq: frame for frame in window.frames},
         {report.identity.seq: report for report in window.reports},
         dict(zip(window.missing, window.missing_causes, strict=True)),
         source,
+        is_final,
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any
 
 import msgspec
+import structlog
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
@@ -30,10 +32,13 @@ from .pictures import JPEG_CONTENT, is_known, picture
 from .problems import ProblemError, documented
 from .shapes import Ns, Shape, Xyxy
 
+log = structlog.get_logger()
+
 router = APIRouter(prefix="/alerts/{alert_id}", tags=["clips"])
 
 SeqPath = Annotated[int, Path(ge=0, le=2**63 - 1)]
 EVIDENCE = "evidence"
+SHA256 = re.compile(r"[0-9a-f]{1,64}")
 
 
 class Box(Shape):
@@ -117,8 +122,8 @@ def clip(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> ClipShape:
     seqs = sorted({*found.frames, *found.reports, *found.missing})
     return ClipShape(
         source=found.source,
-        start_capture_ns=found.window.time.start_ns,
-        end_capture_ns=found.window.time.end_ns,
+        start_capture_ns=found.time.start_ns,
+        end_capture_ns=found.time.end_ns,
         onset_seq=alert.onset_seq,
         last_seq=alert.last_seq,
         frames=[_frame(alert_id, seq, found, recording) for seq in seqs],
@@ -161,11 +166,12 @@ def evidence(service: Service, visitor: Viewer, alert_id: AlertIdPath, request: 
     body = _evidence(service, alert_id)
     if body is None:
         raise NotThere(f"expected an alert with evidence, got {alert_id}")
-    path, sha256 = service.clips.evidence_file(str(body.get("path", ""))), str(body.get("sha256", ""))[:64]
-    etag = f'"{sha256}"'
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "X-Sha256": sha256}
-    if sha256.isalnum() and is_known(request, etag):
-        return Response(status_code=304, headers=headers)
+    path, sha256 = service.clips.evidence_file(str(body.get("path", ""))), str(body.get("sha256", ""))
+    headers = {"Cache-Control": "private, no-cache"}
+    if SHA256.fullmatch(sha256):  # anything else is no hash, and may not be what a header can hold
+        headers |= {"ETag": f'"{sha256}"', "X-Sha256": sha256}
+        if is_known(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
     return FileResponse(path, headers=headers, media_type="application/octet-stream", filename=f"{alert_id}.mcap")
 
 
@@ -201,20 +207,28 @@ def _frame(alert_id: str, seq: int, found: Clip, recording: Recording | None) ->
         outcome=None if report is None else report.outcome,
         cause=None if report is None else report.cause,
         state=None if report is None else report.state,
-        boxes=[] if report is None else _boxes(report),
-        tracks=[] if report is None else _tracks(report),
+        **_found_out(report),
         change={} if report is None else {name: _finite(ratio) for name, ratio in report.change.items()},
-        overlay=None if report is None else overlays.annotations(report),
         truth=[] if recording is None else [TrueBox.model_validate(one) for one in recording.objects.get(seq, [])],
         url=None if frame is None else f"/api/v1/alerts/{alert_id}/clip/frames/{seq}",
     )
 
 
-def _times(frame: EncodedFrame | None, report: FrameReport | None) -> dict[str, int | None]:
+def _times(frame: EncodedFrame | None, report: FrameReport | None) -> dict[str, Any]:
     known = frame if frame is not None else report
     if known is None:
         return {"capture_ns": None, "published_ns": None}
     return {"capture_ns": known.capture_ns, "published_ns": known.published_ns}
+
+
+def _found_out(report: FrameReport | None) -> dict[str, Any]:
+    """What can be drawn; nothing of a report whose arrays don't fit each other, so that it costs no other frame."""
+    if report is not None:
+        try:
+            return {"boxes": _boxes(report), "tracks": _tracks(report), "overlay": overlays.annotations(report)}
+        except (ValueError, TypeError, IndexError) as error:  # whoever wrote it was no worker of ours
+            log.warning("report can't be shown", frame=str(report.identity), error=str(error))
+    return {"boxes": [], "tracks": [], "overlay": None}
 
 
 def _boxes(report: FrameReport) -> list[Box]:
@@ -222,7 +236,11 @@ def _boxes(report: FrameReport) -> list[Box]:
     if seen is None:
         return []
     rows = zip(seen.xyxy.tolist(), seen.score.tolist(), seen.kind, seen.label, strict=True)
-    return [Box(xyxy=xyxy, score=score, kind=kind, label=label) for xyxy, score, kind, label in rows]
+    return [
+        Box(xyxy=xyxy, score=score, kind=kind, label=label)
+        for xyxy, score, kind, label in rows
+        if _are_finite(*xyxy, score)
+    ]
 
 
 def _tracks(report: FrameReport) -> list[Track]:
@@ -233,6 +251,8 @@ def _tracks(report: FrameReport) -> list[Track]:
     for row, track_id in enumerate(tracks.track_id):
         index = int(tracks.detection_index[row])
         is_seen = seen is not None and 0 <= index < len(seen.label)
+        if not _are_finite(*tracks.xyxy[row], *tracks.velocity[row], tracks.age_s[row]):
+            continue
         found.append(
             Track(
                 track_id=track_id,
@@ -253,6 +273,8 @@ def _forecast(report: FrameReport, row: int) -> Forecast | None:
     forecasts = report.forecasts
     if forecasts is None or row >= len(forecasts.mean):
         return None
+    if not _are_finite(*forecasts.horizon_s, *forecasts.mean[row].ravel(), *forecasts.radius[row]):
+        return None
     return Forecast(
         horizon_s=forecasts.horizon_s.tolist(),
         xy=forecasts.mean[row].tolist(),
@@ -264,3 +286,7 @@ def _forecast(report: FrameReport, row: int) -> Forecast | None:
 
 def _finite(number: float) -> float | None:
     return float(number) if math.isfinite(number) else None
+
+
+def _are_finite(*numbers: float) -> bool:
+    return all(map(math.isfinite, numbers))
