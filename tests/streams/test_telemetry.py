@@ -1,9 +1,8 @@
-"""The metrics; `python tests/streams/test_telemetry.py` writes docs/metrics.md anew."""
+"""The metrics of sources and workers: names, labels, and how many streams have one. `test_metrics.py` lists them."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,37 +11,9 @@ from prometheus_client.metrics import MetricWrapperBase
 from gradwatch.streams import telemetry
 from gradwatch.streams.telemetry import OTHER, STREAMS, StreamCounter, StreamGauge, StreamHistogram, StreamLabels
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 METRICS = sorted((m for m in vars(telemetry).values() if isinstance(m, MetricWrapperBase)), key=lambda m: m._name)
 LABELS = {"stream_id", "stage", "scorer", "outcome", "cause", "kind", "state"}
 UNITS = ("_seconds", "_bytes")
-HEAD = """# Metrics
-
-What `/metrics` of a worker (`worker.metrics_port`) and of a source (`--metrics-port`) exposes, beside the Prometheus
-client's own `process_…` and `python_…`. A metric that a process has no use for is there without a value. Written from
-`streams/telemetry.py` by `python tests/streams/test_telemetry.py`.
-
-`stream_id` comes from producers: the streams named in the configuration and the first others, 1000 together unless
-`worker.metrics_streams` says otherwise, have their own label; the rest is counted under `stream_id="other"`, where a
-gauge shows the stream that set it last.
-
-| metric | type | labels | meaning |
-|---|---|---|---|
-"""
-SUFFIXES = {"counter": "_total", "info": "_info"}
-
-
-def document() -> str:
-    rows = []
-    for metric in METRICS:
-        name = metric._name + SUFFIXES.get(metric._type, "")
-        labels = " ".join(f"`{label}`" for label in metric._labelnames)
-        rows.append(f"| `{name}` | {metric._type} | {labels} | {metric._documentation} |\n")
-    return HEAD + "".join(rows)
-
-
-def test_the_document_is_up_to_date() -> None:
-    assert DOCUMENT.read_text() == document(), "run: python tests/streams/test_telemetry.py"
 
 
 def test_there_are_metrics_to_speak_of() -> None:
@@ -107,7 +78,3 @@ def test_a_gauge_is_folded_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_limit_is_a_thousand() -> None:
     assert STREAMS.limit == 1000
-
-
-if __name__ == "__main__":
-    DOCUMENT.write_text(document())
