@@ -12,7 +12,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from gradwatch.streams.codec import encode_jpeg
-from gradwatch.streams.sources import Playback, jpegs, publish
+from gradwatch.streams.publishing import publish
+from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.synthetic import Drive
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics

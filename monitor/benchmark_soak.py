@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from gradwatch.streams.codec import decode_report
 from gradwatch.streams.messages import Outcome
-from gradwatch.streams.sources import Playback, jpegs, publish
+from gradwatch.streams.publishing import publish
+from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader

@@ -15,13 +15,15 @@ from typing import Any
 
 import structlog
 
+from .bag_storage import is_bag
 from .camera_address import Transport, camera_address, is_live
 from .cameras import LiveCamera
 from .health import Condition, Health
 from .health_topic import HealthTopic
 from .logs import scrub
+from .publishing import Run, SourceSummary, publish
 from .reconnecting import Backoff
-from .sources import SOURCES, FrameSource, Playback, Run, SourceSummary, publish
+from .sources import SOURCES, FrameSource, Playback
 from .topics import Topics
 from .transport.producer import BoundedProducer
 
@@ -29,7 +31,6 @@ log: Any = structlog.get_logger(__name__)
 
 QUEUE_BYTES = 8 * 1024 * 1024  # of frames that wait while the broker takes nothing
 FLUSH_S = 10.0
-BAG_SUFFIXES = (".mcap", ".db3", ".bag")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def recorded(path: Path, playback: Playback, name: str | None) -> FrameSource:
         raise FileNotFoundError(
             f"expected a camera's address (rtsp://…, http://…, a number), a file or a folder, got {scrub(str(path))}"
         )
-    if path.suffix in BAG_SUFFIXES or (path / "metadata.yaml").is_file():
+    if is_bag(path):
         return SOURCES["bag"](path, playback=playback, name=name)
     return SOURCES["pictures" if path.is_dir() else "video"](path, playback, name)
 

@@ -20,6 +20,7 @@ from .video import VideoError
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 MAX_RECORD_BYTES = 1 << 30  # of an MCAP: a damaged length must not take all memory
 METADATA = "metadata.yaml"
+SUFFIXES = (".mcap", ".db3", ".bag")  # the last is of ROS 1, which `open_storage` refuses with a way out
 
 
 class BagError(VideoError):
@@ -60,6 +61,11 @@ class Storage(Protocol):
 
     def messages(self, topic: str) -> Iterator[LoggedMessage]:
         """The messages of a topic with pictures. Raises BagError, BrokenOff at the end of a bag that was cut off."""
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a path is meant as a bag, by its name or as a folder that a recorder of ROS 2 has written."""
+    return path.suffix in SUFFIXES or (path / METADATA).is_file()
 
 
 def open_storage(path: Path) -> Storage:

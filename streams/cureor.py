@@ -21,8 +21,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .labeled_pictures import LabeledFolder, Only, PictureNameError, read_folder
-from .sources import FrameSource, Playback
+from .labeled_pictures import LabeledPictures, PictureNameError
+from .name_numbers import check_ranges
 
 NAME_PATTERN = "backgroundID_deviceID_objectOrientationID_objectID_challengeType_challengeLevel"
 NAME = re.compile(r"([1-5])_([1-5])_([1-5])_([0-9]{3})_([0-9]{2})_([0-5])(?:\.jpe?g)?", re.IGNORECASE)
@@ -95,9 +95,7 @@ class ObjectName:
             "object_number": (1, OBJECTS),
             "challenge_type": (1, len(CHALLENGE_NAMES)),
         }
-        for field, (low, high) in ranges.items():
-            if not low <= getattr(self, field) <= high:
-                raise PictureNameError(f"{field} must be from {low} to {high}, got {getattr(self, field)}")
+        check_ranges(self, ranges, PictureNameError)
         lowest, highest = {1: (0, 0), 10: (0, 0), 2: (1, 4), 11: (1, 4)}.get(self.challenge_type, (1, 5))
         if not lowest <= self.level <= highest:
             raise PictureNameError(f"level of {self.challenge} must be from {lowest} to {highest}, got {self.level}")
@@ -168,22 +166,10 @@ class ObjectName:
         return replace(self, challenge_type=len(IN_COLOR) + 1 if self.is_gray else 1, level=0)
 
 
-def cureor(
-    folder: Path | str,
-    playback: Playback = Playback(),  # noqa: B008 (frozen)
-    name: str | None = None,
-    only: Only = {},  # noqa: B006 (only read)
-) -> FrameSource:
-    """The pictures below a folder in their `play_order`, their bytes unchanged; see `read_objects`."""
-    return read_objects(folder, only).source(playback, name)
-
-
-def read_objects(folder: Path | str, only: Only = {}) -> LabeledFolder[ObjectName]:  # noqa: B006 (only read)
-    """The pictures below a folder and what they show. `only` chooses by the keys of `FACETS`.
-
-    Raises PictureNameError, FileNotFoundError: see `read_folder`.
-    """
-    return read_folder(folder, SUFFIXES, ObjectName.parse, only, FACETS)
+OBJECT_PICTURES = LabeledPictures(SUFFIXES, ObjectName.parse, FACETS)
+"""Folders of pictures: `OBJECT_PICTURES.read` gives them with what they show, chosen by the keys of `FACETS`."""
+cureor = OBJECT_PICTURES.source
+"""The source: pictures in their `play_order`, their bytes unchanged."""
 
 
 def twin_path(path: Path) -> Path:

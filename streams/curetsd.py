@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .name_numbers import check_challenge_and_level, check_ranges
 from .signs import SIGN_LABELS
 from .video import VideoFrame, read_video, write_video
 
@@ -76,13 +77,8 @@ class RecordingName:
             "challenge_type": (0, len(CHALLENGE_NAMES) - 1),
             "level": (0, 5),
         }
-        for field, (low, high) in ranges.items():
-            if not low <= getattr(self, field) <= high:
-                raise RecordingNameError(f"{field} must be from {low} to {high}, got {getattr(self, field)}")
-        if (self.challenge_type == 0) != (self.level == 0):
-            raise RecordingNameError(
-                f"challenge type and level must both be 0 or neither, got {self.challenge_type} and {self.level}"
-            )
+        check_ranges(self, ranges, RecordingNameError)
+        check_challenge_and_level(self.challenge_type, self.level, RecordingNameError)
 
     @classmethod
     def parse(cls, text: str) -> RecordingName:

@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .curetsd import CHALLENGE_NAMES
-from .labeled_pictures import LabeledFolder, Only, PictureNameError, read_folder
+from .labeled_pictures import LabeledPictures, PictureNameError
+from .name_numbers import check_challenge_and_level, check_ranges
 from .signs import SIGN_LABELS
-from .sources import FrameSource, Playback
 
 NAME_PATTERN = "sequenceType_signType_challengeType_challengeLevel_Index"
 NAME = re.compile(r"(0[12])_([0-9]{2})_([0-9]{2})_(0[0-5])_([0-9]{4,9})(?:\.bmp)?", re.IGNORECASE)
@@ -58,13 +58,8 @@ class CropName:
             "challenge_type": (0, len(CHALLENGE_NAMES) - 1),
             "level": (0, 5),
         }
-        for field, (low, high) in ranges.items():
-            if not low <= getattr(self, field) <= high:
-                raise PictureNameError(f"{field} must be from {low} to {high}, got {getattr(self, field)}")
-        if (self.challenge_type == 0) != (self.level == 0):
-            raise PictureNameError(
-                f"challenge type and level must both be 0 or neither, got {self.challenge_type} and {self.level}"
-            )
+        check_ranges(self, ranges, PictureNameError)
+        check_challenge_and_level(self.challenge_type, self.level, PictureNameError)
 
     @classmethod
     def parse(cls, text: str) -> CropName:
@@ -115,22 +110,10 @@ class CropName:
         return replace(self, challenge_type=0, level=0)
 
 
-def curetsr(
-    folder: Path | str,
-    playback: Playback = Playback(),  # noqa: B008 (frozen)
-    name: str | None = None,
-    only: Only = {},  # noqa: B006 (only read)
-) -> FrameSource:
-    """The crops below a folder in their `play_order`, as PNG; see `read_crops`."""
-    return read_crops(folder, only).source(playback, name)
-
-
-def read_crops(folder: Path | str, only: Only = {}) -> LabeledFolder[CropName]:  # noqa: B006 (only read)
-    """The crops below a folder and what they show. `only` chooses by challenge, level, class and type.
-
-    Raises PictureNameError, FileNotFoundError: see `read_folder`.
-    """
-    return read_folder(folder, SUFFIXES, CropName.parse, only, FACETS)
+CROPS = LabeledPictures(SUFFIXES, CropName.parse, FACETS)
+"""Folders of crops: `CROPS.read` gives them with what they show, chosen by challenge, level, class and type."""
+curetsr = CROPS.source
+"""The source: crops in their `play_order`, as PNG."""
 
 
 def split_of(path: Path) -> str | None:

@@ -1,7 +1,7 @@
 """Folders of pictures whose names say what they show: read, chosen from, put in order and played.
 
-CURE-TSR and CURE-OR come so (`curetsr.py`, `cureor.py`). What the names say is truth, so it is never in a frame:
-`LabeledFolder.names` stands beside the frames by seq.
+CURE-TSR and CURE-OR come so: `curetsr.py` and `cureor.py` say how their names are read, each in one `LabeledPictures`.
+What the names say is truth, so it is never in a frame: `LabeledFolder.names` stands beside the frames by seq.
 """
 
 from __future__ import annotations
@@ -57,38 +57,55 @@ class LabeledFolder(Generic[Name]):
             yield Still(round(seq * 1e9 / DEFAULT_RATE_HZ), content=_encoded(path))
 
 
-def read_folder(
-    folder: Path | str,
-    suffixes: Sequence[str],
-    parse: Callable[[str], Name],
-    only: Only,
-    facets: Mapping[str, Collection[str]],
-) -> LabeledFolder[Name]:
-    """The pictures below `folder` that `only` chooses; `facets` are all values that each facet can have.
-
-    Raises PictureNameError for a picture that `parse` refuses, for an unknown facet or value, and where nothing is
-    left; FileNotFoundError for a missing folder.
+@dataclass(frozen=True, slots=True)
+class LabeledPictures(Generic[Name]):
+    """How a data set's pictures are found and read: the ends of their files, what a file name says (`parse` raises
+    PictureNameError for one that it refuses), and all values that each facet can have.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"expected a folder of pictures at {folder}, got none")
-    for facet, values in only.items():
-        if facet not in facets:
-            raise PictureNameError(f"expected to choose by {', '.join(facets)}, got {facet!r}")
-        for value in values:
-            if value not in facets[facet]:
-                raise PictureNameError(f"{facet}: expected one of {', '.join(facets[facet])}, got {value!r}")
-    found = []
-    for path in picture_paths(folder, suffixes):
-        name = parse(path.name)
-        said = name.facets
-        if all(said[facet] in values for facet, values in only.items()):
-            found.append((name.play_order, str(path), name))
-    if not found:
-        chosen = "; ".join(f"{facet} {', '.join(values)}" for facet, values in only.items())
-        raise PictureNameError(f"expected {', '.join(suffixes)} files below {folder}, got none of {chosen or 'them'}")
-    found.sort(key=lambda row: row[:2])
-    return LabeledFolder(folder, tuple(Path(row[1]) for row in found), tuple(row[2] for row in found))
+
+    suffixes: Sequence[str]
+    parse: Callable[[str], Name]
+    facets: Mapping[str, Collection[str]]
+
+    def source(
+        self,
+        folder: Path | str,
+        playback: Playback = Playback(),  # noqa: B008 (frozen)
+        name: str | None = None,
+        only: Only = {},  # noqa: B006 (only read)
+    ) -> FrameSource:
+        """The pictures below a folder as a source; see `read`."""
+        return self.read(folder, only).source(playback, name)
+
+    def read(self, folder: Path | str, only: Only = {}) -> LabeledFolder[Name]:  # noqa: B006 (only read)
+        """The pictures below a folder that `only` chooses, in their `play_order`, and what they show.
+
+        Raises PictureNameError for a picture that `parse` refuses, for an unknown facet or value, and where nothing is
+        left; FileNotFoundError for a missing folder.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"expected a folder of pictures at {folder}, got none")
+        self._check(only)
+        found = []
+        for path in picture_paths(folder, self.suffixes):
+            name = self.parse(path.name)
+            said = name.facets
+            if all(said[facet] in values for facet, values in only.items()):
+                found.append((name.play_order, str(path), name))
+        if not found:
+            chosen = "; ".join(f"{facet} {', '.join(values)}" for facet, values in only.items()) or "them"
+            raise PictureNameError(f"expected {', '.join(self.suffixes)} files below {folder}, got none of {chosen}")
+        found.sort(key=lambda row: row[:2])
+        return LabeledFolder(folder, tuple(Path(row[1]) for row in found), tuple(row[2] for row in found))
+
+    def _check(self, only: Only) -> None:
+        for facet, values in only.items():
+            if facet not in self.facets:
+                raise PictureNameError(f"expected to choose by {', '.join(self.facets)}, got {facet!r}")
+            for value in values:
+                if value not in self.facets[facet]:
+                    raise PictureNameError(f"{facet}: expected one of {', '.join(self.facets[facet])}, got {value!r}")
 
 
 def picture_paths(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Where frames come from, and how a source is published. The table `SOURCES` names those that are here.
+"""Where frames come from, and how a recording is played. The table `SOURCES` names those that are here.
 
 A source is an iterable of encoded frames with capture times. Cameras that give JPEG keep their bytes: nothing is
 decoded on the way to the topic unless a challenge is asked for.
@@ -7,34 +7,23 @@ decoded on the way to the topic unless a challenge is asked for.
 from __future__ import annotations
 
 import itertools
-import threading
-import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from ulid import ULID
 
 from .challenges import apply_challenge, check_challenge
-from .codec import WireRecord, encode_frame
 from .curetsd import open_recording
-from .health import Condition, Health
-from .messages import EncodedFrame, FrameIdentity, OutcomeCause, check_stream_id
+from .messages import check_stream_id
 from .pixels import Encoding, decode_picture, encode_jpeg, picture_encoding
-from .telemetry import SOURCE_FRAMES, SOURCE_LAG
-from .topics import Topics
-from .tracing import carried_traceparent, new_traceparent
-from .transport.producer import BoundedProducer, Delivery, RecordTooLarge
 from .video import VideoFrame, read_video
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEFAULT_RATE_HZ = 10.0  # of pictures without times
-SILENCE_S = 10.0  # of a broker that has frames to acknowledge: a source is not ready then
 KEPT_BYTES = 1 << 30  # of frames that are played to and fro
 
 
@@ -216,180 +205,6 @@ def legal_stream_id(name: str) -> str:
     """A stream id out of any name: what may not be in one becomes `-`."""
     legal = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "-" for letter in name)
     return check_stream_id(legal.lstrip("._-")[:63] or "source")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSummary:
-    """What became of a source's frames: `frames` = `published` + all `dropped`, by cause.
-
-    `max_lag_s` is how far it fell behind its own clock at worst (0 when not paced).
-    """
-
-    stream_id: str
-    run_id: str
-    frames: int = 0
-    published: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-    published_bytes: int = 0
-    max_lag_s: float = 0.0
-
-
-def publish(
-    source: FrameSource,
-    producer: BoundedProducer,
-    topics: Topics,
-    stream_id: str,
-    *,
-    pace: bool,
-    partition: int | None = None,
-    stop: threading.Event | None = None,
-    queue_bytes: int = 8 * 1024 * 1024,
-    flush_s: float = 10.0,
-    health: Health | None = None,
-) -> SourceSummary:
-    """Publishes a source as one new run until it ends or `stop` is set, and counts what became of every frame.
-
-    With `pace`, frames leave at the times of their capture, and while the broker takes nothing the newest
-    `queue_bytes` wait here and older ones are dropped (`broker_unavailable`), beside what the producer's own budget
-    holds. Without, frames leave as fast as the broker takes them and nothing is dropped: raises
-    `BrokerUnavailable` after the producer's timeout. `health` is told of the reading and pacing thread (`source`) and
-    is ready while the broker answers.
-    """
-    health = health or Health()
-    run = Run(producer, topics, stream_id, partition, queue_bytes)
-    health.require("broker", run.broker)
-    stop = stop or threading.Event()
-    started_s, first_ns = time.monotonic(), None
-    health.beat("source")
-    for frame in source:
-        if pace:
-            health.rest("source")
-            first_ns = frame.capture_ns if first_ns is None else first_ns
-            run.wait_until(started_s + (frame.capture_ns - first_ns) / 1e9, stop)
-        health.beat("source")  # a frame that can't be sent or read is noticed
-        if stop.is_set():
-            break
-        run.take(frame, wait_for_room=not pace)
-    health.rest("source")
-    return run.finish(flush_s)
-
-
-class Run:
-    """One run of a source: numbers its frames, sends them and counts. The producer's thread counts too."""
-
-    def __init__(
-        self, producer: BoundedProducer, topics: Topics, stream_id: str, partition: int | None, queue_bytes: int
-    ) -> None:
-        self.stream_id, self.run_id = check_stream_id(stream_id), str(ULID())
-        self._producer, self._topic, self._partition = producer, topics.frames, partition
-        self._queue: deque[tuple[WireRecord, int]] = deque()
-        self._queued_bytes, self._queue_bytes = 0, queue_bytes
-        self._lock = threading.Lock()
-        self._outcomes: Counter[str] = Counter()
-        self._frames = self._published_bytes = 0
-        self._max_lag_s = 0.0
-        self._answer = "no frame acknowledged yet"  # the broker's last, about a frame that it could have taken
-        self._unanswered_since_s = 0.0
-
-    def wait_until(self, due_s: float, stop: threading.Event) -> None:
-        """Sleeps until the frame is due, and meanwhile sends what waits."""
-        while (rest_s := due_s - time.monotonic()) > 0 and not stop.is_set():
-            self.drain()
-            stop.wait(min(rest_s, 0.02) if self._queue else rest_s)
-        lag_s = max(0.0, time.monotonic() - due_s)
-        self._max_lag_s = max(self._max_lag_s, lag_s)
-        SOURCE_LAG.labels(self.stream_id).set(lag_s)
-
-    def take(self, frame: SourceFrame, wait_for_room: bool) -> None:
-        """Numbers a frame and sends or queues it."""
-        now_ns = time.time_ns()
-        identity = FrameIdentity(self.stream_id, self.run_id, self._frames)
-        traceparent = carried_traceparent(frame.traceparent, self.stream_id) or new_traceparent()
-        record = encode_frame(
-            EncodedFrame(identity, frame.capture_ns, now_ns, frame.content, frame.encoding, frame.clock, traceparent)
-        )
-        with self._lock:
-            if self._frames == self._outcomes.total():
-                self._unanswered_since_s = time.monotonic()
-            self._frames += 1
-        if wait_for_room:
-            self._send(self._producer.send, record, now_ns)
-            return
-        self._queue.append((record, now_ns))
-        self._queued_bytes += len(record.value)
-        self.drain()
-        while self._queued_bytes > self._queue_bytes:
-            self._forget_oldest()
-            self._count(OutcomeCause.BROKER_UNAVAILABLE)
-
-    def finish(self, flush_s: float) -> SourceSummary:
-        """Waits for what was sent; whatever the broker has not acknowledged by then counts as dropped."""
-        deadline_s = time.monotonic() + flush_s
-        while self._queue and time.monotonic() < deadline_s:
-            self.drain()
-            time.sleep(0.01 if self._queue else 0.0)
-        self._producer.flush(max(0.0, deadline_s - time.monotonic()))
-        with self._lock:
-            dropped = Counter({cause: n for cause, n in self._outcomes.items() if cause != "published"})
-            lost = self._frames - self._outcomes.total()
-            if lost:
-                dropped[OutcomeCause.BROKER_UNAVAILABLE] += lost
-                SOURCE_FRAMES.labels(self.stream_id, "dropped", OutcomeCause.BROKER_UNAVAILABLE).inc(lost)
-            published = self._outcomes["published"]
-        counts = {str(cause): n for cause, n in dropped.items()}
-        return SourceSummary(
-            self.stream_id, self.run_id, self._frames, published, counts, self._published_bytes, self._max_lag_s
-        )
-
-    def broker(self) -> Condition:
-        """Whether the broker takes what is published; any thread may ask."""
-        with self._lock:
-            waiting = self._frames - self._outcomes.total()
-            silent_s = time.monotonic() - self._unanswered_since_s if waiting else 0.0
-            answer = self._answer
-        if silent_s > SILENCE_S:
-            return Condition(False, f"{waiting} frames wait, and no answer has come for {silent_s:.0f} s")
-        return Condition(answer == "published", answer)
-
-    def drain(self) -> None:
-        """Sends what waits, as far as there is room."""
-        while self._queue and self._send(self._producer.try_send, *self._queue[0]):
-            self._forget_oldest()
-
-    def _forget_oldest(self) -> None:
-        record, _ = self._queue.popleft()
-        self._queued_bytes -= len(record.value)
-
-    def _send(self, send: Callable[..., Delivery | None], record: WireRecord, published_ns: int) -> bool:
-        """Whether the frame is off our hands: sent, or counted as too large."""
-        try:
-            delivery = send(self._topic, *record, partition=self._partition, timestamp_ms=published_ns // 1_000_000)
-        except RecordTooLarge:
-            self._count(OutcomeCause.TOO_LARGE)
-            return True
-        if delivery is None:
-            return False
-        size = len(record.value)
-        delivery.add_done_callback(lambda done: self._delivered(done, size))
-        return True
-
-    def _delivered(self, delivery: Delivery, size: int) -> None:
-        if delivery.exception is None:
-            self._published_bytes += size
-            self._count("published")
-        elif isinstance(delivery.exception, RecordTooLarge):
-            self._count(OutcomeCause.TOO_LARGE)
-        else:
-            self._count(OutcomeCause.BROKER_UNAVAILABLE)
-
-    def _count(self, outcome: str) -> None:
-        with self._lock:
-            self._outcomes[outcome] += 1
-            self._unanswered_since_s = time.monotonic()
-            if outcome != OutcomeCause.TOO_LARGE:
-                self._answer = outcome
-        labels = ("published", "") if outcome == "published" else ("dropped", outcome)
-        SOURCE_FRAMES.labels(self.stream_id, *labels).inc()
 
 
 def _stills(frames: Iterable[VideoFrame]) -> Iterator[Still]:

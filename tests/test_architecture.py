@@ -43,7 +43,7 @@ CLOCK_ALLOWED = (
     "monitor/services/",
     "streams/health.py",
     "streams/cameras.py",
-    "streams/sources.py",
+    "streams/publishing.py",
     "streams/transport/",
     "models/training/",
 )

@@ -17,6 +17,7 @@ from ..config import JudgeSettings
 from ..evaluate import alerts, cameras, challenges, expectancy, faults, observing, pedestrians, recordings, reports
 from ..evaluate.curetsd_grid import GRID, clean_cell, read_grid
 from ..evaluate.drives import SIZE, pictures_id
+from ..evaluate.kept_figures import collect
 from ..evaluate.pedestrians_report import pedestrians_report
 from ..judge import Judge
 from ..state import dump, load_calibration
@@ -123,14 +124,14 @@ def challenges_command(
 @evaluate.command("faults")
 def faults_command(folder: FolderOption = Path("runs/faults"), out: OutOption = BENCHMARKS) -> None:
     """What `make test-faults` measured on a real Apache Kafka, as one report."""
-    figures = faults.collect(folder)
+    figures = collect(folder, faults.COMMAND)
     _write(out, "faults", figures, faults.faults_report(figures))
 
 
 @evaluate.command("cameras")
 def cameras_command(folder: FolderOption = Path("runs/cameras"), out: OutOption = BENCHMARKS) -> None:
     """What `pytest -m faults tests/cameras` measured on live cameras, as one report."""
-    figures = cameras.collect(folder)
+    figures = collect(folder, cameras.COMMAND)
     _write(out, "cameras", figures, cameras.cameras_report(figures))
 
 

@@ -14,9 +14,11 @@ import typer
 from rich.console import Console
 
 from gradwatch.streams import cureor, curetsr
+from gradwatch.streams.bag_storage import is_bag
 from gradwatch.streams.health import Health
 from gradwatch.streams.labeled_pictures import picture_paths
-from gradwatch.streams.sources import SOURCES, ChallengeOnset, FrameSource, Playback, publish
+from gradwatch.streams.publishing import publish
+from gradwatch.streams.sources import SOURCES, ChallengeOnset, FrameSource, Playback
 from gradwatch.streams.status_server import LOOPBACK, serving
 from gradwatch.streams.transport.producer import BoundedProducer
 
@@ -24,7 +26,6 @@ from ..assembly import topics_of
 from ..config import load
 from .options import BootstrapOption, ConfigOption, JsonOption, MetricsAddressOption, MetricsPortOption
 
-BAG_SUFFIXES = (".mcap", ".db3", ".bag")
 TAKES = {"bag": {"topic"}, "curetsr": {"only"}, "cureor": {"only"}}  # options beyond those of every source
 
 
@@ -113,7 +114,7 @@ def open_source(
 
 def kind_of(recording: Path) -> str:
     """The key of `SOURCES` for a path, by its name and by the names of what is in it."""
-    if recording.suffix in BAG_SUFFIXES or (recording / "metadata.yaml").is_file():
+    if is_bag(recording):
         return "bag"
     if not recording.is_dir():
         return "video"  # CURE-TSD's recordings too

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from .kept_figures import Figures, sections
+from .reports import heading
 
-import msgspec
-
-from .faults import LABELS, NoFiguresError
-from .reports import heading, table
-
-Figures = dict[str, Any]
 COMMAND = "pytest -m faults tests/cameras"
 INTRODUCTION = (
     "A GStreamer RTSP server on loopback plays cameras in H.264 (two slices a picture, parameter sets before each "
@@ -27,31 +21,9 @@ INTRODUCTION = (
 )
 
 
-def collect(folder: Path) -> Figures:
-    """Figures of every test by its name. Raises NoFiguresError."""
-    tests = {path.stem: msgspec.json.decode(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
-    if not tests:
-        raise NoFiguresError(f"expected figures of tests in {folder}, got none; {COMMAND} makes them")
-    return {"tests": tests}
-
-
 def cameras_report(figures: Figures) -> str:
     """The report of `gradwatch evaluate cameras`."""
     lines = heading("Live cameras", f"{COMMAND}` and `gradwatch evaluate cameras")
     lines += [*INTRODUCTION, ""]
-    for test in figures["tests"].values():
-        lines += [
-            f"## {str(test['title']).capitalize()}",
-            "",
-            f"Measured on {test['date']}; {test['machine']}, load {test['load']}.",
-            "",
-        ]
-        rows = [[name.replace("_", " "), _words(value)] for name, value in test.items() if name not in LABELS]
-        lines += table(["figure", "value"], rows)
+    lines += sections(figures, shown=lambda name: name.replace("_", " "))
     return "\n".join(lines)
-
-
-def _words(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {count}" for name, count in value.items()) or "none"
-    return str(value)

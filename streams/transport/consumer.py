@@ -23,6 +23,7 @@ from ..telemetry import CONSUMER_PAUSED, CONSUMER_UNFINISHED
 from ..topics import MAX_RECORD_BYTES
 from .connection import Settings, connect
 from .offsets import Awaited, DeliveryFailed, FinishedOffsets
+from .records import record_of
 
 __all__ = ["Awaited", "DeliveryFailed", "FinishedOffsets", "FrameConsumer", "Tenant"]
 
@@ -141,7 +142,7 @@ class FrameConsumer:
         While paused it returns nothing but must still be called: membership of the group hangs on it.
         """
         polled = self._client.poll(timeout_ms=max(0, int(timeout_s * 1000)))
-        records = [_record(raw) for batch in polled.values() for raw in batch]
+        records = [record_of(raw) for batch in polled.values() for raw in batch]
         for record in records:
             self.offsets.arrive(record.partition, record.offset, _size(record))
         CONSUMER_UNFINISHED.set(self.offsets.unfinished_bytes)
@@ -283,10 +284,6 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition in partitions:
             consumer._committed.pop(partition, None)
             consumer._held.pop(partition, None)
-
-
-def _record(raw: Any) -> Record:
-    return Record(raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers or ()))
 
 
 def _size(record: Record) -> int:

@@ -15,11 +15,11 @@ from kafka import KafkaConsumer, TopicPartition
 
 from ..codec import Record
 from ..topics import MAX_RECORD_BYTES
-from .connection import BrokerUnavailable, Settings, connect
+from .connection import Settings, connect
+from .records import records_between
 
 WINDOW = 500  # records that are read at a time on the way back
 LOOK_S = 1.0  # for the end of a partition
-SILENCE_S = 15.0  # after which a broker counts as gone
 
 
 class TopicMissing(LookupError):
@@ -116,21 +116,4 @@ class TopicHistory:
             end = start
 
     def _between(self, partition: TopicPartition, begin: int, end: int) -> Iterator[Record]:
-        """Records of offsets `begin` to below `end`; offsets may be missing (transactions, retention)."""
-        self._client.assign([partition])
-        self._client.seek(partition, begin)
-        heard_s = time.monotonic()
-        while (position := self._client.position(partition)) < end:
-            for raw in self._client.poll(timeout_ms=200).get(partition, ()):
-                if raw.offset >= end:
-                    return
-                yield Record(
-                    raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers or ())
-                )
-            if self._client.position(partition) != position:
-                heard_s = time.monotonic()
-            elif time.monotonic() - heard_s > SILENCE_S:
-                raise BrokerUnavailable(
-                    f"{self._servers} gave nothing of {self._topic}[{partition.partition}] from offset {position} on "
-                    f"for {SILENCE_S:.0f} s"
-                )
+        return records_between(self._client, self._servers, partition, begin, end, to_newest=False)

@@ -6,18 +6,17 @@ come since. One reading at a time: an iterator ends when another one begins.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
 
 from ..codec import Record
-from .connection import BrokerUnavailable, Settings, connect
-from .history import SILENCE_S, TopicMissing
+from .connection import Settings, answer_of, connect
+from .history import TopicMissing
+from .records import records_between
 
 FETCH_BYTES = 1024 * 1024  # little is read beyond a range; a larger record comes all the same, alone
 WAIT_MS = 50  # that a broker waits for records where there are none
@@ -88,27 +87,7 @@ class TopicRanges:
             return
         where = TopicPartition(topic, partition)
         begin = max(begin, self.first_offset(topic, partition))
-        self._client.assign([where])
-        self._client.seek(where, begin)
-        heard_s, position = time.monotonic(), begin
-        while end is None or position < end:
-            for raw in self._asked(topic, lambda: self._client.poll(timeout_ms=4 * WAIT_MS)).get(where, ()):
-                if end is not None and raw.offset >= end:
-                    return
-                yield Record(
-                    raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers or ())
-                )
-            last, position = position, self._client.position(where)
-            reached = self._client.highwater(where)
-            if reached is not None and position >= reached:
-                return
-            if position != last:
-                heard_s = time.monotonic()
-            elif time.monotonic() - heard_s > SILENCE_S:
-                raise BrokerUnavailable(
-                    f"{self._servers} gave nothing of {topic}[{partition}] from offset {position} on "
-                    f"for {SILENCE_S:.0f} s"
-                )
+        yield from records_between(self._client, self._servers, where, begin, end, to_newest=True)
 
     def _partitions(self, topic: str) -> set[int]:
         numbers: set[int] | None = self._asked(topic, lambda: self._client.partitions_for_topic(topic))
@@ -116,8 +95,5 @@ class TopicRanges:
             raise TopicMissing(f"expected topic {topic} at {self._servers}, got none of that name")
         return numbers
 
-    def _asked(self, topic: str, question: Any) -> Any:
-        try:
-            return question()
-        except KafkaError as error:
-            raise BrokerUnavailable(f"{self._servers} did not answer for topic {topic}: {error}") from error
+    def _asked(self, topic: str, question: Callable[[], Any]) -> Any:
+        return answer_of(self._servers, topic, question)

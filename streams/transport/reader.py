@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 from ..codec import Record
 from ..topics import MAX_RECORD_BYTES
 from .connection import BrokerUnavailable, Settings, connect
+from .records import record_of
 
 Place = tuple[str, int]  # topic, partition
 
@@ -150,8 +151,4 @@ def _partitions(client: Any, bootstrap_servers: str, topics: Iterable[str]) -> l
 
 
 def _records(polled: Mapping[TopicPartition, Iterable[Any]]) -> list[Record]:
-    return [
-        Record(raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers or ()))
-        for batch in polled.values()
-        for raw in batch
-    ]
+    return [record_of(raw) for batch in polled.values() for raw in batch]

@@ -141,6 +141,16 @@ def number_of(jpeg: bytes) -> int:
     return sum(int(field > 128) << bit for bit, field in enumerate(fields))
 
 
+def runs_of(numbers: list[int]) -> list[list[int]]:
+    """The numbers of each start of the server, which begin with another thousand; in one they follow each other."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if not runs or number // 1000 != runs[-1][-1] // 1000:
+            runs.append([])
+        runs[-1].append(number)
+    return runs
+
+
 def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> float:
     """Returns after how many seconds `condition` held; fails where it does not within `timeout_s`."""
     started_s = time.monotonic()

@@ -24,7 +24,7 @@ from gradwatch.streams.reconnecting import Backoff
 from gradwatch.streams.sources import SOURCES, SourceFrame
 from gradwatch.streams.transport.apache import free_ports
 
-from .loopback import PASSWORD, USER, MjpegCamera, RtspCamera, number_of, require_rtsp_server, wait_for
+from .loopback import PASSWORD, USER, MjpegCamera, RtspCamera, number_of, require_rtsp_server, runs_of, wait_for
 
 BEGIN, END, MOMENT = DisturbanceState.BEGIN, DisturbanceState.END, DisturbanceState.MOMENT
 TOLD_WITHIN_S = 5.0
@@ -88,16 +88,6 @@ def watched(url: str, **options: object) -> Iterator[Watched]:
     with Watched(url, **options) as watching:
         yield watching
     watching.assert_all_accounted()
-
-
-def runs_of(numbers: list[int]) -> list[list[int]]:
-    """The numbers by start of the server; within each they must be consecutive."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if not runs or number // 1000 != runs[-1][-1] // 1000:
-            runs.append([])
-        runs[-1].append(number)
-    return runs
 
 
 @pytest.mark.parametrize(("codec", "slices"), [("h264", 1), ("h264", 3), ("mjpeg", 1)])

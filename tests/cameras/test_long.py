@@ -25,7 +25,7 @@ from gradwatch.streams.transport.apache import free_ports
 
 from .attached import Attached
 from .conftest import Figures
-from .loopback import PASSWORD, USER, RtspCamera, number_of, require_rtsp_server
+from .loopback import PASSWORD, USER, RtspCamera, number_of, require_rtsp_server, runs_of
 
 pytestmark = pytest.mark.faults
 
@@ -34,16 +34,6 @@ TOLD_WITHIN_S = 5.0
 CONNECTIONS, SETTLED_AFTER = 1000, 200
 SLOPE_MAX_MB = 1.0
 CODECS = ("h264", "mjpeg")
-
-
-def runs_of(numbers: list[int]) -> list[list[int]]:
-    """The numbers of each start of the server, which begin with another thousand."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if not runs or number // 1000 != runs[-1][-1] // 1000:
-            runs.append([])
-        runs[-1].append(number)
-    return runs
 
 
 class Trials:

@@ -23,8 +23,9 @@ from gradwatch.monitor.pipeline import Pipeline
 from gradwatch.monitor.worker import Worker
 from gradwatch.streams.codec import decode_report, encode_jpeg
 from gradwatch.streams.messages import FrameReport, Outcome
+from gradwatch.streams.publishing import publish
 from gradwatch.streams.sinks import DeadLetters, KafkaSink
-from gradwatch.streams.sources import Playback, jpegs, publish
+from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.consumer import FrameConsumer

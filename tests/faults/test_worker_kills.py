@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradwatch.streams.sources import Playback, publish, video
+from gradwatch.streams.publishing import publish
+from gradwatch.streams.sources import Playback, video
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.producer import BoundedProducer

@@ -24,7 +24,8 @@ from gradwatch.monitor.offline import clean_frames, stamp
 from gradwatch.monitor.state import dump
 from gradwatch.streams.codec import decode_alert, decode_frame, decode_report
 from gradwatch.streams.messages import Alert, FrameReport
-from gradwatch.streams.sources import Playback, SourceSummary, jpegs, publish
+from gradwatch.streams.publishing import SourceSummary, publish
+from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader

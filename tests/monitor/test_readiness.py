@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -28,11 +27,13 @@ from gradwatch.monitor.worker import Worker
 from gradwatch.streams import telemetry
 from gradwatch.streams.codec import encode_jpeg
 from gradwatch.streams.health import Health
+from gradwatch.streams.publishing import publish
 from gradwatch.streams.sinks import DeadLetters, KafkaSink
-from gradwatch.streams.sources import jpegs, publish
+from gradwatch.streams.sources import jpegs
 from gradwatch.streams.status_server import StatusServer
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
+from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.producer import BoundedProducer
@@ -252,15 +253,10 @@ def tool(name: str) -> str:
     return found
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
 @contextmanager
 def prometheus(target: int, folder: Path) -> Iterator[int]:
     """A server that scrapes `target` four times a second; yields its own port."""
-    program, port = tool("prometheus"), free_port()
+    program, port = tool("prometheus"), free_ports(1)[0]
     config = folder / "prometheus.yml"
     config.write_text(
         "global: {scrape_interval: 250ms, scrape_timeout: 200ms}\n"

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
+from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.embedded import EmbeddedBroker
+
+from .verbs import running, said_by
 
 MOTORWAY = Path(__file__).parent.parent / "recordings" / "motorway.mp4"
 PASSWORD = "hunter2-at-the-gate"
@@ -29,28 +29,6 @@ def broker() -> Iterator[str]:
     with EmbeddedBroker() as broker:
         ensure_topics(broker.bootstrap_servers, Topics(), partitions=1)
         yield broker.bootstrap_servers
-
-
-@contextmanager
-def gradwatch(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "gradwatch.monitor.commands", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def said_by(*arguments: object) -> tuple[int, str]:
-    with gradwatch(*arguments) as process:
-        said, _ = process.communicate(timeout=60)
-        return process.returncode, said
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -72,12 +50,12 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
 
 
 def test_a_worker_answers_probes_from_its_start_and_logs_json(broker: str, tmp_path: Path) -> None:
-    port, config = free_port(), tmp_path / "gradwatch.yaml"
+    port, config = free_ports(1)[0], tmp_path / "gradwatch.yaml"
     config.write_text(
         f"broker: {{bootstrap_servers: '{broker}', client: {{sasl_plain_password: '{PASSWORD}'}}}}\n"
         f"worker: {{metrics_port: {port}}}\n"
     )
-    with gradwatch("work", "--config", config) as process:
+    with running("work", "--config", config) as process:
         wait_for(lambda: get(port, "/healthz")[0] == 200)
         status, said = get(port, "/readyz")
         assert (status, json.loads(said)["ok"]) == (503, False)
@@ -95,9 +73,9 @@ def test_a_worker_answers_probes_from_its_start_and_logs_json(broker: str, tmp_p
 
 
 def test_a_source_is_scraped_while_it_plays(broker: str) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     played = ["--stream-id", "north", "--rate", 5, "--to-and-fro", "--last", 3, "--metrics-port", port]
-    with gradwatch("replay", MOTORWAY, "--bootstrap-servers", broker, *played) as process:
+    with running("replay", MOTORWAY, "--bootstrap-servers", broker, *played) as process:
         wait_for(lambda: get(port, "/readyz")[0] == 200)
         metrics = get(port, "/metrics")[1]
         assert 'gradwatch_source_frames_total{cause="",outcome="published",stream_id="north"}' in metrics

@@ -10,58 +10,21 @@ from rich.console import Console
 
 from gradwatch.monitor.terminal import DemoView, SummaryRow, ratio_bar, summary_table
 from gradwatch.streams.messages import (
-    Alert,
-    AlertKind,
     AlertState,
-    FrameIdentity,
     FrameReport,
     Outcome,
     OutcomeCause,
-    Severity,
     StreamState,
 )
+
+from .town import alert, bare_report
 
 
 def report(
     seq: int, state: StreamState = StreamState.WATCHING, cause: OutcomeCause | None = None, **change: float
 ) -> FrameReport:
-    return FrameReport(
-        identity=FrameIdentity("town", "01J0", seq),
-        partition=0,
-        offset=seq,
-        capture_ns=seq * 200_000_000,
-        published_ns=1_000_000_000,
-        clock="media",
-        outcome=Outcome.DROPPED if cause else Outcome.JUDGED,
-        state=state,
-        cause=cause,
-        change=change,
-    )
-
-
-def alert(revision: int = 1, state: AlertState = AlertState.OPEN) -> Alert:
-    return Alert(
-        alert_id="a",
-        revision=revision,
-        kind=AlertKind.DISTRIBUTION_SHIFT,
-        severity=Severity.WARNING,
-        state=state,
-        stream_id="town",
-        run_id="01J0",
-        onset_seq=50,
-        last_seq=57,
-        onset_capture_ns=0,
-        last_capture_ns=0,
-        partition=0,
-        first_offset=50,
-        last_offset=57,
-        score=3.2,
-        p_value=1e-4,
-        threshold=4.0,
-        mean_time_between_false_alarms_s=3600,
-        carried_by=["image_statistics"],
-        reason="darker than the frames of the calibration",
-    )
+    outcome = Outcome.DROPPED if cause else Outcome.JUDGED
+    return bare_report(seq, published_ns=1_000_000_000, outcome=outcome, state=state, cause=cause, change=change)
 
 
 def console(terminal: bool, width: int = 80) -> Console:

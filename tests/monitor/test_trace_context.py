@@ -15,8 +15,9 @@ from gradwatch.monitor.judge import Judge
 from gradwatch.monitor.pipeline import Pipeline
 from gradwatch.monitor.worker import Worker
 from gradwatch.streams.codec import Record, decode_alert, decode_frame, decode_report, encode_jpeg
+from gradwatch.streams.publishing import publish
 from gradwatch.streams.sinks import DeadLetters, KafkaSink
-from gradwatch.streams.sources import Playback, jpegs, publish
+from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.consumer import FrameConsumer

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradwatch.streams.codec import encode_jpeg
-from gradwatch.streams.cureor import CATEGORY_OF, CHALLENGE_NAMES, ObjectName, read_objects, twin_path
+from gradwatch.streams.cureor import CATEGORY_OF, CHALLENGE_NAMES, OBJECT_PICTURES, ObjectName, twin_path
 from gradwatch.streams.labeled_pictures import PictureNameError
 from gradwatch.streams.sources import SOURCES
 
@@ -114,13 +114,15 @@ def test_numbers_that_the_data_set_does_not_have_are_refused(text: str, why: str
 
 
 def test_a_folder_is_played_in_order_and_unchanged(folder: Path) -> None:
-    read = read_objects(folder)
+    read = OBJECT_PICTURES.read(folder)
     assert [str(name) for name in read.names] == IN_ORDER
     frames = list(SOURCES["cureor"](folder))
     assert [frame.content for frame in frames] == [path.read_bytes() for path in read.paths]
-    chosen = read_objects(folder, {"challenge": ["none", "gaussian_blur"], "object": ["040"], "device": ["htc_one_x"]})
+    chosen = OBJECT_PICTURES.read(
+        folder, {"challenge": ["none", "gaussian_blur"], "object": ["040"], "device": ["htc_one_x"]}
+    )
     assert [str(name) for name in chosen.names] == [IN_ORDER[0], *IN_ORDER[2:4]]
-    assert len(read_objects(folder, {"class": ["toy"], "level": ["0"]}).names) == 2
+    assert len(OBJECT_PICTURES.read(folder, {"class": ["toy"], "level": ["0"]}).names) == 2
 
 
 @pytest.mark.parametrize("name", FILES[2:5])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradwatch.streams.codec import decode_picture
-from gradwatch.streams.curetsr import CropName, read_crops, split_of, twin_path
+from gradwatch.streams.curetsr import CROPS, CropName, split_of, twin_path
 from gradwatch.streams.labeled_pictures import PictureNameError
 from gradwatch.streams.sources import SOURCES, Playback
 
@@ -86,7 +86,7 @@ def test_contradictory_names_are_refused(text: str) -> None:
 
 
 def test_a_folder_is_played_in_order_and_truth_stands_beside_it(folder: Path) -> None:
-    crops = read_crops(folder)
+    crops = CROPS.read(folder)
     assert [str(name) for name in crops.names] == IN_ORDER
     frames = list(SOURCES["curetsr"](folder, Playback(rate_hz=5)))
     assert [frame.capture_ns for frame in frames] == [i * 200_000_000 for i in range(7)]
@@ -107,26 +107,26 @@ def test_a_folder_is_played_in_order_and_truth_stands_beside_it(folder: Path) ->
     ],
 )
 def test_crops_are_chosen_by_what_they_show(folder: Path, only: dict, expected: list[str]) -> None:
-    assert [str(name) for name in read_crops(folder, only).names] == expected
+    assert [str(name) for name in CROPS.read(folder, only).names] == expected
     assert len(list(SOURCES["curetsr"](folder, only=only))) == len(expected)
 
 
 def test_wrong_choices_say_what_there_is(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(PictureNameError, match=r"expected to choose by challenge, level, class, type, got 'weather'"):
-        read_crops(folder, {"weather": ["rain"]})
+        CROPS.read(folder, {"weather": ["rain"]})
     with pytest.raises(PictureNameError, match=r"challenge: expected one of none, .*, got 'drizzle'"):
-        read_crops(folder, {"challenge": ["drizzle"]})
+        CROPS.read(folder, {"challenge": ["drizzle"]})
     with pytest.raises(PictureNameError, match=r"got none of challenge snow"):
-        read_crops(folder, {"challenge": ["snow"]})
+        CROPS.read(folder, {"challenge": ["snow"]})
     with pytest.raises(FileNotFoundError, match="expected a folder of pictures"):
-        read_crops(folder / "nothing")
+        CROPS.read(folder / "nothing")
     (folder / "Real_Train" / "photo.bmp").write_bytes(b"")
     with pytest.raises(PictureNameError, match=r"photo\.bmp"):
-        read_crops(folder)
+        CROPS.read(folder)
 
 
 def test_split_and_twin_are_those_of_the_folder(folder: Path) -> None:
-    crops = read_crops(folder, {"challenge": ["rain"]})
+    crops = CROPS.read(folder, {"challenge": ["rain"]})
     assert {split_of(path) for path in crops.paths} == {"train"}
     assert twin_path(crops.paths[0]) == folder / "Real_Train" / "ChallengeFree" / "01_06_00_00_0001.bmp"
     assert twin_path(crops.paths[0]).is_file()

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from gradwatch.streams import sources
+from gradwatch.streams import publishing
 from gradwatch.streams.codec import Record, decode_frame, encode_jpeg
 from gradwatch.streams.health import Health
-from gradwatch.streams.sources import Playback, SourceFrame, jpegs, publish
+from gradwatch.streams.publishing import publish
+from gradwatch.streams.sources import Playback, SourceFrame, jpegs
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.tracing import read_traceparent
 from gradwatch.streams.transport.producer import BrokerUnavailable, Delivery
@@ -62,7 +63,7 @@ def test_a_source_is_ready_while_the_broker_takes_its_frames() -> None:
 
 
 def test_a_broker_that_is_silent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "SILENCE_S", 0.0)
+    monkeypatch.setattr(publishing, "SILENCE_S", 0.0)
     health, seen = Health(), []
     producer = ScriptedProducer(["taken", None, None, None])
     publish(looked_at(health, seen), producer, TOPICS, "north", pace=False, health=health, flush_s=0.0)

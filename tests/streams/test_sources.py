@@ -11,6 +11,7 @@ import pytest
 from gradwatch.streams.challenges import apply_challenge
 from gradwatch.streams.codec import Record, decode_frame, decode_picture, encode_jpeg
 from gradwatch.streams.curetsd import RecordingNameError
+from gradwatch.streams.publishing import publish
 from gradwatch.streams.sources import (
     SOURCES,
     ChallengeOnset,
@@ -19,7 +20,6 @@ from gradwatch.streams.sources import (
     jpegs,
     legal_stream_id,
     pictures,
-    publish,
     video,
 )
 from gradwatch.streams.topics import Topics

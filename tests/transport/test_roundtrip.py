@@ -17,8 +17,9 @@ import pytest
 from kafka import KafkaAdminClient
 
 from gradwatch.streams.codec import BadRecord, Record, bare_identity, decode_frame, decode_picture, encode_jpeg
+from gradwatch.streams.publishing import publish
 from gradwatch.streams.sinks import DeadLetters
-from gradwatch.streams.sources import Playback, jpegs, publish
+from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import check_topics, delete_topics, ensure_topics
 from gradwatch.streams.transport.consumer import DeliveryFailed, FrameConsumer

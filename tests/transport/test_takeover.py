@@ -22,7 +22,8 @@ from gradwatch.monitor.worker import Worker
 from gradwatch.streams.codec import decode_alert, decode_report, encode_report
 from gradwatch.streams.messages import Alert, AlertState, FrameReport, Outcome
 from gradwatch.streams.pixels import encode_jpeg
-from gradwatch.streams.sources import Playback, jpegs, publish
+from gradwatch.streams.publishing import publish
+from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.producer import BoundedProducer

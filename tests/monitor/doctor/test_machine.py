@@ -11,15 +11,11 @@ from gradwatch.monitor.doctor import codecs, devices, machine, packages
 from gradwatch.monitor.doctor.findings import Scope, Status
 from gradwatch.streams.health import Health
 from gradwatch.streams.status_server import serving
+from gradwatch.streams.transport.apache import free_ports
 
 from .looking import by_subject, scope
 
 WELL = Status.OK
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def test_one_runtime_is_enough_and_other_extras_are_optional() -> None:
@@ -75,7 +71,7 @@ def test_a_port_in_use_is_wrong() -> None:
 
 
 def test_a_worker_that_runs_already_may_have_its_port() -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     with serving(port, "127.0.0.1", Health()):
         (row,) = machine.ports(scope(worker={"metrics_port": port}))
     assert row.status is WELL
