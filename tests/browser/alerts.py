@@ -13,12 +13,13 @@ from gradwatch.streams.transport.reader import TopicReader
 from .scene import Scene
 
 
-def first_alert(scene: Scene) -> Alert:
-    """The newest revision of the alert that the scene's worker raised first."""
+def first_alert(scene: Scene, stream_id: str = "town-east") -> Alert:
+    """The newest revision of the alert that the scene's worker raised first, of one camera."""
     revisions: list[Alert] = []
     with TopicReader(scene.broker.bootstrap_servers, [scene.topics.alerts]) as reader:
         while not revisions:
-            revisions += [decode_alert(record.value or b"") for record in reader.poll(0.5)]
+            found = [decode_alert(record.value or b"") for record in reader.poll(0.5)]
+            revisions += [alert for alert in found if alert.stream_id == stream_id]
     mine = [revision for revision in revisions if revision.alert_id == revisions[0].alert_id]
     return max(mine, key=lambda revision: revision.revision)
 

@@ -34,6 +34,7 @@ CAMERAS = (
 )
 PATIENCE_MS = 15_000  # on a busy machine; what is measured has bounds of its own
 LONG = "storm"
+PASSWORD = "correct horse battery"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -126,3 +127,24 @@ def watch_errors(page: Page) -> list[str]:
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     return tmp_path
+
+
+@pytest.fixture
+def guarded(scene: Scene, tmp_path: Path, open_context: Callable[..., BrowserContext]) -> Iterator[Page]:
+    """A page of a review process that demands log-in, over the scene's alerts; `ada` is its admin."""
+    database = f"--database=sqlite:///{tmp_path / 'guarded.db'}"
+    (tmp_path / "password").write_text(PASSWORD)
+    password = f"--password-file={tmp_path / 'password'}"
+    scene.start("review", "users", "add", "ada", "--role=admin", database, password).wait(60)
+    child, address = scene.review(database, "--login")
+    page = open_context(base_url=address).new_page()
+    errors = watch_errors(page)
+    yield page
+    child.stop()
+    assert errors == []
+
+
+def log_in(page: Page, username: str, password: str = PASSWORD) -> None:
+    page.get_by_label("User name").fill(username)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()

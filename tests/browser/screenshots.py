@@ -1,6 +1,6 @@
-"""Makes the pictures of docs/review.md: `python -m tests.browser.screenshots [FOLDER]`, a few minutes.
+"""Makes the pictures of docs/review.md: `python -m tests.browser.screenshots [FOLDER [NAME ...]]`, a few minutes.
 
-A scene is played as in the tests, with two cameras more, and looked at by Chromium.
+Without names it makes all of them. A scene is played as in the tests, with two cameras more, and looked at by Chromium.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from gradwatch.monitor.demo_pictures import encode_png
 from gradwatch.streams.pixels import decode_picture
 
 from .conftest import CAMERAS, OPTIONS, chromium_path
+from .corrections import mismatch
 from .scene import ROW, Camera, Scene, ask, running, wait_until
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
@@ -48,6 +49,23 @@ def show_cameras(page: Page) -> None:
     page.wait_for_timeout(2500)
 
 
+def show_correct(page: Page) -> None:
+    """A part of the picture that is about to be muted, by a stroke over it."""
+    page.goto("/alerts?review=any&kind=expectancy_mismatch")
+    page.locator(ROW).first.click()
+    page.locator(".legend-row").first.wait_for()
+    page.wait_for_timeout(1500)
+    page.keyboard.press("v")
+    page.get_by_label("Ignore this part of the picture").check()
+    box = page.locator(".draw-stage").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.5 * box["height"], steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+
+
 def show_keys(page: Page) -> None:
     """The help sheet."""
     page.goto("/alerts")
@@ -62,13 +80,19 @@ SHOTS: tuple[tuple[str, Callable[[Page], None], dict[str, int], str], ...] = (
     ("review-scores", show_scores, WIDE, "dark"),
     ("review-keys", show_keys, WIDE, "light"),
     ("review-phone", show_alert, PHONE, "light"),
+    ("review-correct", show_correct, WIDE, "light"),  # last: it needs an alert that names a track
 )
 
 
-def take(browser: Browser, address: str, folder: Path) -> None:
-    """All pictures of the page at `address`, as PNG files in `folder`."""
+def take(browser: Browser, scene: Scene, folder: Path, names: list[str]) -> None:
+    """Pictures of the scene's page, as PNG files in `folder`; all where none are named."""
     for name, show, size, scheme in SHOTS:
-        context = browser.new_context(base_url=address, viewport=size, color_scheme=scheme, reduced_motion="reduce")
+        if names and name not in names:
+            continue
+        if show is show_correct:
+            mismatch(scene, reason="track 2 is read as speed limit, expected goods vehicles")
+        options = {"viewport": size, "color_scheme": scheme, "reduced_motion": "reduce"}
+        context = browser.new_context(base_url=scene.address, **options)
         page = context.new_page()
         show(page)
         content = small(page.screenshot())
@@ -107,7 +131,7 @@ def main() -> None:
         _, scene.address = scene.review()
         play(scene)
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=OPTIONS)
-        take(browser, scene.address, folder)
+        take(browser, scene, folder, sys.argv[2:])
         browser.close()
 
 

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import PATIENCE_MS, watch_errors
-from .scene import ROW, Scene
+from .conftest import PASSWORD, PATIENCE_MS, log_in
+from .scene import ROW
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import Page
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra 'dev')").expect
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def guarded(scene: Scene, tmp_path: Path, open_context: Callable[..., BrowserContext]) -> Iterator[Page]:
-    """A page of a review process that demands log-in, over the scene's alerts; `ada` is its admin."""
-    database = f"--database=sqlite:///{tmp_path / 'guarded.db'}"
-    (tmp_path / "password").write_text(PASSWORD)
-    password = f"--password-file={tmp_path / 'password'}"
-    scene.start("review", "users", "add", "ada", "--role=admin", database, password).wait(60)
-    child, address = scene.review(database, "--login")
-    page = open_context(base_url=address).new_page()
-    errors = watch_errors(page)
-    yield page
-    child.stop()
-    assert errors == []
-
-
-def log_in(page: Page, username: str, password: str = PASSWORD) -> None:
-    page.get_by_label("User name").fill(username)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
 
 
 def test_people_come_in_by_password_and_do_what_their_role_says(guarded: Page):

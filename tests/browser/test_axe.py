@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from .alerts import first_alert
+from .corrections import STREAM, TRACK, act, take_all_back
 from .scene import ROW, Scene
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Page, Route
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra 'dev')").expect
 axe = pytest.importorskip(
@@ -50,12 +51,13 @@ def views(page: Page, alert_id: str, rules: list[str] | None = None) -> list[str
     expect(page.get_by_role("dialog", name="Snooze")).to_be_visible()
     wrong += grave(page, rules)
     page.keyboard.press("Escape")
+    wrong += corrections(page, rules)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     wrong += grave(page, rules)
     for path, there in (
         ("/cameras", ".state-badge svg"),
-        ("/cameras/town-east", ".legend-row"),
+        ("/cameras/town-east", ".correction"),
         ("/people", ".card h2"),
         ("/audit", ".page h1"),
         ("/nowhere", ".notice"),
@@ -68,33 +70,76 @@ def views(page: Page, alert_id: str, rules: list[str] | None = None) -> list[str
     return wrong
 
 
+def corrections(page: Page, rules: list[str] | None) -> list[str]:
+    """The same for the dialog over an alert, in both of its forms."""
+    page.keyboard.press("v")
+    dialog = page.get_by_role("dialog", name="Correct the system")
+    expect(dialog.get_by_label("Goods vehicles")).to_be_visible()
+    wrong = grave(page, rules)
+    dialog.get_by_label("Ignore this part of the picture").check()
+    expect(dialog.get_by_label("Width")).to_be_visible()
+    wrong += grave(page, rules)
+    page.keyboard.press("Escape")
+    return wrong
+
+
+@pytest.fixture
+def corrected(scene: Scene) -> Iterator[Callable[[Page], None]]:
+    """A scene with corrections in force; a page that it is called with is told that the alert names a track."""
+    raised = first_alert(scene)
+    named = {"stream_id": STREAM, "run_id": raised.run_id, "track_id": TRACK, "label": "yield"}
+    part = {"stream_id": STREAM, "polygon": [[500, 100], [700, 100], [700, 300]]}
+    for body in ({"kind": "override_class"} | named, {"kind": "mute_region"} | part):
+        assert act(scene, "POST", "/verdicts", body) == 201
+
+    def name_a_track(route: Route) -> None:
+        said = {"track_id": TRACK, "expected": "goods_vehicles", "observed": "speed_limit"}
+        route.fulfill(json=route.fetch().json() | said)
+
+    yield lambda page: page.route(f"**/api/v1/alerts/{raised.alert_id}?*", name_a_track)
+    take_all_back(scene)
+
+
 # what can differ in the dark are colors; the long form tries all rules again
 @pytest.mark.parametrize(("scheme", "rules"), [("light", None), ("dark", ["color-contrast"])])
-def test_no_view_has_a_grave_fault(scheme, rules, scene: Scene, open_context: Callable[..., BrowserContext]):
+def test_no_view_has_a_grave_fault(
+    scheme, rules, scene: Scene, corrected: Callable[[Page], None], open_context: Callable[..., BrowserContext]
+):
     page = open_context(base_url=scene.address, color_scheme=scheme, reduced_motion="reduce").new_page()
+    corrected(page)
     assert views(page, first_alert(scene).alert_id, rules) == []
 
 
 @pytest.mark.storm
-def test_no_view_has_a_grave_fault_in_the_dark(scene: Scene, open_context: Callable[..., BrowserContext]):
+def test_no_view_has_a_grave_fault_in_the_dark(
+    scene: Scene, corrected: Callable[[Page], None], open_context: Callable[..., BrowserContext]
+):
     page = open_context(base_url=scene.address, color_scheme="dark", reduced_motion="reduce").new_page()
+    corrected(page)
     assert views(page, first_alert(scene).alert_id) == []
 
 
 @pytest.mark.storm
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_view_on_a_phone_has_a_grave_fault(scheme: str, scene: Scene, open_context: Callable[..., BrowserContext]):
+def test_no_view_on_a_phone_has_a_grave_fault(
+    scheme: str, scene: Scene, corrected: Callable[[Page], None], open_context: Callable[..., BrowserContext]
+):
     options = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "color_scheme": scheme}
     page = open_context(base_url=scene.address, reduced_motion="reduce", **options).new_page()
+    corrected(page)
     assert views(page, first_alert(scene).alert_id) == []
 
 
 def test_a_phone_shows_all_without_scrolling_sideways(scene: Scene, open_context: Callable[..., BrowserContext]):
     page = open_context(base_url=scene.address, viewport=PHONE, has_touch=True, is_mobile=True).new_page()
-    for path in ("/alerts?review=any", f"/alerts/{first_alert(scene).alert_id}", "/cameras", "/cameras/town-east"):
+    for path in ("/alerts?review=any", "/cameras", "/cameras/town-east", f"/alerts/{first_alert(scene).alert_id}"):
         page.goto(path)
         page.wait_for_timeout(500)
         assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"], path
+    page.keyboard.press("v")
+    dialog = page.get_by_role("dialog", name="Correct the system")
+    expect(dialog).to_be_visible()
+    assert dialog.evaluate("node => node.scrollWidth - node.clientWidth") == 0
 
 
 def test_the_switch_of_colors_wins_over_the_system(scene: Scene, open_context: Callable[..., BrowserContext]):

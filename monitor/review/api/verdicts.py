@@ -22,6 +22,7 @@ from .shapes import Ns, Shape, StreamId
 router = APIRouter(prefix="/verdicts", tags=["verdicts"])
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+INT64 = "^([0-9]{1,18}|[1-8][0-9]{18})$"  # ns of today have 19 digits
 Coordinate = Annotated[float, Field(ge=-100_000, le=100_000)]
 
 
@@ -44,7 +45,7 @@ class NewMute(BaseModel):
         min_length=3, max_length=64, description="px of the camera's picture", examples=[[[0, 0], [200, 0], [200, 120]]]
     )
     object_kinds: list[Name] = Field([], max_length=16, description="empty: all", examples=[["sign"]])
-    until_ns: Annotated[str, Field(pattern="^[0-9]{1,18}$")] | None = Field(
+    until_ns: Annotated[str, Field(pattern=INT64)] | None = Field(
         None, description="capture time at which it ends; null: when it is deleted"
     )
 

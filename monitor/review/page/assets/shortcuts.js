@@ -13,6 +13,7 @@ export const SHORTCUTS = [
   { keys: ["c"], shown: "c", action: "comment", text: "Comment" },
   { keys: ["m"], shown: "m", action: "assign", text: "Assign to me, or to nobody" },
   { keys: ["r"], shown: "r", action: "review", text: "Mark as seen by me, without acknowledging" },
+  { keys: ["v"], shown: "v", action: "correct", text: "Correct: what a sign is, or a part to ignore" },
   { keys: ["e"], shown: "e", action: "evidence", text: "Download the evidence" },
   { keys: ["n"], shown: "n", action: "showNew", text: "Show the new alerts" },
   { keys: ["/"], shown: "/", action: "filter", text: "Filter and search" },

@@ -3,9 +3,10 @@
 import { el } from "../dom.js";
 import { icon } from "../icons.js";
 import { ago, clock, duration, moment, secondsBetween } from "../times.js";
+import { sayingOf } from "../verdicts/said.js";
 import { words } from "../words.js";
 
-/** `doing`: {act(action), step(by), unsnooze(), isAllowed, me}; `list` is the address of the list. */
+/** `doing`: {act(action), step(by), unsnooze(), isAllowed, me, correction}; `list` is the address of the list. */
 export function alertHead(alert, doing, list) {
   const lastedS = secondsBetween(alert.onset_capture_ns, alert.last_capture_ns);
   const arrow = (sign, by, label) =>
@@ -69,6 +70,7 @@ export function alertHead(alert, doing, list) {
           )
         : null,
       people(alert),
+      corrected(doing.correction),
       snoozed(alert, doing),
     ),
     el("div", { class: "alert-actions", role: "toolbar", "aria-label": "Actions" }, buttons(alert, doing)),
@@ -106,6 +108,7 @@ function buttons(alert, doing) {
     }),
     action("comment", "c", "comment", "Comment"),
     action("review", "r", "eye", review.reviewed ? "Seen" : "Mark seen", { isPressed: review.reviewed }),
+    action("correct", "v", "correct", "Correct…"),
     evidence
       ? el(
           "a",
@@ -153,6 +156,14 @@ function people({ review, reviewed_by: seen }) {
       ? el("span", { class: "tag" }, icon("eye"), `Seen by ${seen.map((one) => one.username).join(", ")}`)
       : null,
   ];
+}
+
+/** What a reviewer said of the alert's track. */
+function corrected(verdict) {
+  if (!verdict) return null;
+  const href = `/cameras/${verdict.stream_id}`;
+  const text = `Corrected by ${verdict.author}: ${sayingOf(verdict)}`;
+  return el("a", { class: "tag tag-done", href }, icon("correct"), text);
 }
 
 function snoozed({ snooze }, doing) {

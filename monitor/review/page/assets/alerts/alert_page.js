@@ -5,6 +5,11 @@ import { ClipSection } from "../clip/clip_section.js";
 import { el, notice, replace, skeletons } from "../dom.js";
 import { icon } from "../icons.js";
 import { SHORTCUTS } from "../shortcuts.js";
+import { toast } from "../toasts.js";
+import { CameraVerdicts } from "../verdicts/camera_verdicts.js";
+import { askCorrection } from "../verdicts/correct_dialog.js";
+import { takeBack } from "../verdicts/corrections_card.js";
+import { sayingOf } from "../verdicts/said.js";
 import { plural } from "../words.js";
 import { alertHead } from "./alert_head.js";
 import { Conversation } from "./conversation.js";
@@ -27,6 +32,7 @@ export class AlertPage {
   #clip = null;
   #parts = null;
   #conversation = null;
+  #verdicts;
 
   constructor(app, actions, step) {
     this.#app = app;
@@ -37,6 +43,8 @@ export class AlertPage {
     app.live.addEventListener("alert", hear);
     app.live.addEventListener("review", hear);
     app.live.addEventListener("reset", () => this.alertId && this.#askAgain());
+    this.#verdicts = new CameraVerdicts(app.live);
+    this.#verdicts.addEventListener("change", () => this.#showVerdicts());
     this.#drawNothing(null);
   }
 
@@ -47,7 +55,10 @@ export class AlertPage {
     this.close();
     this.alertId = id;
     this.alert = null;
-    if (id === null) return this.#drawNothing(null);
+    if (id === null) {
+      this.#verdicts.follow(null);
+      return this.#drawNothing(null);
+    }
     replace(
       this.element,
       skeletons(1, "skeleton-head"),
@@ -72,6 +83,7 @@ export class AlertPage {
       review: () => this.#actions.review(this.alert),
       comment: () => this.#comment(),
       snooze: () => this.#snooze(),
+      correct: () => this.#correct(),
       evidence: () => this.element.querySelector("a.evidence")?.click(),
       play: () => this.#clip.player.toggle(),
       stepBack: () => this.#clip.player.step(-1),
@@ -104,6 +116,7 @@ export class AlertPage {
       if (id !== this.alertId) return;
       const isNewRevision = this.alert !== null && this.alert.revision !== alert.revision;
       this.alert = alert;
+      this.#verdicts.follow(alert.stream_id);
       this.#draw();
       if (isNewRevision) this.#clip.load(alert);
     } catch (error) {
@@ -121,6 +134,7 @@ export class AlertPage {
       unsnooze: () => this.#actions.unsnooze(this.alert),
       isAllowed: this.#actions.isAllowed,
       me: this.#actions.me,
+      correction: this.#verdicts.ofTrack(this.alert.run_id, this.alert.track_id),
     };
     const focused = this.element.contains(document.activeElement) ? document.activeElement.dataset.name : null;
     replace(this.#parts.head, alertHead(this.alert, doing, `/alerts${this.#filter.address}`));
@@ -150,7 +164,14 @@ export class AlertPage {
         el("div", { class: "alert-done" }, this.#conversation.element, details),
       ),
     );
+    this.#clip.showMutes(this.#verdicts.mutes);
     this.#clip.load(this.alert);
+  }
+
+  #showVerdicts() {
+    if (this.#parts === null) return;
+    this.#clip.showMutes(this.#verdicts.mutes);
+    this.#draw();
   }
 
   #comment() {
@@ -159,6 +180,16 @@ export class AlertPage {
 
   #snooze() {
     if (this.#actions.isAllowed) askSnooze(this.alert, (silence) => this.#actions.snooze(this.alert, silence));
+  }
+
+  #correct() {
+    if (!this.#actions.isAllowed) return;
+    const verdicts = this.#verdicts;
+    askCorrection(this.alert, this.#clip.still, verdicts, (verdict) =>
+      toast(`Correction given: ${sayingOf(verdict)}`, {
+        undo: this.#app.session.role === "admin" ? () => takeBack(verdicts, verdict) : null,
+      }),
+    );
   }
 
   #drawError(error) {

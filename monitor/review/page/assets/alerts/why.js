@@ -44,11 +44,14 @@ function fact(name, value) {
 
 function expectation({ expected, observed, track_id: track }) {
   return el(
-    "dl",
+    "div",
     { class: "expectation" },
-    el("div", {}, el("dt", {}, "The track expects"), el("dd", {}, expected ? words(expected) : "–")),
-    el("span", { class: "expectation-arrow", "aria-hidden": "true" }, "≠"),
-    el("div", {}, el("dt", {}, "The network reads"), el("dd", {}, observed ? words(observed) : "–")),
+    el(
+      "dl",
+      { class: "expectation-labels" },
+      el("div", {}, el("dt", {}, "The track expects"), el("dd", {}, expected ? words(expected) : "–")),
+      el("div", {}, el("dt", {}, "The network reads"), el("dd", {}, observed ? words(observed) : "–")),
+    ),
     track === null ? null : el("span", { class: "tag" }, `Track ${track}`),
   );
 }

@@ -7,6 +7,9 @@ import { Timeline } from "../clip/timeline.js";
 import { el, notice, replace, skeletons } from "../dom.js";
 import { icon } from "../icons.js";
 import { ago, moment, msOf, nowMs } from "../times.js";
+import { CameraVerdicts } from "../verdicts/camera_verdicts.js";
+import { CorrectionsCard } from "../verdicts/corrections_card.js";
+import { RegionLayer, regionSwitch } from "../verdicts/regions.js";
 import { plural, words } from "../words.js";
 import { troubleOf } from "./camera_card.js";
 import { factsOf, newerFacts, stateOf } from "./camera_state.js";
@@ -24,12 +27,15 @@ export class CameraView {
   #shownNs = null;
   #timer = 0;
   #hearing = new AbortController();
+  #verdicts;
 
   constructor(app) {
     this.#app = app;
     this.element = el("div", { class: "page camera" });
     const { signal } = this.#hearing;
     app.live.addEventListener("cameras", ({ detail }) => this.#hear(detail.cameras), { signal });
+    this.#verdicts = new CameraVerdicts(app.live, signal);
+    this.#verdicts.addEventListener("change", () => this.#drawVerdicts());
   }
 
   show({ id }) {
@@ -38,7 +44,17 @@ export class CameraView {
     this.title = id;
     this.picture = el("canvas", { class: "stage-picture", role: "img", "aria-label": `Newest picture of ${id}` });
     this.marks = el("canvas", { class: "stage-marks", "aria-hidden": "true" });
-    this.stage = el("figure", { class: "stage" }, this.picture, this.marks);
+    this.regions = new RegionLayer();
+    this.stage = el("figure", { class: "stage" }, this.picture, this.regions.element, this.marks);
+    new ResizeObserver(() => this.#drawRegions()).observe(this.stage);
+    this.overlays = el("div", { class: "overlay-switches", role: "group", "aria-label": "Overlays", hidden: true });
+    this.corrections = new CorrectionsCard(
+      this.#verdicts,
+      this.#app.session.role,
+      () => this.#camera?.report ?? null,
+    );
+    replace(this.overlays, regionSwitch(this.regions));
+    this.#verdicts.follow(id);
     this.timeline = new Timeline(this.#app.scores, `Scores of ${id} in the last ten minutes`);
     replace(this.element, skeletons(1, "skeleton-head"), skeletons(1, "skeleton-picture"));
     this.#ask();
@@ -76,6 +92,7 @@ export class CameraView {
               list,
             )
           : notice(icon("offline"), "The camera did not come", error.message, list),
+        this.corrections.element, // they hold for a camera that is silent too
       );
     }
     this.#build();
@@ -105,11 +122,12 @@ export class CameraView {
       el(
         "div",
         { class: "camera-body" },
-        el("div", {}, this.stage),
+        el("div", {}, this.stage, this.overlays, this.corrections.element),
         el("div", { class: "stack" }, el("section", { class: "card" }, this.timeline.element), this.#reportCard()),
       ),
     );
     this.#draw();
+    this.#drawVerdicts();
   }
 
   #reportCard() {
@@ -207,8 +225,21 @@ export class CameraView {
     this.stage.style.setProperty("aspect-ratio", `${width} / ${height}`);
     for (const canvas of [this.picture, this.marks]) Object.assign(canvas, { width, height });
     this.picture.getContext("2d").drawImage(bitmap, 0, 0);
+    this.#drawRegions();
     if (overlay) drawAnnotations(this.marks.getContext("2d"), overlay, 1);
     bitmap.close();
+  }
+
+  #drawVerdicts() {
+    if (this.#id === null) return;
+    this.corrections.draw();
+    this.corrections.element.hidden = this.#camera === null && !(this.#verdicts.list?.length > 0);
+    this.overlays.hidden = this.#verdicts.mutes.length === 0;
+    this.regions.show(this.#verdicts.mutes);
+  }
+
+  #drawRegions() {
+    this.regions.draw(this.stage.clientWidth / this.picture.width, this.#camera?.report?.capture_ns ?? null);
   }
 
   async #askScores() {

@@ -4,6 +4,7 @@ import { ApiError, get } from "../api.js";
 import { el, notice, replace, skeletons } from "../dom.js";
 import { icon } from "../icons.js";
 import { secondsBetween } from "../times.js";
+import { RegionLayer, regionSwitch } from "../verdicts/regions.js";
 import { drawMarks } from "./marks.js";
 import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
@@ -19,9 +20,16 @@ export class ClipSection {
   #switches = { boxes: true, paths: true, truth: false };
   #startNs = null;
   #asked = null;
+  #hasTruth = false;
+  #mutes = [];
 
   constructor(catalog) {
-    this.player = new Player((context, frame, scale) => drawMarks(context, frame, scale, this.#switches));
+    this.regions = new RegionLayer();
+    this.player = new Player((context, frame, scale) => {
+      drawMarks(context, frame, scale, this.#switches);
+      this.regions.draw(scale, frame.capture_ns);
+    });
+    this.player.marks.before(this.regions.element);
     this.timeline = new Timeline(catalog, "Scores over the time of the clip; click to show the frame");
     this.player.addEventListener(
       "seek",
@@ -55,6 +63,24 @@ export class ClipSection {
     }
   }
 
+  /** The regions that reviewers have muted at the camera. */
+  showMutes(mutes) {
+    const isFirst = mutes.length > 0 !== this.#mutes.length > 0;
+    this.#mutes = mutes;
+    this.regions.show(mutes);
+    if (isFirst && this.#startNs !== null) this.#drawSwitches();
+  }
+
+  /** The frame that is shown: {frame, picture (null: it has none), width, height}; null where no size is known. */
+  get still() {
+    const frame = this.player.frames[this.player.at];
+    const picture = frame && this.player.note.hidden && frame.url !== null ? this.player.picture : null;
+    const sized = this.player.frames.find((one) => one.width_px);
+    const width = frame?.width_px ?? picture?.width ?? sized?.width_px;
+    const height = frame?.height_px ?? picture?.height ?? sized?.height_px;
+    return width && height ? { frame, picture, width, height } : null;
+  }
+
   close() {
     this.#asked?.abort();
     this.player.close();
@@ -66,7 +92,8 @@ export class ClipSection {
     const relative = (ns) => secondsBetween(this.#startNs, ns);
     if (!this.player.element.isConnected) replace(this.picture, this.player.element, this.overlays);
     if (!this.timeline.element.isConnected) replace(this.scores, this.timeline.element);
-    this.#drawSwitches(clip.frames.some((frame) => frame.truth.length > 0));
+    this.#hasTruth = clip.frames.some((frame) => frame.truth.length > 0);
+    this.#drawSwitches();
     this.timeline.show(series, series.capture_ns.map(relative), {
       from: relative(clip.start_capture_ns),
       to: relative(lastOf(clip)),
@@ -76,7 +103,7 @@ export class ClipSection {
     this.player.show(clip);
   }
 
-  #drawSwitches(hasTruth) {
+  #drawSwitches() {
     const choice = ([name, text]) =>
       el(
         "label",
@@ -84,7 +111,7 @@ export class ClipSection {
         el("input", {
           type: "checkbox",
           checked: this.#switches[name],
-          disabled: name === "truth" && !hasTruth,
+          disabled: name === "truth" && !this.#hasTruth,
           on: {
             change: (event) => {
               this.#switches[name] = event.target.checked;
@@ -96,7 +123,8 @@ export class ClipSection {
       );
     replace(
       this.overlays,
-      SWITCHES.filter(([name]) => name !== "truth" || hasTruth).map(choice),
+      SWITCHES.filter(([name]) => name !== "truth" || this.#hasTruth).map(choice),
+      this.#mutes.length > 0 ? regionSwitch(this.regions) : null,
       el(
         "label",
         { class: "choice", title: "Not made by this version" },
