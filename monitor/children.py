@@ -11,6 +11,13 @@ from pathlib import Path
 STOP_TIMEOUT_S = 20.0
 
 
+def end_by_exception() -> None:
+    """From here on SIGTERM and a closed terminal raise SystemExit; else children would outlive this process."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda *_, code=128 + number: sys.exit(code))
+
+
 class ChildError(RuntimeError):
     """A child process failed; the message has the end of its log."""
 

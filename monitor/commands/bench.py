@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +18,7 @@ from ..benchmark import bench_report, figure_rows, surroundings
 from ..benchmark_path import bench_path, path_report, path_rows
 from ..benchmark_scale import PROCESSES, SCALE_HEADER, bench_scale, scale_report, scale_rows
 from ..benchmark_soak import bench_soak, soak_report, soak_rows
+from ..children import end_by_exception
 from ..config import load
 from .options import BootstrapOption, ConfigOption, JsonOption
 
@@ -40,8 +39,7 @@ def bench_default(
     markdown: MarkdownOption = None,
 ) -> None:
     """Measure; without a further word as `bench models` does."""
-    # else a broker and workers that were started here would outlive a SIGTERM
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    end_by_exception()
     if context.invoked_subcommand is None:
         models(config, rounds, json, markdown)
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from gradwatch.streams.challenges import CHALLENGES
 
+from ..children import end_by_exception
 from ..demo import run_demo
 from ..demo_pictures import DemoSettings
 from .options import JsonOption
@@ -35,6 +36,7 @@ def demo(
         raise typer.BadParameter(
             f"expected one of {', '.join(CHALLENGES)}, got {challenge!r}", param_hint="--challenge"
         )
+    end_by_exception()
     console = Console(force_terminal=False) if headless else Console()
     settings = DemoSettings(folder.absolute(), seconds, rate, challenge, level, seed)
     figures = run_demo(settings, console, _serves_page(console) if review is None else review)

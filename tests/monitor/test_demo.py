@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import pytest
+
+from .verbs import running
 
 STREAMS = ("town", "motorway")
 
@@ -56,3 +61,27 @@ def test_the_terminal_tells_the_story(run):
         assert f"{stream}: watching" in said
     assert "ALERT" in said
     assert "what happened" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_it_started_ends_with_it(tmp_path, number):
+    pytest.importorskip("fastapi", reason="needs the extra review")
+    with running("demo", "--headless", "--review", f"--folder={tmp_path}") as demo:
+        assert comes_true(lambda: {"review", "evidence"} <= verbs_in(tmp_path)), verbs_in(tmp_path)
+        demo.send_signal(number)
+        assert demo.wait(60) == 128 + number
+        assert comes_true(lambda: not verbs_in(tmp_path)), verbs_in(tmp_path)
+
+
+def comes_true(condition: Callable[[], bool], timeout_s: float = 90.0) -> bool:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    return condition()
+
+
+def verbs_in(folder: Path) -> set[str]:
+    """Which verbs of gradwatch run beside the demo with something in `folder` among their arguments."""
+    listed = subprocess.run(["ps", "-axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    ours = [line.partition("gradwatch.monitor.commands ")[2] for line in listed.splitlines() if str(folder) in line]
+    return {words.split()[0] for words in ours if words} - {"demo"}
