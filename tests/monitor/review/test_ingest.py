@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradwatch.monitor.verdict_feed import VerdictFeed
 from gradwatch.streams.codec import decode_verdict, encode_frame, encode_jpeg
 from gradwatch.streams.messages import (
     Alert,
@@ -18,6 +19,7 @@ from gradwatch.streams.messages import (
     FrameIdentity,
     FrameReport,
     Outcome,
+    RegionMute,
     StreamState,
 )
 from gradwatch.streams.topics import Topics
@@ -129,19 +131,45 @@ def test_the_newest_picture_of_a_camera_is_shown(reviewer: Reviewer, producer: B
     assert (answer.content, answer.headers["x-seq"]) == (content, "39")
 
 
-def test_a_verdict_is_published_beside_its_streams_frames(
-    reviewer: Reviewer, broker: EmbeddedBroker, topics: Topics
+@pytest.fixture
+def seen(reviewer: Reviewer, producer: BoundedProducer, topics: Topics) -> str:
+    """A camera that the page knows, its frames in partition 2."""
+    publish_report(producer, topics, report(42))
+    assert producer.flush(20.0)
+    eventually(lambda: [one for one in reviewer.get("/api/v1/cameras")["cameras"] if one["stream_id"] == "north-gate"])
+    return "north-gate"
+
+
+def test_a_workers_book_has_a_verdict_until_it_is_taken_back(
+    reviewer: Reviewer, seen: str, broker: EmbeddedBroker, topics: Topics
 ) -> None:
-    body = {"kind": "override_class", "stream_id": "north-gate", "run_id": RUN, "track_id": 7, "label": "yield"}
+    feed = VerdictFeed(lambda: TopicReader(broker.bootstrap_servers, [topics.verdicts]))
+    feed.start()
+    corner = [[0, 0], [200, 0], [200, 120]]
+    body = {"kind": "mute_region", "stream_id": seen, "polygon": corner}
+    assert reviewer.act("POST", "/api/v1/verdicts", json=body)
+    (given,) = eventually(lambda: feed.book.of(seen))
+    assert isinstance(given, RegionMute)
+    assert np.array_equal(given.polygon, corner)
+    assert reviewer.act("DELETE", f"/api/v1/verdicts/{given.verdict_id}")
+    assert eventually(lambda: feed.book.of(seen) == ())
+    feed.stop()
+    feed.join(10.0)
+
+
+def test_a_verdict_is_published_beside_its_streams_frames(
+    reviewer: Reviewer, seen: str, broker: EmbeddedBroker, topics: Topics
+) -> None:
+    body = {"kind": "override_class", "stream_id": seen, "run_id": RUN, "track_id": 7, "label": "yield"}
     assert reviewer.act("POST", "/api/v1/verdicts", json=body)
     (listed,) = eventually(lambda: [v for v in reviewer.get("/api/v1/verdicts")["verdicts"] if v["published"]])
     assert reviewer.act("DELETE", f"/api/v1/verdicts/{listed['verdict_id']}")
+    key = f"{seen}/{listed['verdict_id']}".encode()
     records: list[Any] = []
     with TopicReader(broker.bootstrap_servers, [topics.verdicts]) as reader:
-        eventually(lambda: records.extend(reader.poll(0.2)) or len(records) >= 2)
+        eventually(lambda: records.extend(one for one in reader.poll(0.2) if one.key == key) or len(records) >= 2)
     given, taken_back = records
     assert {given.partition, taken_back.partition} == {2}
-    assert given.key == taken_back.key == f"north-gate/{listed['verdict_id']}".encode()
     verdict = decode_verdict(given.value)
     assert isinstance(verdict, ClassOverride)
     assert (verdict.track_id, verdict.label, verdict.author) == (7, "yield", "local")
