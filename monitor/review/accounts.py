@@ -58,18 +58,23 @@ def set_password(session: Session, actor: Actor, username: str, password: str) -
 
 
 def set_role(session: Session, actor: Actor, username: str, role: Role) -> None:
-    """Gives a user another role; it holds from the next request on. Raises NotThere, Conflicting (last admin)."""
+    """Gives a user another role; it holds from the next request on, and those of their tokens that may more go.
+
+    Raises NotThere, Conflicting (last admin).
+    """
     user = _user(session, username)
     if role is not Role.ADMIN:
         _keep_an_admin(session, user)
+        _revoke_tokens_of(session, actor, username, above=role)
     before, user.role = {"role": user.role}, role
     note(session, actor, "role", "user", username, before, {"role": role})
 
 
 def remove_user(session: Session, actor: Actor, username: str) -> None:
-    """Removes a user and ends their sessions; what they did stays theirs. Raises NotThere, Conflicting."""
+    """Removes a user, their sessions and tokens; what they did stays theirs. Raises NotThere, Conflicting."""
     user = _user(session, username)
     _keep_an_admin(session, user)
+    _revoke_tokens_of(session, actor, username, above=None)
     note(session, actor, "remove", "user", username, {"role": user.role}, None)
     session.delete(user)
 
@@ -190,6 +195,13 @@ def _user(session: Session, username: str) -> UserRow:
     if user is None:
         raise NotThere(f"expected the name of a user, got {username[:64]!r}")
     return user
+
+
+def _revoke_tokens_of(session: Session, actor: Actor, username: str, above: Role | None) -> None:
+    """Revokes the tokens that a user has made; with `above` those alone that may more than that role."""
+    for token in tokens(session):
+        if token.created_by == username and (above is None or not above.includes(Role(token.role))):
+            revoke_token(session, actor, token.token_id)
 
 
 def _keep_an_admin(session: Session, user: UserRow) -> None:

@@ -6,6 +6,7 @@ nothing, so a consumer that starts again from an earlier offset does no harm.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from . import snoozing
 from .schema import AlertRow, AttachmentRow, Json, OffsetRow, ReviewRow, RevisionRow
 
 Place = tuple[str, int]  # topic, partition
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of what attachments are made to and of their kinds
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -126,11 +128,18 @@ def take_attachment(session: Session, body: Mapping[str, Any], published_ns: int
     `alert_id` and `kind`.
     """
     alert_id, kind, revision = body.get("alert_id"), body.get("kind"), body.get("revision", 0)
-    if not (isinstance(alert_id, str) and isinstance(kind, str) and isinstance(revision, int)):
-        raise ValueError(f"attachment: expected texts alert_id and kind and a number revision, got {str(body)[:80]}")
-    row = session.get(AttachmentRow, (alert_id[:64], kind[:64]))
+    if not (
+        isinstance(alert_id, str)
+        and isinstance(kind, str)
+        and NAME.fullmatch(alert_id)
+        and NAME.fullmatch(kind)
+        and type(revision) is int  # a truth value is none
+        and 0 <= revision < 2**63
+    ):
+        raise ValueError(f"attachment: expected names alert_id and kind and a number revision, got {str(body)[:80]!r}")
+    row = session.get(AttachmentRow, (alert_id, kind))
     if row is None:
-        row = AttachmentRow(alert_id=alert_id[:64], kind=kind[:64], revision=-1, published_ns=0)
+        row = AttachmentRow(alert_id=alert_id, kind=kind, revision=-1, published_ns=0)
         session.add(row)
     if (revision, published_ns) < (row.revision, row.published_ns):
         return False

@@ -27,8 +27,10 @@ from .ingest import Broker
 
 log = structlog.get_logger()
 
+SUFFIX = ".mcap"  # nothing else that may lie in the folder, as a database or a half-written file, is given away
 MAX_BYTES = 256 * 1024 * 1024  # of all clips kept; the one not asked for longest goes
 MAX_CLIPS = 8
+MAX_READERS = 16  # that read or wait; the server has 40 threads, and without a broker each is held for long
 GROWS_NS = 120 * 1_000_000_000  # after an alert's last revision, in which frames of its window may still come
 FRESH_S = 10.0  # so long a window that may grow is not read again
 
@@ -60,6 +62,7 @@ class Clips:
         self._kept: OrderedDict[Key, tuple[float, Clip]] = OrderedDict()  # until when (monotonic s), and what
         self._lock = threading.Lock()
         self._reading = threading.Lock()  # one at a time: a window may be a hundred MB, and so is a consumer's buffer
+        self._readers = threading.BoundedSemaphore(MAX_READERS)
         self._records: TopicRanges | None = None
 
     def clip(self, alert: Alert, published_ns: int, evidence: str | None) -> Clip:
@@ -71,21 +74,26 @@ class Clips:
         found = self._known(key)
         if found is not None:
             return found
-        with self._reading:
-            found = self._known(key)  # whoever read before may have wanted the same
-            if found is not None:
-                return found
-            clip = self._read(alert, published_ns, evidence)
-            is_whole = clip.is_final or time.time_ns() - published_ns > GROWS_NS
-            self._keep(key, clip, float("inf") if is_whole else time.monotonic() + FRESH_S)
-        return clip
+        if not self._readers.acquire(blocking=False):
+            raise BrokerUnavailable(f"expected at most {MAX_READERS} clips to be asked for at once")
+        try:
+            with self._reading:
+                found = self._known(key)  # whoever read before may have wanted the same
+                if found is not None:
+                    return found
+                clip = self._read(alert, published_ns, evidence)
+                is_whole = clip.is_final or time.time_ns() - published_ns > GROWS_NS
+                self._keep(key, clip, float("inf") if is_whole else time.monotonic() + FRESH_S)
+            return clip
+        finally:
+            self._readers.release()
 
     def evidence_file(self, path: str) -> Path:
         """The file that an attachment names. Raises NotThere where it is none or lies outside the folder."""
         folder = self._evidence.resolve()
         try:
             found = (folder / path).resolve()
-            if found.is_relative_to(folder) and found.is_file():
+            if found.is_relative_to(folder) and found.suffix == SUFFIX and found.is_file():
                 return found
         except (OSError, ValueError, RuntimeError):  # too long, with zero bytes, a link to itself
             pass

@@ -24,12 +24,13 @@ from gradwatch.streams.logs import hide, scrub
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S = 30.0  # another process may write too: `gradwatch review users`
 READERS = 8
+MAX_WRITERS = 16  # that wait; the server has 40 threads, and those who read need some
 # How a process makes sure that no other one migrates meanwhile.
 ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7260381943)"}
 
 
 class DatabaseUnavailable(RuntimeError):
-    """The database can't be opened or migrated; the message names it without its password."""
+    """The database can't be opened, migrated or written to; the message names it without its password."""
 
 
 class Database:
@@ -42,6 +43,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = checked_url(url)
         self._write_lock = threading.Lock()
+        self._writers = threading.BoundedSemaphore(MAX_WRITERS)
         try:
             self._engine = _open(self.url)
             with self._engine.begin() as connection:
@@ -62,12 +64,30 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction, committed at the end of the block unless it raises."""
-        with self._write_lock, Session(self._engine, expire_on_commit=False) as session, session.begin():
+        """A transaction, committed at the end of the block unless it raises.
+
+        Raises `DatabaseUnavailable` where too many wait already, or one before has written for too long.
+        """
+        with self._turn(), Session(self._engine, expire_on_commit=False) as session, session.begin():
             if self.url.get_backend_name() == "sqlite":
                 # from the start: a reader that becomes a writer half-way could not wait for another one
                 session.connection().exec_driver_sql("BEGIN IMMEDIATE")
             yield session
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer at a time, and a bounded number of those who wait."""
+        if not self._writers.acquire(blocking=False):
+            raise DatabaseUnavailable(f"expected at most {MAX_WRITERS} writers at once")
+        try:
+            if not self._write_lock.acquire(timeout=BUSY_TIMEOUT_S):
+                raise DatabaseUnavailable(f"expected to write within {BUSY_TIMEOUT_S:.0f} s, got no turn")
+            try:
+                yield
+            finally:
+                self._write_lock.release()
+        finally:
+            self._writers.release()
 
     def close(self) -> None:
         """Gives back all connections."""
@@ -103,12 +123,13 @@ def checked_url(url: str) -> URL:
 
 def _open(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=READERS, max_overflow=READERS, pool_pre_ping=True)
+        return create_engine(url, pool_size=READERS, max_overflow=READERS, pool_pre_ping=True, hide_parameters=True)
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url,
         pool_size=READERS,
         max_overflow=READERS,
+        hide_parameters=True,  # errors are logged, and parameters are hashes of passwords and CSRF tokens
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_sqlite)

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -87,7 +87,7 @@ class Events:
             for reader in self._readers:
                 reader.loop.call_soon_threadsafe(reader.queue.put_nowait, None)
 
-    async def read(self, last_event_id: str | None) -> AsyncIterator[bytes]:
+    async def read(self, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
         """Events after `last_event_id`, from now on where it is None; heartbeats in between. Raises TooManyReaders."""
         reader, missed = self._enter(last_event_id)
         try:

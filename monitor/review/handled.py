@@ -28,7 +28,8 @@ class Handled:
 
     def __init__(self, url: str) -> None:
         self._url = checked_url(url)
-        self._engine = create_engine(self._url, poolclass=NullPool)  # asked seldom, so no connection is held
+        # asked seldom, so no connection is held
+        self._engine = create_engine(self._url, poolclass=NullPool, hide_parameters=True)
         self._said = ""
 
     def __call__(self, alert_ids: Collection[str]) -> set[str]:

@@ -17,10 +17,11 @@ import structlog
 
 from gradwatch.streams.codec import BadRecord, Record, decode_alert, decode_frame, decode_report
 from gradwatch.streams.health import Health
-from gradwatch.streams.messages import STREAM_ID, Alert
+from gradwatch.streams.messages import STREAM_ID, Alert, FrameReport, alert_id
 from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.reader import NewestRecords, Place, TopicReader
 
+from ..services.windows import is_placed
 from . import alerts
 from .audit import now_ns
 from .database import Database
@@ -41,6 +42,9 @@ LOOK_INTERVAL_S = 1.0
 MAX_DEPTH = 64
 SCORES_WAIT_S = 10.0
 MAX_WAITING = 1_000
+MAX_ALERT_BYTES = 256 * 1024  # a page of the list has 500 of them
+MAX_JSON_BYTES = {"attachments": 1024 * 1024, "health": 64 * 1024}
+MAX_NESTING = 32  # what is nested deeper can't be written as JSON again, nor be shown
 
 
 class Broker(msgspec.Struct, frozen=True):
@@ -111,8 +115,11 @@ class AlertIntake:
             self._attached(attached)
 
     def _arrival(self, record: Record) -> list[alerts.Arrival]:
+        content = record.value or b""
         try:
-            alert = decode_alert(record.value or b"")
+            if len(content) > MAX_ALERT_BYTES:
+                raise ValueError(f"expected at most {MAX_ALERT_BYTES} bytes, got {len(content)}")
+            alert = decode_alert(content)
             _check_storable(alert)
         except (BadRecord, ValueError) as error:
             _refuse("alerts", f"{record.topic}[{record.partition}] offset {record.offset}: {error}")
@@ -182,8 +189,10 @@ def _each(live: LiveState, take: Callable[[LiveState, Record], None]) -> Callabl
 
 def _take_report(live: LiveState, record: Record) -> None:
     try:
-        live.take_report(decode_report(record.value or b""))
-    except BadRecord as error:
+        report = decode_report(record.value or b"")
+        _check_showable(report)
+        live.take_report(report)
+    except (BadRecord, ValueError) as error:
         _refuse("reports", str(error))
     else:
         RECORDS.labels("reports", "taken").inc()
@@ -219,24 +228,53 @@ def _take_health(live: LiveState, record: Record) -> None:
 
 def _json(record: Record, topic: str) -> list[tuple[Json, int]]:
     """The JSON object in a record, none where there is no such thing in it."""
+    content = record.value or b""
     try:
-        body = msgspec.json.decode(record.value or b"", type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if len(content) > MAX_JSON_BYTES[topic]:
+            raise ValueError(f"at most {MAX_JSON_BYTES[topic]} bytes, got {len(content)}")
+        body = msgspec.json.decode(content, type=dict[str, Any])
+        if _is_deeper(body, MAX_NESTING):
+            raise ValueError(f"at most {MAX_NESTING} levels")
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         _refuse(topic, f"{record.topic}[{record.partition}] offset {record.offset}: expected JSON: {error}")
         return []
     return [(body, record.published_ns)]
 
 
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether objects and lists are nested in more than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
+
+
 def _check_storable(alert: Alert) -> None:
-    """Raises ValueError for what a column can't hold: long ids, numbers of more than 64 bits, zero bytes."""
+    """Raises ValueError for what a column can't hold, and for an id that is not that of the alert's own episode.
+
+    One such record would be tried for ever, and keep out all that come after it.
+    """
     fields = msgspec.to_builtins(alert)
+    if alert.revision < 1:
+        raise ValueError(f"field revision: expected 1 or more, got {alert.revision}")
+    if alert.alert_id != alert_id(alert.stream_id, alert.run_id, alert.kind, alert.onset_seq):
+        raise ValueError(f"field alert_id: expected that of stream, run, kind and onset, got {alert.alert_id[:80]!r}")
     if len(alert.alert_id) > 64 or len(alert.run_id) > 63 or STREAM_ID.fullmatch(alert.stream_id) is None:
         raise ValueError(f"expected ids of at most 64 letters, got {alert.alert_id[:80]!r} of {alert.stream_id[:80]!r}")
     for name, value in fields.items():
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError(f"field {name}: expected a number of 64 bits, got one of {value.bit_length()}")
-        if isinstance(value, str) and "\0" in value:
+        if "\0" in (value if isinstance(value, str) else "".join(value) if isinstance(value, list) else ""):
             raise ValueError(f"field {name}: expected text without zero bytes")
+
+
+def _check_showable(report: FrameReport) -> None:
+    """Raises ValueError for a report whose place or time no array of scores can hold."""
+    identity = report.identity
+    if STREAM_ID.fullmatch(identity.stream_id) is None or STREAM_ID.fullmatch(identity.run_id) is None:
+        raise ValueError(f"expected ids of a stream and a run, got {str(identity)[:160]!r}")
+    if not is_placed(report):
+        raise ValueError(f"expected a seq and times from 0 of 63 bits, got {str(identity)[:160]!r}")
 
 
 def _refuse(topic: str, error: str) -> None:

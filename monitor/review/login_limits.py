@@ -35,23 +35,40 @@ class LoginLimits:
     def wait_s(self, address: str, username: str) -> float:
         """How long this address must wait before it may try this name, 0 where it may now."""
         with self._lock:
-            return max(
-                self._wait_s(("address", address), ADDRESS_LIMIT_S), self._wait_s(("name", username), NAME_LIMIT_S)
-            )
+            return self._longest_s(address, username)
+
+    def attempt(self, address: str, username: str) -> float:
+        """As `wait_s`; where it is 0, counts as a wrong password from now on, until `right` says that it was not.
+
+        A password takes a while to check, and whoever sends many at once must not be ahead of the count.
+        """
+        with self._lock:
+            wait_s = self._longest_s(address, username)
+            if wait_s == 0:
+                self._count(address, username)
+            return wait_s
 
     def wrong(self, address: str, username: str) -> None:
         """Counts a wrong password."""
         with self._lock:
-            for key in (("address", address), ("name", username)):
-                self._records[key] = _Record(self._left(key) + 1, self._clock())
-                self._records.move_to_end(key)
-            while len(self._records) > MAX_KEPT:
-                self._records.popitem(last=False)
+            self._count(address, username)
 
     def right(self, address: str, username: str) -> None:
-        """Forgives the name; the address may have guessed other names."""
+        """Takes an attempt back and forgives the name; the address may have guessed other names."""
         with self._lock:
             self._records.pop(("name", username), None)
+            if (record := self._records.get(("address", address))) is not None:
+                record.wrong = max(0.0, record.wrong - 1)
+
+    def _count(self, address: str, username: str) -> None:
+        for key in (("address", address), ("name", username)):
+            self._records[key] = _Record(self._left(key) + 1, self._clock())
+            self._records.move_to_end(key)
+        while len(self._records) > MAX_KEPT:
+            self._records.popitem(last=False)
+
+    def _longest_s(self, address: str, username: str) -> float:
+        return max(self._wait_s(("address", address), ADDRESS_LIMIT_S), self._wait_s(("name", username), NAME_LIMIT_S))
 
     def _left(self, key: tuple[str, str]) -> float:
         record = self._records.get(key)

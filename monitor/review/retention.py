@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import Struct
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from gradwatch.streams.messages import AlertState
@@ -32,6 +32,7 @@ class Deleted(Struct, frozen=True):
 def enforce(session: Session, retention: Retention, now_ns: int) -> Deleted:
     """Deletes at most one batch of what is over the bounds, oldest first."""
     session.execute(delete(SessionRow).where(SessionRow.expires_ns <= now_ns))
+    _delete_orphans(session, retention, now_ns)
     closed = AlertRow.state == AlertState.CLOSED
     oldest = select(AlertRow.alert_id).join(ReviewRow, ReviewRow.alert_id == AlertRow.alert_id)
     oldest = oldest.where(closed).order_by(AlertRow.raised_ns).limit(BATCH)
@@ -44,6 +45,16 @@ def enforce(session: Session, retention: Retention, now_ns: int) -> Deleted:
     left = surplus - reviewed
     unreviewed = _delete(session, session.scalars(oldest.where(ReviewRow.handled.is_(False)).limit(left)).all())
     return Deleted(by_age, reviewed + unreviewed, unreviewed)
+
+
+def _delete_orphans(session: Session, retention: Retention, now_ns: int) -> None:
+    """Bounds the attachments whose alert is gone, or has not come (yet), as alerts are bounded."""
+    orphaned = ~exists().where(AlertRow.alert_id == AttachmentRow.alert_id)
+    count = session.scalar(select(func.count()).select_from(AttachmentRow).where(orphaned)) or 0
+    surplus = max(0, count - retention.max_alerts)
+    oldest = select(AttachmentRow.alert_id).where(orphaned).order_by(AttachmentRow.published_ns).limit(surplus)
+    is_old = AttachmentRow.published_ns < now_ns - int(retention.days * DAY_NS)
+    session.execute(delete(AttachmentRow).where(orphaned, or_(is_old, AttachmentRow.alert_id.in_(oldest))))
 
 
 def _delete(session: Session, ids: Sequence[str]) -> int:

@@ -83,10 +83,11 @@ class ReviewService:
 
     def _taken(self, taken: list[Taken]) -> None:
         newest = {one.alert.alert_id: one for one in taken if one.is_newest}
+        new = {one.alert.alert_id for one in taken if one.is_new}  # the newest may be a later revision
         with self.database.reading() as session:
             for listed in listing.some(session, NOBODY, list(newest)):
                 one = newest[listed.alert.alert_id]
-                fields = {"is_new": one.is_new, "muted": one.muted, "alert": _event_item(listed)}
+                fields = {"is_new": one.alert.alert_id in new, "muted": one.muted, "alert": _event_item(listed)}
                 self.events.publish("alert", fields)
 
     def _unsnoozed(self, alert_ids: list[str]) -> None:

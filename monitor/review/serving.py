@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
@@ -9,6 +10,7 @@ from types import FrameType
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gradwatch.streams.status_server import PortUnavailable
 
@@ -20,6 +22,7 @@ log = structlog.get_logger()
 
 MAX_CONNECTIONS = 400
 GRACE_S = 5
+REQUEST_WITHIN_S = 20.0  # its headers; the guard sees to the body
 
 
 class _Server(uvicorn.Server):
@@ -36,6 +39,37 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+class _Protocol(H11Protocol):
+    """Hangs up on who opens a connection and sends no request: uvicorn would wait for ever, and they are few."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection is there."""
+        super().connection_made(transport)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        super().connection_lost(exc)
+        if self._patience is not None:
+            self._patience.cancel()
+
+    def on_response_complete(self) -> None:
+        """The next request may come."""
+        super().on_response_complete()
+        self._expect()
+
+    def _expect(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self.loop.call_later(REQUEST_WITHIN_S, self._hang_up)
+
+    def _hang_up(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises `PortUnavailable`."""
     try:
@@ -45,10 +79,11 @@ def bind(host: str, port: int) -> socket.socket:
         raise PortUnavailable(f"review: expected a free port, got {host}:{port}: {error}") from error
 
 
-def serve(service: ReviewService, listening: socket.socket) -> None:
-    """Serves until SIGTERM or Ctrl-C; what was begun is answered."""
-    config = uvicorn.Config(
+def configured(service: ReviewService) -> uvicorn.Config:
+    """The server's settings."""
+    return uvicorn.Config(
         build_app(service),
+        http=_Protocol,
         log_config=None,
         access_log=False,  # the metrics count requests; a log of them would hold the visitors' addresses
         proxy_headers=False,  # whom to believe is decided in access.py
@@ -57,6 +92,11 @@ def serve(service: ReviewService, listening: socket.socket) -> None:
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+def serve(service: ReviewService, listening: socket.socket) -> None:
+    """Serves until SIGTERM or Ctrl-C; what was begun is answered."""
+    config = configured(service)
     gc.freeze()  # code stays: to look through it for garbage held up all answers for a tenth of a second
     service.start()
     host, port = listening.getsockname()[:2]

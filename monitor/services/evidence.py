@@ -19,6 +19,8 @@ import structlog
 
 from gradwatch.streams.codec import BadRecord, Record, decode_alert
 from gradwatch.streams.health import Condition, Health
+from gradwatch.streams.messages import Alert
+from gradwatch.streams.messages import alert_id as id_of
 from gradwatch.streams.telemetry import EVIDENCE_FAILED, EVIDENCE_WAITING
 from gradwatch.streams.transport.connection import BrokerUnavailable
 from gradwatch.streams.transport.consumer import FrameConsumer
@@ -93,6 +95,7 @@ class EvidenceService:
         try:
             alert = decode_alert(record.value or b"")
             self.folder.path(alert.stream_id, alert.alert_id)
+            _check(alert)
         except (BadRecord, ValueError) as error:
             EVIDENCE_FAILED.labels("", "bad_schema").inc()
             log.warning("no alert", partition=record.partition, offset=record.offset, error=str(error))
@@ -172,6 +175,18 @@ class EvidenceService:
 
     def _idle(self) -> bool:
         return self.consumer.joined and not self._pending and time.monotonic() - self._heard_s > IDLE_S
+
+
+def _check(alert: Alert) -> None:
+    """Raises ValueError for an alert of which no evidence can be written: it would be tried for ever.
+
+    Its id must be that of its own stream and episode, or one alert could take the place of another.
+    """
+    if alert.alert_id != id_of(alert.stream_id, alert.run_id, alert.kind, alert.onset_seq):
+        raise ValueError(f"expected the id of stream, run, kind and onset, got {alert.alert_id}")
+    for name in ("onset_capture_ns", "last_capture_ns", "first_offset", "partition"):
+        if not 0 <= getattr(alert, name) < 2**63:
+            raise ValueError(f"field {name}: expected a number from 0 of 63 bits, got {getattr(alert, name)}")
 
 
 def require_service(health: Health, service: EvidenceService) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO, Any
 
 import msgspec
+import structlog
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
 from mcap.writer import CompressionType, Writer
@@ -42,6 +43,8 @@ from .evidence_format import (
     THRESHOLDS,
     FrameRecord,
 )
+
+log = structlog.get_logger()
 
 NUMBER, TEXT, INTEGER = {"type": "number"}, {"type": "string"}, {"type": "integer"}
 NUMBERS, TEXTS = {"type": "array", "items": NUMBER}, {"type": "array", "items": TEXT}
@@ -97,12 +100,22 @@ def _write_reports(writer: Writer, reports: Sequence[FrameReport]) -> None:
     change = _json_channel(writer, CHANGE, _by_name("ratios", NUMBER, (report.change for report in reports)))
     for report in reports:
         at_ns, seq = report.capture_ns, report.identity.seq
-        drawn: Any = _protobuf_times(overlays.annotations(report))
-        _add(writer, overlay, at_ns, ImageAnnotations(**drawn).SerializeToString())
+        if (drawn := _overlay(report)) is not None:
+            _add(writer, overlay, at_ns, drawn)
         said = {"seq": seq, "outcome": report.outcome, "state": report.state}
         _add_json(writer, scores, at_ns, said | {"scores": _lists(report.scores)})
         _add_json(writer, p_values, at_ns, said | {"p_values": _lists(report.p_values)})
         _add_json(writer, change, at_ns, said | {"ratios": report.change, "threshold": 1.0})
+
+
+def _overlay(report: FrameReport) -> bytes | None:
+    """None for a report whose arrays don't fit each other, so that it costs no other frame its evidence."""
+    try:
+        drawn: Any = _protobuf_times(overlays.annotations(report))
+        return bytes(ImageAnnotations(**drawn).SerializeToString())
+    except (ValueError, TypeError, IndexError) as error:  # whoever wrote it was no worker of ours
+        log.warning("report can't be drawn", frame=str(report.identity), error=str(error))
+        return None
 
 
 def _write_alerts(writer: Writer, alerts: Sequence[Alert]) -> None:

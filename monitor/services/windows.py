@@ -26,6 +26,7 @@ __all__ = [
     "Window",
     "WindowScan",
     "WindowSource",
+    "is_placed",
     "read_evidence",
     "read_window",
     "window_of",
@@ -85,6 +86,11 @@ def window_of(alert: Alert) -> TimeWindow:
     longest_ns = alert.onset_capture_ns + LONGEST_NS
     end_ns = longest_ns if alert.state is AlertState.OPEN else min(alert.last_capture_ns + MARGIN_NS, longest_ns)
     return TimeWindow(alert.onset_capture_ns - MARGIN_NS, end_ns)
+
+
+def is_placed(report: FrameReport) -> bool:
+    """Whether seq and times are numbers that files and arrays can hold; anybody may write to a topic."""
+    return all(0 <= number < 2**63 for number in (report.identity.seq, report.capture_ns, report.published_ns))
 
 
 def read_window(source: WindowSource, alert: Alert, published_ms: int | None = None) -> Window:
@@ -249,7 +255,7 @@ class WindowScan:
             report = decode_report(record.value or b"")
         except BadRecord:  # of a newer version, or no report: what can't be read is not shown
             return None
-        return report if self._is_own(report) else None
+        return report if self._is_own(report) and is_placed(report) else None
 
     def _is_own(self, message: EncodedFrame | FrameReport) -> bool:
         identity = message.identity

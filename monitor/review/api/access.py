@@ -22,6 +22,13 @@ CSRF_HEADER = "X-CSRF-Token"
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
+OF_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+UNKNOWN_PROXY = (
+    "nobody logs in on loopback, but this came through a proxy, so from anywhere: set review.login, or "
+    "review.trusted_proxies where the proxy says who somebody is"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """Somebody who was recognized; `csrf_token` is "" for tokens, which no browser sends by itself."""
@@ -44,6 +51,8 @@ class Gate:
         if authorization:
             return self._by_token(authorization)
         if not self.settings.demands_login:
+            if any(name in request.headers for name in OF_PROXIES):
+                raise ProblemError(403, UNKNOWN_PROXY, "unknown-proxy")
             return Visitor(Actor("local", Role.ADMIN, "local"), self._csrf_of("local"))
         named = self._by_proxy(request)
         if named is not None:
@@ -60,18 +69,15 @@ class Gate:
         """Whether the request came from a proxy that is trusted."""
         if request.client is None or not self._proxies:
             return False
-        try:
-            address = ip_address(request.client.host)
-        except ValueError:
-            return False
-        return any(address in network for network in self._proxies)
+        return self._is_trusted(request.client.host)
 
     def address(self, request: Request) -> str:
-        """Where the request came from; behind a trusted proxy, what the proxy says last."""
+        """Where the request came from; behind trusted proxies, what the farthest of them says."""
         if self.is_proxy(request):
-            forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-            if forwarded:
-                return forwarded[:64]
+            # proxies add a name to the header, or a header below the one that the browser has made up
+            for forwarded in reversed(",".join(request.headers.getlist("X-Forwarded-For")).split(",")):
+                if forwarded.strip() and not self._is_trusted(forwarded.strip()):
+                    return forwarded.strip()[:64]
         return request.client.host if request.client is not None else ""
 
     def is_https(self, request: Request) -> bool:
@@ -90,14 +96,23 @@ class Gate:
         raise _stranger("expected an API token that is valid")
 
     def _by_proxy(self, request: Request) -> Visitor | None:
-        username = request.headers.get(self.settings.user_header, "")
-        if not username or not self.is_proxy(request):
+        named = request.headers.getlist(self.settings.user_header)
+        if not any(named) or not self.is_proxy(request):
             return None
+        if len(named) > 1:  # one of them may be the browser's
+            raise ProblemError(403, f"expected the header {self.settings.user_header} once, got it {len(named)} times")
         with self.service.database.reading() as session:
-            user = session.get(UserRow, username[:64])
+            user = session.get(UserRow, named[0]) if len(named[0]) <= 64 else None
         if user is None:
             raise ProblemError(403, "the proxy names somebody who is no user here: gradwatch review users add")
         return Visitor(Actor(user.username, Role(user.role), "proxy"), self._csrf_of(user.username))
+
+    def _is_trusted(self, host: str) -> bool:
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self._proxies)
 
     def _csrf_of(self, username: str) -> str:
         return accounts.digest(f"{self._process_secret}/{username}")
@@ -119,9 +134,17 @@ def check_origin(request: Request) -> None:
     origin = request.headers.get("Origin")
     is_foreign = request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}
     if origin is not None:
-        is_foreign = is_foreign or urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower()
+        is_foreign = is_foreign or _netloc(origin) != request.headers.get("Host", "").lower()
     if is_foreign:
         raise ProblemError(403, "expected a request of our own page, got one of another site", "cross-site")
+
+
+def _netloc(origin: str) -> str | None:
+    """Name and port of an origin, None for one that can't be read."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _stranger(detail: str) -> ProblemError:

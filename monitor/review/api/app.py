@@ -50,7 +50,7 @@ def build_app(service: ReviewService) -> ASGIApp:
     app.include_router(pages.router)
     settings = service.settings
     # Behind a log-in, a foreign name has no cookie and opens nothing, so any is answered unless some are given.
-    checks_hosts = (is_loopback(settings.host) and not settings.demands_login) or settings.allowed_hosts
+    checks_hosts = is_loopback(settings.host) or settings.allowed_hosts
     return Guard(app, settings.allowed_hosts if checks_hosts else None)
 
 

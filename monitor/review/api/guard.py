@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -14,6 +15,7 @@ from ..settings import LOOPBACK_NAMES
 from .problems import problem
 
 MAX_BODY_BYTES = 256 * 1024
+BODY_WITHIN_S = 20.0
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -99,12 +101,20 @@ def _name_of(host: str) -> str:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """`receive`, which ends the request once its body is larger than it may be."""
-    received = 0
+    """`receive`, which ends the request once its body is larger, or takes longer, than it may."""
+    received, is_whole = 0, False
+    deadline_s = time.monotonic() + BODY_WITHIN_S
 
     async def bounded() -> Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, is_whole
+        if is_whole:  # what is still to come is that the client goes, whenever it does
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, deadline_s - time.monotonic()))
+        except TimeoutError:
+            REFUSED.labels("slow").inc()
+            return {"type": "http.disconnect"}
+        is_whole = not message.get("more_body", False)
         received += len(message.get("body", b""))
         if received > MAX_BODY_BYTES:
             REFUSED.labels("size").inc()

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 import gradwatch
 
 from ..events import TooManyReaders
 from ..schema import AlertRow, VerdictRow
-from .access import Service, Viewer
+from .access import Service, Viewer, Visitor, gate_of
 from .problems import ProblemError, documented
 from .shapes import Ns, Shape
 
 router = APIRouter(tags=["live"])
 
+RECOGNIZED_S = 2.0  # so long a reader is who it was without being asked again
 EventId = Annotated[str, Field(max_length=64)]
 DESCRIPTION = """Server-sent events. `hello` and `reset` {boot}: begin anew, ask for everything again after a `reset`.
 `alert` {is_new, muted, alert}: a revision came. `review` {action, actor, alert}: somebody acted.
@@ -90,6 +94,7 @@ def status(service: Service, visitor: Viewer) -> Status:
 async def events(
     service: Service,
     visitor: Viewer,
+    request: Request,
     last_event_id: Annotated[EventId | None, Header()] = None,
     after: Annotated[EventId | None, Query(description="as Last-Event-ID, for the first connection")] = None,
 ) -> StreamingResponse:
@@ -100,7 +105,21 @@ async def events(
         raise ProblemError(503, str(error), "too-many-readers", **{"Retry-After": "10"}) from error
 
     async def stream() -> AsyncIterator[bytes]:
-        async for event in service.events.read(last_event_id or after):
-            yield event
+        asked_s = time.monotonic()
+        async with aclosing(service.events.read(last_event_id or after)) as told:
+            async for event in told:
+                if time.monotonic() - asked_s > RECOGNIZED_S:
+                    if not await run_in_threadpool(_is_still, request, visitor):
+                        return
+                    asked_s = time.monotonic()
+                yield event
 
     return StreamingResponse(stream(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+def _is_still(request: Request, visitor: Visitor) -> bool:
+    """Whether whoever asked for the events would be let in now: sessions end, and users and tokens go."""
+    try:
+        return gate_of(request).recognize(request).actor.username == visitor.actor.username
+    except (ProblemError, SQLAlchemyError):  # a reader comes back once the database does
+        return False

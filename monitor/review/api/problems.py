@@ -11,12 +11,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 
 from gradwatch.streams.logs import scrub
 from gradwatch.streams.transport.connection import BrokerRefused, BrokerUnavailable
 
 from ..audit import Conflicting, NotPossible, NotThere
+from ..database import DatabaseUnavailable
 
 log = structlog.get_logger()
 
@@ -94,8 +96,10 @@ def install(app: FastAPI) -> None:
     def _(request: Request, error: Exception) -> Response:
         return problem(503, str(error), "broker-unavailable", {"Retry-After": "5"})
 
+    @app.exception_handler(DatabaseUnavailable)
+    @app.exception_handler(NoConnection)
     @app.exception_handler(OperationalError)
-    def _(request: Request, error: OperationalError) -> Response:
+    def _(request: Request, error: Exception) -> Response:
         log.exception("the database does not answer")
         return problem(503, "the database does not answer", "database-unavailable", {"Retry-After": "5"})
 

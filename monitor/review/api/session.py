@@ -56,7 +56,7 @@ def log_in(
     """Logs in; the session is a cookie. Wrong passwords are slowed down by address and by name."""
     check_origin(request)
     address = gate.address(request)
-    wait_s = service.limits.wait_s(address, credentials.username)
+    wait_s = service.limits.attempt(address, credentials.username)
     if wait_s > 0:
         LOGINS.labels("slowed").inc()
         after = {"Retry-After": str(int(wait_s) + 1)}
@@ -64,12 +64,14 @@ def log_in(
     with service.database.reading() as session:
         user = session.get(UserRow, credentials.username)
     if not accounts.check_password(user, credentials.password) or user is None:
-        service.limits.wrong(address, credentials.username)
         LOGINS.labels("wrong").inc()
-        raise ProblemError(401, "this user name and password do not belong together", "login-wrong")
+        raise _wrong()
     service.limits.right(address, credentials.username)
     with service.database.writing() as session:
-        made = accounts.log_in(session, user)
+        now = session.get(UserRow, user.username)
+        if now is None or now.password_hash != user.password_hash:  # removed or given another one meanwhile
+            raise _wrong()
+        made = accounts.log_in(session, now)
     LOGINS.labels("right").inc()
     lasts_s = accounts.SESSION_NS // 1_000_000_000
     https = gate.is_https(request)
@@ -84,6 +86,10 @@ def log_out(visitor: Viewer, request: Request, response: Response, service: Serv
         with service.database.writing() as session:
             accounts.log_out(session, secret)
     response.delete_cookie(COOKIE, path="/")
+
+
+def _wrong() -> ProblemError:
+    return ProblemError(401, "this user name and password do not belong together", "login-wrong")
 
 
 def _shape(username: str, role: Role, via: str, csrf_token: str) -> SessionShape:

@@ -247,6 +247,26 @@ def test_a_token_opens_what_its_role_may_until_it_is_revoked(guarded: ReviewServ
     assert program.get("/api/v1/alerts").status_code == 401
 
 
+def test_tokens_do_not_outlive_what_their_maker_may(guarded: ReviewService) -> None:
+    eve = Actor("eve", Role.ADMIN, "session")
+    with guarded.database.writing() as session:
+        accounts.add_user(session, ROOT, "eve", Role.ADMIN, None)
+        secrets = {role: accounts.add_token(session, eve, role, role)[1] for role in Role}
+        accounts.add_token(session, ROOT, "another's", Role.ADMIN)
+
+    def valid() -> set[Role]:
+        with guarded.database.reading() as session:
+            return {role for role, secret in secrets.items() if accounts.token_of(session, secret) is not None}
+
+    with guarded.database.writing() as session:
+        accounts.set_role(session, ROOT, "eve", Role.REVIEWER)
+    assert valid() == {Role.VIEWER, Role.REVIEWER}
+    with guarded.database.writing() as session:
+        accounts.remove_user(session, ROOT, "eve")
+        assert [token.name for token in accounts.tokens(session)] == ["another's"]
+    assert valid() == set()
+
+
 @pytest.mark.parametrize("authorization", ["Bearer", "Bearer gw_x", "Basic YWRtaW46eA==", "Bearer \xff", "gw_x"])
 def test_a_wrong_token_is_not_helped_by_anything(guarded: ReviewService, authorization: str) -> None:
     client = client_of(guarded)
@@ -256,7 +276,7 @@ def test_a_wrong_token_is_not_helped_by_anything(guarded: ReviewService, authori
 
 
 def test_a_proxys_word_counts_from_the_proxy_alone(sqlite_url: str) -> None:
-    with serving(sqlite_url, trusted_proxies=("192.0.2.0/24",), user_header="X-Remote-User") as service:
+    with serving(sqlite_url, trusted_proxies=("192.0.2.0/24",), allowed_hosts=("review.example",)) as service:
         with service.database.writing() as session:
             accounts.add_user(session, ROOT, "ada", Role.REVIEWER, None)
         headers = {"X-Remote-User": "ada", "X-Forwarded-Proto": "https"}
@@ -270,7 +290,7 @@ def test_a_proxys_word_counts_from_the_proxy_alone(sqlite_url: str) -> None:
 
 
 def test_a_cookie_is_for_https_alone_where_the_browser_speaks_it(sqlite_url: str) -> None:
-    with serving(sqlite_url, trusted_proxies=("192.0.2.0/24",)) as service:
+    with serving(sqlite_url, trusted_proxies=("192.0.2.0/24",), allowed_hosts=("review.example",)) as service:
         with service.database.writing() as session:
             accounts.add_user(session, ROOT, "ada", Role.REVIEWER, PASSWORD)
         client = client_of(service)
