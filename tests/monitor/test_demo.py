@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -63,7 +63,14 @@ def test_the_terminal_tells_the_story(run):
     assert "what happened" in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP])
+def number(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A signal that processes started meanwhile do not ignore, even where these tests run under nohup."""
+    before = signal.signal(request.param, signal.SIG_DFL)
+    yield request.param
+    signal.signal(request.param, before)
+
+
 def test_what_it_started_ends_with_it(tmp_path, number):
     pytest.importorskip("fastapi", reason="needs the extra review")
     with running("demo", "--headless", "--review", f"--folder={tmp_path}") as demo:
