@@ -212,6 +212,14 @@ def test_labels_of_a_stream_stay_words(page: Page, scene: Scene):
     assert page.locator("main img, dialog img").count() == 0
 
 
+def become(page: Page, username: str) -> None:
+    """Logs in as somebody else."""
+    page.context.clear_cookies()
+    page.goto("/login")
+    log_in(page, username, PASSWORD)
+    page.wait_for_url(lambda url: "/login" not in url)
+
+
 def test_each_role_has_the_controls_it_may_use(guarded: Page, odd: Alert, scene: Scene, tmp_path: Path):
     page = guarded
     database = f"--database=sqlite:///{tmp_path / 'guarded.db'}"
@@ -219,9 +227,7 @@ def test_each_role_has_the_controls_it_may_use(guarded: Page, odd: Alert, scene:
         added = ("review", "users", "add", name, f"--role={role}", database)
         scene.start(*added, f"--password-file={tmp_path / 'password'}").wait(60)
 
-    page.goto("/login")
-    log_in(page, "rita", PASSWORD)
-    page.wait_for_url(lambda url: "/login" not in url)
+    become(page, "rita")
     asked(page, odd).get_by_label("Speed limit").check()
     page.keyboard.press("Enter")
     expect(page.get_by_text("Correction given")).to_be_visible()
@@ -231,10 +237,7 @@ def test_each_role_has_the_controls_it_may_use(guarded: Page, odd: Alert, scene:
     expect(corrections).to_contain_text("by rita")
     expect(corrections.get_by_role("button")).to_have_count(0)
 
-    page.context.clear_cookies()
-    page.goto("/login")
-    log_in(page, "vera", PASSWORD)
-    page.wait_for_url(lambda url: "/login" not in url)
+    become(page, "vera")
     page.goto(f"/cameras/{STREAM}")
     expect(corrections).to_contain_text(f"Track {TRACK} is “Speed limit”")
     expect(corrections.get_by_role("button")).to_have_count(0)
@@ -243,10 +246,7 @@ def test_each_role_has_the_controls_it_may_use(guarded: Page, odd: Alert, scene:
     page.keyboard.press("v")
     expect(page.get_by_role("dialog")).to_have_count(0)
 
-    page.context.clear_cookies()
-    page.goto("/login")
-    log_in(page, "ada", PASSWORD)
-    page.wait_for_url(lambda url: "/login" not in url)
+    become(page, "ada")
     page.goto(f"/cameras/{STREAM}")
     corrections.get_by_role("button", name="Take back").click()
     page.get_by_role("dialog").get_by_role("button", name="Yes").click()
