@@ -25,14 +25,14 @@ test-faults: $(DEV_STAMP) ## break a real Apache Kafka (KAFKA_HOME); up to an ho
 	$(VENV)/bin/gradwatch evaluate faults
 
 test-cameras: $(DEV_STAMP) ## break live cameras: needs KAFKA_HOME and GStreamer's RTSP server (CONTRIBUTING.md); 20 minutes on a calm machine
-	$(VENV)/bin/pytest -m faults tests/cameras
+	$(VENV)/bin/pytest -m faults tests/live_cameras
 	$(VENV)/bin/gradwatch evaluate cameras
 
 test-browser: $(DEV_STAMP) ## the review page in a real Chromium, long forms too
 	$(VENV)/bin/pytest tests/browser -m "storm or not storm"
 
 test-review: $(DEV_STAMP) ## kill the review and evidence services, ask the API everything; 6 minutes
-	$(VENV)/bin/pytest -m faults tests/monitor/review tests/monitor/services
+	$(VENV)/bin/pytest -m faults tests/monitor/review tests/monitor/evidence
 
 fuzz: $(DEV_STAMP) ## fuzz the readers of strangers' bytes, 3 minutes each; needs atheris (Linux x86-64)
 	$(VENV)/bin/python tests/fuzz/seed_corpus.py runs/fuzz

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gradwatch import MissingPackageError
+
 from .coco import COCO_CLASSES
 from .manifest import InstrumentationError, Level, Manifest, NotInstrumentedError, Preprocessing, read_manifest
 from .onnx_runtime import Device, load_session
@@ -26,7 +28,7 @@ def recognize(model: Any, decoder: str | None = None, *, input_size: tuple[int, 
     model: a path or an onnx.ModelProto. decoder: the family's name (`nanodet`, `nanodet-plus`, `yolov5`, `yolov8`,
     `yolox`, `rtdetr`, `classifier`), None = found by the graph's structure. input_size: (width, height) px to fix
     where the file leaves them free. Runs the network once. Raises InstrumentationError (a ValueError) that says what
-    was expected and found, FileNotFoundError, and ModuleNotFoundError without the package onnx.
+    was expected and found, FileNotFoundError, and MissingPackageError without the package onnx.
     """
     _require_onnx()
     from .instrumentation.graphs import Graph
@@ -171,6 +173,6 @@ def _require_onnx() -> None:
     try:
         import onnx  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingPackageError(
             "instrumenting a model needs the package onnx: pip install 'gradwatch[instrument]'", name=error.name
         ) from error

@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from gradwatch import GradwatchError
+
 from .outputs import Activation, Floats
 
 METADATA_KEY = "gradwatch.instrumented"
@@ -15,11 +17,11 @@ METADATA_KEY = "gradwatch.instrumented"
 VERSION = 1
 
 
-class NotInstrumentedError(ValueError):
+class NotInstrumentedError(GradwatchError, ValueError):
     """A graph without what `gradwatch instrument` adds, or with that of another version."""
 
 
-class InstrumentationError(ValueError):
+class InstrumentationError(GradwatchError, ValueError):
     """A file that can't be instrumented; the message says what was expected and what was found."""
 
 

@@ -6,11 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
+from gradwatch import GradwatchError, MissingFileError, MissingPackageError
+
 Device = Literal["auto", "cpu", "cuda"]
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
-class DeviceError(RuntimeError):
+class DeviceError(GradwatchError):
     """The device that was asked for is not the one that the session got."""
 
 
@@ -19,13 +21,13 @@ def load_session(path: Path, device: Device = "auto", threads: int = 1) -> Any:
 
     device: `cuda` insists, `cpu` never tries a GPU, `auto` takes a GPU where ONNX Runtime has one that works.
     threads: threads within one operator, 0 = ONNX Runtime's choice; operators run one after the other.
-    Raises FileNotFoundError, DeviceError when CUDA was asked for and not obtained (ONNX Runtime itself falls
-    back to the CPU without an error), ModuleNotFoundError without ONNX Runtime, ValueError for another device.
+    Raises MissingFileError, DeviceError when CUDA was asked for and not obtained (ONNX Runtime itself falls
+    back to the CPU without an error), MissingPackageError without ONNX Runtime, ValueError for another device.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device: expected auto, cpu or cuda, got {device!r}")
     if not path.is_file():
-        raise FileNotFoundError(f"no ONNX graph at {path}")
+        raise MissingFileError(f"no ONNX graph at {path}")
     runtime = import_runtime()
     available = runtime.get_available_providers()
     if device == "cuda" and CUDA not in available:
@@ -54,7 +56,7 @@ def import_runtime() -> Any:
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingPackageError(
             "the models need ONNX Runtime: pip install 'gradwatch[cpu]' (or 'gradwatch[gpu]')", name=error.name
         ) from error
     return onnxruntime
@@ -67,9 +69,9 @@ def file_hash(path: Path) -> str:
 
 
 def cut_graph(source: Path, target: Path, inputs: list[str], outputs: list[str]) -> None:
-    """Writes the part of a graph from `inputs` to `outputs`. Raises ModuleNotFoundError without the package onnx."""
+    """Writes the part of a graph from `inputs` to `outputs`. Raises MissingPackageError without the package onnx."""
     try:
         import onnx.utils
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"cutting {source.name} needs the package onnx: pip install onnx") from error
+        raise MissingPackageError(f"cutting {source.name} needs the package onnx: pip install onnx") from error
     onnx.utils.extract_model(str(source), str(target), inputs, outputs)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gradwatch import MissingFileError
+
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 
 
@@ -20,10 +22,10 @@ class ShippedModel:
     made_by: str  # the module with the command
 
     def path(self, folder: Path = WEIGHTS) -> Path:
-        """Where the file lies in a folder of weights. Raises FileNotFoundError when it doesn't."""
+        """Where the file lies in a folder of weights. Raises MissingFileError when it doesn't."""
         path = folder / self.file
         if not path.is_file():
-            raise FileNotFoundError(f"no {self.file} (model for {self.kind}) in {folder}")
+            raise MissingFileError(f"no {self.file} (model for {self.kind}) in {folder}")
         return path
 
 

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from gradwatch import GradwatchError
+
 STOP_TIMEOUT_S = 20.0
 
 
@@ -18,7 +20,7 @@ def end_by_exception() -> None:
             signal.signal(number, lambda *_, code=128 + number: sys.exit(code))
 
 
-class ChildError(RuntimeError):
+class ChildError(GradwatchError):
     """A child process failed; the message has the end of its log."""
 
 

@@ -7,38 +7,31 @@ that secrets stay out of this file. An unknown key is an error that names the ne
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import yaml
 
+from gradwatch import GradwatchError
 from gradwatch.models.observe import ObserverSettings
-from gradwatch.streams.camera_address import hide_credentials_of
-from gradwatch.streams.logs import hide_credentials
-from gradwatch.streams.messages import AlertKind, check_stream_id
-from gradwatch.streams.pixels import MAX_PIXELS
-from gradwatch.streams.topics import LAG_BUDGET_S
+from gradwatch.streams.cameras.address import hide_credentials_of
+from gradwatch.streams.observability.logs import hide_credentials
+from gradwatch.streams.wire.messages import check_stream_id
+from gradwatch.streams.wire.pixels import MAX_PIXELS
+from gradwatch.streams.wire.topics import LAG_BUDGET_S
 
-from .calibration import MIN_FRAMES, AlarmBudget
-from .change import CHANGE_DETECTORS
-from .expectation import ExpectationSettings
-from .forecasting import FORECASTERS
-from .policy import POLICY, Policy
+from .evidence.settings import EvidenceSettings
+from .judging.settings import JudgeSettings
 from .review.settings import ReviewSettings
-from .scorers import SCORERS
-from .services.settings import EvidenceSettings
-from .tracking import TrackerSettings
 
-VERSION = 1  # raised whenever the code between observation and change statistic changes what it computes
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(GradwatchError, ValueError):
     """A configuration that can't be used; the message says where, what was expected and what was found."""
 
 
@@ -89,44 +82,6 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"worker.unhealthy_after_s: expected more than 0, got {self.unhealthy_after_s}")
 
 
-def _check_name(where: str, name: str, table: Collection[str]) -> None:
-    if name not in table:
-        raise ValueError(f"{where}: expected one of {', '.join(table)}, got {name!r}")
-
-
-class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How observations are judged; two judges with equal settings have equal `configuration_id`."""
-
-    tracker: TrackerSettings = TrackerSettings()
-    expectation: ExpectationSettings = ExpectationSettings()
-    forecaster: str = "constant_velocity"
-    horizon_s: tuple[float, ...] = (0.4, 0.8, 1.2, 1.6, 2.0)
-    coverage: float = 0.9  # share of futures that a region shall hold
-    policy: dict[AlertKind, Policy] = msgspec.field(default_factory=lambda: dict(POLICY))
-    alarms: AlarmBudget = AlarmBudget()
-    calibration_frames: int = 300  # clean frames of a stream's own start, assumed healthy
-
-    def __post_init__(self) -> None:
-        if self.calibration_frames < MIN_FRAMES:
-            raise ValueError(f"calibration_frames: expected at least {MIN_FRAMES}, got {self.calibration_frames}")
-        _check_name("forecaster", self.forecaster, FORECASTERS)
-        for kind, policy in self.policy.items():
-            _check_name(f"policy.{kind}.detector", policy.detector, CHANGE_DETECTORS)
-            for name in policy.carriers:
-                _check_name(f"policy.{kind}.carriers", name, SCORERS)
-
-    @property
-    def configuration_id(self) -> str:
-        """A hash of what a calibration depends on; when episodes close, and forecasts, are not in it."""
-        parts = [
-            VERSION,
-            self.tracker,
-            self.expectation,
-            {k: (p.carriers, p.detector, p.min_duration_s) for k, p in self.policy.items()},
-        ]
-        return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:12]
-
-
 class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is particular to one stream. Without a calibration file it calibrates on its own start."""
 
@@ -135,7 +90,7 @@ class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A camera for `gradwatch attach`; what `url` may be: see `streams/camera_address.py`. It may hold credentials."""
+    """A camera for `gradwatch attach`; what `url` may be: see `streams/cameras/address.py`. It may hold credentials."""
 
     url: str | int
     transport: Literal["tcp", "udp"] = "tcp"  # of RTSP

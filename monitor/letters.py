@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
-from gradwatch.streams.codec import Record
-from gradwatch.streams.dead_letters import Letter, NoDeadLetter, read_letter
+from gradwatch.streams.dead_letters import DeadLetterNotFoundError, Letter, read_letter
+from gradwatch.streams.wire.records import Record
 
 SHOWN_BYTES = 256  # of a header's value, and of the value's start
 ROW_BYTES = 16
@@ -43,7 +43,7 @@ class Wanted:
         """The letter in `record` if it is wanted; what is no dead letter never is."""
         try:
             letter = read_letter(record)
-        except NoDeadLetter:
+        except DeadLetterNotFoundError:
             return None
         wanted = self.stream_id in (None, letter.stream_id) and self.cause in (None, letter.cause)
         return letter if wanted and letter.timestamp_ms >= self.since_ms else None

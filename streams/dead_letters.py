@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from .codec import Headers, Record, rejected_frame
-from .telemetry import DEAD_LETTERS
-from .topics import MAX_RECORD_BYTES, Topics
-from .transport.producer import BoundedProducer, Delivery, RecordTooLarge
+from gradwatch import GradwatchError
+
+from .observability.metrics import DEAD_LETTERS
+from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
+from .wire.frames import rejected_frame
+from .wire.records import Headers, Record
+from .wire.topics import MAX_RECORD_BYTES, Topics
 
 PREFIX = "dlq_"
 FIRST = PREFIX + "topic"
@@ -26,11 +29,11 @@ PARTS = ("value", "headers", "key")
 CUTS: tuple[tuple[str, ...], ...] = ((), ("value",))
 
 
-class NoDeadLetter(ValueError):
+class DeadLetterNotFoundError(GradwatchError, ValueError):
     """A record on the topic of dead letters that says nothing of where it came from."""
 
 
-class NotRequeueable(ValueError):
+class NotRequeueableError(ValueError):
     """A dead letter that can't be published as it came."""
 
 
@@ -70,12 +73,12 @@ class DeadLetters:
         """Sends `record` to the dead letters; `stage` names the step that refused it.
 
         Where record and context are too large for a record, the value is left out, and if that is not enough, headers
-        and key too: their place in the frames topic must do. Raises `BrokerUnavailable`.
+        and key too: their place in the frames topic must do. Raises `BrokerUnavailableError`.
         """
         for cut in CUTS:
             kept = _without(record, cut)
             if kept.size + CONTEXT_BYTES <= MAX_RECORD_BYTES:
-                with suppress(RecordTooLarge):  # the client may be configured to a smaller size
+                with suppress(RecordTooLargeError):  # the client may be configured to a smaller size
                     return self._send(kept, _context(record, error, stage, cut))
         return self._send(_without(record, PARTS), _context(record, error, stage, PARTS))
 
@@ -90,10 +93,12 @@ class DeadLetters:
 
 
 def read_letter(record: Record) -> Letter:
-    """The dead letter in a record of the topic of dead letters. Raises `NoDeadLetter`."""
+    """The dead letter in a record of the topic of dead letters. Raises `DeadLetterNotFoundError`."""
     names = [name for name, _ in record.headers]
     if FIRST not in names:
-        raise NoDeadLetter(f"expected header {FIRST} at {record.topic}[{record.partition}] offset {record.offset}")
+        raise DeadLetterNotFoundError(
+            f"expected header {FIRST} at {record.topic}[{record.partition}] offset {record.offset}"
+        )
     begin = len(names) - 1 - names[::-1].index(FIRST)
     context = {
         name.removeprefix(PREFIX): (value or b"").decode(errors="replace") for name, value in record.headers[begin:]
@@ -124,18 +129,20 @@ def requeue(letter: Letter, topics: Topics, producer: BoundedProducer) -> Delive
     """Publishes the record as it came, to the partition it came from; header `dlq_requeued` counts how often.
 
     Its timestamp is new, because retention goes by it. Null headers become empty, which the reader takes alike.
-    Raises `NotRequeueable`, `RecordTooLarge`, `BrokerUnavailable`.
+    Raises `NotRequeueableError`, `RecordTooLargeError`, `BrokerUnavailableError`.
     """
     record = letter.record
     if letter.left_out:
-        raise NotRequeueable(
+        raise NotRequeueableError(
             f"{letter.place}: {', '.join(letter.left_out)} left out for size; see {record.topic}"
             f"[{record.partition}] offset {record.offset} as long as that keeps it"
         )
     if record.topic != topics.frames:
-        raise NotRequeueable(f"{letter.place}: expected a record of {topics.frames}, got one of {record.topic[:80]!r}")
+        raise NotRequeueableError(
+            f"{letter.place}: expected a record of {topics.frames}, got one of {record.topic[:80]!r}"
+        )
     if record.key is None and record.value is None:
-        raise NotRequeueable(f"{letter.place}: there is neither key nor value to publish")
+        raise NotRequeueableError(f"{letter.place}: there is neither key nor value to publish")
     headers = [(name, value or b"") for name, value in record.headers if name != REQUEUED]
     headers.append((REQUEUED, str(letter.requeued + 1).encode()))
     return producer.send(record.topic, record.key, record.value, headers, partition=record.partition)
@@ -181,7 +188,7 @@ def _number(context: Mapping[str, str], name: str) -> int:
     try:
         return int(text[:20])
     except ValueError:
-        raise NoDeadLetter(f"header {PREFIX}{name}: expected a number, got {text[:80]!r}") from None
+        raise DeadLetterNotFoundError(f"header {PREFIX}{name}: expected a number, got {text[:80]!r}") from None
 
 
 def _requeued(record: Record) -> int:

@@ -6,11 +6,13 @@ from collections import deque
 
 import msgspec
 
-from .codec import cloud_event_headers, encode_health
-from .messages import HealthRecord, OutcomeCause
-from .telemetry import SOURCE_HEALTH_RECORDS
-from .topics import Topics
-from .transport.producer import BoundedProducer, BrokerUnavailable, Delivery
+from .observability.metrics import SOURCE_HEALTH_RECORDS
+from .transport.connection import BrokerUnavailableError
+from .transport.producer import BoundedProducer, Delivery
+from .wire.messages import HealthRecord, OutcomeCause
+from .wire.outputs import encode_health
+from .wire.records import cloud_event_headers
+from .wire.topics import Topics
 
 MAX_WAITING = 1000  # of a few hundred bytes each
 
@@ -46,7 +48,7 @@ class HealthTopic:
         value = encode_health(msgspec.to_builtins(record))
         try:
             delivery = self._producer.try_send(self._topic, record.stream_id.encode(), value, headers)
-        except BrokerUnavailable:  # the topic is not there: frames are worth more than waiting for it
+        except BrokerUnavailableError:  # the topic is not there: frames are worth more than waiting for it
             _dropped(record)
             return True
         if delivery is None:

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .codec import Headers, cloud_event_headers, encode_alert, encode_report
 from .dead_letters import DeadLetters
-from .messages import Alert, FrameReport
-from .telemetry import ALERTS, OVERLAYS_SKIPPED
-from .topics import Topics
+from .observability.metrics import ALERTS, OVERLAYS_SKIPPED
 from .transport.producer import BoundedProducer, Delivery
+from .wire.messages import Alert, FrameReport
+from .wire.outputs import encode_alert, encode_report
+from .wire.records import Headers, cloud_event_headers
+from .wire.topics import Topics
 
 __all__ = ["SINKS", "DeadLetters", "Delivery", "KafkaSink", "MemorySink", "Overlay", "ReportSink"]
 
@@ -27,7 +28,7 @@ class ReportSink(Protocol):
     def publish(self, report: FrameReport, overlay: Overlay | None, alerts: Sequence[Alert]) -> list[Delivery]:
         """Returns what must be delivered before the frame's offset may be committed.
 
-        Raises `BrokerUnavailable` where nothing more is taken; calling again with the same arguments is safe,
+        Raises `BrokerUnavailableError` where nothing more is taken; calling again with the same arguments is safe,
         because readers know reports and alerts by their ids.
         """
 

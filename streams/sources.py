@@ -16,11 +16,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .challenges import apply_challenge, check_challenge
-from .curetsd import open_recording
-from .messages import check_stream_id
-from .pixels import Encoding, decode_picture, encode_jpeg, picture_encoding
-from .video import VideoFrame, read_video
+from gradwatch import MissingFileError
+
+from .challenges.table import apply_challenge, check_challenge
+from .recordings.curetsd import open_recording
+from .recordings.video import VideoFrame, read_video
+from .wire.messages import check_stream_id
+from .wire.pixels import Encoding, decode_picture, encode_jpeg, picture_encoding
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEFAULT_RATE_HZ = 10.0  # of pictures without times
@@ -170,7 +172,7 @@ def pictures(folder: Path | str, playback: Playback = Playback(), name: str | No
     folder = Path(folder)
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not paths:
-        raise FileNotFoundError(f"expected {', '.join(PICTURE_SUFFIXES)} files in {folder}, got none")
+        raise MissingFileError(f"expected {', '.join(PICTURE_SUFFIXES)} files in {folder}, got none")
     return PlayedSource(name or folder.name, lambda: _picture_stills(path.read_bytes() for path in paths), playback)
 
 

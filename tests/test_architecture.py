@@ -9,6 +9,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,28 +28,75 @@ CONFINED = {
     "onnxruntime": ("models/",),
     "kafka": ("streams/transport/",),
 }
-# The hot half must never see ground truth, nor what makes it.
-JUDGING = ("monitor/pipeline.py", "monitor/judge.py", "monitor/scorers/")
-GROUND_TRUTH = {"curetsd", "labeled_pictures", "curetsr", "cureor", "synthetic", "challenges"}
+# Pure folders: functions of their arguments. What they may import beside each other, by prefix.
+PURE = ("monitor/scorers/", "monitor/alarms/", "monitor/judging/")
+PURE_MAY_IMPORT = (
+    "gradwatch.monitor.scorers",
+    "gradwatch.monitor.alarms",
+    "gradwatch.monitor.judging",
+    "gradwatch.models.outputs",
+    "gradwatch.models.gradients",
+    "gradwatch.models.boxes",
+    "gradwatch.streams.wire.messages",
+)
+PURE_LIBRARIES = {"numpy", "cv2", "msgspec"}
+IMPURE = {"asyncio", "datetime", "io", "os", "pathlib", "queue", "random", "shutil", "socket", "subprocess", "sys"}
+IMPURE |= {"tempfile", "threading", "time", "urllib", "http", "concurrent", "multiprocessing"}
+
+# Folders and files of a package from the lowest to the highest: each imports what stands before it, and itself.
+LAYERS = {
+    "streams": (
+        ("wire",),
+        ("observability",),
+        ("transport",),
+        ("challenges", "world"),
+        ("recordings",),
+        ("cameras", "dead_letters", "health_topic", "publish", "sinks", "sources"),
+    ),
+    "monitor": (
+        ("scorers",),
+        ("alarms",),
+        ("judging",),
+        ("overlay",),
+        ("config", "children", "letters"),
+        ("worker",),
+        ("evidence",),
+        ("review",),
+        ("evaluate",),
+        ("bench",),
+        ("demo", "doctor"),
+        ("commands",),
+    ),
+    "monitor/review": (
+        ("settings", "metrics", "shapes", "page"),
+        ("store",),
+        ("migrations", "feed"),
+        ("presenting", "service"),
+        ("api",),
+    ),
+}
+# The configuration is made of the settings of folders above it.
+MAY_REACH_UP = {("monitor/config.py", "settings")}
+# Training is a set of scripts outside of the wheel: it draws synthetic drives to train on.
+TRAINING = "models/training/"
 # Time is the frame's capture_ns, except where real time is the subject.
 CLOCK_ALLOWED = (
-    "monitor/worker.py",
-    "monitor/terminal.py",
-    "monitor/benchmark",
+    "monitor/bench/",
     "monitor/children.py",
-    "monitor/demo",
     "monitor/commands/",
+    "monitor/demo/",
     "monitor/evaluate/",
+    "monitor/evidence/",
     "monitor/review/",
-    "monitor/services/",
-    "streams/health.py",
-    "streams/cameras.py",
-    "streams/publishing.py",
+    "monitor/worker/threads.py",
+    "streams/cameras/camera.py",
+    "streams/observability/health.py",
+    "streams/publish.py",
     "streams/transport/",
     "models/training/",
 )
 LOADED_BY_PATH = "monitor/review/migrations/"  # alembic runs these as scripts, which know no package
-LATENCY_ALLOWED = ("monitor/pipeline.py", "models/observe.py")  # may measure durations, not tell the time
+LATENCY_ALLOWED = ("monitor/worker/pipeline.py", "models/observe.py")  # may measure durations, not tell the time
 CLOCKS = {
     *(f"time.{name}" for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")),
     *(f"datetime.{name}" for name in ("now", "utcnow", "today")),
@@ -59,6 +107,8 @@ CLOCKS = {
 DURATIONS = {"time.perf_counter", "time.perf_counter_ns"}
 BANNED_NAMES = {"utils", "helpers", "common", "base", "manager", "handler", "processor", "engine", "data", "info"}
 MAX_LINES = 400
+MAX_FILES = 16  # of Python in a folder, `__init__` and `__main__` not counted
+MEDIAN_LINES = 150
 
 
 @dataclass(frozen=True)
@@ -146,6 +196,7 @@ def test_packages_import_in_one_direction_only() -> None:
         if area(i.module) in PACKAGES
         and area(i.module) != i.path.split("/")[0]
         and area(i.module) not in MAY_IMPORT[i.path.split("/")[0]]
+        and not i.path.startswith(TRAINING)
     ]
     fail_if(broken, "models and streams import neither each other nor monitor:")
 
@@ -181,13 +232,47 @@ def test_library_is_imported_in_its_place_only(library: str) -> None:
     fail_if(broken, f"{library} is imported in {', '.join(allowed)} only:")
 
 
-def test_judging_knows_no_ground_truth() -> None:
-    broken = [
-        str(i)
-        for i in all_imports()
-        if i.path.startswith(JUDGING) and area(i.module) and GROUND_TRUTH & set(i.module.split("."))
-    ]
-    fail_if(broken, "pipeline, judge and scorers import nothing that knows the truth:")
+def test_pure_folders_import_arrays_and_each_other_only() -> None:
+    """No clock, no I/O, no bytes of the wire, and nothing that knows the truth about a recording."""
+    broken = []
+    for i in all_imports():
+        if not i.path.startswith(PURE):
+            continue
+        top = i.module.split(".")[0]
+        if top == "gradwatch":
+            allowed = i.module.startswith(PURE_MAY_IMPORT)
+        else:
+            allowed = top in PURE_LIBRARIES or (top in sys.stdlib_module_names and top not in IMPURE)
+        if not allowed:
+            broken.append(str(i))
+    fail_if(broken, f"{', '.join(PURE)} are functions of their arguments:")
+
+
+def layer_of(package: str, module: str) -> int | None:
+    """Where a module of ours stands in its package's layers; None outside of the package and for its `__init__`."""
+    prefix = "gradwatch." + package.replace("/", ".") + "."
+    if not module.startswith(prefix):
+        return None
+    part = module.removeprefix(prefix).split(".")[0]
+    return next((rank for rank, parts in enumerate(LAYERS[package]) if part in parts), None)
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_folders_import_downwards_only(package: str) -> None:
+    broken = []
+    for i in all_imports():
+        source, target = layer_of(package, module_of(i.path)), layer_of(package, i.module)
+        if source is None or target is None or target <= source or (i.path, i.module.split(".")[-1]) in MAY_REACH_UP:
+            continue
+        broken.append(f"{i} (a higher layer)")
+    fail_if(broken, f"{package}: a folder imports what stands before it in LAYERS:")
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_every_folder_has_its_layer(package: str) -> None:
+    parts = {part for layer in LAYERS[package] for part in layer}
+    found = {p.stem for p in (ROOT / package).iterdir() if not p.name.startswith("_") and p.suffix in ("", ".py")}
+    assert found == parts
 
 
 def clock_calls(path: str, parsed: ast.Module) -> Iterator[str]:
@@ -226,12 +311,24 @@ def test_files_are_short() -> None:
     fail_if([f"{path}: {n} lines" for path, n in counted if n > MAX_LINES], f"no file is over {MAX_LINES} lines:")
 
 
+def test_half_of_the_files_fit_on_two_screens() -> None:
+    counted = sorted(len((ROOT / path).read_text().splitlines()) for path in sources(*PACKAGES) if "__" not in path)
+    assert counted[len(counted) // 2] <= MEDIAN_LINES
+
+
+def test_folders_are_small() -> None:
+    folders = Counter(str(Path(path).parent) for path in sources(*PACKAGES, "tests") if "__" not in path)
+    fail_if(
+        [f"{folder}: {n}" for folder, n in folders.items() if n > MAX_FILES], f"over {MAX_FILES} files in a folder:"
+    )
+
+
 def import_graph() -> dict[str, set[str]]:
-    """Edges between our modules that are followed while importing (packages stand for their __init__)."""
+    """Edges between our modules, deferred imports too: they hide circles. Packages stand for their __init__."""
     graph: dict[str, set[str]] = {module_of(path): set() for path in sources(*PACKAGES)}
     for i in all_imports():
         source = module_of(i.path)
-        if not i.deferred and i.module in graph and i.module != source:
+        if i.module in graph and i.module != source:
             graph[source].add(i.module)
     return graph
 
@@ -294,7 +391,7 @@ class TestTheChecksThemselves:
     """A rule that can't fail holds nothing: each check is shown a breach."""
 
     def test_blocker_blocks(self) -> None:
-        run = import_without("numpy", "gradwatch.streams.messages")
+        run = import_without("numpy", "gradwatch.streams.wire.messages")
         assert run.returncode != 0
         assert "blocked by the test" in run.stderr
 
@@ -322,11 +419,11 @@ class TestTheChecksThemselves:
         ],
     )
     def test_clocks_are_seen(self, code: str) -> None:
-        assert list(clock_calls("monitor/judge.py", ast.parse(code)))
+        assert list(clock_calls("monitor/judging/judge.py", ast.parse(code)))
 
     def test_capture_time_is_no_clock(self) -> None:
         code = "def f(frame):\n    time = frame.capture_ns\n    return time, frame.now()"
-        assert not list(clock_calls("monitor/judge.py", ast.parse(code)))
+        assert not list(clock_calls("monitor/judging/judge.py", ast.parse(code)))
 
     def test_cycles_are_found(self) -> None:
         assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]

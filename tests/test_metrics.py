@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from gradwatch.monitor.review import metrics as review
-from gradwatch.streams import telemetry
+from gradwatch.streams.observability import metrics as telemetry
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "metrics.md"
@@ -23,7 +23,7 @@ use for is there without a value. Written by `python tests/test_metrics.py`.
 ## Sources, workers and services
 
 Of a worker (`worker.metrics_port`), of the evidence service (`evidence.metrics_port`) and of a source
-(`--metrics-port`). From `streams/telemetry.py`.
+(`--metrics-port`). From `streams/observability/metrics.py`.
 
 `stream_id` comes from producers: the streams named in the configuration and the first others, 1000 together unless
 `worker.metrics_streams` says otherwise, have their own label; the rest is counted under `stream_id="other"`, where a

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from gradwatch import MissingFileError
+
 from ..manifest import METADATA_KEY, InstrumentationError
 from ..onnx_runtime import import_runtime
 
@@ -105,7 +107,7 @@ def _read(source: Any) -> Any:
     else:
         path = Path(source)
         if not path.is_file():
-            raise FileNotFoundError(f"no ONNX graph at {path}")
+            raise MissingFileError(f"no ONNX graph at {path}")
         try:
             model = onnx.load(path)
         except Exception as error:  # protobuf's and onnx's errors have no parent of their own

@@ -19,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gradwatch import MissingFileError
+
 from ..autoencoder import COLUMNS, FRAME_SIZE, ROWS, TILE_PX, shrink
 from ..gradients.reconstruction import GradConAutoencoder, GradConForward, GradientReference, gradcon_loss
 from ..preprocess import resize
@@ -50,7 +52,7 @@ def list_pictures(sources: Sequence[Path]) -> list[Path]:
         elif source.is_file():
             found += [Path(line) for line in source.read_text().splitlines() if line.strip()]
         else:
-            raise FileNotFoundError(f"--pictures: expected a folder or a list of paths, got {source}")
+            raise MissingFileError(f"--pictures: expected a folder or a list of paths, got {source}")
     if not found:
         raise ValueError(f"no PNG or JPEG in {[str(source) for source in sources]}")
     return found

@@ -1,7 +1,7 @@
 """Crops cut out of whole frames: signs as they stand on a road, half hidden or small, and things that are no signs.
 
 A folder lists them in `crops.csv` (file,row,label): `file` is a PNG with one 32 px crop below the other, `row` counts
-them, `label` is empty where the crop shows no sign. `gradwatch.monitor.commands.export_training` writes such folders.
+them, `label` is empty where the crop shows no sign. `gradwatch.models.training.training_pictures` writes such folders.
 """
 
 from __future__ import annotations

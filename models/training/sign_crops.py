@@ -1,7 +1,7 @@
 """Pictures of single signs, and the 32 px crops that a camera and a detector would make of them.
 
 Two kinds of folder are read: `sprites.csv` with drawn signs (`file,label,seed`; RGBA PNG of one size), as
-`gradwatch.monitor.commands.export_training` writes them, and the sheets of the German Traffic Sign Recognition
+`gradwatch.models.training.training_pictures` writes them, and the sheets of the German Traffic Sign Recognition
 Benchmark with `train_index.csv` and `classes.csv` (Stallkamp et al. 2012, https://doi.org/10.1016/j.neunet.2012.02.016).
 """
 
@@ -15,6 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from gradwatch import MissingFileError
 
 from ..crops import MARGIN
 from ..crops import SIZE_PX as CROP_PX
@@ -231,6 +233,6 @@ def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> Bytes:
     """The picture (h, w, 3) RGB, or (h, w, 4) RGBA with `cv2.IMREAD_UNCHANGED`; raises FileNotFoundError."""
     picture = cv2.imread(str(path), flags)
     if picture is None:
-        raise FileNotFoundError(f"no picture that OpenCV can read at {path}")
+        raise MissingFileError(f"no picture that OpenCV can read at {path}")
     order = [2, 1, 0, 3][: picture.shape[2]]
     return np.ascontiguousarray(picture[..., order], np.uint8)

@@ -8,63 +8,22 @@ import traceback
 import typer
 from rich.console import Console
 
-from gradwatch.models.manifest import InstrumentationError, NotInstrumentedError
-from gradwatch.models.onnx_runtime import DeviceError
-from gradwatch.streams.camera_address import CameraAddressError
-from gradwatch.streams.camera_reading import CameraFailure
-from gradwatch.streams.dead_letters import NoDeadLetter
-from gradwatch.streams.logs import configure_logging, scrub
-from gradwatch.streams.messages import StreamIdError
-from gradwatch.streams.status_server import PortUnavailable
-from gradwatch.streams.transport.connection import BrokerRefused, BrokerUnavailable
-from gradwatch.streams.transport.embedded import EmbeddedBrokerFull, EmbeddedBrokerMissing
-from gradwatch.streams.transport.history import TopicMissing
-from gradwatch.streams.video import VideoError
+from gradwatch import GradwatchError
+from gradwatch.streams.observability.logs import configure_logging, scrub
 
-from ..calibration import CalibrationMismatchError, TooFewFramesError
-from ..children import ChildError
-from ..config import ConfigurationError
-from ..state import StateFormatError
-from ..topic_checks import TopicsUnfit
-from .attach import attach
-from .bench import bench
-from .calibrate import calibrate
-from .demo import demo
-from .dlq import dlq
-from .doctor import doctor
-from .evaluate import evaluate
-from .evidence import evidence
-from .instrument import instrument
-from .replay import replay
-from .review import review
-from .topics import topics
-from .work import work
-
-# What a user can mend: said in one line. Anything else is our mistake and keeps its traceback.
-EXPECTED = (
-    BrokerRefused,
-    BrokerUnavailable,
-    CalibrationMismatchError,
-    CameraAddressError,
-    CameraFailure,
-    ChildError,
-    ConfigurationError,
-    DeviceError,
-    EmbeddedBrokerFull,
-    EmbeddedBrokerMissing,
-    FileNotFoundError,
-    InstrumentationError,
-    ModuleNotFoundError,
-    NoDeadLetter,
-    NotInstrumentedError,
-    PortUnavailable,
-    StateFormatError,
-    StreamIdError,
-    TooFewFramesError,
-    TopicMissing,
-    TopicsUnfit,
-    VideoError,
-)
+from .judging.calibrate import calibrate
+from .judging.instrument import instrument
+from .judging.work import work
+from .review.evidence import evidence
+from .review.review import review
+from .streams.attach import attach
+from .streams.dlq import dlq
+from .streams.replay import replay
+from .streams.topics import topics
+from .trials.bench import bench
+from .trials.demo import demo
+from .trials.doctor import doctor
+from .trials.evaluate import evaluate
 
 app = typer.Typer(
     name="gradwatch",
@@ -86,7 +45,7 @@ def main() -> None:
     configure_logging()
     try:
         app(prog_name="gradwatch")
-    except EXPECTED as error:
+    except GradwatchError as error:
         say(f"gradwatch: {error}")
         sys.exit(1)
     except Exception:

@@ -6,10 +6,10 @@ import importlib
 from pathlib import Path
 
 from gradwatch.streams.transport.admin import TopicProblem, check_topics
-from gradwatch.streams.transport.connection import BrokerRefused, BrokerUnavailable
+from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError
 from gradwatch.streams.transport.inquiry import ask_broker, broker_clock_ahead_ms, newest_record_age_ms
 
-from ..assembly import topics_of
+from ..worker.build import topics_of
 from .findings import Finding, Scope, Status
 
 PATIENCE_MS = 4_000  # with the start of Python, an answer within 5 s
@@ -21,10 +21,10 @@ def broker(scope: Scope) -> list[Finding]:
     servers, client = scope.configuration.broker.bootstrap_servers, scope.configuration.broker.client
     try:
         answer = ask_broker(servers, {**client, "bootstrap_timeout_ms": PATIENCE_MS})
-    except BrokerUnavailable as error:
+    except BrokerUnavailableError as error:
         remedy = "start it, or name another with broker.bootstrap_servers; to look around first: gradwatch demo"
         return [Finding("broker", Status.MISSING, str(error), remedy)]
-    except BrokerRefused as error:
+    except BrokerRefusedError as error:
         return [Finding("broker", Status.WRONG, str(error), "correct the section broker of the configuration")]
     many = "1 broker" if answer.brokers == 1 else f"{answer.brokers} brokers"
     protocol = f"speaks the protocol of Apache Kafka {answer.protocol}" if answer.protocol else "tells no version"

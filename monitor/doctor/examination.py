@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gradwatch.streams.logs import scrub
+from gradwatch.streams.observability.logs import scrub
 
 from . import broker, codecs, devices, machine, networks, packages
 from .findings import Finding, Scope, Status

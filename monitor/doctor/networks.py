@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from gradwatch.models.onnx_runtime import file_hash
 from gradwatch.models.zoo import MODELS, WEIGHTS
 
-from ..assembly import build_judge, build_observer, load_calibrations, read_calibrations
-from ..calibration import Calibration, CalibrationMismatchError, Origin
+from ..alarms.calibration import Calibration, CalibrationMismatchError, Origin
 from ..config import Configuration
-from ..judge import Judge
-from ..state import StateFormatError
+from ..judging.judge import Judge
+from ..judging.state import StateFormatError
+from ..worker.build import build_judge, build_observer, load_calibrations, read_calibrations
 from .findings import Finding, Scope, Status
 
 HASHES = "SHA256SUMS"  # beside the weights, as `sha256sum` writes and reads it

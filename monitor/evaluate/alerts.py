@@ -16,18 +16,18 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from gradwatch.streams.messages import AlertKind, AlertState
+from gradwatch.streams.wire.messages import AlertKind, AlertState
 
-from ..calibration import Calibration, CleanFrame, fit_clean, frame_evidence, score
-from ..change import CHANGE_DETECTORS
-from ..config import JudgeSettings
-from ..evidence import NEUTRAL_EVIDENCE
-from ..false_alarms import alarms_per_hour, block_indices, lasting, statistics_of, window_maxima
-from ..judge import Judge
-from ..offline import Seen, clean_frames, judge_all, stamp
-from ..policy import POLICY
+from ..alarms.calibration import Calibration, CleanFrame, fit_clean, frame_evidence, score
+from ..alarms.change import CHANGE_DETECTORS
+from ..alarms.false_alarms import alarms_per_hour, block_indices, lasting, statistics_of, window_maxima
+from ..alarms.p_values import NEUTRAL_EVIDENCE
+from ..alarms.policy import POLICY
+from ..judging.judge import Judge
+from ..judging.offline import Seen, clean_frames, judge_all, stamp
+from ..judging.settings import JudgeSettings
+from ..judging.state import JudgeState, new_run
 from ..scorers import SCORERS
-from ..state import JudgeState, new_run
 from . import store
 from .drives import (
     AFTER,

@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gradwatch.streams.challenges import CHALLENGES, LEVELS, apply_challenge
-from gradwatch.streams.ego_motion import SETTINGS
-from gradwatch.streams.synthetic import Drive
+from gradwatch.streams.challenges.table import CHALLENGES, LEVELS, apply_challenge
+from gradwatch.streams.world.drive import Drive
+from gradwatch.streams.world.ego_motion import SETTINGS
 
 from .curetsd_grid import REFERENCE, Statistics, cell_of, frame_of, statistics_of, trimmed
 from .drives import CLEAN_FRAMES, RATE_HZ

@@ -17,8 +17,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gradwatch.streams.challenges import CHALLENGES, LEVELS
-from gradwatch.streams.curetsd import CHALLENGE_NAMES
+from gradwatch import MissingFileError
+from gradwatch.streams.challenges.table import CHALLENGES, LEVELS
+from gradwatch.streams.recordings.curetsd import CHALLENGE_NAMES
 
 Image = NDArray[np.uint8]
 
@@ -62,9 +63,9 @@ def statistics_of(image: Image) -> Statistics:
 
 
 def read_grid(path: Path) -> Image:
-    """The picture (1000, 792, 3) uint8 RGB. Raises FileNotFoundError, ValueError for a picture of another size."""
+    """The picture (1000, 792, 3) uint8 RGB. Raises MissingFileError, ValueError for a picture of another size."""
     if not path.is_file():
-        raise FileNotFoundError(f"expected CURE-TSD's grid of challenges at {path}, got nothing there")
+        raise MissingFileError(f"expected CURE-TSD's grid of challenges at {path}, got nothing there")
     grid = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if grid is None or grid.shape != (1000, 792, 3):
         raise ValueError(f"expected a picture of 792 x 1000 px at {path}, got {None if grid is None else grid.shape}")

@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 
 from gradwatch import streams
-from gradwatch.streams.challenges import apply_challenge
-from gradwatch.streams.codec import encode_jpeg
-from gradwatch.streams.curetsd import CHALLENGE_NAMES
-from gradwatch.streams.ego_motion import SETTINGS
+from gradwatch.streams.challenges.table import apply_challenge
+from gradwatch.streams.recordings.curetsd import CHALLENGE_NAMES
 from gradwatch.streams.sources import SourceFrame
-from gradwatch.streams.synthetic import Drive, Swap
+from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.world.drive import Drive, Swap
+from gradwatch.streams.world.ego_motion import SETTINGS
 
 RATE_HZ = 5.0
 SIZE = (960, 540)

@@ -13,15 +13,15 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gradwatch.streams.messages import AlertKind
-from gradwatch.streams.signs import SIGN_LABELS
-from gradwatch.streams.synthetic import Swap
+from gradwatch.streams.wire.messages import AlertKind
+from gradwatch.streams.world.drive import Swap
+from gradwatch.streams.world.signs import SIGN_LABELS
 
-from ..calibration import Calibration, fit_clean
-from ..judge import Judge
-from ..offline import judge_all, stamp
-from ..policy import POLICY
-from ..state import new_run
+from ..alarms.calibration import Calibration, fit_clean
+from ..alarms.policy import POLICY
+from ..judging.judge import Judge
+from ..judging.offline import judge_all, stamp
+from ..judging.state import new_run
 from . import store
 from .alerts import bootstrapped_rate, clean_of
 from .drives import CLEAN_FRAMES, RATE_HZ, SIZE, SWAP_SEEDS, Unit, drive_of

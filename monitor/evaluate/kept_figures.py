@@ -8,13 +8,15 @@ from typing import Any
 
 import msgspec
 
+from gradwatch import MissingFileError
+
 from .reports import table
 
 Figures = dict[str, Any]
 LABELS = ("title", "quick", "date", "machine", "load")  # of a test; all else are its figures
 
 
-class NoFiguresError(FileNotFoundError):
+class NoFiguresError(MissingFileError):
     """No test has left figures yet."""
 
 

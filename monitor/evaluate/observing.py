@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 
 from gradwatch.models.observe import Observer, ObserverSettings
-from gradwatch.streams.codec import decode_picture
-from gradwatch.streams.synthetic import Drive, Swap
+from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.world.drive import Drive, Swap
 
 from . import store
 from .drives import CLEAN_FRAMES, Unit, drive_of, frames_of, parse

@@ -20,21 +20,22 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from gradwatch.streams.codec import decode_report
-from gradwatch.streams.messages import AlertState, FrameReport, Outcome
+from gradwatch import MissingFileError
+from gradwatch.streams.recordings.video import read_video
 from gradwatch.streams.sources import video
-from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.reader import TopicReader
-from gradwatch.streams.video import read_video
+from gradwatch.streams.wire.messages import AlertState, FrameReport, Outcome
+from gradwatch.streams.wire.outputs import decode_report
+from gradwatch.streams.wire.topics import Topics
 
-from .. import overlays
-from ..calibration import Calibration
+from ..alarms.calibration import Calibration
 from ..children import Child
-from ..judge import Judge, Verdict
-from ..offline import Seen, clean_frames, judge_all, observe_all, stamp
-from ..state import new_run
+from ..judging.judge import Judge, Verdict
+from ..judging.offline import Seen, clean_frames, judge_all, observe_all, stamp
+from ..judging.state import new_run
+from ..overlay import annotations as overlays
 from . import store
 from .observing import observer
 from .reports import heading, table
@@ -90,11 +91,11 @@ def evaluate_recordings(shared: Path, folder: Path, judge: Judge, broker: bool =
         broker: whether to run the half that needs the embedded broker.
 
     Raises:
-        FileNotFoundError: a recording is missing; see `missing_recordings`.
+        MissingFileError: a recording is missing; see `missing_recordings`.
     """
     missing = missing_recordings(shared)
     if missing:
-        raise FileNotFoundError(f"expected the recordings below {shared}, missing: {', '.join(missing)}")
+        raise MissingFileError(f"expected the recordings below {shared}, missing: {', '.join(missing)}")
     names = list(RECORDINGS) if broker else []
     through = {name: replay_through_broker(name, shared / RECORDINGS[name], folder / "stills") for name in names}
     store.run_units(partial(observe_recording, shared), [folder / f"{name}.recording" for name in CLIPS])

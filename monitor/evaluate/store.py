@@ -16,7 +16,7 @@ import numpy as np
 
 from gradwatch.models.outputs import HeadOutputs, Observation, Tiles
 
-from ..state import decode_array, encode_array
+from ..judging.state import decode_array, encode_array
 
 PROCESSES = 2
 

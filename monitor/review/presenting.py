@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from . import audit
-from .api import shapes
-from .listing import Listed, Selection, neighbors
-from .schema import AlertRow, AttachmentRow, CommentRow, ReviewedRow, RevisionRow, SnoozeRow
-from .score_ring import family_of
+from . import shapes
+from .feed.score_ring import family_of
+from .store import audit
+from .store.listing import Listed, Selection, neighbors
+from .store.schema import AlertRow, AttachmentRow, CommentRow, ReviewedRow, RevisionRow, SnoozeRow
 
 GRADIENT = "gradient"
 
@@ -111,8 +111,8 @@ def _of_alert(session: Session, table: Any, order: Any, alert_id: str) -> list[A
 
 
 def alert_row(session: Session, alert_id: str) -> AlertRow:
-    """The newest revision. Raises NotThere."""
+    """The newest revision. Raises NotFoundError."""
     row = session.get(AlertRow, alert_id)
     if row is None:
-        raise audit.NotThere(f"expected the id of an alert, got {alert_id[:64]!r}")
+        raise audit.NotFoundError(f"expected the id of an alert, got {alert_id[:64]!r}")
     return row

@@ -7,23 +7,24 @@ from typing import Any
 
 import structlog
 
-from gradwatch.streams.health import Condition, Health
+from gradwatch.streams.observability.health import Condition, Health
 
-from . import listing, presenting
-from .alerts import Taken
-from .broker_watch import BrokerState, BrokerWatch
-from .clips import Clips
-from .database import Database
-from .events import Events
-from .follower import Follower
-from .ingest import AlertIntake, Broker, followers
-from .live import LiveState
-from .login_limits import LoginLimits
-from .schema import VerdictRow
+from . import presenting
+from .feed.broker_watch import BrokerState, BrokerWatch
+from .feed.clips import Clips
+from .feed.events import Events
+from .feed.follower import Follower
+from .feed.ingest import AlertIntake, Broker, followers
+from .feed.live import LiveState
+from .feed.truth import Truth
+from .feed.upkeep import Upkeep
+from .feed.verdict_publisher import VerdictPublisher
 from .settings import ReviewSettings
-from .truth import Truth
-from .upkeep import Upkeep
-from .verdict_publisher import VerdictPublisher
+from .store import listing
+from .store.alerts import Taken
+from .store.database import Database
+from .store.login_limits import LoginLimits
+from .store.schema import VerdictRow
 
 log = structlog.get_logger()
 
@@ -31,7 +32,7 @@ NOBODY = ""  # whose `reviewed` an event can't tell
 
 
 class ReviewService:
-    """`start`, then ask its parts; `stop` ends all threads. Raises DatabaseUnavailable."""
+    """`start`, then ask its parts; `stop` ends all threads. Raises DatabaseUnavailableError."""
 
     def __init__(self, settings: ReviewSettings, broker: Broker, health: Health | None = None) -> None:
         self.settings, self.broker = settings, broker

@@ -10,7 +10,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from ..topics import DEFAULT_PARTITIONS, Topics, TopicSettings
+from ..wire.topics import DEFAULT_PARTITIONS, Topics, TopicSettings
 from .connection import Settings, connect
 
 UNKNOWN = "unknown"
@@ -56,7 +56,7 @@ def ensure_topics(
     """Creates the topics that don't exist and returns their names; leaves those that exist as they are.
 
     `partitions` is that of frames, state and verdicts; where the frames topic exists, its own counts instead.
-    `replication_factor` -1 is the broker's default. Raises `BrokerUnavailable`, or RuntimeError with the broker's
+    `replication_factor` -1 is the broker's default. Raises `BrokerUnavailableError`, or RuntimeError with the broker's
     words where it refuses.
     """
     with _admin(bootstrap_servers, client_settings) as admin:

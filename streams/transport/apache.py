@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .connection import BrokerUnavailable
+from .connection import BrokerUnavailableError
 
 START_TIMEOUT_S = 60.0
 PROPERTIES = """
@@ -40,7 +40,7 @@ LOGGING = "appender.console.type=Console\nappender.console.name=console\nrootLog
 def apache_kafka(home: Path, folder: Path) -> Iterator[str]:
     """The address of one broker in KRaft mode on loopback; jars in `home/libs`, data and log in `folder`.
 
-    Needs Java 17. Raises `BrokerUnavailable` with the end of its log where it does not come up in a minute.
+    Needs Java 17. Raises `BrokerUnavailableError` with the end of its log where it does not come up in a minute.
     """
     port, controller = free_ports(2)
     properties, logging, log_path = folder / "server.properties", folder / "log4j2.properties", folder / "broker.log"
@@ -86,4 +86,4 @@ def _wait_until_it_answers(port: int, process: subprocess.Popen[bytes], log: Pat
             return
         time.sleep(0.1)
     said = log.read_text(errors="replace")[-500:]
-    raise BrokerUnavailable(f"Apache Kafka did not come up on 127.0.0.1:{port}; it said: {said}")
+    raise BrokerUnavailableError(f"Apache Kafka did not come up on 127.0.0.1:{port}; it said: {said}")

@@ -27,6 +27,8 @@ from kafka.errors import (
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
+from gradwatch import GradwatchError
+
 from .header_names import read_any_header_name
 
 Settings = Mapping[str, Any]
@@ -38,19 +40,19 @@ PAUSE_S = 0.5  # between rounds over the servers
 CUT_OFF = 3  # connections closed in the midst of authentication, after which the credentials are taken to be wrong
 
 
-class BrokerUnavailable(RuntimeError):
+class BrokerUnavailableError(GradwatchError):
     """The broker did not answer in time, or the topic does not exist; waiting may help."""
 
 
-class BrokerRefused(RuntimeError):
+class BrokerRefusedError(GradwatchError):
     """The broker, or we, refused the connection: credentials, certificates or settings. Waiting does not help."""
 
 
 def connect(client: Callable[..., Client], bootstrap_servers: str, settings: Settings) -> Client:
     """`client(bootstrap_servers=…, **settings)` once a server has let us in.
 
-    Servers are tried in turn for `bootstrap_timeout_ms` (8 s unless set). Raises `BrokerUnavailable` where none
-    answers by then, `BrokerRefused` at once where one refuses; neither message holds a credential.
+    Servers are tried in turn for `bootstrap_timeout_ms` (8 s unless set). Raises `BrokerUnavailableError` where none
+    answers by then, `BrokerRefusedError` at once where one refuses; neither message holds a credential.
     """
     read_any_header_name()
     settings = {"bootstrap_timeout_ms": TIMEOUT_MS} | dict(settings)
@@ -58,17 +60,17 @@ def connect(client: Callable[..., Client], bootstrap_servers: str, settings: Set
     try:
         return client(bootstrap_servers=bootstrap_servers, **settings)
     except KafkaTimeoutError as error:
-        raise BrokerUnavailable(f"expected a Kafka broker at {bootstrap_servers}, got none: {error}") from error
+        raise BrokerUnavailableError(f"expected a Kafka broker at {bootstrap_servers}, got none: {error}") from error
     except (KafkaConfigurationError, ValueError, AssertionError) as error:
-        raise BrokerRefused(f"broker.client: expected settings of kafka-python's clients, got {error}") from None
+        raise BrokerRefusedError(f"broker.client: expected settings of kafka-python's clients, got {error}") from None
 
 
 def answer_of(bootstrap_servers: str, topic: str, question: Callable[[], Answer]) -> Answer:
-    """What `question` returns, which asks a client about `topic`; a client's error becomes `BrokerUnavailable`."""
+    """What `question` returns, which asks a client about `topic`; a client's error becomes `BrokerUnavailableError`."""
     try:
         return question()
     except KafkaError as error:
-        raise BrokerUnavailable(f"{bootstrap_servers} did not answer for topic {topic}: {error}") from error
+        raise BrokerUnavailableError(f"{bootstrap_servers} did not answer for topic {topic}: {error}") from error
 
 
 def wait_until_let_in(bootstrap_servers: str, settings: Settings, timeout_s: float) -> None:
@@ -85,9 +87,9 @@ def wait_until_let_in(bootstrap_servers: str, settings: Settings, timeout_s: flo
             # Some brokers' answer is lost with the connection that they close.
             refusal = f"closed the connection during authentication: {_credentials(settings)} may be wrong"
         if refusal is not None:
-            raise BrokerRefused(f"{bootstrap_servers}: {refusal}") from None
+            raise BrokerRefusedError(f"{bootstrap_servers}: {refusal}") from None
         if time.monotonic() + PAUSE_S > deadline_s:
-            raise BrokerUnavailable(
+            raise BrokerUnavailableError(
                 f"expected a Kafka broker at {bootstrap_servers}, got none: {_words(failure, settings)}"
             ) from None
         time.sleep(PAUSE_S)

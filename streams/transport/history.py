@@ -13,8 +13,10 @@ from typing import Any, Protocol, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 
-from ..codec import Record
-from ..topics import MAX_RECORD_BYTES
+from gradwatch import GradwatchError
+
+from ..wire.records import Record
+from ..wire.topics import MAX_RECORD_BYTES
 from .connection import Settings, connect
 from .records import records_between
 
@@ -22,7 +24,7 @@ WINDOW = 500  # records that are read at a time on the way back
 LOOK_S = 1.0  # for the end of a partition
 
 
-class TopicMissing(LookupError):
+class TopicMissingError(GradwatchError, LookupError):
     """There is no topic of that name."""
 
 
@@ -40,7 +42,7 @@ Kept = TypeVar("Kept", bound=Timed)
 class TopicHistory:
     """`with TopicHistory(servers, topic) as history:`; ends are looked up once, what comes later is not seen.
 
-    Raises TopicMissing, BrokerUnavailable, BrokerRefused.
+    Raises TopicMissingError, BrokerUnavailableError, BrokerRefusedError.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class TopicHistory:
         partitions = [TopicPartition(topic, number) for number in self._client.partitions_for_topic(topic) or ()]
         if not partitions:
             self._client.close()
-            raise TopicMissing(f"expected topic {topic} at {bootstrap_servers}, got none of that name")
+            raise TopicMissingError(f"expected topic {topic} at {bootstrap_servers}, got none of that name")
         self._begins: dict[TopicPartition, int] = self._client.beginning_offsets(partitions)
         self._ends = {partition: self._end(partition) for partition in partitions}
 

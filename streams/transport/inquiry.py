@@ -29,7 +29,7 @@ class BrokerAnswer:
 
 
 def ask_broker(bootstrap_servers: str, client_settings: Settings = {}) -> BrokerAnswer:  # noqa: B006 (only read)
-    """Who answers at `bootstrap_servers`. Raises BrokerUnavailable, BrokerRefused."""
+    """Who answers at `bootstrap_servers`. Raises BrokerUnavailableError, BrokerRefusedError."""
     with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:
         begun_s = time.perf_counter()
         brokers = admin.describe_cluster()["brokers"]
@@ -45,7 +45,7 @@ def newest_record_age_ms(
     """How long ago the latest timestamp of a topic is by this machine's clock; negative when it lies ahead.
 
     None where the topic is empty or the broker does not tell (KIP-734: Apache Kafka from 3.0). Nothing is read.
-    Raises BrokerUnavailable, BrokerRefused, KafkaError for a topic that is not there.
+    Raises BrokerUnavailableError, BrokerRefusedError, KafkaError for a topic that is not there.
     """
     with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:
         partitions = admin.describe_topics([topic])[0]["partitions"]
@@ -63,7 +63,7 @@ def broker_clock_ahead_ms(bootstrap_servers: str, client_settings: Settings = {}
     """How far the broker's clock is ahead of this machine's; None where it does not stamp records.
 
     A broker tells its time only as that of a record, so one is written to a topic made for it and deleted after. Half
-    of the time between sending it and the answer is the error. Raises BrokerUnavailable, BrokerRefused, KafkaError.
+    of the time between sending it and the answer is the error. Raises BrokerUnavailableError, BrokerRefusedError, KafkaError.
     """
     topic = f"gradwatch-clock-{ULID()}"
     creation = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class DeliveryFailed(RuntimeError):
+class DeliveryError(RuntimeError):
     """A finished frame's report or alert could not be delivered; its frame must be judged again."""
 
 
@@ -78,7 +78,7 @@ class FinishedOffsets:
                 self._unfinished_bytes -= entry.size
 
     def committable(self) -> dict[int, int]:
-        """The next offset to read, by partition. Raises `DeliveryFailed` where a delivery ended in an error."""
+        """The next offset to read, by partition. Raises `DeliveryError` where a delivery ended in an error."""
         with self._lock:
             for partition, entries in self._arrived.items():
                 while entries and _delivered(partition, entries[0]):
@@ -109,5 +109,5 @@ def _delivered(partition: int, entry: _Entry) -> bool:
     failed = next((delivery.exception for delivery in entry.deliveries if delivery.exception is not None), None)
     if failed is not None:
         message = f"outputs of the frame at partition {partition} offset {entry.offset} were not delivered: {failed}"
-        raise DeliveryFailed(message) from failed
+        raise DeliveryError(message) from failed
     return all(delivery.done() for delivery in entry.deliveries)

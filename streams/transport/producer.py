@@ -14,16 +14,16 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from ..telemetry import PRODUCER_PENDING
-from ..topics import MAX_RECORD_BYTES
-from .connection import BrokerUnavailable, Settings, connect
+from ..observability.metrics import PRODUCER_PENDING
+from ..wire.topics import MAX_RECORD_BYTES
+from .connection import BrokerUnavailableError, Settings, connect
 
-__all__ = ["BoundedProducer", "BrokerUnavailable", "Delivery", "RecordTooLarge", "Settings"]
+__all__ = ["BoundedProducer", "BrokerUnavailableError", "Delivery", "RecordTooLargeError", "Settings"]
 
 RECORD_OVERHEAD_BYTES = 512  # what the client keeps beside the bytes of a record
 
 
-class RecordTooLarge(ValueError):
+class RecordTooLargeError(ValueError):
     """A record above the size that producer, topic and consumer agree on (8 MiB unless configured)."""
 
 
@@ -67,8 +67,8 @@ class BoundedProducer:
     """Idempotent, acks=all; holds at most `max_bytes` of records that the broker has not acknowledged.
 
     `client_settings` go to `kafka.KafkaProducer` as they are (TLS, SASL, `compression_type`, …) and win over ours.
-    `timeout_s` bounds every wait of `send`. Raises `BrokerUnavailable` if no broker answers within
-    `bootstrap_timeout_ms` (8 s unless set), `BrokerRefused` if one refuses.
+    `timeout_s` bounds every wait of `send`. Raises `BrokerUnavailableError` if no broker answers within
+    `bootstrap_timeout_ms` (8 s unless set), `BrokerRefusedError` if one refuses.
     """
 
     def __init__(
@@ -110,11 +110,11 @@ class BoundedProducer:
         partition: int | None = None,
         timestamp_ms: int | None = None,
     ) -> Delivery:
-        """Sends as soon as there is room. Raises `RecordTooLarge`, and `BrokerUnavailable` after `timeout_s`."""
+        """Sends as soon as there is room. Raises `RecordTooLargeError`, and `BrokerUnavailableError` after `timeout_s`."""
         size = self._size(topic, key, value, headers)
         with self._room:
             if not self._room.wait_for(lambda: self._fits(size), self.timeout_s):
-                raise BrokerUnavailable(
+                raise BrokerUnavailableError(
                     f"expected room for {size} bytes within {self.timeout_s} s, got {self._pending_bytes} of "
                     f"{self.max_bytes} bytes still unacknowledged by {self.bootstrap_servers}"
                 )
@@ -167,7 +167,9 @@ class BoundedProducer:
         size = len(key or b"") + len(value or b"") + RECORD_OVERHEAD_BYTES
         size += sum(len(name) + len(content) for name, content in headers or ())
         if size > self.max_bytes:
-            raise RecordTooLarge(f"record for {topic}: expected at most {self.max_bytes} bytes (budget), got {size}")
+            raise RecordTooLargeError(
+                f"record for {topic}: expected at most {self.max_bytes} bytes (budget), got {size}"
+            )
         return size
 
     def _send(
@@ -215,7 +217,9 @@ class BoundedProducer:
 def _translated(error: BaseException, topic: str, size: int, servers: str) -> Exception:
     """Our error for the client's, so that callers need not know the client."""
     if isinstance(error, MessageSizeTooLargeError):
-        return RecordTooLarge(f"record for {topic}: {size} bytes are more than producer or topic allow: {error}")
+        return RecordTooLargeError(f"record for {topic}: {size} bytes are more than producer or topic allow: {error}")
     if isinstance(error, KafkaTimeoutError):
-        return BrokerUnavailable(f"{servers} did not answer for topic {topic}, or the topic does not exist: {error}")
-    return BrokerUnavailable(f"{servers} did not take a record for topic {topic}: {type(error).__name__} {error}")
+        return BrokerUnavailableError(
+            f"{servers} did not answer for topic {topic}, or the topic does not exist: {error}"
+        )
+    return BrokerUnavailableError(f"{servers} did not take a record for topic {topic}: {type(error).__name__} {error}")

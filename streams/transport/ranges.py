@@ -13,9 +13,9 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2
 
-from ..codec import Record
+from ..wire.records import Record
 from .connection import Settings, answer_of, connect
-from .history import TopicMissing
+from .history import TopicMissingError
 from .records import records_between
 
 FETCH_BYTES = 1024 * 1024  # little is read beyond a range; a larger record comes all the same, alone
@@ -23,7 +23,7 @@ WAIT_MS = 50  # that a broker waits for records where there are none
 
 
 class TopicRanges:
-    """`with TopicRanges(servers) as ranges:`. Every verb raises `BrokerUnavailable`, and `TopicMissing`."""
+    """`with TopicRanges(servers) as ranges:`. Every verb raises `BrokerUnavailableError`, and `TopicMissingError`."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class TopicRanges:
     def _partitions(self, topic: str) -> set[int]:
         numbers: set[int] | None = self._asked(topic, lambda: self._client.partitions_for_topic(topic))
         if not numbers:
-            raise TopicMissing(f"expected topic {topic} at {self._servers}, got none of that name")
+            raise TopicMissingError(f"expected topic {topic} at {self._servers}, got none of that name")
         return numbers
 
     def _asked(self, topic: str, question: Callable[[], Any]) -> Any:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from ..topics import MAX_RECORD_BYTES
-from .producer import BrokerUnavailable, Settings
+from ..wire.topics import MAX_RECORD_BYTES
+from .connection import BrokerUnavailableError, Settings
 
 
 class Consumed(NamedTuple):
@@ -29,7 +29,7 @@ def consume_raw(
 ) -> Consumed:
     """Reads the first `count` records of `topic` and forgets them, with the fetch sizes of `FrameConsumer`.
 
-    Raises BrokerUnavailable where they don't come within `timeout_s`.
+    Raises BrokerUnavailableError where they don't come within `timeout_s`.
     """
     return _consume(bootstrap_servers, topic, count, client_settings, timeout_s, lambda record: None, lambda: None)
 
@@ -45,7 +45,7 @@ def relay_raw(
     """Reads as `consume_raw` and sends `outputs` (topic and value) for each record, until all are acknowledged.
 
     The producer has the settings of `BoundedProducer`, the records no headers: the least that a loop with these
-    outputs can cost with this client. Raises BrokerUnavailable as `consume_raw`.
+    outputs can cost with this client. Raises BrokerUnavailableError as `consume_raw`.
     """
     settings = {"acks": "all", "enable_idempotence": True, "linger_ms": 5, "batch_size": 256 * 1024}
     settings["max_request_size"] = MAX_RECORD_BYTES
@@ -87,7 +87,7 @@ def _consume(
         records, started_s, started_cpu_s = 0, 0.0, 0.0
         while records < count:
             if time.monotonic() > deadline_s:
-                raise BrokerUnavailable(f"expected {count} records of {topic} in {timeout_s:.0f} s, got {records}")
+                raise BrokerUnavailableError(f"expected {count} records of {topic} in {timeout_s:.0f} s, got {records}")
             polled = client.poll(timeout_ms=50)
             if polled and not records:
                 started_s, started_cpu_s = time.perf_counter(), time.process_time()

@@ -10,9 +10,9 @@ from typing import Any, Self
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from ..codec import Record
-from ..topics import MAX_RECORD_BYTES
-from .connection import BrokerUnavailable, Settings, connect
+from ..wire.records import Record
+from ..wire.topics import MAX_RECORD_BYTES
+from .connection import BrokerUnavailableError, Settings, connect
 from .records import record_of
 
 Place = tuple[str, int]  # topic, partition
@@ -23,7 +23,7 @@ class TopicReader:
 
     `offsets` says where to begin in some of them instead (where that record is gone: from the first that is left);
     with `since_ms` all others begin at the first record that was published then or later. Partitions are looked up
-    once, so the topics must exist. Raises BrokerUnavailable, BrokerRefused, and ValueError for a missing topic.
+    once, so the topics must exist. Raises BrokerUnavailableError, BrokerRefusedError, and ValueError for a missing topic.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class TopicReader:
         try:
             found = self._client.offsets_for_times(dict.fromkeys(partitions, since_ms))
         except KafkaError as error:
-            raise BrokerUnavailable(f"expected offsets of {since_ms} ms, got none: {error}") from error
+            raise BrokerUnavailableError(f"expected offsets of {since_ms} ms, got none: {error}") from error
         late = [partition for partition in partitions if found.get(partition) is None]
         for partition in partitions:
             if (at := found.get(partition)) is not None:
@@ -109,7 +109,7 @@ class NewestRecords:
         try:
             ends = self._client.end_offsets(self._partitions)
         except KafkaError as error:
-            raise BrokerUnavailable(f"expected the ends of the topic, got none: {error}") from error
+            raise BrokerUnavailableError(f"expected the ends of the topic, got none: {error}") from error
         moved = [partition for partition in self._partitions if ends[partition] > self._seen.get(partition, 0)]
         if not moved:
             return []

@@ -8,8 +8,8 @@ from typing import Any
 
 from kafka import TopicPartition
 
-from ..codec import Record
-from .connection import BrokerUnavailable, answer_of
+from ..wire.records import Record
+from .connection import BrokerUnavailableError, answer_of
 
 POLL_MS = 200
 SILENCE_S = 15.0  # after which a broker counts as gone
@@ -26,7 +26,7 @@ def records_between(
     """Records of offsets `begin` to below `end` (None: no end); offsets may be missing (transactions, retention).
 
     With `to_newest` it also ends behind the newest record there is; without, `end` must be one that has been there,
-    and a broker that does not come to it within `SILENCE_S` is `BrokerUnavailable`. The client's partitions and place
+    and a broker that does not come to it within `SILENCE_S` is `BrokerUnavailableError`. The client's partitions and place
     change, so of its iterators only the latest may be used.
     """
     client.assign([where])
@@ -45,7 +45,7 @@ def records_between(
         if position != before:
             heard_s = time.monotonic()
         elif time.monotonic() - heard_s > SILENCE_S:
-            raise BrokerUnavailable(
+            raise BrokerUnavailableError(
                 f"{bootstrap_servers} gave nothing of {where.topic}[{where.partition}] from offset {position} on "
                 f"for {SILENCE_S:.0f} s"
             )

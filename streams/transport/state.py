@@ -16,8 +16,8 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from ..topics import MAX_RECORD_BYTES
-from .connection import BrokerUnavailable, Settings, connect
+from ..wire.topics import MAX_RECORD_BYTES
+from .connection import BrokerUnavailableError, Settings, connect
 from .producer import BoundedProducer, Delivery
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class StateTopic:
     def try_write(self, partition: int, key: str, value: bytes | None, version: int = 0) -> Delivery | None:
         """Sends `value` (None removes the key), or returns None while the producer has no room.
 
-        Raises `RecordTooLarge` and `BrokerUnavailable`.
+        Raises `RecordTooLargeError` and `BrokerUnavailableError`.
         """
         headers = [(VERSION_HEADER, str(version).encode())]
         return self._producer.try_send(self._topic, key.encode(), value, headers, partition=partition)
@@ -87,7 +87,7 @@ class StateReader:
         self._started_s = self._progress_s = self._say_s = 0.0
 
     def start(self, partitions: Collection[int]) -> None:
-        """Begins with `partitions`. Raises `BrokerUnavailable`, ValueError where the topic lacks one of them."""
+        """Begins with `partitions`. Raises `BrokerUnavailableError`, ValueError where the topic lacks one of them."""
         settings: dict[str, Any] = {
             "group_id": None,
             "enable_auto_commit": False,
@@ -113,7 +113,7 @@ class StateReader:
         self._say_s = self._started_s + SAY_EVERY_S
 
     def step(self, timeout_s: float) -> Mapping[int, Mapping[str, bytes]] | None:
-        """The values by key of each partition once all are read, else None. Raises `BrokerUnavailable`."""
+        """The values by key of each partition once all are read, else None. Raises `BrokerUnavailableError`."""
         if not self._behind():
             return self._done()
         polled = self._client.poll(timeout_ms=max(0, int(timeout_s * 1000)))
@@ -129,7 +129,7 @@ class StateReader:
             self._progress_s = now_s
         elif now_s - self._progress_s > self.timeout_s:
             self.close()
-            raise BrokerUnavailable(
+            raise BrokerUnavailableError(
                 f"topic {self.topic}: expected the records up to {behind} within {self.timeout_s} s, got nothing more "
                 f"from {self.bootstrap_servers}"
             )

@@ -6,9 +6,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gradwatch.streams.codec import decode_alert
-from gradwatch.streams.messages import Alert, AlertKind, AlertState, alert_id
 from gradwatch.streams.transport.reader import TopicReader
+from gradwatch.streams.wire.messages import Alert, AlertKind, AlertState, alert_id
+from gradwatch.streams.wire.outputs import decode_alert
 
 from .scene import Scene
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gradwatch.streams.transport.embedded import EmbeddedBrokerMissing
+from gradwatch.streams.transport.embedded import EmbeddedBrokerMissingError
 
 from .scene import Camera, Scene, ask, running, wait_until
 
@@ -75,7 +75,7 @@ def scene(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with ExitStack() as open_parts:
         try:
             made = open_parts.enter_context(running(tmp_path_factory.mktemp("scene") / "run", CAMERAS, evidence=True))
-        except EmbeddedBrokerMissing as error:
+        except EmbeddedBrokerMissingError as error:
             pytest.skip(str(error))
         sources = [made.play(camera, partition) for partition, camera in enumerate(CAMERAS)]
         _, made.address = made.review()

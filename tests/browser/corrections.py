@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from gradwatch.streams.codec import decode_verdict
-from gradwatch.streams.messages import Alert, AlertKind, Verdict
 from gradwatch.streams.transport.reader import TopicReader
+from gradwatch.streams.wire.messages import Alert, AlertKind, Verdict
+from gradwatch.streams.wire.outputs import decode_verdict
 
 from .alerts import first_alert, like
 from .scene import Scene, ask, wait_until

@@ -19,13 +19,14 @@ import msgspec
 import yaml
 
 from gradwatch.monitor.children import Child
-from gradwatch.streams.codec import encode_alert, encode_jpeg
-from gradwatch.streams.messages import Alert
-from gradwatch.streams.synthetic import Drive, Swap
-from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.producer import BoundedProducer
+from gradwatch.streams.wire.messages import Alert
+from gradwatch.streams.wire.outputs import encode_alert
+from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.topics import Topics
+from gradwatch.streams.world.drive import Drive, Swap
 
 RATE_HZ = 5.0
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/")

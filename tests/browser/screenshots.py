@@ -12,8 +12,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from gradwatch.monitor.demo_pictures import encode_png
-from gradwatch.streams.pixels import decode_picture
+from gradwatch.monitor.demo.pictures import encode_png
+from gradwatch.streams.wire.pixels import decode_picture
 
 from .conftest import CAMERAS, OPTIONS, chromium_path
 from .corrections import mismatch

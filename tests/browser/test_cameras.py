@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gradwatch.streams.codec import encode_frame
-from gradwatch.streams.messages import EncodedFrame, FrameIdentity
+from gradwatch.streams.wire.frames import encode_frame
+from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity
 
 from .conftest import CAMERAS
 from .scene import ROW, Scene, ask

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gradwatch.streams.messages import Severity
+from gradwatch.streams.wire.messages import Severity
 
 from .alerts import first_alert, like
 from .scene import ROW, Scene, ask, wait_until

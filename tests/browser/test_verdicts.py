@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gradwatch.streams.messages import IGNORE, Alert, ClassOverride, RegionMute
+from gradwatch.streams.wire.messages import IGNORE, Alert, ClassOverride, RegionMute
 
 from .alerts import first_alert
 from .conftest import PASSWORD, log_in, watch_errors

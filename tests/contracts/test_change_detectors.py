@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradwatch.monitor.change import CHANGE_DETECTORS
-from gradwatch.monitor.evidence import EVIDENCE_CAP, NEUTRAL_EVIDENCE, evidence, reference
-from gradwatch.monitor.false_alarms import (
+from gradwatch.monitor.alarms.change import CHANGE_DETECTORS
+from gradwatch.monitor.alarms.false_alarms import (
     alarms_per_hour,
     block_indices,
     statistics_of,
     threshold_for,
     window_maxima,
 )
+from gradwatch.monitor.alarms.p_values import EVIDENCE_CAP, NEUTRAL_EVIDENCE, evidence, reference
 
 DT_S = 0.2
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradwatch.monitor.forecasting import FORECASTERS
-from gradwatch.monitor.tracking import TrackerSettings, advance, no_tracks, select_tracks
+from gradwatch.monitor.judging.forecasts import FORECASTERS
+from gradwatch.monitor.judging.tracking import TrackerSettings, advance, no_tracks, select_tracks
 
 HORIZON_S = np.array([0.2, 1.0, 2.0])
 SETTINGS = TrackerSettings()

@@ -9,10 +9,10 @@ import pytest
 
 from gradwatch.models.gradients.head import head_scores
 from gradwatch.models.outputs import Detections, Observation, Tiles
-from gradwatch.monitor.calibration import Calibration, Origin
+from gradwatch.monitor.alarms.calibration import Calibration, Origin
+from gradwatch.monitor.judging.state import dump, load_calibration
 from gradwatch.monitor.scorers import PEDESTRIAN_HEAD, PEDESTRIAN_PREFIX, SCORERS
 from gradwatch.monitor.scorers.crops import CropScore
-from gradwatch.monitor.state import dump, load_calibration
 
 CLASSES, FEATURES = 6, 16
 NO_BOXES = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))

@@ -20,9 +20,9 @@ import pytest
 from kafka import KafkaAdminClient
 
 from gradwatch.monitor.evaluate.reports import machine
-from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.apache import LOGGING, free_ports, is_listening, new_cluster_id
+from gradwatch.streams.wire.topics import Topics
 
 USER = "gradwatch"
 START_TIMEOUT_S = 300.0  # on a machine that others keep busy

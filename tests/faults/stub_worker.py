@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradwatch.models.outputs import Detections, Observation, Tiles
-from gradwatch.streams.codec import encode_jpeg
+from gradwatch.streams.wire.pixels import encode_jpeg
 
 FRAMES = 4096  # after which a stream repeats itself
 PERIOD, SHIFTED_FROM, SHIFTED_TO = 90, 50, 65
@@ -78,7 +78,8 @@ class StubObserver:
 
 
 if __name__ == "__main__":
-    from gradwatch.monitor import assembly, commands
+    from gradwatch.monitor import commands
+    from gradwatch.monitor.worker import build as assembly
 
     stub = StubObserver(float(os.environ.get("GRADWATCH_STUB_SLEEP_S", "0")))
     assembly.build_observer = lambda *_, **__: stub  # type: ignore[assignment]

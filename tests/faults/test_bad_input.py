@@ -22,17 +22,19 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
-from gradwatch.streams.codec import Headers, Record, decode_report, encode_frame
 from gradwatch.streams.dead_letters import Letter, read_letter
-from gradwatch.streams.messages import EncodedFrame, FrameIdentity, FrameReport, Outcome
-from gradwatch.streams.topics import MAX_RECORD_BYTES, Topics
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.history import TopicHistory
-from gradwatch.streams.transport.producer import BoundedProducer, RecordTooLarge
+from gradwatch.streams.transport.producer import BoundedProducer, RecordTooLargeError
 from gradwatch.streams.transport.reader import TopicReader
+from gradwatch.streams.wire.frames import encode_frame
+from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, FrameReport, Outcome
+from gradwatch.streams.wire.outputs import decode_report
+from gradwatch.streams.wire.records import Headers, Record
+from gradwatch.streams.wire.topics import MAX_RECORD_BYTES, Topics
 
 HERE = Path(__file__).resolve().parent
-TABLE = runpy.run_path(str(HERE.parent / "streams" / "bad_records.py"))
+TABLE = runpy.run_path(str(HERE.parent / "streams" / "wire" / "bad_records.py"))
 BAD: dict[str, Any] = TABLE["BAD"]
 GOOD_STREAMS = ("north", "south", "west")
 GROWTH_MB = 20.0
@@ -42,7 +44,7 @@ CALIBRATED = 400  # frames after which a stream has calibrated on its own start
 START_S = 120.0  # for a worker, and for what was sent, on a machine that is busy with other things
 SILENCE_S = 60.0  # without a new report, after which the worker counts as stuck
 
-_spec = importlib.util.spec_from_file_location("brokers", HERE.parent / "transport" / "conftest.py")
+_spec = importlib.util.spec_from_file_location("brokers", HERE.parent / "streams" / "transport" / "conftest.py")
 assert _spec is not None
 assert _spec.loader is not None
 _brokers = importlib.util.module_from_spec(_spec)
@@ -238,7 +240,7 @@ def test_a_record_above_8_mib_is_refused_at_the_source_or_put_aside(
     """Our producer refuses it, Apache Kafka too; where neither does, the worker puts it aside without its value."""
     value = TABLE["JPEG"] + bytes(MAX_RECORD_BYTES + 1 - len(TABLE["JPEG"]))
     with BoundedProducer(broker) as producer:
-        with pytest.raises(RecordTooLarge):
+        with pytest.raises(RecordTooLargeError):
             producer.send(topics.frames, None, value)
         good: Headers = [(name, content or b"") for name, content in TABLE["headers"]()]
         careless = KafkaProducer(bootstrap_servers=broker, max_request_size=2 * MAX_RECORD_BYTES)

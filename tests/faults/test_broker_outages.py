@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from gradwatch.streams.messages import Outcome
 from gradwatch.streams.transport.admin import ensure_topics
+from gradwatch.streams.wire.messages import Outcome
 
 from .traffic import (
     Load,

@@ -17,21 +17,24 @@ import numpy as np
 import pytest
 
 from gradwatch.models.outputs import Detections, Observation, Tiles
-from gradwatch.monitor.config import JudgeSettings, WorkerSettings
-from gradwatch.monitor.judge import Judge
-from gradwatch.monitor.pipeline import Pipeline
-from gradwatch.monitor.worker import Worker
-from gradwatch.streams.codec import decode_report, encode_jpeg
-from gradwatch.streams.messages import FrameReport, Outcome
-from gradwatch.streams.publishing import publish
-from gradwatch.streams.sinks import DeadLetters, KafkaSink
+from gradwatch.monitor.config import WorkerSettings
+from gradwatch.monitor.judging.judge import Judge
+from gradwatch.monitor.judging.settings import JudgeSettings
+from gradwatch.monitor.worker.pipeline import Pipeline
+from gradwatch.monitor.worker.threads import Worker
+from gradwatch.streams.dead_letters import DeadLetters
+from gradwatch.streams.publish import publish
+from gradwatch.streams.sinks import KafkaSink
 from gradwatch.streams.sources import Playback, jpegs
-from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
+from gradwatch.streams.wire.messages import FrameReport, Outcome
+from gradwatch.streams.wire.outputs import decode_report
+from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.topics import Topics
 
 PARTITIONS = 4
 OBSERVE_S = 0.05

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradwatch.streams.publishing import publish
+from gradwatch.streams.publish import publish
 from gradwatch.streams.sources import Playback, video
-from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.producer import BoundedProducer
+from gradwatch.streams.wire.topics import Topics
 
 from .traffic import (
     Load,

@@ -19,16 +19,17 @@ import yaml
 from msgspec.structs import replace
 
 from gradwatch.monitor.config import WorkerSettings, from_tree
-from gradwatch.monitor.judge import Judge
-from gradwatch.monitor.offline import clean_frames, stamp
-from gradwatch.monitor.state import dump
-from gradwatch.streams.codec import decode_alert, decode_frame, decode_report
-from gradwatch.streams.messages import Alert, FrameReport
-from gradwatch.streams.publishing import SourceSummary, publish
+from gradwatch.monitor.judging.judge import Judge
+from gradwatch.monitor.judging.offline import clean_frames, stamp
+from gradwatch.monitor.judging.state import dump
+from gradwatch.streams.publish import SourceSummary, publish
 from gradwatch.streams.sources import Playback, jpegs
-from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
+from gradwatch.streams.wire.frames import decode_frame
+from gradwatch.streams.wire.messages import Alert, FrameReport
+from gradwatch.streams.wire.outputs import decode_alert, decode_report
+from gradwatch.streams.wire.topics import Topics
 
 from .stub_worker import SIZE, StubObserver, observation, picture
 

@@ -15,19 +15,13 @@ from contextlib import suppress
 import atheris
 
 with atheris.instrument_imports(include=["gradwatch.streams"]):
-    from gradwatch.streams.codec import (
-        BadRecord,
-        Record,
-        decode_alert,
-        decode_frame,
-        decode_picture,
-        decode_report,
-        encode_alert,
-        encode_report,
-        rejected_frame,
-    )
-    from gradwatch.streams.dead_letters import NoDeadLetter, read_letter
-    from gradwatch.streams.messages import STREAM_ID
+    from gradwatch.streams.dead_letters import DeadLetterNotFoundError, read_letter
+    from gradwatch.streams.wire.frames import decode_frame, rejected_frame
+    from gradwatch.streams.wire.messages import STREAM_ID
+    from gradwatch.streams.wire.outputs import decode_alert, decode_report, encode_alert, encode_report
+    from gradwatch.streams.wire.pictures import decode_picture
+    from gradwatch.streams.wire.pixels import BadRecordError
+    from gradwatch.streams.wire.records import Record
 
 MAX_PIXELS = 250_000  # keeps the fuzzer quick
 NAMES = ("gw_schema", "gw_run", "gw_seq", "gw_capture_ns", "gw_clock", "content-type", "ce_source", "traceparent")
@@ -91,7 +85,7 @@ READERS: tuple[Callable[[bytes], None], ...] = (read_frame, read_picture, read_r
 def test_one_input(data: bytes) -> None:
     """What the fuzzer calls; it fails by any error that is not named here."""
     if data:
-        with suppress(BadRecord, NoDeadLetter):
+        with suppress(BadRecordError, DeadLetterNotFoundError):
             READERS[data[0] % len(READERS)](data[1:])
 
 

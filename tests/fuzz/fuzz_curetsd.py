@@ -11,8 +11,8 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["gradwatch.streams.curetsd"]):
-    from gradwatch.streams.curetsd import (
+with atheris.instrument_imports(include=["gradwatch.streams.recordings.curetsd"]):
+    from gradwatch.streams.recordings.curetsd import (
         AnnotationError,
         RecordingName,
         RecordingNameError,

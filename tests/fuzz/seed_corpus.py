@@ -16,7 +16,7 @@ FRAME, PICTURE, REPORT, ALERT, LETTER = (bytes([i]) for i in range(5))  # places
 def seeds() -> dict[str, list[bytes]]:
     """Inputs by fuzzer."""
     golden = TESTS / "golden"
-    table = runpy.run_path(str(TESTS / "streams" / "bad_records.py"))
+    table = runpy.run_path(str(TESTS / "streams" / "wire" / "bad_records.py"))
     wires = [*table["BAD"].values(), *table["GOOD"].values()]
     values = {wire.value or b"" for wire in wires if len(wire.value or b"") < 20_000}
     rows = b"001_09_942_593_958_593_942_608_958_608\n240_14_1033_214_1095_214_1033_293_1095_293\n"

@@ -7,13 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gradwatch.models.detectors import (
-    PedestrianDetector,
-    SignDetector,
-    join_detections,
-    keep_best,
-    no_detections,
-)
+from gradwatch.models.detectors import PedestrianDetector, SignDetector, join_detections, keep_best, no_detections
 from gradwatch.models.gradients.head import sigmoid
 from gradwatch.models.onnx_runtime import load_session
 from gradwatch.models.outputs import PEDESTRIAN, SIGN

@@ -15,7 +15,7 @@ from gradwatch.models.crops import crop
 from gradwatch.models.onnx_runtime import load_session
 from gradwatch.models.outputs import SIGN_CLASSES
 from gradwatch.models.zoo import MODELS
-from gradwatch.streams.signs import draw_sign
+from gradwatch.streams.world.signs import draw_sign
 
 FIRST_SEED = 500_000  # far from the seeds that the networks were trained and measured on
 

@@ -11,17 +11,10 @@ import msgspec
 import pytest
 import yaml
 
-from gradwatch.monitor.config import (
-    Configuration,
-    ConfigurationError,
-    JudgeSettings,
-    StreamSettings,
-    from_tree,
-    load,
-    schema,
-)
-from gradwatch.monitor.policy import POLICY
-from gradwatch.streams.messages import AlertKind
+from gradwatch.monitor.alarms.policy import POLICY
+from gradwatch.monitor.config import Configuration, ConfigurationError, StreamSettings, from_tree, load, schema
+from gradwatch.monitor.judging.settings import JudgeSettings
+from gradwatch.streams.wire.messages import AlertKind
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy" / "gradwatch.yaml"

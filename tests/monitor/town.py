@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gradwatch.streams.messages import (
+from gradwatch.streams.wire.messages import (
     Alert,
     AlertKind,
     AlertState,

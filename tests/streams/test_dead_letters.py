@@ -7,22 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradwatch.streams.codec import Record, encode_frame
 from gradwatch.streams.dead_letters import (
+    DeadLetterNotFoundError,
     DeadLetters,
     Letter,
-    NoDeadLetter,
-    NotRequeueable,
+    NotRequeueableError,
     read_letter,
     requeue,
 )
-from gradwatch.streams.messages import EncodedFrame, FrameIdentity, OutcomeCause
-from gradwatch.streams.pixels import BadRecord
-from gradwatch.streams.topics import MAX_RECORD_BYTES, Topics
-from gradwatch.streams.transport.producer import Delivery, RecordTooLarge
+from gradwatch.streams.transport.producer import Delivery, RecordTooLargeError
+from gradwatch.streams.wire.frames import encode_frame
+from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, OutcomeCause
+from gradwatch.streams.wire.pixels import BadRecordError
+from gradwatch.streams.wire.records import Record
+from gradwatch.streams.wire.topics import MAX_RECORD_BYTES, Topics
 
 TOPICS = Topics("p.", "frames")
-ERROR = BadRecord(OutcomeCause.BAD_SCHEMA, "expected 1, got 2")
+ERROR = BadRecordError(OutcomeCause.BAD_SCHEMA, "expected 1, got 2")
 WIRE = encode_frame(EncodedFrame(FrameIdentity("north", "run", 5), 0, 0, b"\xff\xd8\xff"))
 RECORD = Record("frames", 2, 77, 1_790_000_000_123, WIRE.key, b"GIF89a", (*WIRE.headers, ("x", b"\xff\x00")))
 
@@ -37,7 +38,7 @@ class Outbox:
     def send(self, topic, key, value, headers, partition=None) -> Delivery:
         size = len(key or b"") + len(value or b"") + sum(len(name) + len(content) for name, content in headers)
         if size > self.largest:
-            raise RecordTooLarge(f"{size}")
+            raise RecordTooLargeError(f"{size}")
         assert key is not None or value is not None
         self.sent.append(SimpleNamespace(topic=topic, key=key, value=value, headers=headers, partition=partition))
         return Delivery()
@@ -58,7 +59,7 @@ def test_a_letter_holds_the_record_and_says_why() -> None:
     assert (letter.stream_id, letter.cause, letter.error, letter.stage) == (
         "north",
         "bad_schema",
-        "BadRecord",
+        "BadRecordError",
         "decode",
     )
     assert (letter.message, letter.place, letter.left_out, letter.requeued) == ("expected 1, got 2", "0:9", (), 0)
@@ -92,7 +93,7 @@ def test_what_does_not_fit_is_left_out_and_the_rest_kept(record: Record, left_ou
     if left_out == ("value",):
         assert (letter.record.key, letter.record.headers) == (record.key, record.headers)
     if left_out:
-        with pytest.raises(NotRequeueable, match=r"0:9: value.* left out for size; see frames\[2\] offset 77"):
+        with pytest.raises(NotRequeueableError, match=r"0:9: value.* left out for size; see frames\[2\] offset 77"):
             requeue(letter, TOPICS, Outbox())
 
 
@@ -125,7 +126,7 @@ def test_a_forged_context_leads_nowhere() -> None:
     requeue(put_aside(forged), TOPICS, outbox)
     assert outbox.sent[0].topic == "frames"
     written_by_hand = Record("p.dlq", 0, 0, 0, b"k", b"v", tuple((f"dlq_{n}", b"1") for n in NUMBERED))
-    with pytest.raises(NotRequeueable, match="expected a record of frames, got one of '1'"):
+    with pytest.raises(NotRequeueableError, match="expected a record of frames, got one of '1'"):
         requeue(read_letter(written_by_hand), TOPICS, outbox)
 
 
@@ -134,12 +135,12 @@ NUMBERED = ("topic", "partition", "offset", "timestamp_ms")
 
 @pytest.mark.parametrize("headers", [(), (("x", b"1"),), (("dlq_topic", b"frames"),), (("dlq_topic", None),)])
 def test_what_is_no_dead_letter_is_said(headers) -> None:
-    with pytest.raises(NoDeadLetter, match="expected"):
+    with pytest.raises(DeadLetterNotFoundError, match="expected"):
         read_letter(Record("p.dlq", 0, 9, 0, b"k", b"v", headers))
 
 
 def test_a_record_of_nothing_can_be_put_aside_but_not_sent_back() -> None:
     letter = put_aside(replace(RECORD, key=None, value=None))
     assert letter.record.value is None
-    with pytest.raises(NotRequeueable, match="neither key nor value"):
+    with pytest.raises(NotRequeueableError, match="neither key nor value"):
         requeue(letter, TOPICS, Outbox())

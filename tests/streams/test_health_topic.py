@@ -5,12 +5,13 @@ import json
 import pytest
 
 from gradwatch.streams import health_topic
-from gradwatch.streams.codec import decode_health
 from gradwatch.streams.health_topic import HealthTopic
-from gradwatch.streams.messages import Disturbance, DisturbanceState, HealthRecord
-from gradwatch.streams.telemetry import SOURCE_HEALTH_RECORDS
-from gradwatch.streams.topics import Topics
-from gradwatch.streams.transport.producer import BrokerUnavailable, Delivery
+from gradwatch.streams.observability.metrics import SOURCE_HEALTH_RECORDS
+from gradwatch.streams.transport.connection import BrokerUnavailableError
+from gradwatch.streams.transport.producer import Delivery
+from gradwatch.streams.wire.messages import Disturbance, DisturbanceState, HealthRecord
+from gradwatch.streams.wire.outputs import decode_health
+from gradwatch.streams.wire.topics import Topics
 
 
 class Producer:
@@ -23,7 +24,7 @@ class Producer:
 
     def try_send(self, topic, key, value, headers) -> Delivery | None:
         if not self.is_there:
-            raise BrokerUnavailable("no such topic")
+            raise BrokerUnavailableError("no such topic")
         if self.room <= 0:
             return None
         self.room -= 1
@@ -70,7 +71,7 @@ def test_each_record_is_counted_by_what_became_of_it() -> None:
     records.put(record("counted"))
     records.put(record("counted"))
     producer.deliveries[0].finish(offset=1)
-    producer.deliveries[1].finish(exception=BrokerUnavailable("gone"))
+    producer.deliveries[1].finish(exception=BrokerUnavailableError("gone"))
     producer.is_there = False
     records.put(record("counted"))
     assert counted("counted", "published") == 1

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from gradwatch.streams.codec import decode_alert, decode_report
-from gradwatch.streams.messages import (
+from gradwatch.streams.sinks import SINKS, KafkaSink, MemorySink
+from gradwatch.streams.transport.connection import BrokerUnavailableError
+from gradwatch.streams.transport.producer import Delivery, RecordTooLargeError
+from gradwatch.streams.wire.messages import (
     Alert,
     AlertKind,
     AlertState,
@@ -18,9 +20,8 @@ from gradwatch.streams.messages import (
     Severity,
     StreamState,
 )
-from gradwatch.streams.sinks import SINKS, KafkaSink, MemorySink
-from gradwatch.streams.topics import Topics
-from gradwatch.streams.transport.producer import BrokerUnavailable, Delivery, RecordTooLarge
+from gradwatch.streams.wire.outputs import decode_alert, decode_report
+from gradwatch.streams.wire.topics import Topics
 
 TOPICS = Topics("p.", "frames")
 OVERLAY = {"circles": [], "points": [], "texts": []}
@@ -35,7 +36,7 @@ class FakeProducer:
 
     def try_send(self, topic, key, value, headers) -> Delivery | None:
         if len(value) > self.largest:
-            raise RecordTooLarge("too large")
+            raise RecordTooLargeError("too large")
         if self.pending_bytes + len(value) > self.max_bytes:
             return None
         self.pending_bytes += len(value)
@@ -45,7 +46,7 @@ class FakeProducer:
     def send(self, *arguments) -> Delivery:
         delivery = self.try_send(*arguments)
         if delivery is None:
-            raise BrokerUnavailable("full")
+            raise BrokerUnavailableError("full")
         return delivery
 
 
@@ -125,7 +126,7 @@ def test_overlays_are_left_out_and_counted_before_reports_lack_room() -> None:
 
 def test_a_full_producer_is_an_error_for_reports() -> None:
     producer = FakeProducer(max_bytes=10)
-    with pytest.raises(BrokerUnavailable):
+    with pytest.raises(BrokerUnavailableError):
         KafkaSink(producer, TOPICS).publish(report(), None, [])
 
 

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from gradwatch.streams import publishing
-from gradwatch.streams.codec import Record, decode_frame, encode_jpeg
-from gradwatch.streams.health import Health
-from gradwatch.streams.publishing import publish
+from gradwatch.streams import publish as publishing
+from gradwatch.streams.observability.health import Health
+from gradwatch.streams.publish import publish
 from gradwatch.streams.sources import Playback, SourceFrame, jpegs
-from gradwatch.streams.topics import Topics
-from gradwatch.streams.tracing import read_traceparent
-from gradwatch.streams.transport.producer import BrokerUnavailable, Delivery
+from gradwatch.streams.transport.connection import BrokerUnavailableError
+from gradwatch.streams.transport.producer import Delivery
+from gradwatch.streams.wire.frames import decode_frame
+from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.records import Record
+from gradwatch.streams.wire.topics import Topics
+from gradwatch.streams.wire.tracing import read_traceparent
 
 PICTURE = encode_jpeg(np.zeros((8, 8, 3), np.uint8))
 TOPICS = Topics("p.", "frames")
@@ -33,7 +36,7 @@ class ScriptedProducer:
         self.records.append(Record(topic, 0, len(self.records), timestamp_ms, key, value, tuple(headers)))
         delivery, answer = Delivery(), next(self.answers)
         if answer is not None:
-            delivery.finish(exception=None if answer == "taken" else BrokerUnavailable(answer))
+            delivery.finish(exception=None if answer == "taken" else BrokerUnavailableError(answer))
         return delivery
 
     try_send = send

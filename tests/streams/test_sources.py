@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradwatch.streams.challenges import apply_challenge
-from gradwatch.streams.codec import Record, decode_frame, decode_picture, encode_jpeg
-from gradwatch.streams.curetsd import RecordingNameError
-from gradwatch.streams.publishing import publish
+from gradwatch.streams.challenges.table import apply_challenge
+from gradwatch.streams.publish import publish
+from gradwatch.streams.recordings.curetsd import RecordingNameError
+from gradwatch.streams.recordings.video import write_video
 from gradwatch.streams.sources import (
     SOURCES,
     ChallengeOnset,
@@ -22,9 +22,13 @@ from gradwatch.streams.sources import (
     pictures,
     video,
 )
-from gradwatch.streams.topics import Topics
-from gradwatch.streams.transport.producer import BrokerUnavailable, Delivery, RecordTooLarge
-from gradwatch.streams.video import write_video
+from gradwatch.streams.transport.connection import BrokerUnavailableError
+from gradwatch.streams.transport.producer import Delivery, RecordTooLargeError
+from gradwatch.streams.wire.frames import decode_frame
+from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.records import Record
+from gradwatch.streams.wire.topics import Topics
 
 RECORDING = Path(__file__).resolve().parents[1] / "recordings" / "motorway.mp4"
 PICTURES = [encode_jpeg(np.full((24, 32, 3), 20 * i, np.uint8)) for i in range(6)]
@@ -41,7 +45,7 @@ class FakeProducer:
 
     def try_send(self, topic, key, value, headers, partition=None, timestamp_ms=None) -> Delivery | None:
         if len(value) > self.largest:
-            raise RecordTooLarge("too large")
+            raise RecordTooLargeError("too large")
         if self.room <= 0:
             return None
         self.room -= 1
@@ -55,7 +59,7 @@ class FakeProducer:
     def send(self, *arguments, **options) -> Delivery:
         delivery = self.try_send(*arguments, **options)
         if delivery is None:
-            raise BrokerUnavailable("no room")
+            raise BrokerUnavailableError("no room")
         return delivery
 
     def flush(self, timeout_s: float | None = None) -> bool:
@@ -208,7 +212,7 @@ def test_when_the_broker_is_back_the_newest_are_sent_in_order() -> None:
 
 
 def test_without_pace_nothing_is_dropped_and_a_dead_broker_is_an_error() -> None:
-    with pytest.raises(BrokerUnavailable):
+    with pytest.raises(BrokerUnavailableError):
         publish(jpegs(PICTURES), FakeProducer(room=3), TOPICS, "north", pace=False)
 
 

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from .. import accounts
-from ..audit import Actor, Role
-from ..schema import UserRow
 from ..service import ReviewService
+from ..store import accounts
+from ..store.audit import Actor, Role
+from ..store.schema import UserRow
 from .problems import ProblemError
 
 COOKIE = "gradwatch_session"

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
-from .. import accounts
-from ..audit import Role
-from ..schema import AuditRow
+from ..shapes import Action, Ns, Shape, Text
+from ..store import accounts
+from ..store.audit import Role
+from ..store.schema import AuditRow
 from .access import Admin, Service, Viewer
 from .problems import documented
-from .shapes import Action, Ns, Shape, Text
 
 router = APIRouter(tags=["admin"])
 

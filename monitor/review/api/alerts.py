@@ -10,16 +10,17 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy.orm import Session
 
-from gradwatch.streams.messages import AlertKind, AlertState, Severity
+from gradwatch.streams.wire.messages import AlertKind, AlertState, Severity
 
-from .. import actions, listing, presenting
-from ..audit import Actor, NotThere
-from ..listing import ReviewFilter, Selection
+from .. import presenting
 from ..metrics import ACTIONS
 from ..service import ReviewService
+from ..shapes import AlertCounts, AlertDetail, AlertItem, AlertPage, Text
+from ..store import actions, listing
+from ..store.audit import Actor, NotFoundError
+from ..store.listing import ReviewFilter, Selection
 from .access import Reviewer, Service, Viewer
 from .problems import documented
-from .shapes import AlertCounts, AlertDetail, AlertItem, AlertPage, Text
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
 
@@ -188,7 +189,7 @@ def _act(service: ReviewService, actor: Actor, alert_id: str, action: str, act: 
 def _listed(session: Session, me: str, alert_id: str) -> listing.Listed:
     listed = listing.one(session, me, alert_id)
     if listed is None:
-        raise NotThere(f"expected the id of an alert, got {alert_id!r}")
+        raise NotFoundError(f"expected the id of an alert, got {alert_id!r}")
     return listed
 
 

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sqlalchemy import func, select
 
-from gradwatch.streams.codec import BadRecord
-from gradwatch.streams.messages import AlertState, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.wire.messages import AlertState, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.wire.pixels import BadRecordError
 
-from ..audit import NotThere
-from ..live import CameraState
-from ..schema import AlertRow
-from ..score_ring import Series, family_of
+from ..feed.live import CameraState
+from ..feed.score_ring import Series, family_of
 from ..service import ReviewService
+from ..shapes import Ns, Shape
+from ..store.audit import NotFoundError
+from ..store.schema import AlertRow
 from .access import Service, Viewer
 from .pictures import JPEG_CONTENT, JSON_CONTENT, picture
 from .problems import ProblemError, documented
-from .shapes import Ns, Shape
 
 router = APIRouter(prefix="/cameras", tags=["cameras"])
 
@@ -120,10 +120,10 @@ def thumbnail(service: Service, visitor: Viewer, request: Request, stream_id: St
     """The newest picture, 320 px wide."""
     try:
         made = service.live.thumbnail(stream_id)
-    except BadRecord as error:
+    except BadRecordError as error:
         raise ProblemError(404, f"the newest picture can't be shown: {error}") from error
     if made is None:
-        raise NotThere(f"expected a camera of which a picture has come, got {stream_id}")
+        raise NotFoundError(f"expected a camera of which a picture has come, got {stream_id}")
     frame, content = made
     return picture(request, content, "image/jpeg", frame, "thumbnail")
 
@@ -137,7 +137,7 @@ def frame(service: Service, visitor: Viewer, request: Request, stream_id: Stream
     """The newest picture as it came from the camera."""
     newest = _known(service, stream_id).frame
     if newest is None:
-        raise NotThere(f"expected a camera of which a picture has come, got {stream_id}")
+        raise NotFoundError(f"expected a camera of which a picture has come, got {stream_id}")
     return picture(request, newest.content, newest.encoding, newest, "frame")
 
 
@@ -146,7 +146,7 @@ def overlay(service: Service, visitor: Viewer, stream_id: StreamPath) -> Respons
     """The newest overlay: `foxglove.ImageAnnotations`, in px of the camera's picture."""
     known = _known(service, stream_id)
     if known.overlay is None:
-        raise NotThere(f"expected a camera of which an overlay has come, got {stream_id}")
+        raise NotFoundError(f"expected a camera of which an overlay has come, got {stream_id}")
     return Response(known.overlay, headers={"X-Published-Ns": str(known.overlay_published_ns)}, media_type=JSON)
 
 
@@ -162,7 +162,7 @@ def scores(
     known = _known(service, stream_id)
     series = service.live.series(stream_id, since_ns, max_points)
     if series is None:
-        raise NotThere(f"expected the id of a camera, got {stream_id}")
+        raise NotFoundError(f"expected the id of a camera, got {stream_id}")
     return series_shape(known.scores.run_id, series)
 
 
@@ -191,7 +191,7 @@ def series_shape(run_id: str, series: Series) -> ScoreSeries:
 def _known(service: ReviewService, stream_id: str) -> CameraState:
     camera = service.live.camera(stream_id)
     if camera is None:
-        raise NotThere(f"expected the id of a camera that was seen lately, got {stream_id}")
+        raise NotFoundError(f"expected the id of a camera that was seen lately, got {stream_id}")
     return camera
 
 

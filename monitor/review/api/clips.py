@@ -12,25 +12,25 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
-from gradwatch.streams.codec import decode_alert
-from gradwatch.streams.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
-from gradwatch.streams.transport.history import TopicMissing
+from gradwatch.streams.transport.history import TopicMissingError
+from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.wire.outputs import decode_alert
 
-from ... import overlays
-from ...services.windows import MissingCause
+from ...evidence.absences import MissingCause
+from ...overlay import annotations as overlays
 from .. import presenting
-from ..audit import NotThere
-from ..clips import Clip
-from ..schema import AttachmentRow, RevisionRow
-from ..score_ring import ScoreRing
+from ..feed.clips import Clip
+from ..feed.score_ring import ScoreRing
+from ..feed.truth import Recording
 from ..service import ReviewService
-from ..truth import Recording
+from ..shapes import Ns, Shape, Xyxy
+from ..store.audit import NotFoundError
+from ..store.schema import AttachmentRow, RevisionRow
 from .access import Service, Viewer
 from .alerts import AlertIdPath
 from .cameras import ScoreSeries, series_shape
 from .pictures import JPEG_CONTENT, is_known, picture
 from .problems import ProblemError, documented
-from .shapes import Ns, Shape, Xyxy
 
 log = structlog.get_logger()
 
@@ -151,7 +151,7 @@ def clip_frame(service: Service, visitor: Viewer, request: Request, alert_id: Al
     _, found = _clip(service, alert_id)
     frame = found.frames.get(seq)
     if frame is None:
-        raise NotThere(f"expected the seq of a frame that is there, got {seq}")
+        raise NotFoundError(f"expected the seq of a frame that is there, got {seq}")
     return picture(request, frame.content, frame.encoding, frame, "frame")
 
 
@@ -165,7 +165,7 @@ def evidence(service: Service, visitor: Viewer, alert_id: AlertIdPath, request: 
     """The evidence file, to be opened in Foxglove."""
     body = _evidence(service, alert_id)
     if body is None:
-        raise NotThere(f"expected an alert with evidence, got {alert_id}")
+        raise NotFoundError(f"expected an alert with evidence, got {alert_id}")
     path, sha256 = service.clips.evidence_file(str(body.get("path", ""))), str(body.get("sha256", ""))
     headers = {"Cache-Control": "private, no-cache"}
     if SHA256.fullmatch(sha256):  # anything else is no hash, and may not be what a header can hold
@@ -183,12 +183,12 @@ def _clip(service: ReviewService, alert_id: str) -> tuple[Any, Clip]:
     body = _evidence(service, alert_id)
     try:
         return alert, service.clips.clip(alert, published_ns, None if body is None else str(body.get("path", "")))
-    except TopicMissing as error:
+    except TopicMissingError as error:
         raise ProblemError(503, str(error), "broker-unavailable") from error
 
 
 def _evidence(service: ReviewService, alert_id: str) -> dict[str, Any] | None:
-    """What was published of the alert's evidence. Raises NotThere for an unknown alert."""
+    """What was published of the alert's evidence. Raises NotFoundError for an unknown alert."""
     with service.database.reading() as session:
         presenting.alert_row(session, alert_id)
         row = session.get(AttachmentRow, (alert_id, EVIDENCE))

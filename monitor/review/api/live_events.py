@@ -16,11 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import gradwatch
 
-from ..events import TooManyReaders
-from ..schema import AlertRow, VerdictRow
+from ..feed.events import TooManyReadersError
+from ..shapes import Ns, Shape
+from ..store.schema import AlertRow, VerdictRow
 from .access import Service, Viewer, Visitor, gate_of
 from .problems import ProblemError, documented
-from .shapes import Ns, Shape
 
 router = APIRouter(tags=["live"])
 
@@ -101,7 +101,7 @@ async def events(
     """What happens, as it happens."""
     try:
         service.events.check_room()
-    except TooManyReaders as error:
+    except TooManyReadersError as error:
         raise ProblemError(503, str(error), "too-many-readers", **{"Retry-After": "10"}) from error
 
     async def stream() -> AsyncIterator[bytes]:

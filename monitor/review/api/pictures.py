@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from gradwatch.streams.messages import EncodedFrame
+from gradwatch.streams.wire.messages import EncodedFrame
 
 BINARY = {"type": "string", "format": "binary"}
 JPEG_CONTENT: dict[str, Any] = {

@@ -14,11 +14,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 
-from gradwatch.streams.logs import scrub
-from gradwatch.streams.transport.connection import BrokerRefused, BrokerUnavailable
+from gradwatch.streams.observability.logs import scrub
+from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError
 
-from ..audit import Conflicting, NotPossible, NotThere
-from ..database import DatabaseUnavailable
+from ..store.audit import ConflictError, InvalidRequestError, NotFoundError
+from ..store.database import DatabaseUnavailableError
 
 log = structlog.get_logger()
 
@@ -79,24 +79,24 @@ def install(app: FastAPI) -> None:
         violations = [{"where": list(one["loc"]), "expected": one["msg"]} for one in error.errors()]
         return problem(422, "the request has values that can't be used", violations=violations)
 
-    @app.exception_handler(NotThere)
-    def _(request: Request, error: NotThere) -> Response:
+    @app.exception_handler(NotFoundError)
+    def _(request: Request, error: NotFoundError) -> Response:
         return problem(404, str(error))
 
-    @app.exception_handler(Conflicting)
-    def _(request: Request, error: Conflicting) -> Response:
+    @app.exception_handler(ConflictError)
+    def _(request: Request, error: ConflictError) -> Response:
         return problem(409, str(error))
 
-    @app.exception_handler(NotPossible)
-    def _(request: Request, error: NotPossible) -> Response:
+    @app.exception_handler(InvalidRequestError)
+    def _(request: Request, error: InvalidRequestError) -> Response:
         return problem(422, str(error))
 
-    @app.exception_handler(BrokerRefused)
-    @app.exception_handler(BrokerUnavailable)
+    @app.exception_handler(BrokerRefusedError)
+    @app.exception_handler(BrokerUnavailableError)
     def _(request: Request, error: Exception) -> Response:
         return problem(503, str(error), "broker-unavailable", {"Retry-After": "5"})
 
-    @app.exception_handler(DatabaseUnavailable)
+    @app.exception_handler(DatabaseUnavailableError)
     @app.exception_handler(NoConnection)
     @app.exception_handler(OperationalError)
     def _(request: Request, error: Exception) -> Response:

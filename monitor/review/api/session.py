@@ -9,13 +9,13 @@ from pydantic import BaseModel, Field
 
 import gradwatch
 
-from .. import accounts
-from ..audit import Role
 from ..metrics import LOGINS
-from ..schema import UserRow
+from ..shapes import Shape, Text
+from ..store import accounts
+from ..store.audit import Role
+from ..store.schema import UserRow
 from .access import COOKIE, Gate, Service, Viewer, check_origin, gate_of
 from .problems import ProblemError, documented
-from .shapes import Shape, Text
 
 router = APIRouter(prefix="/session", tags=["session"])
 

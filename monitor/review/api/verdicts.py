@@ -8,16 +8,16 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
-from gradwatch.streams.messages import IGNORE, ClassOverride, RegionMute, Verdict
+from gradwatch.streams.wire.messages import IGNORE, ClassOverride, RegionMute, Verdict
 
-from .. import verdicts as store
-from ..audit import NotThere, now_ns
-from ..schema import AlertRow, VerdictRow
 from ..service import ReviewService
+from ..shapes import Ns, Shape, StreamId
+from ..store import verdicts as store
+from ..store.audit import NotFoundError, now_ns
+from ..store.schema import AlertRow, VerdictRow
 from .access import Admin, Reviewer, Service, Viewer
 from .alerts import Words
 from .problems import documented
-from .shapes import Ns, Shape, StreamId
 
 router = APIRouter(prefix="/verdicts", tags=["verdicts"])
 
@@ -114,7 +114,7 @@ def _check_camera(service: ReviewService, stream_id: str) -> None:
         with service.database.reading() as session:
             seen = session.scalars(select(AlertRow.alert_id).where(AlertRow.stream_id == stream_id).limit(1)).first()
         if seen is None:
-            raise NotThere(f"expected the id of a camera that was seen, got {stream_id}")
+            raise NotFoundError(f"expected the id of a camera that was seen, got {stream_id}")
 
 
 def _verdict(body: NewOverride | NewMute, author: str) -> Verdict:

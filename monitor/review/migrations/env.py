@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from gradwatch.monitor.review.schema import Table
+from ..store.schema import Table
 
 context.configure(
     connection=context.config.attributes["connection"],

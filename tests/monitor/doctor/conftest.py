@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.embedded import EmbeddedBroker
+from gradwatch.streams.wire.topics import Topics
 
 
 @pytest.fixture(scope="session")

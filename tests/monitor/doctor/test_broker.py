@@ -12,8 +12,8 @@ from gradwatch.monitor.config import load
 from gradwatch.monitor.doctor import broker as brokers
 from gradwatch.monitor.doctor.examination import CHECKS, Check, examine
 from gradwatch.monitor.doctor.findings import Scope, Status
-from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
+from gradwatch.streams.wire.topics import Topics
 
 from .looking import scope
 

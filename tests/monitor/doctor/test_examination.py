@@ -12,7 +12,7 @@ from gradwatch.monitor.config import Configuration
 from gradwatch.monitor.doctor.examination import Check, Section, examine
 from gradwatch.monitor.doctor.findings import Finding, Scope, Status
 from gradwatch.monitor.doctor.rendering import as_json, print_report
-from gradwatch.streams.logs import hide
+from gradwatch.streams.observability.logs import hide
 
 PASSWORD = "hunter2-behind-the-door"
 

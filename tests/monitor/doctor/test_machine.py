@@ -9,8 +9,8 @@ import pytest
 from gradwatch.monitor.config import Configuration
 from gradwatch.monitor.doctor import codecs, devices, machine, packages
 from gradwatch.monitor.doctor.findings import Scope, Status
-from gradwatch.streams.health import Health
-from gradwatch.streams.status_server import serving
+from gradwatch.streams.observability.health import Health
+from gradwatch.streams.observability.status_server import serving
 from gradwatch.streams.transport.apache import free_ports
 
 from .looking import by_subject, scope

@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from gradwatch.models.zoo import MODELS, WEIGHTS
-from gradwatch.monitor.assembly import SHIPPED_CALIBRATION, build_judge, build_observer
 from gradwatch.monitor.config import Configuration
 from gradwatch.monitor.doctor import networks
 from gradwatch.monitor.doctor.findings import Scope, Status
-from gradwatch.monitor.state import dump, load_calibration
+from gradwatch.monitor.judging.state import dump, load_calibration
+from gradwatch.monitor.worker.build import SHIPPED_CALIBRATION, build_judge, build_observer
 
 from .looking import by_subject, scope
 

@@ -20,16 +20,16 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 from starlette.testclient import TestClient
 
-from gradwatch.monitor.review import alerts as intake
 from gradwatch.monitor.review.api.app import build_app
-from gradwatch.monitor.review.audit import Actor, Role
-from gradwatch.monitor.review.database import Database
-from gradwatch.monitor.review.ingest import Broker
-from gradwatch.monitor.review.schema import Table
+from gradwatch.monitor.review.feed.ingest import Broker
 from gradwatch.monitor.review.service import ReviewService
 from gradwatch.monitor.review.settings import ReviewSettings
-from gradwatch.streams.messages import Alert, AlertKind, AlertState, Severity, alert_id
-from gradwatch.streams.topics import Topics
+from gradwatch.monitor.review.store import alerts as intake
+from gradwatch.monitor.review.store.audit import Actor, Role
+from gradwatch.monitor.review.store.database import Database
+from gradwatch.monitor.review.store.schema import Table
+from gradwatch.streams.wire.messages import Alert, AlertKind, AlertState, Severity, alert_id
+from gradwatch.streams.wire.topics import Topics
 
 SECOND_NS = 1_000_000_000
 RAISED_NS = 1_790_000_000 * SECOND_NS

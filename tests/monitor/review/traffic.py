@@ -17,11 +17,12 @@ from typing import Any
 
 import httpx2 as httpx
 
-from gradwatch.streams.codec import cloud_event_headers, encode_alert, encode_report
-from gradwatch.streams.messages import Alert, FrameReport
-from gradwatch.streams.topics import Topics
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.producer import BoundedProducer
+from gradwatch.streams.wire.messages import Alert, FrameReport
+from gradwatch.streams.wire.outputs import encode_alert, encode_report
+from gradwatch.streams.wire.records import cloud_event_headers
+from gradwatch.streams.wire.topics import Topics
 
 START_TIMEOUT_S = 300.0  # on a machine that others keep busy
 

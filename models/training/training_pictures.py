@@ -1,0 +1,234 @@
+"""Draws the pictures that the sign networks are trained and measured on.
+
+    python -m gradwatch.models.training.training_pictures --pictures ROAD_PICTURES --out FOLDER
+
+writes `FOLDER/train` and `FOLDER/held_out`, each with single signs, road pictures, and of synthetic drives frames
+with boxes and crops of signs and of other things.
+`models` never imports `streams`, so what the drawing code makes reaches the training commands as folders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gradwatch import MissingFileError
+from gradwatch.streams.world.drive import Drive, TruthBox
+from gradwatch.streams.world.ego_motion import SETTINGS
+from gradwatch.streams.world.signs import SIGN_LABELS, draw_sign
+
+from ..boxes import iou
+from ..crops import crop
+from ..outputs import Floats
+from ..preprocess import letterbox
+from .splits import use_of
+
+SPRITE_PX = 64
+SCENE_SIZE = (512, 288)  # width, height: the sign detector's input
+DRIVE_FRAMES = 200
+SMALLEST_CROP_PX, LEAST_VISIBLE = 9.0, 0.4  # signs that crops are cut of
+SIGNLESS_SHARE = 0.4  # of the signless frames drawn at random are kept
+SHOWING_SIGNS = frozenset(f"{number:06d}" for number in range(7, 15))  # pictures with signs that have no box
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What goes into one folder: seeds of signs and of drives, and the use that the road pictures must have."""
+
+    name: str
+    sign_seeds: range
+    drive_seeds: range
+    use: str
+
+
+# Drives 2000 to 2999 are for calibration and 3000 to 3999 for judging: neither may be seen here.
+FOLDS = (
+    Fold("train", range(0, 160), range(1000, 1120), "train"),
+    Fold("held_out", range(100_000, 100_040), range(1900, 1940), "judge"),
+)
+
+
+def export_sign_crops(folder: Path, seeds: range) -> int:
+    """Draws a sign of each type and seed as RGBA PNG, listed in `sprites.csv` (file,label,seed); returns the count."""
+    (folder / "sprites").mkdir(parents=True, exist_ok=True)
+    rows = []
+    for label in SIGN_LABELS:
+        for seed in seeds:
+            file = f"sprites/{label}_{seed:06d}.png"
+            sprite = draw_sign(label, SPRITE_PX, seed)
+            cv2.imwrite(str(folder / file), cv2.cvtColor(sprite, cv2.COLOR_RGBA2BGRA))
+            rows.append((file, label, seed))
+    _write(folder / "sprites.csv", ("file", "label", "seed"), rows)
+    return len(rows)
+
+
+def export_backgrounds(folder: Path, pictures: Iterable[Path], use: str) -> int:
+    """Writes those road pictures that `streams.splits` allows for `use`, cut to `SCENE_SIZE`; returns how many.
+
+    They are listed in `backgrounds.csv` (file). Raises SplitError for a picture that the table does not know.
+    """
+    (folder / "backgrounds").mkdir(parents=True, exist_ok=True)
+    rows = []
+    for path in sorted(pictures):
+        if path.stem in SHOWING_SIGNS or use_of(path) != use:
+            continue
+        picture = cv2.imread(str(path))
+        if picture is None:
+            raise MissingFileError(f"no picture that OpenCV can read at {path}")
+        file = f"backgrounds/{path.stem}.png"
+        cv2.imwrite(str(folder / file), _cover(np.asarray(picture, np.uint8), SCENE_SIZE))
+        rows.append((file,))
+    _write(folder / "backgrounds.csv", ("file",), rows)
+    return len(rows)
+
+
+def export_scenes(folder: Path, seeds: Iterable[int], frames_per_drive: int = 12) -> int:
+    """Writes frames of synthetic drives at `SCENE_SIZE` with the boxes of their signs; returns how many frames.
+
+    Settings take turns by seed. Of the frames drawn at random, most of those without a sign are passed over.
+    `scenes.csv` holds file,label,x1,y1,x2,y2,visibility: one row a sign, or one row of blanks.
+    """
+    (folder / "scenes").mkdir(parents=True, exist_ok=True)
+    rows: list[tuple[object, ...]] = []
+    count = 0
+    for seed in seeds:
+        setting = tuple(SETTINGS)[seed % len(SETTINGS)]
+        drive = Drive(setting, seed, DRIVE_FRAMES)
+        rng = np.random.default_rng(seed)
+        wanted = (
+            int(seq)
+            for seq in rng.permutation(DRIVE_FRAMES)
+            if _signs(drive, int(seq)) or rng.random() < SIGNLESS_SHARE
+        )
+        for seq in islice(wanted, frames_per_drive):
+            file = f"scenes/{setting}_{seed}_{seq:03d}.png"
+            count += 1
+            canvas, box = letterbox(drive.image(seq), SCENE_SIZE)
+            cv2.imwrite(str(folder / file), canvas[..., ::-1])
+            signs = _signs(drive, seq)
+            xyxy = box.to_input(np.array([sign.xyxy for sign in signs], np.float32).reshape(-1, 4))
+            for sign, corners in zip(signs, xyxy.round(2).tolist(), strict=True):
+                rows.append((file, sign.label, *corners, round(sign.visibility, 3)))
+            if not signs:
+                rows.append((file, "", "", "", "", "", ""))
+    _write(folder / "scenes.csv", ("file", "label", "x1", "y1", "x2", "y2", "visibility"), rows)
+    return count
+
+
+def export_crops(folder: Path, seeds: Iterable[int], frames_per_drive: int = 40) -> int:
+    """Writes 32 px crops of the signs in frames of synthetic drives, and of other places; returns how many.
+
+    `crops.csv` holds file,row,label: one strip of crops a drive, label empty where no sign is.
+    """
+    (folder / "crops").mkdir(parents=True, exist_ok=True)
+    rows: list[tuple[object, ...]] = []
+    for seed in seeds:
+        drive = Drive(tuple(SETTINGS)[seed % len(SETTINGS)], seed, DRIVE_FRAMES)
+        rng = np.random.default_rng(seed)
+        file = f"crops/{seed}.png"
+        crops: list[NDArray[np.uint8]] = []
+        for seq in rng.choice(DRIVE_FRAMES, frames_per_drive, replace=False).tolist():
+            image = drive.image(seq)
+            signs, places = _missed_boxes(drive.truth(seq), rng), _other_boxes(drive.truth(seq), image.shape, rng)
+            labels = [label for label, _ in signs] + [""] * len(places)
+            boxes = np.array([box for _, box in signs] + places, np.float32).reshape(-1, 4)
+            rows += [(file, len(crops) + i, label) for i, label in enumerate(labels)]
+            crops += list(crop(image, np.clip(boxes, 0, (*image.shape[1::-1],) * 2).astype(np.float32)))
+        cv2.imwrite(str(folder / file), np.concatenate(crops)[..., ::-1])
+    _write(folder / "crops.csv", ("file", "row", "label"), rows)
+    return len(rows)
+
+
+def export_training(pictures: Iterable[Path], out: Path) -> None:
+    """Writes every fold of `FOLDS` below `out`."""
+    paths = list(pictures)
+    for fold in FOLDS:
+        folder = out / fold.name
+        signs = export_sign_crops(folder, fold.sign_seeds)
+        backgrounds = export_backgrounds(folder, paths, fold.use)
+        scenes = export_scenes(folder, fold.drive_seeds)
+        crops = export_crops(folder, fold.drive_seeds)
+        print(f"{folder}: {signs} signs, {backgrounds} road pictures, {scenes} frames, {crops} crops", flush=True)
+
+
+def _missed_boxes(truth: list[TruthBox], rng: np.random.Generator) -> list[tuple[str, list[float]]]:
+    """(label, box) of every sign that can be read, its box missed as the shipped detector misses it.
+
+    The spread was measured on drives 1000 to 1099: centers miss by 0.025 of the side and half a pixel, sizes by a
+    tenth, and boxes of signs below 14 px come out up to a quarter too large.
+    """
+    missed = []
+    for sign in truth:
+        x1, y1, x2, y2 = sign.xyxy
+        side = max(x2 - x1, y2 - y1)
+        if sign.kind != "sign" or side < SMALLEST_CROP_PX or sign.visibility < LEAST_VISIBLE:
+            continue
+        scale = np.exp(rng.normal(0, 0.1)) * (1 + max(0.0, 14 - side) / 20)
+        center = np.array([x1 + x2, y1 + y2]) / 2 + rng.normal(0, 0.025 * side + 0.5, 2)
+        half = np.array([x2 - x1, y2 - y1]) / 2 * scale
+        missed.append((sign.label, [*(center - half), *(center + half)]))
+    return missed
+
+
+def _other_boxes(truth: list[TruthBox], shape: tuple[int, ...], rng: np.random.Generator) -> list[list[float]]:
+    """Three boxes of 10 to 60 px that meet no sign: on people's upper halves, where there are any, else anywhere."""
+    signs = np.array([box.xyxy for box in truth if box.kind == "sign"], np.float32).reshape(-1, 4)
+    people = [box.xyxy for box in truth if box.kind == "pedestrian"]
+    places = []
+    for _ in range(3):
+        side = float(np.exp(rng.uniform(np.log(10), np.log(60))))
+        center = rng.uniform((0, 0.2 * shape[0]), (shape[1], 0.8 * shape[0]))
+        if people and rng.random() < 0.5:
+            x1, y1, x2, y2 = people[rng.integers(len(people))]
+            side = max(10.0, float(rng.uniform(0.15, 0.5)) * (y2 - y1))
+            center = rng.uniform((x1, y1), (x2, (y1 + y2) / 2))
+        place = [*(center - side / 2), *(center + side / 2)]
+        if not _meets(place, signs):
+            places.append(place)
+    return places
+
+
+def _meets(place: list[float], signs: Floats) -> bool:
+    return bool((iou(np.array([place], np.float32), signs) > 0).any())
+
+
+def _signs(drive: Drive, seq: int) -> list[TruthBox]:
+    return [box for box in drive.truth(seq) if box.kind == "sign"]
+
+
+def _cover(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scales `picture` until it covers `size` and cuts the rest away on both sides."""
+    height, width = picture.shape[:2]
+    scale = max(size[0] / width, size[1] / height)
+    grown = cv2.resize(picture, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    x, y = (grown.shape[1] - size[0]) // 2, (grown.shape[0] - size[1]) // 2
+    return np.asarray(grown[y : y + size[1], x : x + size[0]], np.uint8)
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, required=True, help="folder of road pictures (JPEG)")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    export_training(sorted(arguments.pictures.glob("*.jpg")), arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Alert episodes with hysteresis: a change that lasts opens one, a quiet spell closes it.
+
+Pure and deterministic: the same frames give the same ids, revisions and bodies, so that what is judged again
+after a crash repeats itself.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gradwatch.streams.wire.messages import Alert, AlertKind, AlertState, FrameIdentity, Severity, alert_id
+
+from ..scorers import SCORERS
+from .policy import Policy
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """One frame as an episode sees it."""
+
+    identity: FrameIdentity
+    capture_ns: int
+    partition: int
+    offset: int
+    ratios: dict[str, float]  # change statistic / threshold by carrying score
+    p_value: float  # smallest of the carrying scores in this frame
+    track_id: int | None = None
+    expected: str = ""
+    observed: str = ""
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """A change under way: `revision` 0 until it has lasted long enough to be an alert."""
+
+    onset: Moment
+    last: Moment  # last frame over the leave ratio
+    peak: float
+    smallest_p: float
+    carried_by: list[str]
+    subject: Moment  # the frame whose track the alert speaks of
+    revision: int = 0
+    severity: Severity = Severity.WARNING
+    announced: int = 0  # how many carriers the last revision named
+
+
+class Binding(msgspec.Struct, frozen=True):
+    """What an alert says of the calibration behind it."""
+
+    models_id: str
+    configuration_id: str
+    calibration_id: str
+    note: str
+    thresholds: dict[str, float]
+    mean_time_between_false_alarms_s: float
+
+
+def advance(
+    episode: Episode | None, moment: Moment, kind: AlertKind, policy: Policy, binding: Binding
+) -> tuple[Episode | None, Alert | None]:
+    """The episode after one frame, and the alert revision that this frame gives rise to."""
+    ratio = max(moment.ratios.values(), default=0.0)
+    if episode is None:
+        if ratio < policy.enter:
+            return None, None
+        episode = Episode(
+            onset=moment,
+            last=moment,
+            peak=ratio,
+            smallest_p=moment.p_value,
+            carried_by=_carriers({}, moment.ratios, policy.enter),
+            subject=moment,
+        )
+    elif ratio >= policy.leave:
+        episode = _continued(episode, moment, ratio, policy)
+    elif (moment.capture_ns - episode.last.capture_ns) / 1e9 >= policy.clear_s:
+        return None, closed(episode, kind, binding) if episode.revision else None
+    return _announced(episode, moment, ratio, kind, policy, binding)
+
+
+def _announced(
+    episode: Episode, moment: Moment, ratio: float, kind: AlertKind, policy: Policy, binding: Binding
+) -> tuple[Episode | None, Alert | None]:
+    """Opens an episode that has lasted, drops one that faded before, revises one that is more than was said."""
+    severity = Severity.CRITICAL if episode.peak >= policy.critical else Severity.WARNING
+    if episode.revision == 0:
+        if ratio < policy.enter:
+            return None, None
+        if (moment.capture_ns - episode.onset.capture_ns) / 1e9 < policy.min_duration_s:
+            return episode, None
+    elif severity == episode.severity and len(episode.carried_by) == episode.announced:
+        return episode, None
+    episode = _revised(episode, severity)
+    return episode, _alert(episode, kind, AlertState.OPEN, binding)
+
+
+def _continued(episode: Episode, moment: Moment, ratio: float, policy: Policy) -> Episode:
+    return msgspec.structs.replace(
+        episode,
+        last=moment,
+        peak=max(episode.peak, ratio),
+        smallest_p=min(episode.smallest_p, moment.p_value),
+        carried_by=_carriers(dict.fromkeys(episode.carried_by, 0.0), moment.ratios, policy.enter),
+        subject=moment if ratio > episode.peak and moment.track_id is not None else episode.subject,
+    )
+
+
+def _revised(episode: Episode, severity: Severity) -> Episode:
+    return msgspec.structs.replace(
+        episode, revision=episode.revision + 1, severity=severity, announced=len(episode.carried_by)
+    )
+
+
+def _carriers(before: dict[str, float], ratios: dict[str, float], enter: float) -> list[str]:
+    """Names of the scores that were over the threshold at any time, those over it now first and strongest first."""
+    now = sorted((name for name, ratio in ratios.items() if ratio >= enter), key=lambda name: -ratios[name])
+    return now + [name for name in before if name not in now]
+
+
+def _alert(episode: Episode, kind: AlertKind, state: AlertState, binding: Binding) -> Alert:
+    onset, last, identity = episode.onset, episode.last, episode.onset.identity
+    return Alert(
+        alert_id=id_of(episode, kind),
+        revision=episode.revision,
+        kind=kind,
+        severity=episode.severity,
+        state=state,
+        stream_id=identity.stream_id,
+        run_id=identity.run_id,
+        onset_seq=identity.seq,
+        last_seq=last.identity.seq,
+        onset_capture_ns=onset.capture_ns,
+        last_capture_ns=last.capture_ns,
+        partition=onset.partition,
+        first_offset=onset.offset,
+        last_offset=last.offset,
+        score=episode.peak,
+        p_value=episode.smallest_p,
+        threshold=binding.thresholds.get(episode.carried_by[0], float("nan")),
+        mean_time_between_false_alarms_s=binding.mean_time_between_false_alarms_s,
+        carried_by=episode.carried_by,
+        reason=_reason(episode, kind),
+        track_id=episode.subject.track_id,
+        expected=episode.subject.expected,
+        observed=episode.subject.observed,
+        calibration_note=binding.note,
+        models_id=binding.models_id,
+        calibration_id=binding.calibration_id,
+        configuration_id=binding.configuration_id,
+    )
+
+
+BASELINES_ALONE = " (plain baselines alone; no gradient score is over its threshold)"
+
+
+def _reason(episode: Episode, kind: AlertKind) -> str:
+    """One sentence for the person on shift."""
+    names = ", ".join(name.replace("_", " ") for name in episode.carried_by)
+    alone = "" if any(SCORERS[n].family == "gradient" for n in episode.carried_by) else BASELINES_ALONE
+    if kind == AlertKind.EXPECTANCY_MISMATCH:
+        subject = episode.subject
+        return (
+            f"track {subject.track_id} led to expect {subject.expected or 'its class'}, "
+            f"then {subject.observed or 'something else'} was seen ({names}){alone}"
+        )
+    return f"frames differ from the clean ones of this stream, {episode.peak:.1f} x the threshold: {names}{alone}"
+
+
+def closed(episode: Episode, kind: AlertKind, binding: Binding) -> Alert:
+    """The last revision of an alert."""
+    return _alert(_revised(episode, episode.severity), kind, AlertState.CLOSED, binding)
+
+
+def id_of(episode: Episode, kind: AlertKind) -> str:
+    """The id of the alert that this episode is or will be."""
+    identity = episode.onset.identity
+    return alert_id(identity.stream_id, identity.run_id, kind, identity.seq)

@@ -1,0 +1,66 @@
+"""`gradwatch calibrate`: a calibration file for one stream from its own clean recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec.structs import replace
+from rich.console import Console
+from rich.progress import track
+
+from gradwatch.streams.sources import Playback
+from gradwatch.streams.wire.messages import check_stream_id
+
+from ...alarms.calibration import Calibration, CleanFrame
+from ...config import load
+from ...judging.offline import clean_frames, observe_all
+from ...judging.state import dump
+from ...worker.build import build_judge, build_observer
+from ..options import ConfigOption
+from ..streams.replay import open_source
+
+
+def calibrate(
+    recordings: Annotated[list[Path], typer.Argument(help="Clean recordings of this camera: videos or folders.")],
+    source: Annotated[str, typer.Option(help="What they show: the id of the stream that may use the file.")],
+    out: Annotated[Path, typer.Option(help="The calibration file to write.")],
+    config: ConfigOption = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Frames a second; capture time follows. Default: their own.")
+    ] = None,
+    first: Annotated[int, typer.Option(help="First frame of each, from 0.")] = 0,
+    last: Annotated[int | None, typer.Option(help="Last frame of each, included.")] = None,
+    false_alarms_per_hour: Annotated[float | None, typer.Option(help="Overrides judge.alarms.")] = None,
+) -> None:
+    """Calibrate a stream on clean recordings of its own camera (assumed healthy: nobody checks that but you)."""
+    configuration = load(config)
+    if false_alarms_per_hour is not None:
+        alarms = replace(configuration.judge.alarms, false_alarms_per_hour=false_alarms_per_hour)
+        configuration = replace(configuration, judge=replace(configuration.judge, alarms=alarms))
+    observer = build_observer(configuration)
+    judge = build_judge(configuration, observer)
+    console = Console(stderr=True)
+    clean: list[CleanFrame] = []
+    for segment, recording in enumerate(recordings):
+        frames = open_source(recording, Playback(rate, first, last), None)
+        seen = observe_all(track(frames, recording.name, console=console, transient=True), observer, "calibration")
+        clean += clean_frames(seen, judge, segment)
+    calibration = judge.calibrate(clean, check_stream_id(source), clean[0].observation.size if clean else (0, 0))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(dump(calibration))
+    console.print(describe(calibration), f"written to {out}", sep="\n", soft_wrap=True)
+
+
+def describe(calibration: Calibration) -> str:
+    """What a person should know of a calibration."""
+    able = ", ".join(calibration.thresholds) or "no score: too few values of each"
+    return "\n".join(
+        [
+            f"calibration {calibration.calibration_id} of {calibration.origin.source}: {calibration.frames} frames, "
+            f"{calibration.frames * calibration.interval_s:.0f} s",
+            f"asked: {calibration.false_alarms_per_hour:g} false alarms an hour; alarms can be carried by {able}",
+            calibration.note or "the frames support this rate",
+        ]
+    )

@@ -1,0 +1,225 @@
+"""`gradwatch review`: the page on which people review alerts, its API, and who may use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+from msgspec.structs import replace
+from rich.console import Console
+from rich.table import Table
+
+from gradwatch import MissingPackageError
+
+from ...config import Configuration, load
+from ...review.settings import ReviewSettings
+from ...worker.build import topics_of
+from ...worker.memory import limit_arenas
+from ..options import BootstrapOption, ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from ...review.store.audit import Actor
+
+review = typer.Typer(help="Serve the review page, or say who may use it.", invoke_without_command=True)
+users = typer.Typer(help="Who may log in: viewers look, reviewers act, admins do everything.", no_args_is_help=True)
+review.add_typer(users, name="users")
+
+DatabaseOption = Annotated[
+    str | None, typer.Option("--database", help="sqlite:///FILE or postgresql://…; overrides review.database.")
+]
+RoleOption = Annotated[str, typer.Option(help="viewer, reviewer or admin.")]
+NameArgument = Annotated[str, typer.Argument(help="The user's name.")]
+PasswordOption = Annotated[
+    Path | None, typer.Option("--password-file", help="Read the password from this file instead of asking for it.")
+]
+
+
+@review.callback()
+def serve(
+    context: typer.Context,
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to serve at; any but loopback demands log-in.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to serve at; 0 takes a free one.", min=0, max=65535)] = None,
+    database: DatabaseOption = None,
+    evidence: Annotated[Path | None, typer.Option(help="Folder of `gradwatch evidence`.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Folder of what is known of replayed recordings.")] = None,
+    login: Annotated[bool, typer.Option("--login", help="Demand log-in on loopback too.")] = False,
+    trusted_proxy: Annotated[
+        list[str] | None, typer.Option(help="Network (CIDR) of a proxy whose header says who somebody is.")
+    ] = None,
+    user_header: Annotated[str | None, typer.Option(help="That header.")] = None,
+) -> None:
+    """Serve the review page until stopped (SIGTERM or Ctrl-C)."""
+    if context.invoked_subcommand is not None:
+        return
+    limit_arenas()
+    configuration = load(config)
+    settings = replace(
+        _settings(configuration, database),
+        **_given(
+            host=host,
+            port=port,
+            evidence=None if evidence is None else str(evidence),
+            truth=None if truth is None else str(truth),
+            login=login or None,
+            trusted_proxies=None if not trusted_proxy else tuple(trusted_proxy),
+            user_header=user_header,
+        ),
+    )
+    with _expected_errors():
+        from ...review.api.serving import bind, serve
+        from ...review.feed.ingest import Broker
+        from ...review.service import ReviewService
+
+        servers = bootstrap_servers or configuration.broker.bootstrap_servers
+        broker = Broker(servers, configuration.broker.client, topics_of(configuration))
+        with bind(settings.host, settings.port) as listening:
+            serve(ReviewService(settings, broker), listening)
+
+
+@users.command("add")
+def add(
+    name: NameArgument,
+    role: RoleOption = "reviewer",
+    config: ConfigOption = None,
+    database: DatabaseOption = None,
+    password_file: PasswordOption = None,
+    no_password: Annotated[bool, typer.Option("--no-password", help="Only a trusted proxy lets them in.")] = False,
+) -> None:
+    """Add a user; asks for the password."""
+    with _writing(config, database) as (session, actor):
+        from ...review.store.accounts import add_user
+
+        password = None if no_password else _password(password_file)
+        add_user(session, actor, name, _role(role), password)
+    typer.echo(f"added {name}, {role}")
+
+
+@users.command("list")
+def list_users(config: ConfigOption = None, database: DatabaseOption = None) -> None:
+    """List the users."""
+    with _writing(config, database) as (session, _):
+        from ...review.store import accounts
+
+        table = Table("user", "role", "logs in by")
+        for user in accounts.users(session):
+            table.add_row(user.username, user.role, "proxy" if user.password_hash is None else "password")
+    Console().print(table)
+
+
+@users.command("passwd")
+def passwd(
+    name: NameArgument,
+    config: ConfigOption = None,
+    database: DatabaseOption = None,
+    password_file: PasswordOption = None,
+) -> None:
+    """Set a user's password and end their sessions; asks for it."""
+    with _writing(config, database) as (session, actor):
+        from ...review.store.accounts import set_password
+
+        set_password(session, actor, name, _password(password_file))
+    typer.echo(f"{name} has a new password")
+
+
+@users.command("remove")
+def remove(name: NameArgument, config: ConfigOption = None, database: DatabaseOption = None) -> None:
+    """Remove a user and end their sessions; what they did stays theirs."""
+    with _writing(config, database) as (session, actor):
+        from ...review.store.accounts import remove_user
+
+        remove_user(session, actor, name)
+    typer.echo(f"removed {name}")
+
+
+def _settings(configuration: Configuration, database: str | None) -> ReviewSettings:
+    settings = configuration.review
+    return settings if database is None else replace(settings, database=database)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _password(file: Path | None) -> str:
+    if file is not None:
+        return file.read_text().rstrip("\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _role(name: str) -> Any:
+    from ...review.store.audit import InvalidRequestError, Role
+
+    if name not in list(Role):
+        raise InvalidRequestError(f"role: expected one of {', '.join(Role)}, got {name!r}")
+    return Role(name)
+
+
+@contextmanager
+def _writing(config: Path | None, database: str | None) -> Iterator[tuple[Session, Actor]]:
+    """A transaction in the review database, as whoever has this shell."""
+    with _expected_errors():
+        from ...review.store.audit import Actor, Role
+        from ...review.store.database import Database
+
+        opened = Database(_settings(load(config), database).database)
+        try:
+            with opened.writing() as session:
+                yield session, Actor("command", Role.ADMIN, "command")
+        finally:
+            opened.close()
+
+
+@contextmanager
+def _expected_errors() -> Iterator[None]:
+    """What a user can mend becomes one line; the extra may be missing, so these errors are imported late."""
+    try:
+        from ...review.store.audit import InvalidRequestError, NotFoundError
+        from ...review.store.database import DatabaseUnavailableError
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"`gradwatch review` needs the extra 'review': pip install 'gradwatch[review]' (no module {error.name})"
+        ) from None
+    try:
+        yield
+    except (InvalidRequestError, NotFoundError, DatabaseUnavailableError) as error:
+        typer.echo(f"gradwatch: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@review.command("bench")
+def bench(
+    config: ConfigOption = None,
+    bootstrap_servers: BootstrapOption = None,
+    database: Annotated[
+        list[str] | None, typer.Option(help="An empty database to measure on; a new SQLite file unless given.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="How often each request is made.", min=5)] = 40,
+    json: JsonOption = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write a report to this file.")] = None,
+) -> None:
+    """Measure the server with 10,000 alerts and 50 cameras; starts a broker unless one is named."""
+    with _expected_errors(), TemporaryDirectory() as folder:
+        from ...bench.ground import own_topics, some_broker
+        from ...bench.review import bench_review, review_report
+        from ...review.feed.ingest import Broker
+
+        figures = []
+        with some_broker(load(config), bootstrap_servers) as (at, _), own_topics(at, 1) as (own, topics):
+            for url in database or [f"sqlite:///{folder}/review.db"]:
+                broker = Broker(own.broker.bootstrap_servers, own.broker.client, topics)
+                figures.append(bench_review(url, broker, rounds))
+        report = review_report(figures, "make bench-review")
+        if json is not None:
+            json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
+        if markdown is not None:
+            markdown.write_text(report)
+        typer.echo(report)

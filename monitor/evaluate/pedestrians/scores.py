@@ -1,0 +1,79 @@
+"""Do the scores of single boxes tell what is no pedestrian from people? Gradient scores beside their baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradwatch.models.outputs import PEDESTRIAN, Observation
+
+from ...alarms.calibration import CleanFrame, fit_clean
+from ...judging.judge import Judge
+from ...judging.offline import Seen, clean_frames
+from ...judging.settings import JudgeSettings
+from ...scorers import PEDESTRIAN_HEAD, PEDESTRIAN_PREFIX, SCORERS, Parameters
+from ..metrics import auroc
+from .tracks import Labeled, match
+
+Figures = dict[str, Any]
+Array = NDArray[np.float64]
+
+SCORES = tuple(name for name in SCORERS if name.startswith(PEDESTRIAN_PREFIX))
+CALIBRATED_ON = JudgeSettings().calibration_frames  # of the recording's own start; the others are judged
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+def score_figures(truth: Sequence[Labeled], seen: Sequence[Seen], judge: Judge) -> Figures:
+    """Do the scores tell boxes that are no person from people? `by_score` is empty without pedestrian heads.
+
+    The first CALIBRATED_ON frames are the stream's calibration, the others are judged. `raw_auroc` is of the closed
+    forms as they come, over the same frames with all strides in one pot: what standardizing by stride is worth.
+    """
+    frames = clean_frames(seen, judge)
+    if not any(name in frame.crops for frame in frames for name in SCORES):
+        return {"by_score": {}}
+    parameters = fit_clean(frames[:CALIBRATED_ON]).parameters
+    judged = frames[CALIBRATED_ON:]
+    people = [is_person(t, found) for t, (_, found) in zip(truth, seen, strict=True)][CALIBRATED_ON:]
+    numbers = [int(n) for frame in judged for n in frame.crops.get(PEDESTRIAN_HEAD, ())]
+    return {
+        "frames": len(judged),
+        "by_head": {head_id: numbers.count(n) for n, head_id in enumerate(judge.heads) if n in numbers},
+        "by_score": {name: _one_score(name, judged, people, parameters[name]) for name in SCORES},
+    }
+
+
+def is_person(annotated: Labeled, found: Observation) -> NDArray[np.bool_]:
+    """Whether each pedestrian (n,) among the detections of a frame stands for an annotated person."""
+    boxes = found.detections.xyxy[found.detections.class_id == PEDESTRIAN]
+    return match(boxes, annotated.xyxy) >= 0
+
+
+def _one_score(name: str, frames: list[CleanFrame], people: list[NDArray[np.bool_]], parameters: Parameters) -> Figures:
+    values, raw, labels = [np.empty(0)], [np.empty(0)], [np.empty(0, bool)]
+    for frame, person in zip(frames, people, strict=True):
+        if name in frame.crops:
+            defined = np.isfinite(frame.crops[name])
+            values.append(SCORERS[name].score(frame.observation, frame.crops, parameters))
+            raw.append(frame.crops[name][defined].astype(np.float64))
+            labels.append(person[defined])
+    score, form, label = np.concatenate(values), np.concatenate(raw), np.concatenate(labels)
+    if not len(score):
+        return {"family": SCORERS[name].family, "people": 0, "others": 0}
+    return {
+        "family": SCORERS[name].family,
+        "people": int(label.sum()),
+        "others": int((~label).sum()),
+        "auroc": auroc(score[label], score[~label]),
+        "raw_auroc": auroc(form[label], form[~label]),
+        "people_quantiles": quantiles(score[label]),
+        "others_quantiles": quantiles(score[~label]),
+    }
+
+
+def quantiles(values: Array) -> list[float]:
+    """The QUANTILES of values (n,); nothing where there are none."""
+    return [float(q) for q in np.quantile(values, QUANTILES)] if len(values) else []

@@ -1,0 +1,58 @@
+"""The settings of the judge: the section `judge` of the configuration."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+import msgspec
+
+from gradwatch.streams.wire.messages import AlertKind
+
+from ..alarms.calibration import MIN_FRAMES, AlarmBudget
+from ..alarms.change import CHANGE_DETECTORS
+from ..alarms.policy import POLICY, Policy
+from ..scorers import SCORERS
+from .expectation import ExpectationSettings
+from .forecasts import FORECASTERS
+from .tracking import TrackerSettings
+
+VERSION = 1  # raised whenever the code between observation and change statistic changes what it computes
+
+
+def _check_name(where: str, name: str, table: Collection[str]) -> None:
+    if name not in table:
+        raise ValueError(f"{where}: expected one of {', '.join(table)}, got {name!r}")
+
+
+class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How observations are judged; two judges with equal settings have equal `configuration_id`."""
+
+    tracker: TrackerSettings = TrackerSettings()
+    expectation: ExpectationSettings = ExpectationSettings()
+    forecaster: str = "constant_velocity"
+    horizon_s: tuple[float, ...] = (0.4, 0.8, 1.2, 1.6, 2.0)
+    coverage: float = 0.9  # share of futures that a region shall hold
+    policy: dict[AlertKind, Policy] = msgspec.field(default_factory=lambda: dict(POLICY))
+    alarms: AlarmBudget = AlarmBudget()
+    calibration_frames: int = 300  # clean frames of a stream's own start, assumed healthy
+
+    def __post_init__(self) -> None:
+        if self.calibration_frames < MIN_FRAMES:
+            raise ValueError(f"calibration_frames: expected at least {MIN_FRAMES}, got {self.calibration_frames}")
+        _check_name("forecaster", self.forecaster, FORECASTERS)
+        for kind, policy in self.policy.items():
+            _check_name(f"policy.{kind}.detector", policy.detector, CHANGE_DETECTORS)
+            for name in policy.carriers:
+                _check_name(f"policy.{kind}.carriers", name, SCORERS)
+
+    @property
+    def configuration_id(self) -> str:
+        """A hash of what a calibration depends on; when episodes close, and forecasts, are not in it."""
+        parts = [
+            VERSION,
+            self.tracker,
+            self.expectation,
+            {k: (p.carriers, p.detector, p.min_duration_s) for k, p in self.policy.items()},
+        ]
+        return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:12]

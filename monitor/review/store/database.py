@@ -1,0 +1,142 @@
+"""The connection to the review database: SQLite unless a URL names a PostgreSQL; migrated at start.
+
+One writer at a time: writes of this process wait for each other here, not in the database, where SQLite would answer
+`database is locked`. Readers never wait: SQLite runs with a write-ahead log.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.orm import Session
+
+from gradwatch.streams.observability.logs import hide, scrub
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+BUSY_TIMEOUT_S = 30.0  # another process may write too: `gradwatch review users`
+READERS = 8
+MAX_WRITERS = 16  # that wait; the server has 40 threads, and those who read need some
+# How a process makes sure that no other one migrates meanwhile.
+ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7260381943)"}
+
+
+class DatabaseUnavailableError(RuntimeError):
+    """The database can't be opened, migrated or written to; the message names it without its password."""
+
+
+class Database:
+    """`with database.reading() as session` and `with database.writing() as session`; a block is one transaction.
+
+    What `writing` has left is durable: it survives the process and, as far as the disk keeps its word, the machine.
+    Raises `DatabaseUnavailableError`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = checked_url(url)
+        self._write_lock = threading.Lock()
+        self._writers = threading.BoundedSemaphore(MAX_WRITERS)
+        try:
+            self._engine = _open(self.url)
+            with self._engine.begin() as connection:
+                connection.exec_driver_sql(ALONE[self.url.get_backend_name()])
+                migrate(connection)
+        except (OperationalError, ModuleNotFoundError) as error:
+            said = str(getattr(error, "orig", None) or error)
+            shown = self.url.render_as_string(hide_password=True)
+            raise DatabaseUnavailableError(f"expected a database at {shown}, got: {scrub(said)}") from None
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A consistent view; nothing is written."""
+        with Session(self._engine) as session:
+            if self.url.get_backend_name() == "sqlite":
+                session.connection().exec_driver_sql("BEGIN")  # else each statement has a view of its own
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction, committed at the end of the block unless it raises.
+
+        Raises `DatabaseUnavailableError` where too many wait already, or one before has written for too long.
+        """
+        with self._turn(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+            if self.url.get_backend_name() == "sqlite":
+                # from the start: a reader that becomes a writer half-way could not wait for another one
+                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+            yield session
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer at a time, and a bounded number of those who wait."""
+        if not self._writers.acquire(blocking=False):
+            raise DatabaseUnavailableError(f"expected at most {MAX_WRITERS} writers at once")
+        try:
+            if not self._write_lock.acquire(timeout=BUSY_TIMEOUT_S):
+                raise DatabaseUnavailableError(f"expected to write within {BUSY_TIMEOUT_S:.0f} s, got no turn")
+            try:
+                yield
+            finally:
+                self._write_lock.release()
+        finally:
+            self._writers.release()
+
+    def close(self) -> None:
+        """Gives back all connections."""
+        self._engine.dispose()
+
+
+def migrate(connection: Connection) -> None:
+    """Brings the schema to the newest revision; does nothing where it is."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    alembic.command.upgrade(config, "head")
+
+
+def checked_url(url: str) -> URL:
+    """The URL, with the driver that we use; from now on no log shows its password. Raises `DatabaseUnavailableError`."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # the text itself may hold a password
+        raise DatabaseUnavailableError(
+            "expected a database URL like sqlite:///review.db, got one that can't be read"
+        ) from None
+    if parsed.password is not None:
+        hide([str(parsed.password)])
+    if parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        shown = parsed.render_as_string(hide_password=True)
+        raise DatabaseUnavailableError(f"expected sqlite:///FILE or postgresql://…, got {shown}")
+    return parsed
+
+
+def _open(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_size=READERS, max_overflow=READERS, pool_pre_ping=True, hide_parameters=True)
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=READERS,
+        max_overflow=READERS,
+        hide_parameters=True,  # errors are logged, and parameters are hashes of passwords and CSRF tokens
+        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where we say so, not at the driver's guess
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=1000"):
+        connection.execute(f"PRAGMA {setting}")

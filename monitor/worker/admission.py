@@ -1,0 +1,142 @@
+"""Which frame is next, and which never will be: the two policies of a worker, before any decoding.
+
+`live` keeps the newest frames of every stream and shares turns evenly among the streams: a frame replaced by a newer
+one is *superseded*, one that has waited too long, here or decoded, is *stale*. `every_frame` drops nothing; the
+caller holds the consumer back while `full`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from typing import Protocol
+
+from gradwatch.streams.wire.messages import EncodedFrame
+
+SMOOTHING = 0.2
+
+
+class Admission(Protocol):
+    """Frames that wait to be decoded. Thread-safe: one thread puts, another takes."""
+
+    def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
+        """Admits `frame`; returns the frames that it supersedes."""
+
+    def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
+        """The next frame, or None after `timeout_s` without one, and the stale frames passed over for it."""
+
+    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
+        """Whether `frame` has become too old to be looked at; to be asked once of every frame taken, right before."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the consumer must be held back."""
+
+    def __len__(self) -> int:
+        """Frames that wait."""
+
+
+class Live:
+    """At most `max_pending` frames wait per stream; the stream that was served longest ago is next.
+
+    A frame that is taken waits once more, decoded, until the networks are free. How long, is learned from those
+    before it: a frame that would be stale by then is not taken, and its stream keeps its turn. Otherwise a stream
+    whose frames come at unlucky times of the networks' period would lose all its turns, and be decoded for nothing.
+    """
+
+    full = False  # two frames a stream are never too much to hold
+
+    def __init__(self, max_pending: int, max_age_s: float) -> None:
+        self.max_pending = max_pending
+        self.max_age_ns = round(max_age_s * 1e9)
+        self._streams: OrderedDict[str, deque[EncodedFrame]] = OrderedDict()  # served longest ago first
+        self._count = 0
+        self._taken_ns: dict[tuple[int, int], int] = {}
+        self._ahead_ns = 0.0  # from taking a frame until the networks look at it, smoothed
+        self._ready = threading.Condition()
+
+    def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
+        """Admits `frame` at the end of its stream's queue; the oldest over the bound are superseded."""
+        with self._ready:
+            waiting = self._streams.setdefault(frame.identity.stream_id, deque())
+            waiting.append(frame)
+            superseded = [waiting.popleft() for _ in range(len(waiting) - self.max_pending)]
+            self._count += 1 - len(superseded)
+            self._ready.notify()
+        return superseded
+
+    def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
+        """The oldest frame young enough of the stream whose turn it is."""
+        passed: list[EncodedFrame] = []
+        with self._ready:
+            if not self._count:
+                self._ready.wait(timeout_s)
+            for stream_id, waiting in self._streams.items():
+                while waiting:
+                    frame = waiting.popleft()
+                    self._count -= 1
+                    if not self._stale(frame, now_ns + self._expected_ahead_ns):
+                        self._streams.move_to_end(stream_id)
+                        self._taken_ns[frame.partition, frame.offset] = now_ns
+                        return frame, passed
+                    passed.append(frame)
+        return None, passed
+
+    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
+        """Whether it was published longer than `max_age_s` ago."""
+        taken_ns = self._taken_ns.pop((frame.partition, frame.offset), now_ns)
+        self._ahead_ns += SMOOTHING * (now_ns - taken_ns - self._ahead_ns)
+        return self._stale(frame, now_ns)
+
+    @property
+    def _expected_ahead_ns(self) -> int:
+        """At most half the age allowed: one long wait must not make every later frame too old to be taken."""
+        return min(round(self._ahead_ns), self.max_age_ns // 2)
+
+    def _stale(self, frame: EncodedFrame, now_ns: int) -> bool:
+        return now_ns - frame.published_ns > self.max_age_ns
+
+    def __len__(self) -> int:
+        with self._ready:
+            return self._count
+
+
+class EveryFrame:
+    """First come, first served, nothing dropped; `full` at `max_bytes` of waiting frames."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._waiting: deque[EncodedFrame] = deque()
+        self._bytes = 0
+        self._ready = threading.Condition()
+
+    @property
+    def full(self) -> bool:
+        """Whether the waiting frames have reached the bound."""
+        return self._bytes >= self.max_bytes
+
+    def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
+        """Admits `frame`; supersedes nothing."""
+        with self._ready:
+            self._waiting.append(frame)
+            self._bytes += len(frame.content)
+            self._ready.notify()
+        return []
+
+    def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
+        """The frame that has waited longest; none is ever stale."""
+        with self._ready:
+            if not self._waiting:
+                self._ready.wait(timeout_s)
+            if not self._waiting:
+                return None, []
+            frame = self._waiting.popleft()
+            self._bytes -= len(frame.content)
+            return frame, []
+
+    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
+        """Never."""
+        return False
+
+    def __len__(self) -> int:
+        return len(self._waiting)

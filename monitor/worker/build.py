@@ -1,0 +1,105 @@
+"""Puts the parts together from one configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gradwatch.models.observe import Observer
+from gradwatch.streams.dead_letters import DeadLetters
+from gradwatch.streams.observability.health import Health
+from gradwatch.streams.sinks import SINKS
+from gradwatch.streams.transport.consumer import FrameConsumer
+from gradwatch.streams.transport.producer import BoundedProducer
+from gradwatch.streams.transport.reader import TopicReader
+from gradwatch.streams.transport.state import StateReader, StateTopic
+from gradwatch.streams.wire.topics import Topics
+
+from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
+from ..config import Configuration
+from ..judging.judge import Judge
+from ..judging.state import load_calibration
+from .ownership import Custody
+from .pipeline import Pipeline
+from .threads import Worker
+from .verdict_feed import VerdictFeed
+
+SHIPPED_CALIBRATION = Path(__file__).parent.parent / "alarms" / "calibrations" / "synthetic.calibration"
+
+
+def topics_of(configuration: Configuration) -> Topics:
+    """The names of the topics."""
+    names = configuration.topics
+    return Topics(names.prefix, names.frames, names.lag_budget_s)
+
+
+def build_observer(configuration: Configuration) -> Observer:
+    """The networks, on the configured device. Raises DeviceError where that can't be had."""
+    return Observer(configuration.models, configuration.worker.device, configuration.worker.model_threads)
+
+
+def build_judge(configuration: Configuration, observer: Observer) -> Judge:
+    """The judge of what `observer` observes."""
+    return Judge(observer.heads, observer.models_id, configuration.judge)
+
+
+def read_calibrations(configuration: Configuration) -> dict[str, Calibration]:
+    """The calibrations of the streams that name a file, whatever they were made for.
+
+    Raises StateFormatError for a file that holds none, FileNotFoundError for one that is not there.
+    """
+    paths = {
+        stream_id: SHIPPED_CALIBRATION if stream.calibration == "shipped" else Path(stream.calibration)
+        for stream_id, stream in configuration.streams.items()
+        if stream.calibration is not None
+    }
+    return {stream_id: load_calibration(path.read_bytes()) for stream_id, path in paths.items()}
+
+
+def load_calibrations(configuration: Configuration, judge: Judge) -> dict[str, Calibration]:
+    """The same, made for `judge` and for these streams.
+
+    Raises:
+        CalibrationMismatchError: one was made for another model, configuration or source.
+        StateFormatError, FileNotFoundError: see `read_calibrations`.
+    """
+    calibrations = read_calibrations(configuration)
+    for stream_id, calibration in calibrations.items():
+        source = configuration.streams[stream_id].source or stream_id
+        size = (calibration.origin.width, calibration.origin.height)  # the pictures' own size is checked as they come
+        try:
+            check_origin(calibration, judge.origin(source, size))
+        except CalibrationMismatchError as error:
+            raise CalibrationMismatchError(f"the calibration file of stream {stream_id!r}: {error}") from error
+    return calibrations
+
+
+def build_worker(configuration: Configuration, health: Health | None = None) -> tuple[Worker, BoundedProducer]:
+    """A worker that has joined its group, and the producer to close after it."""
+    broker, names = configuration.broker, topics_of(configuration)
+    observer = build_observer(configuration)
+    judge = build_judge(configuration, observer)
+    calibrations = load_calibrations(configuration, judge)
+    producer = BoundedProducer(broker.bootstrap_servers, broker.client)
+    verdicts = VerdictFeed(lambda: TopicReader(broker.bootstrap_servers, [names.verdicts], broker.client))
+    verdicts.start()
+    pipeline = Pipeline(
+        observer,
+        judge,
+        SINKS["kafka"](producer, names),
+        DeadLetters(producer, names),
+        calibrations,
+        configuration.worker.max_pixels,
+        verdicts.book,
+    )
+    states = StateReader(broker.bootstrap_servers, names.state, broker.client)
+    custody = Custody(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)
+    consumer = FrameConsumer(
+        broker.bootstrap_servers,
+        names.frames,
+        configuration.worker.group_id,
+        broker.client,
+        session_timeout_s=configuration.worker.session_timeout_s,
+        instance_id=configuration.worker.instance_id,
+        tenant=custody,
+    )
+    return Worker(consumer, pipeline, configuration.worker, health, custody), producer

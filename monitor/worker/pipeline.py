@@ -1,0 +1,186 @@
+"""The way of one frame, from topic to topic, on one screen.
+
+    read ─► decode ─► observe ─► judge ─► publish
+    record  EncodedFrame  Frame    Observation  report, overlay, alerts
+
+Each step is one method. `worker.py` calls them from its threads, tests and offline judging call `step`. A
+record that can't go on becomes a dead letter and a `rejected` report, a frame that need not go on a
+`dropped` report: every frame gets exactly one report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import structlog
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from gradwatch.models.observe import Observer
+from gradwatch.models.outputs import Observation
+from gradwatch.streams.dead_letters import DeadLetters
+from gradwatch.streams.observability.metrics import ALERTS_OPEN, FRAMES, STATES_REFUSED
+from gradwatch.streams.sinks import ReportSink
+from gradwatch.streams.transport.producer import Delivery
+from gradwatch.streams.wire.frames import decode_frame, rejected_frame
+from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError
+from gradwatch.streams.wire.records import Record
+
+from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
+from ..judging.corrections import VerdictBook, adopt
+from ..judging.judge import Judge, Verdict
+from ..judging.report import report_of
+from ..judging.state import JudgeState, new_run
+from ..overlay import annotations as overlays
+from .resuming import resumed
+from .stored_state import Found, StoredState
+
+log = structlog.get_logger()
+
+
+class Pipeline:
+    """One frame's way. Only `judge` and what follows it touch the streams' states: one thread calls them."""
+
+    def __init__(
+        self,
+        observer: Observer,
+        judge: Judge,
+        sink: ReportSink,
+        dead_letters: DeadLetters,
+        calibrations: Mapping[str, Calibration] | None = None,
+        max_pixels: int = MAX_PIXELS,
+        verdicts: VerdictBook | None = None,
+    ) -> None:
+        self.observer = observer
+        self.judge_frame = judge
+        self.sink = sink
+        self.dead_letters = dead_letters
+        self.calibrations = dict(calibrations or {})
+        self.max_pixels = max_pixels  # of a picture; a larger one is refused before it is decoded
+        self.states: dict[str, JudgeState] = {}
+        self.verdicts = verdicts or VerdictBook()
+        self.adopts_from: dict[int, int] = {}  # by partition: frames before it may have been reported by another worker
+
+    def step(self, record: Record) -> list[Delivery]:
+        """All steps for one record, one after the other; returns what must be delivered before it is finished."""
+        try:
+            frame = self.read(record)
+            image = self.decode(frame)
+        except BadRecordError as error:
+            return self.reject(record, error)
+        observation = self.observe([frame], [image])[0]
+        verdict = self.judge(frame, observation)
+        return self.publish(verdict.report, verdict)
+
+    def read(self, record: Record) -> EncodedFrame:
+        """The frame in a record of the frames topic; no pixels yet. Raises BadRecordError."""
+        return decode_frame(record)
+
+    def decode(self, frame: EncodedFrame) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) uint8 RGB. Raises BadRecordError."""
+        return decode_picture(frame.content, self.max_pixels)
+
+    def observe(self, frames: list[EncodedFrame], images: list[NDArray[np.uint8]]) -> list[Observation]:
+        """What the networks, and their gradients, say of each picture."""
+        return self.observer.observe(images, [frame.identity.seq for frame in frames])
+
+    def judge(self, frame: EncodedFrame, observation: Observation) -> Verdict:
+        """Tracks, scores, p-values, change and episodes; the stream's state goes on."""
+        before = self.states.get(frame.identity.stream_id)
+        state = self._with_verdicts(frame, self._state_for(frame, observation))
+        verdict = self.judge_frame(frame, observation, state)
+        self.states[frame.identity.stream_id] = verdict.state
+        if state.calibration is None and verdict.state.calibration is not None:
+            made = verdict.state.calibration
+            log.info("calibrated", stream=frame.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
+        ALERTS_OPEN.labels(frame.identity.stream_id).set(len(verdict.report.alert_ids))
+        if before is not None and before.run_id != state.run_id:
+            # nobody will hear of the old run again: what it left open ends here
+            verdict = replace(verdict, alerts=[*self.judge_frame.watch.close(before), *verdict.alerts])
+        return verdict
+
+    def publish(self, report: FrameReport, verdict: Verdict | None = None) -> list[Delivery]:
+        """Hands report, overlay and alerts to the sink."""
+        overlay = overlays.annotations(report) if verdict is not None else None
+        deliveries = self.sink.publish(report, overlay, verdict.alerts if verdict is not None else [])
+        FRAMES.labels(report.identity.stream_id, report.outcome, report.cause or "").inc()
+        return deliveries
+
+    def drop(self, frame: EncodedFrame, cause: OutcomeCause) -> list[Delivery]:
+        """Reports a frame that the worker's policy dropped."""
+        return self.publish(report_of(frame, Outcome.DROPPED, self._state_name(frame), cause))
+
+    def reject(self, record: Record, error: BadRecordError) -> list[Delivery]:
+        """Puts a record aside with its bytes untouched, and reports it."""
+        frame = rejected_frame(record)
+        dead = self.dead_letters.publish(record, error, "decode")
+        return [dead, *self.publish(report_of(frame, Outcome.REJECTED, self._state_name(frame), error.cause))]
+
+    def take_up(self, found: Found) -> None:
+        """Goes on from what another worker, or an earlier one, stored of a stream."""
+        judge, stream_id = self.judge_frame, found.stream_id
+        given = self.calibrations.get(stream_id)
+        state, refused = resumed(found, given, judge.models_id, judge.configuration_id)
+        if refused:
+            STATES_REFUSED.labels(stream_id, refused).inc()
+        if found.problem or refused:
+            log.warning("stored state refused, tracks start anew", stream=stream_id, cause=refused, why=found.problem)
+        self.states.pop(stream_id, None)
+        if state is not None:
+            self.states[stream_id] = state
+            bound = state.calibration.calibration_id if state.calibration else ""
+            log.info("state taken up", stream=stream_id, run=state.run_id, seq=state.next_seq, calibration=bound)
+
+    def forget(self, stream_id: str) -> None:
+        """Forgets a stream that another worker has now."""
+        if self.states.pop(stream_id, None) is not None:
+            ALERTS_OPEN.labels(stream_id).set(0)
+
+    def bind(self, state: JudgeState, next_offset: int, published_ns: int) -> StoredState:
+        """`state` as it is stored: with what it covers, and what it can be gone on from with."""
+        return StoredState(
+            next_offset=next_offset,
+            published_ns=published_ns,
+            models_id=self.judge_frame.models_id,
+            configuration_id=self.judge_frame.configuration_id,
+            calibration_id=state.calibration.calibration_id if state.calibration else "",
+            clean_frames=len(state.clean),
+            state=state,
+        )
+
+    def _state_for(self, frame: EncodedFrame, observation: Observation) -> JudgeState:
+        """The stream's state; a new run begins anew and keeps the calibration while pictures stay of its size."""
+        stream_id, run_id = frame.identity.stream_id, frame.identity.run_id
+        state = self.states.get(stream_id)
+        if state is not None and state.run_id == run_id:
+            return state
+        fresh = new_run(state, stream_id, run_id)
+        given, kept = self.calibrations.get(stream_id), fresh.calibration
+        if given is not None:
+            try:
+                check_origin(given, self.judge_frame.origin(given.origin.source, observation.size))
+            except CalibrationMismatchError as error:
+                # one stream's wrong file must not stop the others: refused, said, and learned anew
+                log.error(
+                    "calibration refused, the stream calibrates on its own start", stream=stream_id, why=str(error)
+                )
+                return replace(fresh, calibration=None)
+            return replace(fresh, calibration=given)
+        if kept is not None and kept.origin != self.judge_frame.origin(stream_id, observation.size):
+            return replace(fresh, calibration=None)  # it calibrates on its own start again
+        return fresh
+
+    def _with_verdicts(self, frame: EncodedFrame, state: JudgeState) -> JudgeState:
+        if frame.offset < self.adopts_from.get(frame.partition, 0):
+            return state
+        known = self.verdicts.of(frame.identity.stream_id)
+        return replace(state, verdicts=adopt(state.verdicts, known, state.run_id, frame.identity.seq))
+
+    def _state_name(self, frame: EncodedFrame) -> StreamState:
+        state = self.states.get(frame.identity.stream_id)
+        if state is None or state.calibration is None:
+            return StreamState.CALIBRATING
+        return StreamState.ALERTING if state.alerting else StreamState.WATCHING

@@ -1,0 +1,156 @@
+"""The records in which a stream's state lies in the state topic, and the way back.
+
+    <stream>                      StoredState: small, written about once a second
+    <stream>/calibration          Calibration: some hundred kB, written when it changes
+    <stream>/clean/<run>/<n>      CleanChunk: CHUNK clean frames (about 20 kB each), while the stream calibrates
+
+A stream that calibrates on its own start gathers megabytes. They are appended: only the chunk that grows is
+written again, and all are removed once the calibration is stored. Reading the start again from the frames topic
+would need no records, but the `live` policy drops old frames, and a start may be longer than frames are kept.
+A chunk's frames follow from its number, so two workers that judged the same frames write equal chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from ..alarms.calibration import Calibration, CleanFrame
+from ..judging.state import JudgeState, StateFormatError, dump, load, load_calibration
+
+CHUNK = 8  # frames
+
+
+class StoredState(msgspec.Struct, frozen=True):
+    """A stream's state without its calibration and clean frames, and what it covers.
+
+    Frames below `next_offset` are judged, and their reports delivered; `published_ns` is the newest of them.
+    """
+
+    next_offset: int
+    published_ns: int
+    models_id: str
+    configuration_id: str
+    calibration_id: str  # "" while the stream calibrates
+    clean_frames: int
+    state: JudgeState
+
+
+class CleanChunk(msgspec.Struct, frozen=True):
+    """Up to CHUNK clean frames, in order."""
+
+    frames: tuple[CleanFrame, ...]
+
+
+class Part(NamedTuple):
+    """One record to write."""
+
+    key: str
+    value: bytes | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What lies in the topic beside a stream's state: its calibration, and how many frames each chunk holds."""
+
+    calibration_id: str = ""
+    chunks: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the topic holds of one stream. `stored` is None, and `problem` says why, where it can't be read.
+
+    The state in `stored` has its clean frames again, as many as were found.
+    """
+
+    stream_id: str
+    stored: StoredState | None
+    calibration: Calibration | None
+    shelf: Shelf
+    problem: str = ""
+
+
+def parts(stored: StoredState, shelf: Shelf, given_id: str = "") -> tuple[list[Part], Shelf]:
+    """What must be written so that `stored` can be taken up, in order, and the shelf once that is done.
+
+    `stored.state` comes with its clean frames and calibration. The calibration `given_id` is not written: it is in a
+    file that the configuration names.
+    """
+    state, made = stored.state, stored.state.calibration
+    chunks = dict(_chunks(state))
+    written = [
+        Part(key, dump(chunk), len(chunk.frames))
+        for key, chunk in chunks.items()
+        if shelf.chunks.get(key) != len(chunk.frames)
+    ]
+    calibration_id = shelf.calibration_id
+    if made is not None and made.calibration_id not in (calibration_id, given_id):
+        calibration_id = made.calibration_id
+        written.append(Part(f"{state.stream_id}/calibration", dump(made), 0))
+    small = replace(stored, state=replace(state, clean=(), calibration=None))
+    written.append(Part(state.stream_id, dump(small), stored.published_ns))
+    return written, Shelf(calibration_id, {key: len(chunk.frames) for key, chunk in chunks.items()})
+
+
+def removals(before: Shelf, after: Shelf) -> list[Part]:
+    """What may go once `after` is on the shelf."""
+    return [Part(key, None, 0) for key in before.chunks.keys() - after.chunks.keys()]
+
+
+def found_in(values: Mapping[str, bytes]) -> list[Found]:
+    """What one partition of the topic holds, by stream. Keys of no known form are passed over."""
+    names = {key.partition("/")[0] for key in values}
+    return [_found(stream_id, values) for stream_id in sorted(names) if stream_id]
+
+
+def _chunks(state: JudgeState) -> Iterator[tuple[str, CleanChunk]]:
+    for start in range(0, len(state.clean), CHUNK):
+        yield _chunk_key(state, start // CHUNK), CleanChunk(state.clean[start : start + CHUNK])
+
+
+def _chunk_key(state: JudgeState, number: int) -> str:
+    return f"{state.stream_id}/clean/{state.run_id}/{number}"
+
+
+def _found(stream_id: str, values: Mapping[str, bytes]) -> Found:
+    problems: list[str] = []
+    stored = calibration = None
+    chunks: dict[str, CleanChunk] = {}
+    for key in (key for key in values if key == stream_id or key.startswith(f"{stream_id}/")):
+        try:
+            if key == stream_id:
+                stored = load(values[key], StoredState)
+            elif key == f"{stream_id}/calibration":
+                calibration = load_calibration(values[key])
+            elif key.startswith(f"{stream_id}/clean/"):
+                chunks[key] = CleanChunk(())  # to be removed even if it can't be read
+                chunks[key] = load(values[key], CleanChunk)
+        except StateFormatError as error:
+            problems.append(f"{key}: {error}")
+    if stored is not None:
+        clean = tuple(_in_order(stored, chunks))[: stored.clean_frames]
+        stored = replace(stored, state=replace(stored.state, clean=clean))
+    shelf = Shelf(
+        calibration.calibration_id if calibration else "", {key: len(chunk.frames) for key, chunk in chunks.items()}
+    )
+    return Found(stream_id, stored, calibration, shelf, "; ".join(problems))
+
+
+def _in_order(stored: StoredState, chunks: Mapping[str, CleanChunk]) -> Iterable[CleanFrame]:
+    """The clean frames of the state's run up to the first hole, or the first step back in time."""
+    last_ns = -(2**63)
+    for number in range(len(chunks)):
+        chunk = chunks.get(_chunk_key(stored.state, number), CleanChunk(()))
+        for frame in chunk.frames:
+            if frame.capture_ns <= last_ns:
+                return
+            last_ns = frame.capture_ns
+            yield frame
+        if len(chunk.frames) < CHUNK:
+            return

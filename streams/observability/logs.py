@@ -1,0 +1,126 @@
+"""Structured logs on standard error that name the frame they are about and never hold a credential.
+
+Credentials are taken out three times: by the name of a field, by their form in any text (an address with
+`user:password@`, `password=…`, an authorization header), and by their own value where it is known. The last step
+before a line is written does it, so that libraries' messages, exceptions and their traces go through it too.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from json import dumps
+from typing import Any
+
+import structlog
+
+from ..wire.messages import FrameIdentity
+
+HIDDEN = "***"
+LEAST_SECRET = 4  # a shorter one would blank words that only look like it
+WORDS = r"pas+w(?:or)?d|passphrase|secret|token|credential|private_?key|keyfile|api_?key|authorization"
+FIELD = re.compile(WORDS + "|sasl|cookie", re.IGNORECASE)
+SECRET_NAME = re.compile(WORDS, re.IGNORECASE)
+USER_INFO = re.compile(r"(?<=://)\S{1,1000}@")  # to the last @: a password may hold one, and a slash too
+PASSWORD = re.compile(r"://[^:@/\s]*:(\S{1,1000})@")
+# Bounded everywhere: log lines quote what strangers send, and an unbounded one would take minutes over 100 kB.
+ASSIGNED = re.compile(
+    rf"((?:{WORDS})[\w.-]{{0,40}}['\"\\]{{0,3}}\s{{0,4}}[:=]\s{{0,4}})(b?'(?:[^'\\]|\\.)*'|b?\"(?:[^\"\\]|\\.)*\"|[^\s,;)}}\]'\"]+)",
+    re.IGNORECASE,
+)
+BEARER = re.compile(r"\b(Basic|Bearer) [^\s'\"]{6,}")
+
+_known: set[str] = set()
+
+
+def configure_logging(json: bool | None = None, level: int = logging.INFO) -> None:
+    """Logs as JSON lines, or for a person; None: for a person where standard error is a terminal."""
+    json = not sys.stderr.isatty() if json is None else json
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    # the plain trace: rich's would show local variables, and settings are among them
+    for_people = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                redact,
+                structlog.processors.JSONRenderer(ensure_ascii=False) if json else for_people,
+            ],
+        )
+    )
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(level)
+    # The Kafka client logs each connection and rebalance, alembic each plug-in; their warnings are what one needs.
+    for chatty in ("kafka", "alembic"):
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+
+
+def identify(identity: FrameIdentity | None) -> None:
+    """From here on this thread's logs name the frame; None: no frame."""
+    if identity is None:
+        structlog.contextvars.unbind_contextvars("stream", "run", "seq")
+    else:
+        structlog.contextvars.bind_contextvars(stream=identity.stream_id, run=identity.run_id, seq=identity.seq)
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Blanks these texts wherever they appear from now on; those of less than four letters only by their field."""
+    for secret in secrets:
+        if len(secret) >= LEAST_SECRET:
+            _known.update({secret, repr(secret)[1:-1], dumps(secret)[1:-1]})
+
+
+def hide_credentials(settings: Mapping[str, Any]) -> None:
+    """Hides the passwords in a client's settings, those in addresses among them."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            hide_credentials(value)
+        elif isinstance(value, str):
+            hide([value] if SECRET_NAME.search(name) else PASSWORD.findall(value))
+
+
+def scrub(text: str) -> str:
+    """`text` without credentials: those that are known, and what has the form of one."""
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    text = USER_INFO.sub(HIDDEN + "@", text)
+    return ASSIGNED.sub(rf"\1{HIDDEN}", BEARER.sub(rf"\1 {HIDDEN}", text))
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: the event with no credential in it."""
+    return dict(_redacted(event))
+
+
+def _redacted(fields: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    for name, value in fields.items():
+        yield name, HIDDEN if isinstance(name, str) and FIELD.search(name) else _without_secrets(value)
+
+
+def _without_secrets(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, Mapping):
+        return dict(_redacted(value))
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_secrets(inner) for inner in value]
+    return scrub(repr(value))  # settings and exceptions show what they hold

@@ -1,0 +1,200 @@
+"""How a source is published: frames numbered, paced and sent as one run, and what became of each counted.
+
+While the broker takes nothing, a paced source keeps its newest frames and drops the oldest: a camera does not wait.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ulid import ULID
+
+from .observability.health import Condition, Health
+from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG
+from .sources import FrameSource, SourceFrame
+from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
+from .wire.frames import encode_frame
+from .wire.messages import EncodedFrame, FrameIdentity, OutcomeCause, check_stream_id
+from .wire.records import WireRecord
+from .wire.topics import Topics
+from .wire.tracing import carried_traceparent, new_traceparent
+
+SILENCE_S = 10.0  # of a broker that has frames to acknowledge: a source is not ready then
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSummary:
+    """What became of a source's frames: `frames` = `published` + all `dropped`, by cause.
+
+    `max_lag_s` is how far it fell behind its own clock at worst (0 when not paced).
+    """
+
+    stream_id: str
+    run_id: str
+    frames: int = 0
+    published: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    published_bytes: int = 0
+    max_lag_s: float = 0.0
+
+
+def publish(
+    source: FrameSource,
+    producer: BoundedProducer,
+    topics: Topics,
+    stream_id: str,
+    *,
+    pace: bool,
+    partition: int | None = None,
+    stop: threading.Event | None = None,
+    queue_bytes: int = 8 * 1024 * 1024,
+    flush_s: float = 10.0,
+    health: Health | None = None,
+) -> SourceSummary:
+    """Publishes a source as one new run until it ends or `stop` is set, and counts what became of every frame.
+
+    With `pace`, frames leave at the times of their capture, and while the broker takes nothing the newest
+    `queue_bytes` wait here and older ones are dropped (`broker_unavailable`), beside what the producer's own budget
+    holds. Without, frames leave as fast as the broker takes them and nothing is dropped: raises
+    `BrokerUnavailableError` after the producer's timeout. `health` is told of the reading and pacing thread (`source`) and
+    is ready while the broker answers.
+    """
+    health = health or Health()
+    run = Run(producer, topics, stream_id, partition, queue_bytes)
+    health.require("broker", run.broker)
+    stop = stop or threading.Event()
+    started_s, first_ns = time.monotonic(), None
+    health.beat("source")
+    for frame in source:
+        if pace:
+            health.rest("source")
+            first_ns = frame.capture_ns if first_ns is None else first_ns
+            run.wait_until(started_s + (frame.capture_ns - first_ns) / 1e9, stop)
+        health.beat("source")  # a frame that can't be sent or read is noticed
+        if stop.is_set():
+            break
+        run.take(frame, wait_for_room=not pace)
+    health.rest("source")
+    return run.finish(flush_s)
+
+
+class Run:
+    """One run of a source: numbers its frames, sends them and counts. The producer's thread counts too."""
+
+    def __init__(
+        self, producer: BoundedProducer, topics: Topics, stream_id: str, partition: int | None, queue_bytes: int
+    ) -> None:
+        self.stream_id, self.run_id = check_stream_id(stream_id), str(ULID())
+        self._producer, self._topic, self._partition = producer, topics.frames, partition
+        self._queue: deque[tuple[WireRecord, int]] = deque()
+        self._queued_bytes, self._queue_bytes = 0, queue_bytes
+        self._lock = threading.Lock()
+        self._outcomes: Counter[str] = Counter()
+        self._frames = self._published_bytes = 0
+        self._max_lag_s = 0.0
+        self._answer = "no frame acknowledged yet"  # the broker's last, about a frame that it could have taken
+        self._unanswered_since_s = 0.0
+
+    def wait_until(self, due_s: float, stop: threading.Event) -> None:
+        """Sleeps until the frame is due, and meanwhile sends what waits."""
+        while (rest_s := due_s - time.monotonic()) > 0 and not stop.is_set():
+            self.drain()
+            stop.wait(min(rest_s, 0.02) if self._queue else rest_s)
+        lag_s = max(0.0, time.monotonic() - due_s)
+        self._max_lag_s = max(self._max_lag_s, lag_s)
+        SOURCE_LAG.labels(self.stream_id).set(lag_s)
+
+    def take(self, frame: SourceFrame, wait_for_room: bool) -> None:
+        """Numbers a frame and sends or queues it."""
+        now_ns = time.time_ns()
+        identity = FrameIdentity(self.stream_id, self.run_id, self._frames)
+        traceparent = carried_traceparent(frame.traceparent, self.stream_id) or new_traceparent()
+        record = encode_frame(
+            EncodedFrame(identity, frame.capture_ns, now_ns, frame.content, frame.encoding, frame.clock, traceparent)
+        )
+        with self._lock:
+            if self._frames == self._outcomes.total():
+                self._unanswered_since_s = time.monotonic()
+            self._frames += 1
+        if wait_for_room:
+            self._send(self._producer.send, record, now_ns)
+            return
+        self._queue.append((record, now_ns))
+        self._queued_bytes += len(record.value)
+        self.drain()
+        while self._queued_bytes > self._queue_bytes:
+            self._forget_oldest()
+            self._count(OutcomeCause.BROKER_UNAVAILABLE)
+
+    def finish(self, flush_s: float) -> SourceSummary:
+        """Waits for what was sent; whatever the broker has not acknowledged by then counts as dropped."""
+        deadline_s = time.monotonic() + flush_s
+        while self._queue and time.monotonic() < deadline_s:
+            self.drain()
+            time.sleep(0.01 if self._queue else 0.0)
+        self._producer.flush(max(0.0, deadline_s - time.monotonic()))
+        with self._lock:
+            dropped = Counter({cause: n for cause, n in self._outcomes.items() if cause != "published"})
+            lost = self._frames - self._outcomes.total()
+            if lost:
+                dropped[OutcomeCause.BROKER_UNAVAILABLE] += lost
+                SOURCE_FRAMES.labels(self.stream_id, "dropped", OutcomeCause.BROKER_UNAVAILABLE).inc(lost)
+            published = self._outcomes["published"]
+        counts = {str(cause): n for cause, n in dropped.items()}
+        return SourceSummary(
+            self.stream_id, self.run_id, self._frames, published, counts, self._published_bytes, self._max_lag_s
+        )
+
+    def broker(self) -> Condition:
+        """Whether the broker takes what is published; any thread may ask."""
+        with self._lock:
+            waiting = self._frames - self._outcomes.total()
+            silent_s = time.monotonic() - self._unanswered_since_s if waiting else 0.0
+            answer = self._answer
+        if silent_s > SILENCE_S:
+            return Condition(False, f"{waiting} frames wait, and no answer has come for {silent_s:.0f} s")
+        return Condition(answer == "published", answer)
+
+    def drain(self) -> None:
+        """Sends what waits, as far as there is room."""
+        while self._queue and self._send(self._producer.try_send, *self._queue[0]):
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        record, _ = self._queue.popleft()
+        self._queued_bytes -= len(record.value)
+
+    def _send(self, send: Callable[..., Delivery | None], record: WireRecord, published_ns: int) -> bool:
+        """Whether the frame is off our hands: sent, or counted as too large."""
+        try:
+            delivery = send(self._topic, *record, partition=self._partition, timestamp_ms=published_ns // 1_000_000)
+        except RecordTooLargeError:
+            self._count(OutcomeCause.TOO_LARGE)
+            return True
+        if delivery is None:
+            return False
+        size = len(record.value)
+        delivery.add_done_callback(lambda done: self._delivered(done, size))
+        return True
+
+    def _delivered(self, delivery: Delivery, size: int) -> None:
+        if delivery.exception is None:
+            self._published_bytes += size
+            self._count("published")
+        elif isinstance(delivery.exception, RecordTooLargeError):
+            self._count(OutcomeCause.TOO_LARGE)
+        else:
+            self._count(OutcomeCause.BROKER_UNAVAILABLE)
+
+    def _count(self, outcome: str) -> None:
+        with self._lock:
+            self._outcomes[outcome] += 1
+            self._unanswered_since_s = time.monotonic()
+            if outcome != OutcomeCause.TOO_LARGE:
+                self._answer = outcome
+        labels = ("published", "") if outcome == "published" else ("dropped", outcome)
+        SOURCE_FRAMES.labels(self.stream_id, *labels).inc()

@@ -1,0 +1,152 @@
+"""Messages of ROS 2 and Foxglove that hold a picture: what is in them, and when it was taken.
+
+ROS 2: `sensor_msgs/msg/CompressedImage` and `sensor_msgs/msg/Image` (rgb8, bgr8, mono8), as CDR. Foxglove:
+`foxglove.CompressedImage`, as protobuf or JSON (docs.foxglove.dev/docs/sdk/schemas/compressed-image). The fields that
+are read have been the same in every release of ROS 2, so no definition is looked for in the bag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ..wire.pixels import BadRecordError, picture_encoding
+
+ROS_COMPRESSED, ROS_RAW = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image"
+FOXGLOVE_COMPRESSED = "foxglove.CompressedImage"
+CHANNELS = {"rgb8": 3, "bgr8": 3, "mono8": 1}  # bytes of a pixel, by the encoding of a raw image
+
+
+class UnreadableImageError(ValueError):
+    """A message that holds no picture that can be played; the text says what was expected and what is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class BagPicture:
+    """A picture as JPEG or PNG bytes, or as (H, W, 3) uint8 RGB; `stamp_ns` is its header's, 0 where it has none."""
+
+    stamp_ns: int
+    content: bytes | None = None
+    image: NDArray[np.uint8] | None = None
+
+
+Decode = Callable[[bytes], BagPicture]
+
+
+def decoder_of(schema_name: str, message_encoding: str, schema: Any = None) -> Decode | None:
+    """How messages of this type become pictures, None where they hold none.
+
+    `schema` is MCAP's own record, which protobuf needs. What comes back raises UnreadableImageError.
+    """
+    kind = (schema_name, message_encoding)
+    if kind == (ROS_COMPRESSED, "cdr"):
+        return _ros_compressed
+    if kind == (ROS_RAW, "cdr"):
+        return _ros_raw
+    if kind == (FOXGLOVE_COMPRESSED, "json"):
+        return _foxglove_json
+    if kind == (FOXGLOVE_COMPRESSED, "protobuf"):
+        return _foxglove_protobuf(schema)
+    return None
+
+
+def _ros_compressed(data: bytes) -> BagPicture:
+    message = _from_cdr(data, ROS_COMPRESSED)
+    return BagPicture(_ros_stamp_ns(message), _picture(message.data.tobytes(), message.format))
+
+
+def _ros_raw(data: bytes) -> BagPicture:
+    message = _from_cdr(data, ROS_RAW)
+    channels = CHANNELS.get(message.encoding)
+    if channels is None:
+        raise UnreadableImageError(f"expected encoding {', '.join(CHANNELS)}, got {message.encoding!r}")
+    height, width, step = message.height, message.width, message.step
+    if not (height and width and step >= width * channels and len(message.data) >= step * height):
+        raise UnreadableImageError(
+            f"expected {width} x {height} px of {message.encoding} in rows of {step} bytes, "
+            f"got {len(message.data)} bytes"
+        )
+    # Rows may end in bytes that belong to no pixel.
+    rows = message.data[: step * height].reshape(height, step)[:, : width * channels]
+    pixels = rows.reshape(height, width, channels)
+    if message.encoding == "bgr8":
+        pixels = pixels[:, :, ::-1]
+    image = np.ascontiguousarray(np.broadcast_to(pixels, (height, width, 3)))  # gray becomes three equal channels
+    return BagPicture(_ros_stamp_ns(message), image=image)
+
+
+def _from_cdr(data: bytes, name: str) -> Any:
+    try:
+        return _typestore().deserialize_cdr(data, name)
+    except Exception as error:  # whatever a damaged message makes of the generated code
+        raise UnreadableImageError(f"expected {name}, got {len(data)} bytes that hold none: {error}") from error
+
+
+@cache
+def _typestore() -> Any:
+    from rosbags.typesys import Stores, get_typestore
+
+    return get_typestore(Stores.LATEST)
+
+
+def _ros_stamp_ns(message: Any) -> int:
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+class _Timestamp(msgspec.Struct, frozen=True):
+    sec: int = 0
+    nsec: int = 0
+
+
+class _FoxgloveJson(msgspec.Struct, frozen=True):
+    data: bytes  # base64
+    timestamp: _Timestamp = _Timestamp()
+    format: str = ""
+
+
+def _foxglove_json(data: bytes) -> BagPicture:
+    try:
+        message = msgspec.json.decode(data, type=_FoxgloveJson)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise UnreadableImageError(f"expected {FOXGLOVE_COMPRESSED} as JSON, got {len(data)} bytes: {error}") from error
+    stamp_ns = message.timestamp.sec * 1_000_000_000 + message.timestamp.nsec
+    return BagPicture(stamp_ns, _picture(message.data, message.format))
+
+
+def _foxglove_protobuf(schema: Any) -> Decode:
+    from mcap_protobuf.decoder import DecoderFactory
+
+    try:
+        parse = DecoderFactory().decoder_for("protobuf", schema)
+    except Exception as error:  # descriptors come from the file
+        raise UnreadableImageError(f"expected the descriptors of {FOXGLOVE_COMPRESSED}, got {error}") from error
+    if parse is None:
+        raise UnreadableImageError(f"expected a schema in protobuf's encoding, got {schema.encoding!r}")
+
+    def decode(data: bytes) -> BagPicture:
+        try:
+            message = parse(data)
+        except Exception as error:
+            raise UnreadableImageError(
+                f"expected {FOXGLOVE_COMPRESSED} as protobuf, got {len(data)} bytes: {error}"
+            ) from error
+        stamp_ns = message.timestamp.seconds * 1_000_000_000 + message.timestamp.nanos
+        return BagPicture(stamp_ns, _picture(bytes(message.data), message.format))
+
+    return decode
+
+
+def _picture(content: bytes, stated: str) -> bytes:
+    """`content` where it is a JPEG or PNG, whatever its message states."""
+    try:
+        picture_encoding(content)
+    except BadRecordError as error:
+        raise UnreadableImageError(f"expected a JPEG or PNG, got format {stated!r}: {error}") from None
+    return content

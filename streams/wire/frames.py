@@ -1,0 +1,156 @@
+"""Records of the frames topic <-> frames.
+
+Whatever was not written by us is checked here, once: after decoding, a stream id, a run id and a sequence number
+are safe to use as path, label and URL. A producer's clock may be wrong by years: times are any number from 0 of 64
+bits, and nothing but their differences within a run is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from .messages import BARE_RUN, STREAM_ID, EncodedFrame, FrameIdentity, OutcomeCause, StreamIdError, check_stream_id
+from .pixels import BadRecordError, picture_encoding
+from .records import Record, WireRecord, check_schema, cloud_event_headers, int64
+from .topics import MAX_RECORD_BYTES
+from .tracing import carried_traceparent
+
+READ_HEADERS = frozenset(("gw_schema", "gw_run", "gw_seq", "gw_capture_ns", "gw_clock", "content-type", "ce_source"))
+
+
+def encode_frame(frame: EncodedFrame) -> WireRecord:
+    """Key, value and headers of a frame; its `published_ns` is the record's timestamp, which the producer sets."""
+    identity = frame.identity
+    event_ns = frame.capture_ns if frame.clock == "utc" else frame.published_ns
+    headers = cloud_event_headers("frame", identity.stream_id, f"{identity.run_id}/{identity.seq}", event_ns)
+    headers += [
+        ("content-type", frame.encoding.encode()),
+        ("gw_run", identity.run_id.encode()),
+        ("gw_seq", str(identity.seq).encode()),
+        ("gw_capture_ns", str(frame.capture_ns).encode()),
+        ("gw_clock", frame.clock.encode()),
+    ]
+    if frame.traceparent is not None:
+        headers.append(("traceparent", frame.traceparent.encode()))
+    return WireRecord(check_stream_id(identity.stream_id).encode(), frame.content, headers)
+
+
+def decode_frame(record: Record) -> EncodedFrame:
+    """The frame in a record of the frames topic: ours, or a bare JPEG or PNG of any other producer.
+
+    Raises `BadRecordError`: bad_schema for headers that aren't as `docs/wire.md` says or are of a newer major version,
+    too_large for a record above the size that all agree on, undecodable for a value that is no picture. Headers that
+    we don't know are ignored.
+    """
+    headers = _text_headers(record)
+    frame = _stamped(record, headers)
+    if record.size > MAX_RECORD_BYTES:
+        message = f"{_where(record)}: expected at most {MAX_RECORD_BYTES} bytes, got {record.size}"
+        raise BadRecordError(OutcomeCause.TOO_LARGE, message)
+    if record.value is None:
+        raise BadRecordError(OutcomeCause.UNDECODABLE, f"{_where(record)}: expected a JPEG or PNG, got a null value")
+    encoding = picture_encoding(record.value)
+    declared = headers.get("content-type", encoding)
+    if _is_ours(headers) and declared != encoding:
+        raise _bad(record, "content-type", f"{encoding}, which the first bytes say", declared)
+    return replace(frame, content=record.value, encoding=encoding)
+
+
+def rejected_frame(record: Record) -> EncodedFrame:
+    """What a record that can't become a frame is reported as; it has no content.
+
+    Its identity and times are those of its headers where these are sound, else it is known by its place.
+    """
+    try:
+        return _stamped(record, _text_headers(record))
+    except BadRecordError:
+        return _placed(record)
+
+
+def bare_identity(record: Record) -> FrameIdentity:
+    """The identity of a record without our headers (or with broken ones): stream `topic.partition`, seq = offset.
+
+    A topic name may be longer than a stream id and begin with a dot; what does not fit is cut from its front.
+    """
+    suffix = f".{record.partition}"
+    stem = record.topic[-(63 - len(suffix)) :].lstrip("._-") or "topic"
+    return FrameIdentity(stream_id=check_stream_id(stem + suffix), run_id=BARE_RUN, seq=record.offset)
+
+
+def _text_headers(record: Record) -> dict[str, str]:
+    """Headers by name. Raises `BadRecordError` where one that we read is there twice and says two things."""
+    texts: dict[str, str] = {}
+    for name, value in record.headers:
+        if value is None:  # Kafka allows a header without a value; it says nothing, so it counts as absent.
+            continue
+        text = value.decode("utf-8", "replace")
+        if name in READ_HEADERS and texts.get(name, text) != text:
+            raise _bad(record, name, f"one value, {texts[name][:80]!r}", text)
+        texts[name] = text
+    return texts
+
+
+def _is_ours(headers: Mapping[str, str]) -> bool:
+    return any(name.startswith("gw_") for name in headers)
+
+
+def _stamped(record: Record, headers: dict[str, str]) -> EncodedFrame:
+    """Identity and times of a record, without its content. Raises `BadRecordError` (bad_schema)."""
+    if not _is_ours(headers):
+        placed = _placed(record)
+        traceparent = carried_traceparent(headers.get("traceparent"), placed.identity.stream_id)
+        return replace(placed, traceparent=traceparent)
+    check_schema((name, value) for name, value in record.headers if value is not None)
+    identity = _identity(record, headers)
+    capture_ns = _natural(record, headers, "gw_capture_ns")
+    clock = headers.get("gw_clock", "")
+    if clock not in {"utc", "media"}:
+        raise _bad(record, "gw_clock", "utc or media", clock)
+    return EncodedFrame(
+        identity=identity,
+        capture_ns=capture_ns,
+        published_ns=record.published_ns,
+        content=b"",
+        clock="media" if clock == "media" else "utc",
+        traceparent=carried_traceparent(headers.get("traceparent"), identity.stream_id),
+        partition=record.partition,
+        offset=record.offset,
+    )
+
+
+def _placed(record: Record) -> EncodedFrame:
+    """A record known by its place alone, captured when it was published; without its content."""
+    time_ns = record.published_ns
+    return EncodedFrame(bare_identity(record), time_ns, time_ns, b"", partition=record.partition, offset=record.offset)
+
+
+def _identity(record: Record, headers: dict[str, str]) -> FrameIdentity:
+    key = (record.key or b"").decode("utf-8", "replace")
+    run_id = headers.get("gw_run", "")
+    try:
+        check_stream_id(key)
+    except StreamIdError as error:
+        raise BadRecordError(OutcomeCause.BAD_SCHEMA, f"key of {_where(record)}: {error}") from error
+    if STREAM_ID.fullmatch(run_id) is None:  # it becomes part of paths too
+        raise _bad(record, "gw_run", STREAM_ID.pattern, run_id)
+    if headers.get("ce_source", key) != key:
+        raise _bad(record, "ce_source", f"the stream of the key, {key}", headers["ce_source"])
+    return FrameIdentity(stream_id=key, run_id=run_id, seq=_natural(record, headers, "gw_seq"))
+
+
+def _natural(record: Record, headers: dict[str, str], name: str) -> int:
+    value = int64(headers.get(name, ""))
+    if value is None or value < 0:
+        raise _bad(record, name, "a decimal number from 0 of 64 bits", headers.get(name, ""))
+    return value
+
+
+def _bad(record: Record, name: str, expected: str, got: str) -> BadRecordError:
+    message = f"header {name} of {_where(record)}: expected {expected}, got {got[:80]!r}"
+    return BadRecordError(OutcomeCause.BAD_SCHEMA, message)
+
+
+def _where(record: Record) -> str:
+    return f"{record.topic}[{record.partition}] offset {record.offset}"

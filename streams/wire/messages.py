@@ -1,0 +1,349 @@
+"""The types that cross the wire; `docs/wire.md` says how they become bytes.
+
+Time is in nanoseconds, lengths are in pixels of the camera's picture (origin: the top-left corner of the
+top-left pixel), arrays are numpy and `n == 0` is legal everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct, field
+from numpy.typing import NDArray
+
+from gradwatch import GradwatchError
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
+
+STREAM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+ALERT_NAMESPACE = uuid.UUID("6f1d3f2e-6c55-5b0c-9a55-9f2f8a2c7b10")
+BARE_RUN = "bare"  # the run of records that came without our headers
+
+
+class StreamIdError(GradwatchError, ValueError):
+    """A stream id that can't serve as path, label and URL."""
+
+
+class Outcome(StrEnum):
+    """What became of a frame."""
+
+    JUDGED = "judged"
+    DROPPED = "dropped"
+    REJECTED = "rejected"
+
+
+class OutcomeCause(StrEnum):
+    """Why a frame was not judged."""
+
+    SUPERSEDED = "superseded"  # a newer frame of its stream replaced it before decoding
+    STALE = "stale"  # older than max_frame_age_s before decoding
+    UNDECODABLE = "undecodable"
+    TOO_LARGE = "too_large"
+    BAD_SCHEMA = "bad_schema"
+    BROKER_UNAVAILABLE = "broker_unavailable"
+
+
+class StreamState(StrEnum):
+    """Where the judge stands with a stream."""
+
+    CALIBRATING = "calibrating"
+    WATCHING = "watching"
+    ALERTING = "alerting"
+
+
+class AlertKind(StrEnum):
+    """What an episode is about."""
+
+    EXPECTANCY_MISMATCH = "expectancy_mismatch"  # a tracked object contradicts what its track led to expect
+    DISTRIBUTION_SHIFT = "distribution_shift"  # frames are unlike those that the stream was calibrated on
+
+
+class Severity(StrEnum):
+    """How bad an alert is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class AlertState(StrEnum):
+    """An episode's life: opened once, closed once."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Disturbance(StrEnum):
+    """What can be wrong with a camera, or happen to it."""
+
+    DISCONNECTED = "disconnected"  # the connection was lost, or can't be made
+    UNAUTHORIZED = "unauthorized"  # the camera refuses user and password
+    NO_FRAMES = "no_frames"  # connected, but no picture comes
+    FROZEN = "frozen"  # pictures come and show the same, to the sensor's noise
+    BLACK = "black"
+    OVEREXPOSED = "overexposed"
+    RECONNECTED = "reconnected"
+    SIZE_CHANGED = "size_changed"
+    CLOCK_JUMP = "clock_jump"  # between the camera's clock and this machine's
+    GAP = "gap"  # pictures are missing in between
+
+
+class DisturbanceState(StrEnum):
+    """Whether a disturbance begins, ends, or was over when it was seen."""
+
+    BEGIN = "begin"
+    END = "end"
+    MOMENT = "moment"
+
+
+class FrameIdentity(Struct, frozen=True, order=True):
+    """Names one frame for ever: `seq` counts from 0 within a run, a run is one start of a source."""
+
+    stream_id: str
+    run_id: str
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.stream_id}/{self.run_id}/{self.seq}"
+
+
+class EncodedFrame(Struct, frozen=True):
+    """A frame as it came: no pixels yet.
+
+    `capture_ns` is event time on `clock`; `published_ns` is the record's timestamp, always wall clock.
+    `partition` and `offset` are -1 until the frame has come from a topic.
+    """
+
+    identity: FrameIdentity
+    capture_ns: int
+    published_ns: int
+    content: bytes
+    encoding: Literal["image/jpeg", "image/png"] = "image/jpeg"
+    clock: Literal["utc", "media"] = "utc"
+    traceparent: str | None = None
+    partition: int = -1
+    offset: int = -1
+
+
+class Frame(Struct, frozen=True):
+    """A decoded frame. `image` is (H, W, 3) uint8 RGB."""
+
+    identity: FrameIdentity
+    capture_ns: int
+    image: NDArray[np.uint8]
+
+
+class ReportedDetections(Struct, frozen=True):
+    """Boxes of one frame: `xyxy` (n, 4) px, `score` (n,) in [0, 1], `kind` and `label` n names each.
+
+    `kind` is the detector's class (`sign`, `pedestrian`); `label` is the classifier's class where one
+    exists (`stop`, `yield`, …), else the kind again.
+    """
+
+    xyxy: Floats
+    score: Floats
+    kind: list[str]
+    label: list[str]
+
+
+class ReportedTracks(Struct, frozen=True):
+    """Tracks alive after one frame, m of them.
+
+    `xyxy` (m, 4) px, `velocity` (m, 2) px/s, `covariance` (m, 4, 4) of (cx, cy, vx, vy), `age_s` (m,),
+    `detection_index` (m,) into the frame's detections or -1 where the track was not seen in this frame,
+    `expected` the label that the track leads us to expect ("" while it expects nothing yet).
+    """
+
+    track_id: list[int]
+    kind: list[str]
+    xyxy: Floats
+    velocity: Floats
+    covariance: Floats
+    age_s: Floats
+    detection_index: Integers
+    expected: list[str]
+
+
+class ReportedForecasts(Struct, frozen=True):
+    """Where the tracks will be: T horizons for m tracks, rows as in `ReportedTracks`.
+
+    `mean` (m, T, 2) px, `radius` (m, T) px of the disc that shall hold the centre with probability
+    `coverage_asked`; `coverage_achieved` is the share of past regions of this stream that did, NaN before
+    the first could be checked. `calibrated` is False as long as the radii are the Kalman filter's own.
+    """
+
+    horizon_s: Floats
+    mean: Floats
+    radius: Floats
+    coverage_asked: float
+    coverage_achieved: float
+    checked: int
+    calibrated: bool = False
+
+
+class FrameReport(Struct, frozen=True):
+    """Everything that was found out about one frame; every frame gets exactly one.
+
+    `scores` hold one value per crop, tile, track or frame, higher = more anomalous; `p_values` hold those
+    that could be calibrated, in (0, 1], small = anomalous; a score that does not apply is absent.
+    `change` holds the change statistic of each alarm-carrying scorer as a ratio to the threshold that
+    raises an alert (1 = at the threshold).
+    """
+
+    identity: FrameIdentity
+    partition: int
+    offset: int
+    capture_ns: int
+    published_ns: int
+    clock: Literal["utc", "media"]
+    outcome: Outcome
+    state: StreamState
+    cause: OutcomeCause | None = None
+    width: int = 0
+    height: int = 0
+    detections: ReportedDetections | None = None
+    scores: dict[str, Floats] = field(default_factory=dict)
+    p_values: dict[str, Floats] = field(default_factory=dict)
+    tracks: ReportedTracks | None = None
+    forecasts: ReportedForecasts | None = None
+    change: dict[str, float] = field(default_factory=dict)
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    alert_ids: list[str] = field(default_factory=list)  # episodes open after this frame
+    models_id: str = ""
+    calibration_id: str = ""
+    configuration_id: str = ""
+    traceparent: str | None = None
+
+
+class Alert(Struct, frozen=True):
+    """One revision of one episode; a later revision replaces the earlier ones.
+
+    `carried_by` names the scores whose own change statistic was over its threshold, strongest first: an
+    alarm carried by a baseline alone says so. `calibration_note` says how far the calibration supports the
+    asked rate ("" when it does).
+    """
+
+    alert_id: str
+    revision: int
+    kind: AlertKind
+    severity: Severity
+    state: AlertState
+    stream_id: str
+    run_id: str
+    onset_seq: int
+    last_seq: int
+    onset_capture_ns: int
+    last_capture_ns: int
+    partition: int
+    first_offset: int
+    last_offset: int
+    score: float  # largest ratio of a change statistic to its threshold so far
+    p_value: float  # smallest per-frame p-value of the carrying scores so far
+    threshold: float
+    mean_time_between_false_alarms_s: float
+    carried_by: list[str]
+    reason: str
+    track_id: int | None = None
+    expected: str = ""
+    observed: str = ""
+    cause: str = "unknown"
+    cause_probability: float | None = None
+    calibration_note: str = ""
+    models_id: str = ""
+    calibration_id: str = ""
+    configuration_id: str = ""
+    traceparent: str | None = None
+
+
+class ClassOverride(Struct, frozen=True, tag_field="kind", tag="override_class"):
+    """A reviewer's verdict on one track: it is a `label`, or nothing that matters (`ignore`)."""
+
+    verdict_id: str
+    stream_id: str
+    author: str
+    created_ns: int
+    run_id: str
+    track_id: int
+    label: str
+
+
+class RegionMute(Struct, frozen=True, tag_field="kind", tag="mute_region"):
+    """A reviewer's verdict on a part of the picture: what is seen there contradicts nothing.
+
+    `polygon` (n, 2) px, n >= 3; `object_kinds` names what is muted (`sign`, `pedestrian`), all where empty;
+    `until_ns` is capture time, None: until it is deleted.
+    """
+
+    verdict_id: str
+    stream_id: str
+    author: str
+    created_ns: int
+    polygon: list[tuple[float, float]]
+    object_kinds: list[str] = field(default_factory=list)
+    until_ns: int | None = None
+
+
+Verdict = ClassOverride | RegionMute
+IGNORE = "ignore"  # the label of a track that shall raise nothing
+
+
+class AttachmentKind(StrEnum):
+    """What an attachment to an alert is."""
+
+    EVIDENCE = "evidence"  # an MCAP file with the frames and reports around the alert
+    EXPLANATION = "explanation"
+
+
+class Attachment(Struct, frozen=True):
+    """A file about one alert, in a folder that the reader knows; of one kind the latest counts.
+
+    `path` is relative to that folder, with `/`; `sha256` is in hexadecimal. `frames` of the span `start_ns` to
+    `end_ns` of the run's capture clock are in the file, `missing` of them are not.
+    """
+
+    alert_id: str
+    revision: int  # of the alert, the latest that the file knows
+    kind: AttachmentKind
+    stream_id: str
+    run_id: str
+    path: str
+    sha256: str
+    size_bytes: int
+    frames: int = 0
+    missing: int = 0
+    start_ns: int = 0
+    end_ns: int = 0
+
+
+class HealthRecord(Struct, frozen=True):
+    """What a source says of its camera: one disturbance that begins, ends or was but a moment.
+
+    `at_ns` is the wall clock when it was noticed, `since_ns` when it began; `last_seq` is the last frame taken before
+    it in this run, -1 where there was none. `detail` is for people and holds no credential.
+    """
+
+    stream_id: str
+    run_id: str
+    disturbance: Disturbance
+    state: DisturbanceState
+    at_ns: int
+    since_ns: int
+    last_seq: int = -1
+    detail: str = ""
+
+
+def check_stream_id(stream_id: str) -> str:
+    """Returns `stream_id` if it may name a stream, else raises `StreamIdError`."""
+    if STREAM_ID.fullmatch(stream_id) is None:
+        raise StreamIdError(f"stream id must match {STREAM_ID.pattern}, got {stream_id[:80]!r}")
+    return stream_id
+
+
+def alert_id(stream_id: str, run_id: str, kind: AlertKind, onset_seq: int) -> str:
+    """The deterministic id of an episode: the same frames give the same id after any crash."""
+    return str(uuid.uuid5(ALERT_NAMESPACE, f"{stream_id}/{run_id}/{kind}/{onset_seq}"))

@@ -1,0 +1,87 @@
+"""The verbs as a user types them, on a real broker and real models."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gradwatch.streams.transport.embedded import EmbeddedBroker
+from gradwatch.streams.transport.reader import TopicReader
+from gradwatch.streams.wire.messages import Outcome
+from gradwatch.streams.wire.outputs import decode_report
+from gradwatch.streams.wire.topics import Topics
+
+MOTORWAY = Path(__file__).parents[2] / "recordings" / "motorway.mp4"
+
+
+def gradwatch(*arguments: object, code: int = 0) -> str:
+    command = [sys.executable, "-m", "gradwatch.monitor.commands", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_help_names_the_verbs():
+    said = gradwatch("--help")
+    for verb in ("demo", "replay", "work", "calibrate", "topics", "bench", "evaluate"):
+        assert verb in said
+
+
+def test_a_misspelt_key_names_the_right_one_in_one_line(tmp_path):
+    config = tmp_path / "gradwatch.yaml"
+    config.write_text("worker:\n  polcy: live\n")
+    said = gradwatch("work", "--config", config, code=1)
+    assert "polcy" in said
+    assert "`policy`" in said
+    assert "Traceback" not in said
+
+
+def test_a_missing_broker_is_said_in_one_line():
+    said = gradwatch("topics", "--bootstrap-servers", "127.0.0.1:1", code=1)
+    assert "127.0.0.1:1" in said
+    assert "Traceback" not in said
+
+
+def test_too_few_frames_says_how_many_are_missing(tmp_path):
+    out = tmp_path / "c.calibration"
+    said = gradwatch("calibrate", MOTORWAY, "--last", 29, "--source", "motorway", "--out", out, code=1)
+    assert "70 are missing" in said
+    assert not out.exists()
+
+
+def test_calibrate_then_replay_then_work(tmp_path):
+    made = tmp_path / "motorway.calibration"
+    said = gradwatch("calibrate", MOTORWAY, "--last", 109, "--rate", 5, "--source", "motorway", "--out", made)
+    assert "provisional" in said
+    config = tmp_path / "gradwatch.yaml"
+    with EmbeddedBroker() as broker:
+        config.write_text(
+            f"broker: {{bootstrap_servers: '{broker.bootstrap_servers}'}}\n"
+            f"worker: {{policy: every_frame}}\n"
+            f"streams: {{motorway: {{calibration: '{made}'}}}}\n"
+        )
+        gradwatch("topics", "--config", config, "--create", "--partitions", 2)
+        counts = tmp_path / "published.json"
+        played = ["--first", 110, "--last", 139, "--rate", 5, "--no-pace", "--json", counts]
+        gradwatch("replay", MOTORWAY, "--stream-id", "motorway", "--config", config, *played)
+        gradwatch("work", "--config", config, "--until-idle", 2)
+        with TopicReader(broker.bootstrap_servers, [Topics().reports]) as reader:
+            reports = [decode_report(record.value) for _ in range(20) for record in reader.poll(0.2)]
+    assert json.loads(counts.read_text())["published"] == 30
+    assert sorted(report.identity.seq for report in reports) == list(range(30))
+    assert all(report.outcome is Outcome.JUDGED and report.p_values for report in reports)
+
+
+@pytest.mark.parametrize("text", ["not a calibration", ""])
+def test_a_broken_calibration_file_is_refused(tmp_path, text):
+    broken = tmp_path / "c.calibration"
+    broken.write_text(text)
+    config = tmp_path / "gradwatch.yaml"
+    config.write_text(f"streams: {{motorway: {{calibration: '{broken}'}}}}\n")
+    said = gradwatch("work", "--config", config, code=1)
+    assert "Traceback" not in said
+    assert "expected Calibration" in said

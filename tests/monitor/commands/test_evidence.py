@@ -1,0 +1,63 @@
+"""`gradwatch evidence` and `gradwatch evidence show`, as a user types them."""
+
+from __future__ import annotations
+
+import signal
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gradwatch.monitor.commands import app
+from gradwatch.streams.transport.admin import delete_topics, ensure_topics
+from gradwatch.streams.wire.topics import Topics
+
+from ..evidence.live import Road, attachments
+from ..evidence.scenes import alert
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """The command takes signals in this process; afterwards they are pytest's again."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def typed(*words: object, code: int = 0) -> str:
+    done = CliRunner().invoke(app, ["evidence", *map(str, words)], env={"COLUMNS": "200"})
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_once_and_show(tansu: str, tmp_path: Path) -> None:
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    topics = Topics(prefix, prefix + "frames")
+    ensure_topics(tansu, topics, 2)
+    config = tmp_path / "gradwatch.yaml"
+    config.write_text(f"topics: {{frames: {topics.frames}, prefix: {prefix}}}\n")
+    road = Road(tansu, topics)
+    own = road.frames([seq for seq in range(160) if seq != 30], 10)
+    about = alert(own[60], own[70])
+    road.alert(about)
+    typed("--once", "--config", config, "--bootstrap-servers", tansu, "--folder", tmp_path / "kept")
+    (made,) = attachments(tansu, topics, 1)
+    said = typed("show", tmp_path / "kept" / made.path)
+    for expected in (about.alert_id, "north", '[[30,"never_published"]]', "/camera", about.reason, "110"):
+        assert expected in said, expected
+    road.close()
+    delete_topics(tansu, topics.settings())
+
+
+def test_what_is_no_evidence_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.mcap"
+    path.write_bytes(b"no evidence")
+    assert "expected an evidence file" in " ".join(typed("show", path, code=2).replace("│", " ").split())
+
+
+@pytest.mark.parametrize("options", [("--max-bytes", "0"), ("--max-bytes", "many")])
+def test_a_bound_must_be_one(options: tuple[str, str]) -> None:
+    assert "max-bytes" in typed("--once", *options, code=2)

@@ -1,0 +1,143 @@
+"""What `gradwatch replay` takes a path for, and all of it through a broker."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gradwatch.monitor.commands import app
+from gradwatch.monitor.commands.streams.replay import chosen_facets, kind_of, open_source
+from gradwatch.streams.sources import Playback
+from gradwatch.streams.transport.admin import ensure_topics
+from gradwatch.streams.transport.embedded import EmbeddedBroker
+from gradwatch.streams.transport.reader import TopicReader
+from gradwatch.streams.wire.frames import decode_frame
+from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.topics import Topics
+
+MOTORWAY = Path(__file__).parents[2] / "recordings" / "motorway.mp4"
+STAMP_NS = 1_790_000_000_000_000_000
+
+
+def jpeg(level: int) -> bytes:
+    return encode_jpeg(np.full((16, 24, 3), level, np.uint8))
+
+
+def put(folder: Path, *names: str) -> Path:
+    for i, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".bmp":
+            assert cv2.imwrite(str(path), np.full((12, 16, 3), 20 * i, np.uint8))
+        else:
+            path.write_bytes(jpeg(20 * i))
+    return folder
+
+
+def crops(folder: Path) -> Path:
+    names = ("ChallengeFree/01_06_00_00_0001.bmp", "Rain-1/01_06_09_01_0001.bmp", "Rain-1/01_01_09_01_0007.bmp")
+    return put(folder / "CURE-TSR", *(f"Real_Test/{name}" for name in names))
+
+
+def objects(folder: Path) -> Path:
+    return put(folder / "CURE-OR", "01_no_challenge/white/HTC/1_2_3_040_01_0.jpg", "05_blur/Level_1/1_2_3_040_05_1.jpg")
+
+
+def stills(folder: Path) -> Path:
+    return put(folder / "stills", "a.jpg", "b.jpg", "c.jpg")
+
+
+def mcap(folder: Path) -> Path:
+    writing = pytest.importorskip("mcap.writer", reason="bags need the extra 'bags'")
+    path = folder / "drive.mcap"
+    with path.open("wb") as file:
+        writer = writing.Writer(file)
+        writer.start()
+        schema = writer.register_schema("foxglove.CompressedImage", "jsonschema", b"{}")
+        for topic in ("/front", "/rear"):
+            channel = writer.register_channel(topic, "json", schema)
+            for i in range(2):
+                stamp = {"sec": STAMP_NS // 1_000_000_000 + i, "nsec": 0}
+                content = {"timestamp": stamp, "data": base64.b64encode(jpeg(40 * i)).decode()}
+                writer.add_message(channel, STAMP_NS + i, json.dumps(content).encode(), STAMP_NS + i)
+        writer.finish()
+    return path
+
+
+def recording(folder: Path) -> Path:
+    return Path(shutil.copy(MOTORWAY, folder / "01_07_00_00_00.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [(crops, "curetsr"), (objects, "cureor"), (stills, "pictures"), (mcap, "bag"), (recording, "video")],
+)
+def test_a_path_is_known_by_its_names(make: Callable[[Path], Path], kind: str, tmp_path: Path) -> None:
+    assert kind_of(make(tmp_path)) == kind
+
+
+def test_folders_and_files_of_ros_are_known_too(tmp_path: Path) -> None:
+    (tmp_path / "metadata.yaml").write_text("")
+    assert kind_of(tmp_path) == "bag"
+    assert kind_of(tmp_path / "old.db3") == "bag"
+
+
+def test_an_option_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match=r"--topic does not go with .*stills, which is played as: pictures"):
+        open_source(stills(tmp_path), Playback(), None, topic="/front")
+    with pytest.raises(typer.BadParameter, match=r"--only does not go with"):
+        open_source(MOTORWAY, Playback(), None, only={"challenge": ["rain"]})
+
+
+def test_facets_are_read_from_the_command_line() -> None:
+    assert chosen_facets(["challenge=none,rain", "level=1", "challenge=snow"]) == {
+        "challenge": ["none", "rain", "snow"],
+        "level": ["1"],
+    }
+    for wrong in ("challenge", "=rain", "challenge="):
+        with pytest.raises(typer.BadParameter, match="expected FACET=VALUE"):
+            chosen_facets([wrong])
+
+
+@pytest.fixture
+def signals_kept() -> Iterator[None]:
+    """replay takes SIGTERM and SIGINT for itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_kept")
+def test_all_of_them_go_through_a_broker(tmp_path: Path) -> None:
+    played = {
+        "tsr": ([crops(tmp_path), "--only", "challenge=rain", "--rate", "50"], 2),
+        "or": ([objects(tmp_path), "--rate", "50"], 2),
+        "tsd": ([recording(tmp_path), "--last", "2"], 3),
+        "bag": ([mcap(tmp_path), "--topic", "/rear"], 2),
+    }
+    with EmbeddedBroker() as broker:
+        ensure_topics(broker.bootstrap_servers, Topics(), partitions=1)
+        for stream_id, (arguments, _) in played.items():
+            options = ["--stream-id", stream_id, "--no-pace", "-b", broker.bootstrap_servers]
+            done = CliRunner().invoke(app, ["replay", *map(str, arguments), *options])
+            assert done.exit_code == 0, done.output
+        with TopicReader(broker.bootstrap_servers, [Topics().frames]) as reader:
+            frames = [decode_frame(record) for _ in range(10) for record in reader.poll(0.2)]
+    by_stream = {name: [frame for frame in frames if frame.identity.stream_id == name] for name in played}
+    assert {name: len(got) for name, got in by_stream.items()} == {name: count for name, (_, count) in played.items()}
+    assert {frame.encoding for frame in by_stream["tsr"]} == {"image/png"}
+    assert [frame.content for frame in by_stream["or"]] == [jpeg(0), jpeg(20)]
+    assert [frame.capture_ns for frame in by_stream["bag"]] == [STAMP_NS, STAMP_NS + 1_000_000_000]
+    assert {frame.clock for frame in by_stream["bag"]} == {"utc"}
+    assert {frame.clock for name in ("tsr", "or", "tsd") for frame in by_stream[name]} == {"media"}

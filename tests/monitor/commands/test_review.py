@@ -1,0 +1,62 @@
+"""`gradwatch review users …`: who may log in, from the shell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gradwatch.monitor.commands import app
+from gradwatch.monitor.review.store.database import Database
+from gradwatch.monitor.review.store.schema import AuditRow, UserRow
+
+
+def test_users_come_and_go_and_leave_a_trail(sqlite_url: str, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("correct horse battery\n")
+
+    def users(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["review", "users", *arguments, "--database", sqlite_url])
+        return done.exit_code, done.output
+
+    assert users("add", "ada", "--role", "admin", "--password-file", str(password))[0] == 0
+    assert users("add", "bob", "--no-password")[0] == 0
+    _, listed = users("list")
+    assert "ada" in listed
+    assert "proxy" in listed
+    assert users("passwd", "ada", "--password-file", str(password))[0] == 0
+    assert users("remove", "bob")[0] == 0
+    for arguments, expected in [
+        (("add", "ada", "--no-password"), "is a user already"),
+        (("add", "../x", "--no-password"), "expected"),
+        (("add", "eve", "--role", "king", "--no-password"), "viewer, reviewer, admin"),
+        (("remove", "ada"), "last admin"),
+        (("remove", "eve"), "expected the name of a user"),
+    ]:
+        code, said = users(*arguments)
+        assert (code, expected in said) == (1, True), said
+    database = Database(sqlite_url)
+    with database.reading() as session:
+        assert [user.username for user in session.query(UserRow)] == ["ada"]
+        trail = [(row.actor, row.action, row.subject_id) for row in session.query(AuditRow)]
+    database.close()
+    assert trail == [("command", action, name) for action, name in TRAIL]
+
+
+TRAIL = [("add", "ada"), ("add", "bob"), ("passwd", "ada"), ("remove", "bob")]
+
+
+def test_a_short_password_is_refused_without_being_shown(sqlite_url: str, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("hunter2")
+    arguments = ["review", "users", "add", "ada", "--password-file", str(tmp_path / "password")]
+    done = CliRunner().invoke(app, [*arguments, "--database", sqlite_url])
+    assert (done.exit_code, "12 to 1024 characters" in done.output, "hunter2" in done.output) == (1, True, False)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://ada:correct-horse@127.0.0.1:1/x"])
+def test_a_database_that_is_not_there_is_one_line(url: str) -> None:
+    done = CliRunner().invoke(app, ["review", "users", "list", "--database", url])
+    assert done.exit_code == 1
+    assert done.output.startswith("gradwatch: expected")
+    assert "correct-horse" not in done.output

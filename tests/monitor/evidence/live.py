@@ -1,0 +1,129 @@
+"""Frames, reports and alerts on a real broker, as sources and a worker put them there, and the service beside them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kafka import KafkaAdminClient, TopicPartition
+from msgspec.structs import replace
+
+from gradwatch.monitor.evidence.folder import EvidenceFolder
+from gradwatch.monitor.evidence.service import EvidenceService
+from gradwatch.monitor.evidence.windows import WindowSource
+from gradwatch.streams.sinks import KafkaSink
+from gradwatch.streams.transport.consumer import FrameConsumer
+from gradwatch.streams.transport.producer import BoundedProducer
+from gradwatch.streams.transport.ranges import TopicRanges
+from gradwatch.streams.transport.reader import TopicReader
+from gradwatch.streams.wire.frames import encode_frame
+from gradwatch.streams.wire.messages import Alert, Attachment, EncodedFrame
+from gradwatch.streams.wire.outputs import decode_attachment
+from gradwatch.streams.wire.records import Record
+from gradwatch.streams.wire.topics import Topics
+
+from .scenes import JPEG, frame, report
+
+PARTITION = 1
+
+
+class Road:
+    """Publishes runs as if they were recorded until now; `close` it."""
+
+    def __init__(self, broker: str, topics: Topics) -> None:
+        self.broker, self.topics = broker, topics
+        self._producer = BoundedProducer(broker)
+        self._sink = KafkaSink(self._producer, topics)
+
+    def frames(
+        self, seqs: Iterable[int], rate_hz: int, stream_id: str = "north", content: bytes = JPEG, judged: bool = True
+    ) -> dict[int, EncodedFrame]:
+        """Publishes frames, each with its report, and returns them as they lie on their topic."""
+        numbers = list(seqs)
+        begin_ms = int(time.time() * 1000) - numbers[-1] * 1000 // rate_hz
+        made, deliveries = {}, {}
+        for seq in numbers:
+            published_ms = begin_ms + seq * 1000 // rate_hz
+            one = replace(frame(seq, rate_hz, stream_id, content=content), published_ns=published_ms * 1_000_000)
+            deliveries[seq] = self._producer.send(
+                self.topics.frames, *encode_frame(one), partition=PARTITION, timestamp_ms=published_ms
+            )
+            made[seq] = one
+        assert self._producer.flush(30)
+        placed = {seq: replace(one, partition=PARTITION, offset=deliveries[seq].offset) for seq, one in made.items()}
+        if judged:
+            for one in placed.values():
+                self._sink.publish(report(one), None, [])
+            assert self._producer.flush(30)
+        return placed
+
+    def alert(self, about: Alert) -> None:
+        """Publishes a revision of an alert."""
+        for delivery in [self._sink._alert(about.stream_id.encode(), about)]:
+            assert delivery.wait(30)
+            assert delivery.exception is None
+
+    def expire(self, offset: int) -> bool:
+        """Has the broker delete the frames below `offset`, as retention does; False where it can't."""
+        admin = KafkaAdminClient(bootstrap_servers=self.broker)
+        try:
+            admin.delete_records({TopicPartition(self.topics.frames, PARTITION): offset})
+        except Exception:
+            return False
+        finally:
+            admin.close()
+        return True
+
+    def close(self) -> None:
+        self._producer.close()
+
+
+@contextmanager
+def serving(
+    broker: str, topics: Topics, folder: Path, max_bytes: int = 10**9, patience_s: float = 30.0
+) -> Iterator[EvidenceService]:
+    """A service at work on a thread of its own; it has ended, without an error, after the block."""
+    failed: list[BaseException] = []
+    with TopicRanges(broker) as ranges, BoundedProducer(broker) as producer:
+        group = topics.prefix + "evidence"
+        consumer = FrameConsumer(broker, topics.alerts, group, session_timeout_s=6.0)
+        kept = EvidenceFolder(folder, max_bytes)
+        service = EvidenceService(consumer, WindowSource(ranges, topics), producer, kept, patience_s)
+
+        def work() -> None:
+            try:
+                service.run()
+            except BaseException as error:  # told to the test
+                failed.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield service
+        finally:
+            service.stop()
+            thread.join(60)
+    assert not thread.is_alive()
+    assert failed == []
+
+
+def attachments(broker: str, topics: Topics, count: int, timeout_s: float = 60.0) -> list[Attachment]:
+    """The first `count` attachments; fewer where no more came in time."""
+    found: list[Record] = []
+    deadline_s = time.monotonic() + timeout_s
+    with TopicReader(broker, [topics.attachments]) as reader:
+        while len(found) < count and time.monotonic() < deadline_s:
+            found += reader.poll(0.2)
+    made = [decode_attachment(record.value or b"") for record in found]
+    assert [record.key for record in found] == [one.alert_id.encode() for one in made]
+    return made
+
+
+def wait_until(true: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)

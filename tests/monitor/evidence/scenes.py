@@ -1,0 +1,143 @@
+"""Runs of frames with their reports, as records in memory or on a broker, and alerts about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from msgspec.structs import replace
+
+from gradwatch.streams.wire.frames import encode_frame
+from gradwatch.streams.wire.messages import (
+    Alert,
+    AlertKind,
+    AlertState,
+    EncodedFrame,
+    FrameIdentity,
+    FrameReport,
+    Outcome,
+    OutcomeCause,
+    ReportedDetections,
+    Severity,
+    StreamState,
+    alert_id,
+)
+from gradwatch.streams.wire.outputs import encode_report
+from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.records import Record
+from gradwatch.streams.wire.topics import Topics
+
+RUN = "01JD0000000000000000000000"
+CAPTURE_NS = 1_790_000_000_123_456_789
+PUBLISHED_MS = 1_790_000_000_500
+SECOND_NS = 1_000_000_000
+TOPICS = Topics()
+JPEG = encode_jpeg(np.full((16, 24, 3), 90, np.uint8))
+
+
+def capture_ns(seq: int, rate_hz: int) -> int:
+    return CAPTURE_NS + seq * SECOND_NS // rate_hz
+
+
+def frame(seq: int, rate_hz: int, stream_id: str = "north", run_id: str = RUN, content: bytes = JPEG) -> EncodedFrame:
+    at_ns = capture_ns(seq, rate_hz)
+    published_ns = PUBLISHED_MS * 1_000_000 + seq * SECOND_NS // rate_hz
+    # pictures differ: what follows the end of a JPEG is no part of it
+    return EncodedFrame(FrameIdentity(stream_id, run_id, seq), at_ns, published_ns, content + b"%d" % seq)
+
+
+def report(of: EncodedFrame, outcome: Outcome = Outcome.JUDGED) -> FrameReport:
+    cause = None if outcome is Outcome.JUDGED else OutcomeCause.SUPERSEDED
+    seen = ReportedDetections(np.float32([[2, 3, 9, 12]]), np.float32([0.75]), ["sign"], ["stop"])
+    return FrameReport(
+        of.identity,
+        of.partition,
+        of.offset,
+        of.capture_ns,
+        of.published_ns,
+        of.clock,
+        outcome,
+        StreamState.ALERTING,
+        cause,
+        width=24,
+        height=16,
+        detections=seen if outcome is Outcome.JUDGED else None,
+        scores={"image_statistics": np.float32([of.identity.seq]), "head_entropy": np.float32([np.nan])},
+        p_values={"image_statistics": np.float32([0.01])},
+        change={"image_statistics": 1.5},
+        models_id="m1",
+        calibration_id="c1",
+        configuration_id="k1",
+    )
+
+
+def alert(onset: EncodedFrame, last: EncodedFrame, state: AlertState = AlertState.CLOSED, revision: int = 1) -> Alert:
+    identity = onset.identity
+    return Alert(
+        alert_id=alert_id(identity.stream_id, identity.run_id, AlertKind.DISTRIBUTION_SHIFT, identity.seq),
+        revision=revision,
+        kind=AlertKind.DISTRIBUTION_SHIFT,
+        severity=Severity.WARNING,
+        state=state,
+        stream_id=identity.stream_id,
+        run_id=identity.run_id,
+        onset_seq=identity.seq,
+        last_seq=last.identity.seq,
+        onset_capture_ns=onset.capture_ns,
+        last_capture_ns=last.capture_ns,
+        partition=onset.partition,
+        first_offset=onset.offset,
+        last_offset=last.offset,
+        score=1.5,
+        p_value=0.002,
+        threshold=9.5,
+        mean_time_between_false_alarms_s=3600.0,
+        carried_by=["image_statistics"],
+        reason="frames differ from the clean ones of this stream",
+        models_id="m1",
+        calibration_id="c1",
+        configuration_id="k1",
+    )
+
+
+@dataclass
+class MemoryRecords:
+    """Topics as lists of records, one partition each; `oldest` is what retention has left."""
+
+    topics: dict[str, list[Record]] = field(default_factory=dict)
+    oldest: dict[str, int] = field(default_factory=dict)
+    read: dict[str, int] = field(default_factory=dict)
+
+    def partition_of(self, topic: str, key: str) -> int:
+        return 0
+
+    def first_offset(self, topic: str, partition: int) -> int:
+        return self.oldest.get(topic, 0)
+
+    def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
+        found = (record.offset for record in self.topics[topic] if record.timestamp_ms >= timestamp_ms)
+        return max(next(found, len(self.topics[topic])), self.first_offset(topic, partition))
+
+    def between(self, topic: str, partition: int, begin: int, end: int | None = None) -> Iterator[Record]:
+        for record in self.topics[topic][max(begin, self.first_offset(topic, partition)) : end]:
+            self.read[topic] = self.read.get(topic, 0) + 1
+            yield record
+
+    def put(self, topic: str, key: str | None, value: bytes, timestamp_ms: int, headers=()) -> int:
+        records = self.topics.setdefault(topic, [])
+        encoded = None if key is None else key.encode()
+        records.append(Record(topic, 0, len(records), timestamp_ms, encoded, value, tuple(headers)))
+        return len(records) - 1
+
+    def publish(self, made: EncodedFrame) -> EncodedFrame:
+        """The frame as it then lies on the topic."""
+        wire = encode_frame(made)
+        offset = self.put(
+            TOPICS.frames, made.identity.stream_id, wire.value, made.published_ns // 1_000_000, wire.headers
+        )
+        return replace(made, partition=0, offset=offset, published_ns=made.published_ns // 1_000_000 * 1_000_000)
+
+    def judge(self, made: EncodedFrame, outcome: Outcome = Outcome.JUDGED) -> None:
+        said = report(made, outcome)
+        self.put(TOPICS.reports, made.identity.stream_id, encode_report(said), made.published_ns // 1_000_000 + 80)

@@ -1,0 +1,102 @@
+"""Alerts and reports that no worker of ours has written: none keeps another alert from its evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from gradwatch.monitor.evidence.reading import read_file
+from gradwatch.monitor.evidence.service import _check
+from gradwatch.monitor.evidence.windows import WindowSource, read_window, window_of
+from gradwatch.monitor.evidence.writing import write_file
+from gradwatch.streams.wire.messages import AlertState, FrameIdentity, FrameReport
+from gradwatch.streams.wire.outputs import encode_alert, encode_report
+from gradwatch.streams.wire.topics import Topics
+
+from .live import Road, attachments, serving, wait_until
+from .scenes import PUBLISHED_MS, TOPICS, MemoryRecords, alert, frame, report
+
+FOREIGN = "0d4c7a52-7c55-5f6e-8d3b-0f4a3a1f5b11"
+HOSTILE: list[dict[str, Any]] = [
+    {"alert_id": FOREIGN},  # of another episode
+    {"stream_id": "south"},  # whose alert this is not
+    {"onset_capture_ns": "-5", "last_capture_ns": "-1"},
+    {"last_capture_ns": "-1"},
+    {"first_offset": -7},
+    {"first_offset": 2**64},
+    {"partition": -1},
+]
+
+
+@pytest.fixture
+def road(broker: str, topics: Topics) -> Iterator[Road]:
+    made = Road(broker, topics)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("change", HOSTILE)
+def test_an_alert_without_a_window_is_refused(change: dict[str, Any]) -> None:
+    good = replace(alert(frame(60, 10), frame(70, 10)), partition=0, first_offset=60)
+    _check(good)
+    changes = {name: int(value) if name.endswith("_ns") else value for name, value in change.items()}
+    with pytest.raises(ValueError, match="expected"):
+        _check(replace(good, **changes))
+
+
+def test_hostile_alerts_leave_nothing_undone(road: Road, tmp_path: Path) -> None:
+    own = road.frames(range(160), 10)
+    good = alert(own[60], own[70])
+    for change in HOSTILE:
+        road._producer.send(road.topics.alerts, b"north", json.dumps(json.loads(encode_alert(good)) | change).encode())
+    road.alert(good)
+    with serving(road.broker, road.topics, tmp_path) as service:
+        (made,) = attachments(road.broker, road.topics, 1)
+        wait_until(lambda: service.consumer.offsets.unfinished_bytes == 0)  # all is committed
+        assert service.failures() == []
+    assert (made.alert_id, made.frames) == (good.alert_id, 111)
+    assert [path.name for path in tmp_path.iterdir()] == ["north"]
+
+
+def spoiled(said: FrameReport) -> list[FrameReport]:
+    """What can't be drawn."""
+    seen = said.detections
+    assert seen is not None
+    return [
+        replace(said, detections=replace(seen, score=np.float32([0.5, 0.5]))),
+        replace(said, detections=replace(seen, xyxy=np.float32([1, 2, 3, 4]))),
+        replace(said, detections=replace(seen, label=[])),
+    ]
+
+
+def test_a_report_that_cannot_be_drawn_costs_its_overlay_alone(tmp_path: Path) -> None:
+    frames = [replace(frame(seq, 10), partition=0, offset=seq) for seq in range(20)]
+    about = alert(frames[6], frames[9], AlertState.CLOSED)
+    reports = [*spoiled(report(frames[0])), report(frames[1])]
+    with (tmp_path / "evidence.mcap").open("wb") as stream:
+        write_file(stream, [about], window_of(about), reports, iter(frames), list)
+    found = read_file(tmp_path / "evidence.mcap").window
+    assert found.frames == frames
+    assert [encode_report(one) for one in found.reports] == [encode_report(one) for one in reports]
+
+
+def test_a_report_that_no_file_can_hold_is_passed_over() -> None:
+    records = MemoryRecords()
+    own = [records.publish(frame(seq, 10)) for seq in range(160)]
+    for one in own:
+        records.judge(one)
+        for changes in (
+            {"identity": FrameIdentity("north", one.identity.run_id, 2**63)},
+            {"published_ns": 2**64 - 1},
+            {"capture_ns": -1},
+        ):
+            hostile = encode_report(replace(report(one), **changes))
+            records.put(TOPICS.reports, "north", hostile, PUBLISHED_MS + 100 * one.identity.seq)
+    window = read_window(WindowSource(records, TOPICS), alert(own[60], own[70]))
+    assert [one.identity.seq for one in window.reports] == list(range(10, 121))

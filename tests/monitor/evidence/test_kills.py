@@ -1,0 +1,162 @@
+"""`kill -9` of the evidence service at random points, and a broker that goes and comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gradwatch.monitor.evidence.reading import read_file, read_frames, read_metadata
+from gradwatch.streams.wire.messages import Alert, Attachment, EncodedFrame
+from gradwatch.streams.wire.topics import Topics
+
+from .live import Road, attachments, wait_until
+from .scenes import JPEG, alert
+
+STUB = Path(__file__).with_name("keep_evidence.py")
+RATE_HZ = 5
+WINDOW = 10 * RATE_HZ + 3  # frames: of each alert from 5 s before its onset to 5 s after its last
+SHORT, LONG = 3, 20
+PATIENT_S = 300.0  # on a machine that others keep busy
+
+
+@pytest.fixture
+def broker(kafka: str) -> str:
+    return kafka
+
+
+@pytest.fixture
+def road(broker: str, topics: Topics) -> Iterator[Road]:
+    made = Road(broker, topics)
+    yield made
+    made.close()
+
+
+class Service:
+    """The service as a child process."""
+
+    def __init__(self, road: Road, folder: Path) -> None:
+        command = [sys.executable, str(STUB), road.broker, road.topics.frames, road.topics.prefix, str(folder)]
+        self._log = folder.with_suffix(".log").open("ab")
+        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(120)
+
+
+class Watch:
+    """Looks at every file as soon and as often as it can; `broken` names those that were seen half-written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._stop = folder, threading.Event()
+        self.looks, self.broken = 0, []
+        self._thread = threading.Thread(target=self._look)
+
+    def _look(self) -> None:
+        seen: dict[Path, int] = {}
+        while not self._stop.wait(0.005):
+            for path in self._folder.glob("*/*.mcap"):
+                inode = path.stat().st_ino
+                if seen.get(path) == inode:
+                    continue
+                seen[path] = inode
+                self.looks += 1
+                try:
+                    assert int(read_metadata(path)["frames"]) == sum(1 for _ in read_frames(path))
+                except Exception as error:
+                    self.broken.append(f"{path.name}: {error}")
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def publish_alerts(road: Road, count: int) -> tuple[dict[int, EncodedFrame], list[Alert]]:
+    """A drive with an alert every two seconds, each in two revisions."""
+    content = JPEG + bytes(10_000)
+    own = road.frames(range(50 + 2 * RATE_HZ * count + WINDOW), RATE_HZ, content=content)
+    alerts = []
+    for onset in range(50, 50 + 2 * RATE_HZ * count, 2 * RATE_HZ):
+        for revision in (1, 2):
+            about = alert(own[onset], own[onset + revision], revision=revision)
+            road.alert(about)
+        alerts.append(about)
+    return own, alerts
+
+
+def killed_while_at_work(road: Road, folder: Path, kills: int, seed: int) -> None:
+    randomness = random.Random(seed)
+    for _ in range(kills):
+        before = len(list(folder.glob("*/*.mcap")))
+        with Service(road, folder) as service:
+            wait_until(lambda start=before: len(list(folder.glob("*/*.mcap"))) > start, PATIENT_S)
+            time.sleep(randomness.uniform(0.0, 0.6))
+            assert service.end(signal.SIGKILL) == -signal.SIGKILL
+
+
+def check(own: dict[int, EncodedFrame], alerts: list[Alert], folder: Path, published: list[Attachment]) -> None:
+    """Each alert has its whole file, and the last attachment of each says what is in it."""
+    assert {path.stem for path in folder.glob("*/*.mcap")} == {about.alert_id for about in alerts}
+    latest = {one.alert_id: one for one in published}
+    for about in alerts:
+        path = folder / latest[about.alert_id].path
+        found = read_file(path)
+        margin = 5 * RATE_HZ
+        assert found.window.frames == [own[seq] for seq in range(about.onset_seq - margin, about.last_seq + margin + 1)]
+        assert found.alerts[-1] == about
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == latest[about.alert_id].sha256
+    assert list(folder.glob("*/.*")) == []
+
+
+def run_kills(road: Road, folder: Path, kills: int, alerts: int) -> dict[str, int]:
+    own, made = publish_alerts(road, alerts)
+    with Watch(folder) as watch:
+        killed_while_at_work(road, folder, kills, seed=kills)
+        left = len(made) - len(list(folder.glob("*/*.mcap")))
+
+        def done() -> bool:
+            return {one.alert_id for one in attachments(road.broker, road.topics, 10**6, 0.5)} == {
+                about.alert_id for about in made
+            } and len(list(folder.glob("*/*.mcap"))) == len(made)
+
+        with Service(road, folder) as service:
+            wait_until(done, PATIENT_S)
+            assert service.end(signal.SIGTERM) == 0
+    assert watch.broken == []
+    published = attachments(road.broker, road.topics, 10**6, 2.0)
+    check(own, made, folder, published)
+    return {"kills": kills, "alerts": alerts, "left": left, "attachments": len(published), "looks": watch.looks}
+
+
+def test_a_few_kills(road: Road, tmp_path: Path) -> None:
+    figures = run_kills(road, tmp_path / "evidence", SHORT, 20)
+    assert figures["left"] > 0, figures  # else the last kills met a service that had nothing to do
+
+
+@pytest.mark.faults
+def test_many_kills(road: Road, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = run_kills(road, tmp_path / "evidence", LONG, 400)
+    with capsys.disabled():
+        print(figures)
+    assert figures["left"] > 0, figures

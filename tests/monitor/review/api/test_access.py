@@ -1,0 +1,326 @@
+"""Who gets in: hosts, origins, log-in, roles, tokens and proxies, each with an attempt that must fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import pytest
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp
+
+from gradwatch.monitor.review.api import pages
+from gradwatch.monitor.review.api.app import build_app, openapi
+from gradwatch.monitor.review.feed.ingest import Broker
+from gradwatch.monitor.review.service import ReviewService
+from gradwatch.monitor.review.settings import ReviewSettings
+from gradwatch.monitor.review.store import accounts
+from gradwatch.monitor.review.store.audit import Actor, Role
+from gradwatch.monitor.review.store.login_limits import NAME_LIMIT_S, LoginLimits
+from gradwatch.monitor.review.store.schema import SessionRow, TokenRow, UserRow
+from gradwatch.streams.wire.topics import Topics
+
+PASSWORD = "correct horse battery"
+ROOT = Actor("command", Role.ADMIN, "command")
+
+
+@contextmanager
+def serving(url: str, **settings: Any) -> Iterator[ReviewService]:
+    service = ReviewService(ReviewSettings(database=url, **settings), Broker("127.0.0.1:1", {}, Topics()))
+    try:
+        yield service
+    finally:
+        service.database.close()
+
+
+@lru_cache(maxsize=1)
+def app_of(service: ReviewService) -> ASGIApp:
+    return build_app(service)
+
+
+def client_of(service: ReviewService, host: str = "review.example", peer: str = "192.0.2.7") -> TestClient:
+    return TestClient(app_of(service), f"http://{host}", follow_redirects=False, client=(peer, 50000))
+
+
+@pytest.fixture
+def guarded(sqlite_url: str) -> Iterator[ReviewService]:
+    """Bound to all addresses, with three users of one password."""
+    with serving(sqlite_url, host="0.0.0.0") as service:
+        hashed = accounts.hash_password(PASSWORD)
+        with service.database.writing() as session:
+            for role in Role:
+                session.add(UserRow(username=role.value, role=role, password_hash=hashed, created_ns=1))
+        yield service
+
+
+def log_in(client: TestClient, username: str, password: str = PASSWORD) -> Any:
+    answer = client.post("/api/v1/session", json={"username": username, "password": password})
+    if answer.status_code == 200:
+        client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+    return answer
+
+
+# --- loopback: no log-in, and no stranger's page either -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "127.0.0.1"])
+def test_loopback_needs_no_log_in(service: ReviewService, host: str) -> None:
+    found = client_of(service, host).get("/api/v1/session").json()
+    assert (found["username"], found["role"]) == ("local", "admin")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8080", ""])
+def test_loopback_answers_to_its_own_names_alone(service: ReviewService, host: str) -> None:
+    answer = client_of(service).get("/api/v1/alerts", headers={"Host": host})
+    assert (answer.status_code, answer.json()["type"]) == (421, "host")
+
+
+def test_another_sites_page_can_change_nothing(service: ReviewService) -> None:
+    client = client_of(service, "127.0.0.1:8080")
+    body = {"name": "x", "role": "admin"}
+    token = client.get("/api/v1/session").json()["csrf_token"]
+    for headers, kind in [
+        ({}, "csrf"),
+        ({"X-CSRF-Token": "x"}, "csrf"),
+        ({"X-CSRF-Token": token, "Origin": "http://evil.example"}, "cross-site"),
+        ({"X-CSRF-Token": token, "Origin": "null"}, "cross-site"),
+        ({"X-CSRF-Token": token, "Origin": "http://127.0.0.1:9999"}, "cross-site"),
+        ({"X-CSRF-Token": token, "Sec-Fetch-Site": "cross-site"}, "cross-site"),
+    ]:
+        answer = client.post("/api/v1/tokens", json=body, headers=headers)
+        assert (answer.status_code, answer.json()["type"]) == (403, kind)
+    own = {"X-CSRF-Token": token, "Origin": "http://127.0.0.1:8080", "Sec-Fetch-Site": "same-origin"}
+    assert client.post("/api/v1/tokens", json=body, headers=own).status_code == 201
+
+
+# --- log-in -----------------------------------------------------------------------------------------------------
+
+
+PUBLIC = {"/healthz", "/readyz", "/login", "/assets/{path:path}"}
+
+
+def test_nothing_but_the_log_in_page_without_a_session(guarded: ReviewService) -> None:
+    client = client_of(guarded)
+    app: Any = build_app(guarded)
+    paths = [(path, method) for path, operations in openapi(app.app)["paths"].items() for method in operations]
+    assert len(paths) > 30
+    for path, method in paths:
+        if (path, method) == ("/api/v1/session", "post"):
+            continue
+        answer = client.request(method, re.sub(r"{\w+}", "1", path))
+        assert answer.status_code == 401, (method, path, answer.text)
+    for path in ("/metrics", "/api/v1/openapi.json"):
+        assert client.get(path).status_code == 401
+    for path in ("/", "/alerts/7"):
+        answer = client.get(path)
+        assert answer.status_code == 303
+        assert answer.headers["location"].split("?")[0] == "/login"
+
+
+def test_every_route_is_known_to_this_test() -> None:
+    """A new route outside the API is either public on purpose or must ask who is there."""
+    outside = {route.path for route in pages.router.routes if isinstance(route, Route)}
+    assert outside == PUBLIC | {"/metrics", "/", "/{path:path}"}
+
+
+def test_log_in_and_out(guarded: ReviewService) -> None:
+    client = client_of(guarded)
+    answer = log_in(client, "reviewer")
+    cookie = answer.headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=lax", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    assert "Secure" not in cookie
+    assert client.get("/api/v1/session").json()["username"] == "reviewer"
+    secret = client.cookies["gradwatch_session"]
+    assert client.delete("/api/v1/session").status_code == 204
+    client.cookies.set("gradwatch_session", secret)
+    assert client.get("/api/v1/session").status_code == 401  # ended at the server, not in the browser alone
+
+
+def test_nothing_secret_is_in_the_database(guarded: ReviewService) -> None:
+    client = client_of(guarded)
+    log_in(client, "admin")
+    token = client.post("/api/v1/tokens", json={"name": "grafana", "role": "viewer"}).json()["secret"]
+    with guarded.database.reading() as session:
+        assert session.get(SessionRow, client.cookies["gradwatch_session"]) is None
+        assert session.query(TokenRow.token_hash).scalar() not in (None, token)
+        assert str(session.get_one(UserRow, "admin").password_hash).startswith("$argon2id$")
+    assert token not in client.get("/api/v1/tokens").text
+
+
+def test_a_session_does_without_cookies_of_others(guarded: ReviewService) -> None:
+    client = client_of(guarded)
+    log_in(client, "admin")
+    client.headers["X-CSRF-Token"] = "x"
+    assert client.post("/api/v1/tokens", json={"name": "x"}).status_code == 403
+
+
+def test_twenty_wrong_passwords_are_slowed_and_forgiven() -> None:
+    now_s = [0.0]
+    limits = LoginLimits(lambda: now_s[0])
+    tried = 0
+    for _ in range(2000):
+        if limits.wait_s("192.0.2.7", "ada") == 0:
+            limits.wrong("192.0.2.7", "ada")
+            tried += 1
+            if tried == 20:
+                break
+        now_s[0] += 1.0
+    assert now_s[0] > 300  # seconds for twenty guesses
+    assert limits.wait_s("192.0.2.7", "bob") > 0  # the address
+    assert 0 < limits.wait_s("198.51.100.1", "ada") <= NAME_LIMIT_S  # nobody is shut out for long by others
+    assert limits.wait_s("198.51.100.1", "bob") == 0
+    now_s[0] += 3600.0
+    assert limits.wait_s("192.0.2.7", "ada") == 0
+
+
+def test_wrong_passwords_are_refused_and_then_slowed(guarded: ReviewService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "check_password", lambda user, password: False)  # argon2 twenty times is slow
+    client = client_of(guarded)
+    answers = [log_in(client, "admin", "wrong") for _ in range(20)]
+    assert {answer.status_code for answer in answers[:6]} == {401}
+    assert {answer.status_code for answer in answers[6:]} == {429}
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    monkeypatch.undo()
+    assert log_in(client, "admin").status_code == 429  # the right one must wait too, or guessing would pay
+
+
+def test_a_wrong_password_and_an_unknown_name_say_the_same(guarded: ReviewService) -> None:
+    client = client_of(guarded)
+    assert log_in(client, "admin", "wrong").json() == log_in(client, "nobody", "wrong").json()
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"), [("viewer", [403, 403, 403]), ("reviewer", [404, 403, 403]), ("admin", [404, 404, 200])]
+)
+def test_roles_may_do_what_they_may(guarded: ReviewService, role: str, expected: list[int]) -> None:
+    client = client_of(guarded)
+    log_in(client, role)
+    assert client.get("/api/v1/alerts").status_code == 200
+    answers = [
+        client.put("/api/v1/alerts/none/acknowledgement"),
+        client.delete("/api/v1/verdicts/none"),
+        client.get("/api/v1/users"),
+    ]
+    assert [answer.status_code for answer in answers] == expected
+
+
+def test_a_removed_user_is_out_at_once(guarded: ReviewService) -> None:
+    client = client_of(guarded)
+    log_in(client, "viewer")
+    with guarded.database.writing() as session:
+        accounts.remove_user(session, ROOT, "viewer")
+    assert client.get("/api/v1/alerts").status_code == 401
+
+
+def test_a_name_is_given_once(guarded: ReviewService) -> None:
+    client = client_of(guarded)
+    log_in(client, "admin")
+    answers = [client.post("/api/v1/users", json={"username": "grace", "role": "viewer"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 409]
+    assert "grace, who is a user already" in answers[1].json()["detail"]
+
+
+def test_the_last_admin_stays(guarded: ReviewService) -> None:
+    client = client_of(guarded)
+    log_in(client, "admin")
+    assert client.delete("/api/v1/users/admin").status_code == 409
+    assert client.patch("/api/v1/users/admin", json={"role": "viewer"}).status_code == 409
+
+
+# --- tokens and proxies -----------------------------------------------------------------------------------------
+
+
+def test_a_token_opens_what_its_role_may_until_it_is_revoked(guarded: ReviewService) -> None:
+    admin = client_of(guarded)
+    log_in(admin, "admin")
+    made = admin.post("/api/v1/tokens", json={"name": "grafana", "role": "viewer"}).json()
+    program = client_of(guarded)
+    program.headers["Authorization"] = f"Bearer {made['secret']}"
+    assert program.get("/metrics").status_code == 200
+    assert program.get("/api/v1/alerts").status_code == 200
+    assert program.put("/api/v1/alerts/none/acknowledgement").status_code == 403
+    admin.delete(f"/api/v1/tokens/{made['token_id']}")
+    assert program.get("/api/v1/alerts").status_code == 401
+
+
+def test_tokens_do_not_outlive_what_their_maker_may(guarded: ReviewService) -> None:
+    eve = Actor("eve", Role.ADMIN, "session")
+    with guarded.database.writing() as session:
+        accounts.add_user(session, ROOT, "eve", Role.ADMIN, None)
+        secrets = {role: accounts.add_token(session, eve, role, role)[1] for role in Role}
+        accounts.add_token(session, ROOT, "another's", Role.ADMIN)
+
+    def valid() -> set[Role]:
+        with guarded.database.reading() as session:
+            return {role for role, secret in secrets.items() if accounts.token_of(session, secret) is not None}
+
+    with guarded.database.writing() as session:
+        accounts.set_role(session, ROOT, "eve", Role.REVIEWER)
+    assert valid() == {Role.VIEWER, Role.REVIEWER}
+    with guarded.database.writing() as session:
+        accounts.remove_user(session, ROOT, "eve")
+        assert [token.name for token in accounts.tokens(session)] == ["another's"]
+    assert valid() == set()
+
+
+@pytest.mark.parametrize("authorization", ["Bearer", "Bearer gw_x", "Basic YWRtaW46eA==", "Bearer \xff", "gw_x"])
+def test_a_wrong_token_is_not_helped_by_anything(guarded: ReviewService, authorization: str) -> None:
+    client = client_of(guarded)
+    log_in(client, "admin")
+    headers = {"Authorization": authorization.encode("latin-1")}
+    assert client.get("/api/v1/alerts", headers=headers).status_code == 401
+
+
+def test_a_proxys_word_counts_from_the_proxy_alone(sqlite_url: str) -> None:
+    with serving(sqlite_url, trusted_proxies=("192.0.2.0/24",), allowed_hosts=("review.example",)) as service:
+        with service.database.writing() as session:
+            accounts.add_user(session, ROOT, "ada", Role.REVIEWER, None)
+        headers = {"X-Remote-User": "ada", "X-Forwarded-Proto": "https"}
+        found = client_of(service, peer="192.0.2.9").get("/api/v1/session", headers=headers).json()
+        assert (found["username"], found["role"], found["via"]) == ("ada", "reviewer", "proxy")
+        for peer in ("198.51.100.1", "127.0.0.1"):
+            assert client_of(service, peer=peer).get("/api/v1/session", headers=headers).status_code == 401
+        nobody = client_of(service, peer="192.0.2.9").get("/api/v1/session", headers={"X-Remote-User": "eve"})
+        assert nobody.status_code == 403
+        assert log_in(client_of(service), "ada", "x" * 12).status_code == 401  # who has no password can't guess one
+
+
+def test_a_cookie_is_for_https_alone_where_the_browser_speaks_it(sqlite_url: str) -> None:
+    with serving(sqlite_url, trusted_proxies=("192.0.2.0/24",), allowed_hosts=("review.example",)) as service:
+        with service.database.writing() as session:
+            accounts.add_user(session, ROOT, "ada", Role.REVIEWER, PASSWORD)
+        client = client_of(service)
+        client.headers["X-Forwarded-Proto"] = "https"
+        assert "Secure" in log_in(client, "ada").headers["set-cookie"]
+
+
+# --- what every answer carries ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/api/v1/alerts", "/healthz", "/nothing", "/api/v1/alerts/none"])
+def test_every_answer_tells_browsers_what_to_forbid(service: ReviewService, path: str) -> None:
+    headers = client_of(service, "127.0.0.1").get(path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+def test_a_large_body_is_refused_before_it_is_read(service: ReviewService) -> None:
+    client = client_of(service, "127.0.0.1")
+    client.headers["X-CSRF-Token"] = client.get("/api/v1/session").json()["csrf_token"]
+    assert client.post("/api/v1/tokens", content=b"x" * 300_000).status_code == 413
+
+
+def test_metrics_have_routes_and_no_ids(service: ReviewService, make: Callable[..., Any]) -> None:
+    client = client_of(service, "127.0.0.1")
+    client.get("/api/v1/alerts/2541c2ee-4512-5ef1-818e-ab7a67646363")
+    text = client.get("/metrics").text
+    assert 'route="/api/v1/alerts/{alert_id}"' in text
+    assert "2541c2ee" not in text

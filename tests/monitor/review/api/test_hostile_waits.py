@@ -1,0 +1,90 @@
+"""What keeps others waiting: a database that somebody else has locked, a broker that does not answer; and evidence."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gradwatch.monitor.review.feed import clips
+from gradwatch.monitor.review.service import ReviewService
+from gradwatch.monitor.review.store import database
+from gradwatch.monitor.review.store.audit import NotFoundError
+from gradwatch.streams.transport.connection import BrokerUnavailableError
+from gradwatch.streams.wire.messages import Alert
+
+from ..conftest import Client, take
+
+Make = Callable[..., Alert]
+
+
+@contextmanager
+def locked(service: ReviewService) -> Iterator[None]:
+    """Another process writes, and does not come to an end."""
+    path = Path(str(service.database.url.database))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def impatient(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service that comes after it waits 2 s for its turn."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 2.0)
+
+
+def test_readers_do_not_wait_for_writers(impatient: None, service: ReviewService, make: Make) -> None:
+    take(service.database, make())
+    client, url = Client(service), f"/api/v1/alerts/{make().alert_id}"
+    with client, locked(service), ThreadPoolExecutor(60) as pool:
+        writes = [pool.submit(client.put, f"{url}/acknowledgement") for _ in range(60)]
+        time.sleep(0.5)
+        began_s = time.monotonic()
+        assert client.get(url).status_code == 200
+        assert time.monotonic() - began_s < 1.5  # before the first writer gives up
+        answers = [write.result() for write in writes]
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.json()["type"] for answer in answers} == {"database-unavailable"}
+    assert client.put(f"{url}/acknowledgement").json()["review"]["acknowledged_by"] == "local"
+
+
+def test_nothing_waits_for_clips_of_a_broker_that_does_not_answer(
+    service: ReviewService, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+
+    def silent(*_: Any) -> Any:
+        answers.wait(20.0)
+        raise BrokerUnavailableError("no answer")
+
+    monkeypatch.setattr(clips, "TopicRanges", silent)
+    made = [make(onset_seq=seq) for seq in range(60)]
+    take(service.database, *made)
+    client = Client(service)
+    with client, ThreadPoolExecutor(60) as pool:
+        asked = [pool.submit(client.get, f"/api/v1/alerts/{one.alert_id}/clip") for one in made]
+        time.sleep(0.5)
+        began_s = time.monotonic()
+        assert client.get("/api/v1/alerts").status_code == 200
+        assert time.monotonic() - began_s < 5.0
+        answers.set()
+        assert {one.result().status_code for one in asked} == {503}
+
+
+@pytest.mark.parametrize("name", ["review.db", "north-gate/.a.mcap.partial", "north-gate/a", "north-gate"])
+def test_nothing_but_evidence_is_given_away(service: ReviewService, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "evidence" / "north-gate"
+    folder.mkdir(parents=True)
+    for path in (folder.parent / "review.db", folder / ".a.mcap.partial", folder / "a", folder / "a.mcap"):
+        path.touch()
+    assert service.clips.evidence_file("north-gate/a.mcap") == folder / "a.mcap"
+    with pytest.raises(NotFoundError):
+        service.clips.evidence_file(name)

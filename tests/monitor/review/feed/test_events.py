@@ -1,0 +1,115 @@
+"""Events: resumed from a bounded ring, and a reader that does not keep up is let go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pytest
+
+from gradwatch.monitor.review.feed import events as module
+from gradwatch.monitor.review.feed.events import Events, TooManyReadersError
+
+Result = TypeVar("Result")
+
+
+def run(task: Coroutine[Any, Any, Result]) -> Result:
+    """In a thread of its own: that of the tests may have a loop already, Playwright's."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, task).result()
+
+
+async def first(stream: AsyncIterator[bytes], count: int) -> list[bytes]:
+    return [await anext(stream) for _ in range(count)]
+
+
+def ids(found: list[bytes]) -> list[str]:
+    return [line[4:] for event in found for line in event.decode().splitlines() if line.startswith("id: ")]
+
+
+def names(found: list[bytes]) -> list[str]:
+    return [line[7:] for event in found for line in event.decode().splitlines() if line.startswith("event: ")]
+
+
+def test_a_reader_hears_what_is_published_from_another_thread() -> None:
+    events = Events()
+
+    async def listen() -> list[bytes]:
+        stream = events.read(None)
+        found = await first(stream, 2)
+        await asyncio.to_thread(events.publish, "alert", {"number": 7})
+        return found + await first(stream, 1)
+
+    retry, hello, alert = run(listen())
+    assert retry == b"retry: 2000\n\n"
+    assert names([hello]) == ["hello"]
+    assert alert == b'id: %s-1\nevent: alert\ndata: {"number":7}\n\n' % events.boot.encode()
+
+
+def test_what_was_missed_is_sent_again_and_what_is_gone_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RING_EVENTS", 5)
+    events = Events()
+    for number in range(10):
+        events.publish("alert", {"number": number})
+    events.publish("cameras", {}, is_kept=False)
+
+    async def missed(last: str, count: int) -> list[bytes]:
+        return (await first(events.read(last), count + 1))[1:]
+
+    assert ids(run(missed(f"{events.boot}-7", 3))) == [f"{events.boot}-{n}" for n in (8, 9, 10)]
+    assert len(run(missed(f"{events.boot}-5", 5))) == 5
+    for last in (
+        f"{events.boot}-4",
+        f"{events.boot}-11",
+        "other-7",
+        "x",
+        f"{events.boot}-",
+        f"{events.boot}-" + "9" * 99,
+    ):
+        assert names(run(missed(last, 1))) == ["reset"]
+
+
+def test_the_ring_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RING_BYTES", 10_000)
+    events = Events()
+    for _ in range(100):
+        events.publish("alert", {"text": "x" * 1_000})
+        assert events.held_bytes <= 10_000
+
+
+def test_a_slow_reader_is_let_go_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUEUE_EVENTS", 10)
+    events = Events()
+
+    async def listen() -> tuple[int, int]:
+        slow, quick = events.read(None), events.read(None)
+        await first(slow, 2)
+        await first(quick, 2)
+        heard = 0
+        for number in range(50):
+            events.publish("alert", {"number": number})
+            await anext(quick)
+            heard += 1
+        left = [event async for event in slow]
+        await quick.aclose()  # type: ignore[attr-defined]
+        return heard, len(left)
+
+    assert run(listen()) == (50, 0)
+    assert events.readers == 0
+
+
+def test_there_is_room_for_so_many_readers_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_READERS", 1)
+    events = Events()
+
+    async def listen() -> None:
+        one = events.read(None)
+        await anext(one)
+        with pytest.raises(TooManyReadersError):
+            await anext(events.read(None))
+        await one.aclose()  # type: ignore[attr-defined]
+        await anext(events.read(None))
+
+    run(listen())

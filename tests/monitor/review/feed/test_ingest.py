@@ -1,0 +1,231 @@
+"""From Kafka to the page, through a real broker: alerts, cameras, verdicts back, and a broker that goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradwatch.monitor.worker.verdict_feed import VerdictFeed
+from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerMissingError
+from gradwatch.streams.transport.producer import BoundedProducer
+from gradwatch.streams.transport.reader import NewestRecords, TopicReader
+from gradwatch.streams.wire.frames import encode_frame
+from gradwatch.streams.wire.messages import (
+    Alert,
+    AlertState,
+    ClassOverride,
+    EncodedFrame,
+    FrameIdentity,
+    FrameReport,
+    Outcome,
+    RegionMute,
+    StreamState,
+)
+from gradwatch.streams.wire.outputs import decode_verdict
+from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.topics import Topics
+
+from ..traffic import Reviewer, ReviewProcess, fresh_topics, publish_alert, publish_report, running
+
+Make = Callable[..., Alert]
+RUN = "01JD0000000000000000000000"
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    try:
+        with EmbeddedBroker() as embedded:
+            yield embedded
+    except EmbeddedBrokerMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def topics(broker: EmbeddedBroker) -> Topics:
+    return fresh_topics(broker.bootstrap_servers)
+
+
+@pytest.fixture(scope="module")
+def producer(broker: EmbeddedBroker) -> Iterator[BoundedProducer]:
+    with BoundedProducer(broker.bootstrap_servers) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def reviewer(broker: EmbeddedBroker, topics: Topics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reviewer]:
+    folder = tmp_path_factory.mktemp("review")
+    process = ReviewProcess(broker.bootstrap_servers, topics, f"sqlite:///{folder / 'review.db'}", folder)
+    with running(process):
+        yield Reviewer(process.url)
+
+
+def eventually(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+    deadline_s = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline_s, "it did not come true"
+        time.sleep(0.05)
+    return found
+
+
+def report(seq: int) -> FrameReport:
+    now_ns = time.time_ns()
+    return FrameReport(
+        identity=FrameIdentity("north-gate", RUN, seq),
+        partition=2,
+        offset=seq,
+        capture_ns=now_ns,
+        published_ns=now_ns,
+        clock="utc",
+        outcome=Outcome.JUDGED,
+        state=StreamState.ALERTING,
+        scores={"image_statistics": np.float32([9.5])},
+        change={"image_statistics": 1.25},
+    )
+
+
+def test_an_alert_is_told_with_its_scores_and_resumed(
+    reviewer: Reviewer, producer: BoundedProducer, topics: Topics, make: Make
+) -> None:
+    eventually(lambda: not any(one["error"] for one in reviewer.get("/api/v1/status")["following"]))
+    events = reviewer.events()
+    assert next(events)[1] == "hello"
+    publish_report(producer, topics, report(41))
+    assert producer.flush(20.0)
+    published_s = time.monotonic()
+    publish_alert(producer, topics, make())
+    event_id, _, fields = next(event for event in events if event[1] == "alert")
+    assert time.monotonic() - published_s < 10.0  # what it takes is measured by the benchmark, on a quiet machine
+    assert (fields["is_new"], fields["muted"], fields["alert"]["alert_id"]) == (True, False, make().alert_id)
+    events.close()  # type: ignore[attr-defined]
+    publish_alert(producer, topics, make(revision=2, state=AlertState.CLOSED))
+    resumed = reviewer.events(event_id)
+    _, _, fields = next(event for event in resumed if event[1] == "alert")
+    assert fields["alert"]["revision"] == 2
+    resumed.close()  # type: ignore[attr-defined]
+    foreign = reviewer.events("ffffffff-7")
+    assert next(foreign)[1] == "reset"
+    foreign.close()  # type: ignore[attr-defined]
+
+    def scores() -> Any:
+        return reviewer.get(f"/api/v1/alerts/{make().alert_id}")["scores"]
+
+    assert eventually(scores)[0]["ratio"] == 1.25
+
+
+def test_the_newest_picture_of_a_camera_is_shown(reviewer: Reviewer, producer: BoundedProducer, topics: Topics) -> None:
+    pixels = np.random.default_rng(7).integers(0, 256, (48, 64, 3), np.uint8)
+    content = encode_jpeg(pixels)
+    for seq in range(40):
+        wire = encode_frame(EncodedFrame(FrameIdentity("north-gate", RUN, seq), seq, 0, content))
+        producer.send(topics.frames, wire.key, wire.value, wire.headers, 2)
+    assert producer.flush(20.0)
+
+    def camera() -> Any:
+        found = [c for c in reviewer.get("/api/v1/cameras")["cameras"] if c["thumbnail_url"]]
+        return found and found[0]
+
+    assert eventually(camera)["stream_id"] == "north-gate"
+    answer = reviewer._client.get("/api/v1/cameras/north-gate/frame")
+    assert (answer.content, answer.headers["x-seq"]) == (content, "39")
+
+
+@pytest.fixture
+def seen(reviewer: Reviewer, producer: BoundedProducer, topics: Topics) -> str:
+    """A camera that the page knows, its frames in partition 2."""
+    publish_report(producer, topics, report(42))
+    assert producer.flush(20.0)
+    eventually(lambda: [one for one in reviewer.get("/api/v1/cameras")["cameras"] if one["stream_id"] == "north-gate"])
+    return "north-gate"
+
+
+def test_a_workers_book_has_a_verdict_until_it_is_taken_back(
+    reviewer: Reviewer, seen: str, broker: EmbeddedBroker, topics: Topics
+) -> None:
+    feed = VerdictFeed(lambda: TopicReader(broker.bootstrap_servers, [topics.verdicts]))
+    feed.start()
+    corner = [[0, 0], [200, 0], [200, 120]]
+    body = {"kind": "mute_region", "stream_id": seen, "polygon": corner}
+    assert reviewer.act("POST", "/api/v1/verdicts", json=body)
+    (given,) = eventually(lambda: feed.book.of(seen))
+    assert isinstance(given, RegionMute)
+    assert np.array_equal(given.polygon, corner)
+    assert reviewer.act("DELETE", f"/api/v1/verdicts/{given.verdict_id}")
+    assert eventually(lambda: feed.book.of(seen) == ())
+    feed.stop()
+    feed.join(10.0)
+
+
+def test_a_verdict_is_published_beside_its_streams_frames(
+    reviewer: Reviewer, seen: str, broker: EmbeddedBroker, topics: Topics
+) -> None:
+    body = {"kind": "override_class", "stream_id": seen, "run_id": RUN, "track_id": 7, "label": "yield"}
+    assert reviewer.act("POST", "/api/v1/verdicts", json=body)
+    (listed,) = eventually(lambda: [v for v in reviewer.get("/api/v1/verdicts")["verdicts"] if v["published"]])
+    assert reviewer.act("DELETE", f"/api/v1/verdicts/{listed['verdict_id']}")
+    key = f"{seen}/{listed['verdict_id']}".encode()
+    records: list[Any] = []
+    with TopicReader(broker.bootstrap_servers, [topics.verdicts]) as reader:
+        eventually(lambda: records.extend(one for one in reader.poll(0.2) if one.key == key) or len(records) >= 2)
+    given, taken_back = records
+    assert {given.partition, taken_back.partition} == {2}
+    verdict = decode_verdict(given.value)
+    assert isinstance(verdict, ClassOverride)
+    assert (verdict.track_id, verdict.label, verdict.author) == (7, "yield", "local")
+    assert taken_back.value is None
+
+
+def test_records_that_are_none_are_passed_over(
+    reviewer: Reviewer, producer: BoundedProducer, topics: Topics, make: Make
+) -> None:
+    for topic in (topics.alerts, topics.attachments, topics.reports, topics.overlays, topics.health, topics.frames):
+        producer.send(topic, b"../x", b"\xff\xfe", [])
+        producer.send(topic, b"north-gate", b"{}", [])
+    producer.send(topics.alerts, b"x", b'{"alert_id":"\\u0000"}', [])
+    publish_alert(producer, topics, make(onset_seq=777))
+    eventually(lambda: any(a["onset_seq"] == 777 for a in reviewer.alerts()))
+    refused = [
+        line
+        for line in reviewer._client.get("/metrics").text.splitlines()
+        if line.startswith('gradwatch_review_records_total{outcome="refused",topic="alerts"}')
+    ]
+    assert float(refused[0].split()[-1]) >= 3
+
+
+def test_a_look_gives_the_last_records_and_then_nothing(
+    broker: EmbeddedBroker, topics: Topics, producer: BoundedProducer
+) -> None:
+    own = fresh_topics(broker.bootstrap_servers)
+    for number in range(30):
+        producer.send(own.frames, b"a", b"%d" % number, [], 1)
+        producer.flush(20.0)
+    with NewestRecords(broker.bootstrap_servers, own.frames) as newest:
+        seen = [int(record.value or b"") for record in newest.look(lambda partition: 3)]
+        assert seen[-1] == 29
+        assert len(seen) <= 4  # Tansu tells the end late
+        assert [record for record in newest.look(lambda partition: 3) if record.value != b"29"] == []
+
+
+def test_a_reader_begins_where_it_is_told(broker: EmbeddedBroker, producer: BoundedProducer) -> None:
+    own = fresh_topics(broker.bootstrap_servers)
+    for number in range(10):
+        producer.send(own.alerts, b"a", b"%d" % number, [])
+    producer.flush(20.0)
+    found: list[int] = []
+    with TopicReader(broker.bootstrap_servers, [own.alerts], offsets={(own.alerts, 0): 7}) as reader:
+        eventually(lambda: found.extend(int(r.value or b"") for r in reader.poll(0.2)) or len(found) >= 3)
+    assert found == [7, 8, 9]
+
+
+def test_without_a_broker_the_page_stays_and_says_so(reviewer: Reviewer, broker: EmbeddedBroker) -> None:
+    """The last of this file, since it ends the broker."""
+    eventually(lambda: reviewer.get("/api/v1/status")["broker"]["ok"])
+    alert_id = reviewer.alerts()[0]["alert_id"]
+    broker.close()
+    state = eventually(lambda: (now := reviewer.get("/api/v1/status")["broker"])["error"] and now)
+    assert (state["ok"], int(state["since_ns"]) > 0) == (False, True)
+    assert reviewer.act("PUT", f"/api/v1/alerts/{alert_id}/acknowledgement")
+    assert reviewer._client.get("/readyz").status_code == 200

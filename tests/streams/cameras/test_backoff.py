@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from gradwatch.streams.cameras.backoff import FIRST_S, LONGEST_S, STEADY_S, Backoff
+from gradwatch.streams.wire.messages import Disturbance
+
+LOST = Disturbance.DISCONNECTED
+
+
+def test_bounds_double_up_to_the_longest_and_any_time_below_is_as_likely() -> None:
+    pauses = []
+    for seed in range(2000):
+        backoff = Backoff(random.Random(seed))
+        pauses.append([backoff.pause_s(LOST, 0.0) for _ in range(9)])
+    bounds = np.minimum(FIRST_S * 2.0 ** np.arange(9), LONGEST_S)
+    shares = np.array(pauses) / bounds
+    assert shares.min() >= 0
+    assert shares.max() <= 1
+    assert abs(shares.mean(axis=0) - 0.5).max() < 0.03
+    assert abs(np.quantile(shares, 0.9, axis=0) - 0.9).max() < 0.03
+
+
+def test_only_a_connection_that_held_ends_the_back_off() -> None:
+    backoff = Backoff(random.Random(0))
+    for _ in range(10):
+        backoff.pause_s(LOST, STEADY_S - 1)
+    assert backoff.attempts == 10
+    assert backoff.pause_s(LOST, STEADY_S) <= FIRST_S
+    assert backoff.attempts == 1
+
+
+def test_refused_credentials_are_not_tried_often() -> None:
+    assert Backoff(random.Random(0)).pause_s(Disturbance.UNAUTHORIZED, 0.0) == LONGEST_S
+
+
+def test_a_camera_that_is_away_for_a_year_breaks_no_arithmetic() -> None:
+    assert Backoff(random.Random(0), attempts=1_000_000).pause_s(LOST, 0.0) <= LONGEST_S

@@ -1,0 +1,270 @@
+"""Bags of every storage and encoding, written by the libraries that others use, and bags that are damaged."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags", reason="bags need the extra 'bags'")
+pytest.importorskip("mcap", reason="bags need the extra 'bags'")
+
+from mcap.reader import make_reader
+
+from gradwatch.streams.observability.metrics import SOURCE_FRAMES
+from gradwatch.streams.recordings.bag_storage import BagError
+from gradwatch.streams.sources import SOURCES, ChallengeOnset, Playback
+from gradwatch.streams.wire.pictures import decode_picture
+
+from .written_bags import (
+    CAMERA,
+    COMPRESSED,
+    LOG_DELAY_NS,
+    PICTURES,
+    RAW,
+    START_NS,
+    STEP_NS,
+    FoxgloveProtobuf,
+    compressed,
+    foxglove_json,
+    pictures_as,
+    raw,
+    stamps,
+    write_mcap,
+    write_ros_bag,
+)
+
+bag = SOURCES["bag"]
+
+
+def undecodable(stream_id: str) -> float:
+    return SOURCE_FRAMES.labels(stream_id, "dropped", "undecodable")._value.get()
+
+
+def write(kind: str, folder: Path) -> Path:
+    """PICTURES as a bag of this kind."""
+    if kind in ("sqlite3", "mcap"):
+        return write_ros_bag(folder / "drive", {CAMERA: (COMPRESSED, pictures_as(compressed))}, kind)
+    if kind == "db3":
+        return next(write("sqlite3", folder).glob("*.db3"))
+    path = folder / "drive.mcap"
+    if kind == "cdr":
+        return write_mcap(path, pictures_as(compressed))
+    if kind == "json":
+        schema = ("foxglove.CompressedImage", "jsonschema", b"{}")
+        return write_mcap(path, pictures_as(foxglove_json), schema, "json")
+    protobuf = FoxgloveProtobuf()
+    schema = ("foxglove.CompressedImage", "protobuf", protobuf.descriptors)
+    return write_mcap(path, pictures_as(protobuf), schema, "protobuf")
+
+
+@pytest.mark.parametrize("kind", ["sqlite3", "mcap", "db3", "cdr", "json", "protobuf"])
+def test_every_storage_gives_its_bytes_unchanged_at_the_stamps_of_the_headers(kind: str, tmp_path: Path) -> None:
+    source = bag(write(kind, tmp_path))
+    for _ in range(2):  # a second pass gives the same
+        frames = list(source)
+        assert [frame.content for frame in frames] == PICTURES
+        assert [frame.capture_ns for frame in frames] == stamps(5)
+        assert {(frame.clock, frame.encoding) for frame in frames} == {("utc", "image/jpeg")}
+    assert source.name == "drive"
+
+
+@pytest.mark.parametrize("options", [{"use_chunking": False}, {"repeat_channels": False}, {"chunk_size": 1}])
+def test_mcap_may_be_written_without_chunks_or_summary(options: dict, tmp_path: Path) -> None:
+    source = bag(write_mcap(tmp_path / "drive.mcap", pictures_as(compressed), **options))
+    assert [frame.content for frame in source] == PICTURES
+
+
+def test_a_bag_in_several_files_is_one_recording(tmp_path: Path) -> None:
+    messages = pictures_as(compressed)
+    folder = write_ros_bag(tmp_path / "drive", {CAMERA: (COMPRESSED, messages[:2])}, "mcap")
+    write_mcap(folder / "drive_1.mcap", messages[2:])
+    told = (folder / "metadata.yaml").read_text()
+    first = next(path.name for path in folder.glob("*.mcap") if path.name != "drive_1.mcap")
+    (folder / "metadata.yaml").write_text(told.replace(f"- {first}", f"- {first}\n  - drive_1.mcap", 1))
+    assert [frame.content for frame in bag(folder)] == PICTURES
+
+
+@pytest.mark.parametrize("mode", ["FILE", "MESSAGE"])
+@pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
+def test_bags_may_be_compressed(mode: str, storage: str, tmp_path: Path) -> None:
+    path = write_ros_bag(tmp_path / "drive", {CAMERA: (COMPRESSED, pictures_as(compressed))}, storage, mode)
+    assert [frame.content for frame in bag(path)] == PICTURES
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "mono8"])
+@pytest.mark.parametrize("padding", [0, 5])
+def test_raw_images_become_jpeg(encoding: str, padding: int, tmp_path: Path) -> None:
+    image = np.zeros((16, 24, 3), np.uint8)
+    image[:8, :, 0], image[8:, :, 2] = 200, 100  # red above, blue below
+    pixels = {"rgb8": image, "bgr8": image[:, :, ::-1], "mono8": image[:, :, :1] + image[:, :, 2:]}[encoding]
+    rows = np.pad(pixels.reshape(16, -1), ((0, 0), (0, padding)), constant_values=255)
+    path = write_ros_bag(tmp_path / "drive", {CAMERA: (RAW, [(START_NS, raw(rows, 24, encoding, START_NS))])})
+    (frame,) = bag(path, playback=Playback(jpeg_quality=95))
+    assert frame.encoding == "image/jpeg"
+    expected = np.repeat(pixels, 3, axis=2) if encoding == "mono8" else image
+    assert np.abs(decode_picture(frame.content)[2:6, 4:20].astype(int) - expected[2:6, 4:20]).max() < 12
+    assert np.abs(decode_picture(frame.content)[10:14, 4:20].astype(int) - expected[10:14, 4:20]).max() < 12
+
+
+def test_without_a_stamp_the_time_of_logging_counts(tmp_path: Path) -> None:
+    messages = [(ns, compressed(PICTURES[0], stamp_ns)) for ns, stamp_ns in zip(stamps(3), (0, -5, 0), strict=True)]
+    assert [frame.capture_ns for frame in bag(write_mcap(tmp_path / "a.mcap", messages))] == stamps(3)
+
+
+def test_time_never_runs_backwards(tmp_path: Path) -> None:
+    order = [0, 2, 1, 3]
+    messages = [(START_NS + i, compressed(PICTURES[k], stamps(5)[k])) for i, k in enumerate(order)]
+    frames = list(bag(write_mcap(tmp_path / "a.mcap", messages)))
+    assert [PICTURES.index(frame.content) for frame in frames] == order
+    assert [(frame.capture_ns - START_NS) // STEP_NS for frame in frames] == [0, 2, 2, 3]
+
+
+def test_it_is_played_as_any_recording(tmp_path: Path) -> None:
+    path = write("cdr", tmp_path)
+    frames = list(bag(path, playback=Playback(rate_hz=5, first=1, last=3), name="front camera"))
+    assert [frame.content for frame in frames] == PICTURES[1:4]
+    assert [(frame.capture_ns, frame.clock) for frame in frames] == [(i * 200_000_000, "media") for i in range(3)]
+    assert bag(path, name="front camera").name == "front-camera"
+    dark = list(bag(path, playback=Playback(challenge=ChallengeOnset("darkening", 5, onset_seq=4))))
+    assert [frame.content for frame in dark[:4]] == PICTURES[:4]
+    assert decode_picture(dark[4].content).mean() < decode_picture(PICTURES[4]).mean() / 2
+    assert dark[4].capture_ns == stamps(5)[4]
+
+
+@pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
+def test_of_several_topics_one_must_be_named(storage: str, tmp_path: Path) -> None:
+    topics = {
+        "/front": (COMPRESSED, pictures_as(compressed)),
+        "/rear": (COMPRESSED, pictures_as(compressed)[:2]),
+        "/imu": ("sensor_msgs/msg/Imu", []),
+    }
+    path = write_ros_bag(tmp_path / "drive", topics, storage)
+    with pytest.raises(BagError, match=r"name one: /front \(sensor_msgs/msg/CompressedImage, cdr\), /rear \("):
+        bag(path)
+    assert len(list(bag(path, "/rear"))) == 2
+    with pytest.raises(BagError, match=r"expected one of /front .*, /rear .*, got /imu"):
+        bag(path, "/imu")
+
+
+def test_a_bag_without_pictures_says_what_it_has(tmp_path: Path) -> None:
+    path = write_ros_bag(tmp_path / "drive", {"/imu": ("sensor_msgs/msg/Imu", [])})
+    with pytest.raises(BagError, match=r"expected a topic of pictures .* got /imu \(sensor_msgs/msg/Imu, cdr\)"):
+        bag(path)
+    with pytest.raises(BagError, match="expected pictures in topic /camera/image"):
+        list(bag(write_mcap(tmp_path / "empty.mcap", [])))
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_cut_off_mcap_ends_with_one_counted_frame(chunked: bool, tmp_path: Path) -> None:
+    whole = write_mcap(tmp_path / "whole.mcap", pictures_as(compressed), chunk_size=1, use_chunking=chunked)
+    if chunked:  # zstd hides the pictures, so the last chunk is cut
+        with whole.open("rb") as file:
+            at = max(index.chunk_start_offset for index in make_reader(file).get_summary().chunk_indexes) + 60
+    else:
+        at = whole.read_bytes().rindex(PICTURES[4][20:60])
+    cut = tmp_path / f"cut{int(chunked)}.mcap"
+    cut.write_bytes(whole.read_bytes()[:at])
+    before = undecodable(cut.stem)
+    assert [frame.content for frame in bag(cut)] == PICTURES[:4]
+    assert undecodable(cut.stem) - before == 1
+
+
+@pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
+def test_a_last_message_that_was_cut_off_is_counted(storage: str, tmp_path: Path) -> None:
+    messages = pictures_as(compressed)
+    messages[4] = (messages[4][0], messages[4][1][:200])
+    path = write_ros_bag(tmp_path / f"cut-{storage}", {CAMERA: (COMPRESSED, messages)}, storage)
+    before = undecodable(path.stem)
+    assert [frame.content for frame in bag(path)] == PICTURES[:4]
+    assert undecodable(path.stem) - before == 1
+
+
+@pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
+def test_a_broken_message_in_the_midst_is_an_error(storage: str, tmp_path: Path) -> None:
+    messages = pictures_as(compressed)
+    messages[2] = (messages[2][0], messages[2][1][:200])
+    path = write_ros_bag(tmp_path / "drive", {CAMERA: (COMPRESSED, messages)}, storage)
+    with pytest.raises(BagError, match=r"message 2 of topic /camera/image in .*drive: expected sensor_msgs"):
+        list(bag(path))
+
+
+def test_pictures_of_another_format_are_named(tmp_path: Path) -> None:
+    h264 = [(ns, compressed(b"\x00\x00\x00\x01\x67" * 9, ns, "h264")) for ns in stamps(2)]
+    with pytest.raises(BagError, match=r"message 0 .* expected a JPEG or PNG, got format 'h264'"):
+        list(bag(write_mcap(tmp_path / "a.mcap", h264)))
+    deep = [(ns, raw(np.zeros((4, 8), np.uint8), 4, "16UC1", ns)) for ns in stamps(2)]
+    with pytest.raises(BagError, match=r"expected encoding rgb8, bgr8, mono8, got '16UC1'"):
+        list(bag(write_ros_bag(tmp_path / "b", {CAMERA: (RAW, deep)})))
+    short = [(ns, raw(np.zeros((4, 8), np.uint8), 4, "rgb8", ns)) for ns in stamps(2)]
+    with pytest.raises(BagError, match=r"expected 4 x 4 px of rgb8 in rows of 8 bytes"):
+        list(bag(write_ros_bag(tmp_path / "c", {CAMERA: (RAW, short)})))
+
+
+def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
+    path = write_mcap(tmp_path / "a.mcap", pictures_as(compressed))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(BagError, match=r"a\.mcap"):
+        list(bag(path))
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.5])
+def test_a_cut_off_database_is_an_error(kept: float, tmp_path: Path) -> None:
+    messages = [(ns, compressed(PICTURES[0] * 20, ns)) for ns in stamps(40)]
+    (database,) = write_ros_bag(tmp_path / "drive", {CAMERA: (COMPRESSED, messages)}).glob("*.db3")
+    content = database.read_bytes()
+    database.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(BagError, match="expected a bag at"):
+        list(bag(database))
+
+
+def test_what_is_no_bag_is_said(tmp_path: Path) -> None:
+    for name, content in (("a.mcap", b""), ("b.mcap", b"no bag at all"), ("c.db3", b""), ("d.db3", b"no bag" * 999)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BagError, match=name):
+            list(bag(tmp_path / name))
+    sqlite3.connect(tmp_path / "other.db3").execute("create table notes (text)").connection.close()
+    with pytest.raises(BagError, match=r"other\.db3"):
+        list(bag(tmp_path / "other.db3"))
+    (tmp_path / "old.bag").write_bytes(b"#ROSBAG V2.0\n")
+    with pytest.raises(BagError, match="rosbags-convert --src"):
+        bag(tmp_path / "old.bag")
+    with pytest.raises(BagError, match=r"expected metadata\.yaml in"):
+        bag(tmp_path)
+    with pytest.raises(FileNotFoundError, match="expected a bag at"):
+        bag(tmp_path / "nothing.mcap")
+
+
+def test_a_folder_that_misses_a_file_names_it(tmp_path: Path) -> None:
+    for storage in ("sqlite3", "mcap"):
+        folder = write_ros_bag(tmp_path / storage, {CAMERA: (COMPRESSED, pictures_as(compressed))}, storage)
+        (file,) = (path for path in folder.iterdir() if path.name != "metadata.yaml")
+        file.unlink()
+        with pytest.raises(BagError, match=file.name):
+            list(bag(folder))
+    (folder / "metadata.yaml").write_text("{]")
+    with pytest.raises(BagError, match=r"metadata\.yaml"):
+        bag(folder)
+
+
+def test_log_times_are_later_than_stamps_in_these_bags() -> None:
+    """Else a reader that mixes the two up would pass."""
+    assert LOG_DELAY_NS > 0
+
+
+def test_without_the_extra_the_command_is_named(tmp_path: Path) -> None:
+    path = write("cdr", tmp_path)
+    code = (
+        "import sys\n"
+        "for name in ('rosbags', 'mcap'): sys.modules[name] = None\n"
+        "from gradwatch.streams.sources import SOURCES\n"
+        f"SOURCES['bag']({str(path)!r})\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'gradwatch[bags]'" in run.stderr.splitlines()[-1]

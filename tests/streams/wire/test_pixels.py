@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradwatch.streams.wire.messages import OutcomeCause
+from gradwatch.streams.wire.pixels import BadRecordError, decode_picture, encode_jpeg, picture_size
+
+
+def picture(height: int = 24, width: int = 40) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def as_png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+@pytest.mark.parametrize("options", [[], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 1]])
+def test_size_and_pixels_of_jpegs(options: list[int]) -> None:
+    content = cv2.imencode(".jpg", picture()[:, :, ::-1], options)[1].tobytes()
+    assert picture_size(content) == (40, 24)
+    assert decode_picture(content).shape == (24, 40, 3)
+
+
+def test_colors_keep_their_order() -> None:
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[..., 0] = 250
+    red = decode_picture(encode_jpeg(image))
+    assert red[..., 0].min() > 240
+    assert red[..., 2].max() < 10
+    np.testing.assert_array_equal(decode_picture(as_png(image[:, :, ::-1])), image)
+
+
+def test_gray_and_16_bit_pictures_become_rgb8() -> None:
+    gray = np.full((8, 9), 77, np.uint8)
+    for content in (as_png(gray), as_png(gray.astype(np.uint16) * 257), cv2.imencode(".jpg", gray)[1].tobytes()):
+        image = decode_picture(content)
+        assert image.shape == (8, 9, 3)
+        assert image.dtype == np.uint8
+        assert abs(int(image.mean()) - 77) <= 1
+
+
+def test_exif_orientation_is_ignored() -> None:
+    exif = (
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6: turn by 90 degrees
+    )
+    content = encode_jpeg(picture())
+    turned = content[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + content[2:]
+    assert picture_size(turned) == (40, 24)
+    assert decode_picture(turned).shape == (24, 40, 3)
+
+
+def test_a_decompression_bomb_is_refused_by_its_header() -> None:
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    with pytest.raises(BadRecordError, match="expected at most 40000000 pixels, got 60000 x 60000") as caught:
+        decode_picture(b"\x89PNG\r\n\x1a\n" + chunk)
+    assert caught.value.cause is OutcomeCause.TOO_LARGE
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("encode", [encode_jpeg, as_png])
+def test_a_picture_that_was_cut_off_is_undecodable(share: float, encode) -> None:
+    content = encode(picture(120, 160))
+    with pytest.raises(BadRecordError) as caught:
+        decode_picture(content[: int(len(content) * share)])
+    assert caught.value.cause is OutcomeCause.UNDECODABLE
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 255))
+def test_flipped_bytes_never_do_more_than_refuse_a_picture(position: int, value: int) -> None:
+    content = bytearray(encode_jpeg(picture()))
+    content[position % len(content)] = value
+    try:
+        image = decode_picture(bytes(content), max_pixels=10_000_000)
+    except BadRecordError:
+        return
+    assert image.ndim == 3
+
+
+def test_encode_jpeg_refuses_what_is_no_picture() -> None:
+    with pytest.raises(ValueError, match=r"image must be \(H, W, 3\) uint8 RGB, got \(4, 4\)"):
+        encode_jpeg(np.zeros((4, 4), np.uint8))
