@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gradwatch.streams.transport import apache
-
-ROOT = Path(__file__).resolve().parent.parent
+from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerMissingError
+from tests.places import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +20,16 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"development data not found at {folder} (set GRADWATCH_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[str]:
+    """Address of an embedded broker, for all tests that leave it whole and use topics of their own."""
+    try:
+        with EmbeddedBroker() as broker:
+            yield broker.bootstrap_servers
+    except EmbeddedBrokerMissingError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
