@@ -12,11 +12,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.places import ROOT
+
 PACKAGES = ("streams", "models", "monitor")
 MAY_IMPORT = {"streams": set(), "models": set(), "monitor": {"streams", "models"}}
 
@@ -148,6 +150,12 @@ def walk(node: ast.AST, deferred: bool = False) -> Iterator[tuple[ast.AST, bool]
         yield from walk(child, inside)
 
 
+@cache
+def imports_in(path: str) -> tuple[Import, ...]:
+    """All imports of a file in the repository."""
+    return tuple(imports_of(path, tree(path)))
+
+
 def imports_of(path: str, parsed: ast.Module) -> Iterator[Import]:
     """All imports of a file; `from a import b` counts as a.b where that is a file of ours, else as a."""
     package = module_of(path).split(".")
@@ -171,7 +179,7 @@ def is_module(name: str) -> bool:
 
 
 def all_imports() -> list[Import]:
-    return [i for path in sources(*PACKAGES) for i in imports_of(path, tree(path))]
+    return [i for path in sources(*PACKAGES) for i in imports_in(path)]
 
 
 def area(module: str) -> str:
@@ -213,7 +221,7 @@ def test_imports_are_relative_inside_a_package_and_absolute_across() -> None:
 
 
 def test_bare_packages_are_never_imported() -> None:
-    imported = [*all_imports(), *(i for path in sources("tests") for i in imports_of(path, tree(path)))]
+    imported = [*all_imports(), *(i for path in sources("tests") for i in imports_in(path))]
     broken = [str(i) for i in imported if i.module.split(".")[0] in PACKAGES]
     fail_if(broken, "import gradwatch.streams, gradwatch.models, gradwatch.monitor; never the bare folders:")
 

@@ -1,10 +1,9 @@
-"""`docs/metrics.md` lists every metric that there is; `python tests/test_metrics.py` writes it anew."""
+"""`docs/metrics.md` lists every metric that there is; `python -m tests.test_metrics` writes it anew."""
 
 from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -12,13 +11,13 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from gradwatch.monitor.review import metrics as review
 from gradwatch.streams.observability import metrics as telemetry
+from tests.places import DOCS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCUMENT = ROOT / "docs" / "metrics.md"
+DOCUMENT = DOCS / "metrics.md"
 HEAD = """# Metrics
 
 What `/metrics` exposes, beside the Prometheus client's own `process_…` and `python_…`. A metric that a process has no
-use for is there without a value. Written by `python tests/test_metrics.py`.
+use for is there without a value. Written by `python -m tests.test_metrics`.
 
 ## Sources, workers and services
 
@@ -73,7 +72,7 @@ def made_in_sources() -> dict[str, str]:
 
 
 def test_the_document_is_up_to_date() -> None:
-    assert DOCUMENT.read_text() == document(), "run: python tests/test_metrics.py"
+    assert DOCUMENT.read_text() == document(), "run: python -m tests.test_metrics"
 
 
 def test_no_metric_is_made_elsewhere() -> None:

@@ -1,4 +1,4 @@
-"""What the README and the list of modules say is there. Run as a script, this writes `docs/modules.md` anew."""
+"""What the README and the list of modules say is there. `python -m tests.test_readme` writes `docs/modules.md` anew."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from gradwatch.monitor.scorers import SCORERS
+from tests.places import DOCS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-MODULES = ROOT / "docs" / "modules.md"
+MODULES = DOCS / "modules.md"
 PACKAGES = ("streams", "models", "monitor")
 
 
@@ -27,7 +27,7 @@ def listing(paths: Iterable[Path]) -> str:
     folders: dict[Path, list[Path]] = {}
     for path in sorted(paths):
         folders.setdefault(path.parent, []).append(path)
-    lines = ["# Modules", "", "Written by `python tests/test_readme.py` from the modules' own first lines."]
+    lines = ["# Modules", "", "Written by `python -m tests.test_readme` from the modules' own first lines."]
     for folder in sorted(folders, key=lambda folder: (PACKAGES.index(folder.parts[0]), folder)):
         rows = [f"- `{path.name}`: {first_line(path)}" for path in folders[folder] if path.name[0] != "_"]
         own = folder / "__init__.py"
@@ -63,7 +63,7 @@ def test_its_links_lead_somewhere() -> None:
 
 
 def test_methods_describes_every_score() -> None:
-    methods = (ROOT / "docs" / "methods.md").read_text()
+    methods = (DOCS / "methods.md").read_text()
     for name in SCORERS:
         assert f"`{name}`" in methods, name
 

@@ -1,10 +1,9 @@
-"""`python tests/monitor/test_config.py` writes docs/schemas/configuration.json anew."""
+"""`python -m tests.monitor.test_config` writes docs/schemas/configuration.json anew."""
 
 from __future__ import annotations
 
 import json
 import textwrap
-from pathlib import Path
 from typing import get_args, get_type_hints
 
 import msgspec
@@ -15,10 +14,10 @@ from gradwatch.monitor.alarms.policy import POLICY
 from gradwatch.monitor.config import Configuration, ConfigurationError, StreamSettings, from_tree, load, schema
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.streams.wire.messages import AlertKind
+from tests.places import DOCS, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy" / "gradwatch.yaml"
-SCHEMA = ROOT / "docs" / "schemas" / "configuration.json"
+SCHEMA = DOCS / "schemas" / "configuration.json"
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ def test_every_key_of_the_commented_file_has_its_comment():
 
 
 def test_the_schema_is_current():
-    assert SCHEMA.read_text() == schema_text(), f"run `python {Path(__file__).relative_to(ROOT)}`"
+    assert SCHEMA.read_text() == schema_text(), "run `python -m tests.monitor.test_config`"
 
 
 # -- reading ----------------------------------------------------------------------------------------------
