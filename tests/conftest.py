@@ -13,6 +13,11 @@ from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerM
 from tests.places import ROOT
 
 
+def has_kafka() -> bool:
+    """Whether KAFKA_HOME names a folder with `libs/*.jar` of an Apache Kafka."""
+    return "KAFKA_HOME" in os.environ and (Path(os.environ["KAFKA_HOME"]) / "libs").is_dir()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of development data; tests that need it skip where it is absent."""
@@ -32,13 +37,26 @@ def embedded() -> Iterator[str]:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session", params=["tansu", "kafka"])
+def every_broker(request: pytest.FixtureRequest) -> str:
+    """Address of a broker; each test that uses it runs on the embedded one, and on Apache Kafka where there is one."""
+    address: str = request.getfixturevalue("embedded" if request.param == "tansu" else "kafka")
+    return address
+
+
+@pytest.fixture(scope="session")
+def best_broker(request: pytest.FixtureRequest) -> str:
+    """Address of an Apache Kafka where there is one, else of the embedded broker."""
+    address: str = request.getfixturevalue("kafka" if has_kafka() else "embedded")
+    return address
+
+
 @pytest.fixture(scope="session")
 def kafka_home() -> Path:
     """The folder of a downloaded Apache Kafka; tests that need one skip where it is absent."""
-    home = Path(os.environ.get("KAFKA_HOME", "/nonexistent"))
-    if not (home / "libs").is_dir():
+    if not has_kafka():
         pytest.skip("KAFKA_HOME names no folder with libs/*.jar of an Apache Kafka")
-    return home
+    return Path(os.environ["KAFKA_HOME"])
 
 
 @pytest.fixture(scope="session")

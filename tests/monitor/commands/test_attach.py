@@ -21,8 +21,7 @@ from gradwatch.streams.wire.topics import Topics
 from tests.brokers import make_topics, read_records
 from tests.builders import make_noise_jpeg
 from tests.places import MOTORWAY
-
-from .verbs import running, said_by
+from tests.verbs import running, said_by
 
 PASSWORD = "hunter2'/@x%&?#"
 PICTURES = [make_noise_jpeg(seed) for seed in range(5)]

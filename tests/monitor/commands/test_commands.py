@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -12,13 +10,14 @@ from gradwatch.streams.wire.messages import Outcome
 from gradwatch.streams.wire.outputs import decode_report
 from tests.brokers import read_records, unused_names
 from tests.places import MOTORWAY
+from tests.verbs import said_by
 
 
 def gradwatch(*arguments: object, code: int = 0) -> str:
-    command = [sys.executable, "-m", "gradwatch.monitor.commands", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    """What the verb said; fails unless it ended with `code`."""
+    ended, said = said_by(*arguments)
+    assert ended == code, said
+    return said
 
 
 def test_help_names_the_verbs():

@@ -17,9 +17,8 @@ from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.wire.topics import Topics
 from tests.places import MOTORWAY
+from tests.verbs import running, said_by
 from tests.waiting import wait_until
-
-from .verbs import running, said_by
 
 PASSWORD = "hunter2-at-the-gate"
 

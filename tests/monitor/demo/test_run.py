@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import pytest
 
-from ..commands.verbs import running
+from tests.verbs import running
 
 STREAMS = ("town", "motorway")
 
