@@ -1,16 +1,68 @@
-"""Fixtures that several tests share."""
+"""Fixtures that several tests share, and how tests are marked and distributed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gradwatch.streams.transport import apache
 from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerMissingError
+from tests import scheduling
 from tests.places import ROOT
+from tests.scheduling import MAY_START, SERVICE, SLOW
+
+CORES_SHARED_BY = 1.5  # processes: tests wait half of their time
+running: list[pytest.Item] = []  # the test that runs now
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if scheduling.needs_service(item):
+            item.add_marker(SERVICE)
+        if scheduling.is_slow(item):
+            item.add_marker(SLOW)
+    if hasattr(config, "workerinput"):  # one of several processes
+        groups = {item: scheduling.group_of(item, has_kafka()) for item in items}
+        for item, group in groups.items():
+            item.add_marker(pytest.mark.xdist_group(group))
+        items.sort(key=lambda item: scheduling.rank_of(groups[item]))
+
+
+@pytest.hookimpl(optionalhook=True)  # where xdist is not installed
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes `-n auto` starts."""
+    return max(2, round(CORES_SHARED_BY * len(os.sched_getaffinity(0))))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    running[:] = [item]
+    try:
+        return (yield)
+    finally:
+        running.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_services_start_processes() -> Iterator[None]:
+    """A test that starts a process and is not marked for it fails: `make test-fast` must stay fast."""
+    start = subprocess.Popen.__init__
+
+    def checked(self: subprocess.Popen[Any], command: Any, *arguments: Any, **options: Any) -> None:
+        program = command if isinstance(command, str) else command[0]
+        if running and not running[0].get_closest_marker(SERVICE) and program not in MAY_START:
+            pytest.fail(f"{running[0].nodeid} starts {program}: mark it with pytest.mark.{SERVICE}")
+        start(self, command, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", checked)
+        yield
 
 
 def has_kafka() -> bool:

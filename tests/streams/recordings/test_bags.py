@@ -258,6 +258,7 @@ def test_log_times_are_later_than_stamps_in_these_bags() -> None:
     assert LOG_DELAY_NS > 0
 
 
+@pytest.mark.service
 def test_without_the_extra_the_command_is_named(tmp_path: Path) -> None:
     path = write("cdr", tmp_path)
     code = (
