@@ -14,7 +14,7 @@ from gradwatch import GradwatchError
 
 from .observability.metrics import DEAD_LETTERS
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
-from .wire.frames import rejected_frame
+from .wire.frames import rejected_stamp
 from .wire.records import Headers, Record
 from .wire.topics import MAX_RECORD_BYTES, Topics
 
@@ -163,7 +163,7 @@ def _context(record: Record, error: BaseException, stage: str, left_out: tuple[s
         "partition": record.partition,
         "offset": record.offset,
         "timestamp_ms": record.timestamp_ms,
-        "stream_id": rejected_frame(record).identity.stream_id,
+        "stream_id": rejected_stamp(record).identity.stream_id,
         "error": type(error).__name__,
         "cause": getattr(error, "cause", ""),
         "message": str(error)[:500],

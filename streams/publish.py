@@ -18,7 +18,7 @@ from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG
 from .sources import FrameSource, SourceFrame
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
 from .wire.frames import encode_frame
-from .wire.messages import EncodedFrame, FrameIdentity, OutcomeCause, check_stream_id
+from .wire.messages import EncodedFrame, FrameIdentity, FrameStamp, OutcomeCause, check_stream_id
 from .wire.records import WireRecord
 from .wire.topics import Topics
 from .wire.tracing import carried_traceparent, new_traceparent
@@ -114,7 +114,9 @@ class Run:
         identity = FrameIdentity(self.stream_id, self.run_id, self._frames)
         traceparent = carried_traceparent(frame.traceparent, self.stream_id) or new_traceparent()
         record = encode_frame(
-            EncodedFrame(identity, frame.capture_ns, now_ns, frame.content, frame.encoding, frame.clock, traceparent)
+            EncodedFrame(
+                FrameStamp(identity, frame.capture_ns, now_ns, frame.clock, traceparent), frame.content, frame.encoding
+            )
         )
         with self._lock:
             if self._frames == self._outcomes.total():

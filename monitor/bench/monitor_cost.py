@@ -32,7 +32,7 @@ from gradwatch.models.onnx_runtime import cut_graph, load_session
 from gradwatch.models.outputs import KINDS, Detections, HeadOutputs, Observation
 from gradwatch.models.preprocess import letterbox
 from gradwatch.models.zoo import MODELS, WEIGHTS
-from gradwatch.streams.wire.messages import EncodedFrame
+from gradwatch.streams.wire.messages import FrameStamp
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
 from gradwatch.streams.wire.pictures import decode_picture
 from gradwatch.streams.wire.pixels import encode_jpeg
@@ -42,7 +42,7 @@ from ..alarms.calibration import MIN_FRAMES
 from ..evaluate.metrics import spread
 from ..evaluate.reports import heading, machine, table
 from ..judging.judge import Judge, crop_scores
-from ..judging.offline import stamp
+from ..judging.offline import offline_stamp
 from ..judging.settings import JudgeSettings
 from ..judging.state import JudgeState, new_run
 from ..overlay import annotations as overlays
@@ -175,17 +175,17 @@ class Watched:
             image = decode_picture(content)  # outside the clock, and leaves the caches as decoding does
             laps.start()
             observation = self._observe(image, seq, laps)
-            verdict = self.networks.judge(self._stamp(seq), observation, state)
+            judgement = self.networks.judge(self._stamp(seq), observation, state)
             laps.lap("judge")
-            overlay = overlays.annotations(verdict.report)
+            overlay = overlays.annotations(judgement.report)
             laps.lap("overlay")
-            encode_report(verdict.report)
+            encode_report(judgement.report)
             msgspec.json.encode(overlay)
-            for alert in verdict.alerts:
+            for alert in judgement.alerts:
                 encode_alert(alert)
             laps.lap("encode")
             laps.stop()
-            state = verdict.state
+            state = judgement.state
         return {name: float(np.median(taken)) for name, taken in laps.taken_ms.items()}
 
     def _observe(self, image: Image, seq: int, laps: _Laps) -> Observation:
@@ -201,8 +201,8 @@ class Watched:
         laps.lap("image_statistics")
         return Observation(clip.size, detections, {"signs": outputs}, tiles, statistics)
 
-    def _stamp(self, seq: int) -> EncodedFrame:
-        return stamp("bench", seq, round(seq * 1e9 / RATE_HZ))
+    def _stamp(self, seq: int) -> FrameStamp:
+        return offline_stamp("bench", seq, round(seq * 1e9 / RATE_HZ))
 
 
 class _Laps:

@@ -79,7 +79,7 @@ def _path(
     measured: dict[str, list[float]] = {}
     servers, client = own.broker.bootstrap_servers, own.broker.client
     rehearsal = pipeline.rehearsal
-    outputs = [(topics.reports, encode_report(rehearsal.verdicts[-1].report))]
+    outputs = [(topics.reports, encode_report(rehearsal.judgements[-1].report))]
     outputs.append((topics.overlays, msgspec.json.encode(rehearsal.overlays[-1])))
     for number in range(rounds):
         raw = consume_raw(servers, topics.frames, frames, client)

@@ -1,4 +1,4 @@
-"""judge(frame, observation, state) -> (report, alerts, next state): the half that needs no network.
+"""judge(stamp, observation, state) -> (report, alerts, next state): the half that needs no network.
 
 numpy alone, deterministic, no clock: time is the frame's capture time. So one stored Observation can be
 judged under any configuration, and frames judged again after a crash give the same ids.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gradwatch.models.gradients.head import head_scores, sigmoid, softmax
 from gradwatch.models.outputs import KINDS, Activation, Detections, Head, HeadOutputs, Kind, Observation
-from gradwatch.streams.wire.messages import Alert, EncodedFrame, FrameReport, Outcome, ReportedForecasts, StreamState
+from gradwatch.streams.wire.messages import Alert, FrameReport, FrameStamp, Outcome, ReportedForecasts, StreamState
 
 from ..alarms import calibration as calibrating
 from ..alarms.calibration import Calibration, CleanFit, CleanFrame, Origin
@@ -33,7 +33,7 @@ from .watch import Contradiction, Watch, strongest_contradiction
 ACTIVATIONS = {"softmax": softmax, "sigmoid": sigmoid}
 
 
-class Verdict(Struct, frozen=True):
+class Judgement(Struct, frozen=True):
     """What judging one frame gives."""
 
     report: FrameReport
@@ -57,19 +57,19 @@ class Judge:
         self.horizon_s = np.asarray(settings.horizon_s)
         self.watch = Watch(settings.policy, models_id, self.configuration_id)
 
-    def __call__(self, frame: EncodedFrame, observation: Observation, state: JudgeState) -> Verdict:
+    def __call__(self, stamp: FrameStamp, observation: Observation, state: JudgeState) -> Judgement:
         """The report and alerts of one frame and the state after it. Frames of one stream must come in order."""
-        dt_s = 0.0 if state.capture_ns is None else (frame.capture_ns - state.capture_ns) / 1e9
-        state, detection_index = self._associate(frame, observation, state)
+        dt_s = 0.0 if state.capture_ns is None else (stamp.capture_ns - state.capture_ns) / 1e9
+        state, detection_index = self._associate(stamp, observation, state)
         crops, contradiction, state = self._score_crops(observation, detection_index, state)
         shown = np.flatnonzero(tracking.confirmed(state.tracks, self.settings.tracker))
         forecasts, state = self._forecast(detection_index, shown, state)
-        report = self._report(frame, observation, detection_index[shown], forecasts, state, shown)
+        report = self._report(stamp, observation, detection_index[shown], forecasts, state, shown)
         if state.calibration is None:
             scores = calibrating.score(observation, crops, {name: {} for name in crops})
-            state = self._calibrating(CleanFrame(frame.capture_ns, without_boxes(observation), crops), state)
-            return Verdict(replace(report, scores=as_float32(scores)), [], state)
-        seen = self.watch(frame, observation, crops, contradiction, dt_s, state)
+            state = self._calibrating(CleanFrame(stamp.capture_ns, without_boxes(observation), crops), state)
+            return Judgement(replace(report, scores=as_float32(scores)), [], state)
+        seen = self.watch(stamp, observation, crops, contradiction, dt_s, state)
         report = replace(
             report,
             state=StreamState.ALERTING if seen.open_ids else StreamState.WATCHING,
@@ -78,7 +78,7 @@ class Judge:
             change=seen.ratios,
             alert_ids=seen.open_ids,
         )
-        return Verdict(report, seen.alerts, seen.state)
+        return Judgement(report, seen.alerts, seen.state)
 
     def origin(self, source: str, size: tuple[int, int]) -> Origin:
         """What a calibration of this judge for `source` and pictures of `size` (width, height) is bound to."""
@@ -92,20 +92,20 @@ class Judge:
         durations_s = {kind: policy.min_duration_s for kind, policy in self.settings.policy.items()}
         return calibrating.calibrate(clean, origin, carriers, detectors, self.settings.alarms, durations_s)
 
-    def gather(self, frame: EncodedFrame, observation: Observation, state: JudgeState) -> tuple[CleanFrame, JudgeState]:
+    def gather(self, stamp: FrameStamp, observation: Observation, state: JudgeState) -> tuple[CleanFrame, JudgeState]:
         """What a calibration needs of one clean frame, and the state after it."""
-        state, detection_index = self._associate(frame, observation, state)
+        state, detection_index = self._associate(stamp, observation, state)
         crops, _, state = self._score_crops(observation, detection_index, state)
-        return CleanFrame(frame.capture_ns, without_boxes(observation), crops), state
+        return CleanFrame(stamp.capture_ns, without_boxes(observation), crops), state
 
     def _associate(
-        self, frame: EncodedFrame, observation: Observation, state: JudgeState
+        self, stamp: FrameStamp, observation: Observation, state: JudgeState
     ) -> tuple[JudgeState, NDArray[np.int32]]:
         seen = observation.detections
         tracks, detection_index = tracking.advance(
-            state.tracks, frame.capture_ns, seen.xyxy, seen.score, seen.class_id, self.settings.tracker
+            state.tracks, stamp.capture_ns, seen.xyxy, seen.score, seen.class_id, self.settings.tracker
         )
-        state = replace(state, tracks=tracks, next_seq=frame.identity.seq + 1, capture_ns=frame.capture_ns)
+        state = replace(state, tracks=tracks, next_seq=stamp.identity.seq + 1, capture_ns=stamp.capture_ns)
         return state, detection_index
 
     def _score_crops(
@@ -174,7 +174,7 @@ class Judge:
 
     def _report(
         self,
-        frame: EncodedFrame,
+        stamp: FrameStamp,
         observation: Observation,
         detection_index: NDArray[np.int32],
         forecasts: ReportedForecasts,
@@ -189,9 +189,9 @@ class Judge:
             for track, crops, q in zip(known.track_id, known.crops, known.q, strict=True)
             if crops >= self.settings.expectation.min_crops
         }
-        expects |= verdicts.overridden(state.verdicts, frame.identity.seq)
+        expects |= verdicts.overridden(state.verdicts, stamp.identity.seq)
         return replace(
-            report_of(frame, Outcome.JUDGED, StreamState.CALIBRATING),
+            report_of(stamp, Outcome.JUDGED, StreamState.CALIBRATING),
             width=observation.size[0],
             height=observation.size[1],
             detections=reported_detections(observation, self.heads),

@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict, deque
 from typing import Protocol
 
-from gradwatch.streams.wire.messages import EncodedFrame
+from gradwatch.streams.wire.messages import EncodedFrame, FrameStamp
 
 SMOOTHING = 0.2
 
@@ -25,8 +25,8 @@ class Admission(Protocol):
     def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
         """The next frame, or None after `timeout_s` without one, and the stale frames passed over for it."""
 
-    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
-        """Whether `frame` has become too old to be looked at; to be asked once of every frame taken, right before."""
+    def expire(self, stamp: FrameStamp, now_ns: int) -> bool:
+        """Whether the frame has become too old to be looked at; to be asked once of every frame taken, right before."""
 
     @property
     def full(self) -> bool:
@@ -58,7 +58,7 @@ class Live:
     def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
         """Admits `frame` at the end of its stream's queue; the oldest over the bound are superseded."""
         with self._ready:
-            waiting = self._streams.setdefault(frame.identity.stream_id, deque())
+            waiting = self._streams.setdefault(frame.stamp.identity.stream_id, deque())
             waiting.append(frame)
             superseded = [waiting.popleft() for _ in range(len(waiting) - self.max_pending)]
             self._count += 1 - len(superseded)
@@ -75,26 +75,26 @@ class Live:
                 while waiting:
                     frame = waiting.popleft()
                     self._count -= 1
-                    if not self._stale(frame, now_ns + self._expected_ahead_ns):
+                    if not self._stale(frame.stamp, now_ns + self._expected_ahead_ns):
                         self._streams.move_to_end(stream_id)
-                        self._taken_ns[frame.partition, frame.offset] = now_ns
+                        self._taken_ns[frame.stamp.partition, frame.stamp.offset] = now_ns
                         return frame, passed
                     passed.append(frame)
         return None, passed
 
-    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
+    def expire(self, stamp: FrameStamp, now_ns: int) -> bool:
         """Whether it was published longer than `max_age_s` ago."""
-        taken_ns = self._taken_ns.pop((frame.partition, frame.offset), now_ns)
+        taken_ns = self._taken_ns.pop((stamp.partition, stamp.offset), now_ns)
         self._ahead_ns += SMOOTHING * (now_ns - taken_ns - self._ahead_ns)
-        return self._stale(frame, now_ns)
+        return self._stale(stamp, now_ns)
 
     @property
     def _expected_ahead_ns(self) -> int:
         """At most half the age allowed: one long wait must not make every later frame too old to be taken."""
         return min(round(self._ahead_ns), self.max_age_ns // 2)
 
-    def _stale(self, frame: EncodedFrame, now_ns: int) -> bool:
-        return now_ns - frame.published_ns > self.max_age_ns
+    def _stale(self, stamp: FrameStamp, now_ns: int) -> bool:
+        return now_ns - stamp.published_ns > self.max_age_ns
 
     def __len__(self) -> int:
         with self._ready:
@@ -119,7 +119,7 @@ class EveryFrame:
         """Admits `frame`; supersedes nothing."""
         with self._ready:
             self._waiting.append(frame)
-            self._bytes += len(frame.content)
+            self._bytes += frame.stamp.size_bytes
             self._ready.notify()
         return []
 
@@ -131,10 +131,10 @@ class EveryFrame:
             if not self._waiting:
                 return None, []
             frame = self._waiting.popleft()
-            self._bytes -= len(frame.content)
+            self._bytes -= frame.stamp.size_bytes
             return frame, []
 
-    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
+    def expire(self, stamp: FrameStamp, now_ns: int) -> bool:
         """Never."""
         return False
 

@@ -1,7 +1,7 @@
 """The way of one frame, from topic to topic, on one screen.
 
     read ─► decode ─► observe ─► judge ─► publish
-    record  EncodedFrame  Frame    Observation  report, overlay, alerts
+    record  EncodedFrame  pixels   Observation  report, overlay, alerts
 
 Each step is one method. `worker.py` calls them from its threads, tests and offline judging call `step`. A
 record that can't go on becomes a dead letter and a `rejected` report, a frame that need not go on a
@@ -23,15 +23,15 @@ from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.observability.metrics import ALERTS_OPEN, FRAMES, STATES_REFUSED
 from gradwatch.streams.sinks import ReportSink
 from gradwatch.streams.transport.producer import Delivery
-from gradwatch.streams.wire.frames import decode_frame, rejected_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
+from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp, Outcome, OutcomeCause, StreamState
 from gradwatch.streams.wire.pictures import decode_picture
 from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError
 from gradwatch.streams.wire.records import Record
 
 from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
 from ..judging.corrections import VerdictBook, adopt
-from ..judging.judge import Judge, Verdict
+from ..judging.judge import Judge, Judgement
 from ..judging.report import report_of
 from ..judging.state import JudgeState, new_run
 from ..overlay import annotations as overlays
@@ -71,9 +71,9 @@ class Pipeline:
             image = self.decode(frame)
         except BadRecordError as error:
             return self.reject(record, error)
-        observation = self.observe([frame], [image])[0]
-        verdict = self.judge(frame, observation)
-        return self.publish(verdict.report, verdict)
+        observation = self.observe([frame.stamp], [image])[0]
+        judgement = self.judge(frame.stamp, observation)
+        return self.publish(judgement.report, judgement)
 
     def read(self, record: Record) -> EncodedFrame:
         """The frame in a record of the frames topic; no pixels yet. Raises BadRecordError."""
@@ -83,41 +83,41 @@ class Pipeline:
         """The picture (H, W, 3) uint8 RGB. Raises BadRecordError."""
         return decode_picture(frame.content, self.max_pixels)
 
-    def observe(self, frames: list[EncodedFrame], images: list[NDArray[np.uint8]]) -> list[Observation]:
+    def observe(self, stamps: list[FrameStamp], images: list[NDArray[np.uint8]]) -> list[Observation]:
         """What the networks, and their gradients, say of each picture."""
-        return self.observer.observe(images, [frame.identity.seq for frame in frames])
+        return self.observer.observe(images, [stamp.identity.seq for stamp in stamps])
 
-    def judge(self, frame: EncodedFrame, observation: Observation) -> Verdict:
+    def judge(self, stamp: FrameStamp, observation: Observation) -> Judgement:
         """Tracks, scores, p-values, change and episodes; the stream's state goes on."""
-        before = self.states.get(frame.identity.stream_id)
-        state = self._with_verdicts(frame, self._state_for(frame, observation))
-        verdict = self.judge_frame(frame, observation, state)
-        self.states[frame.identity.stream_id] = verdict.state
-        if state.calibration is None and verdict.state.calibration is not None:
-            made = verdict.state.calibration
-            log.info("calibrated", stream=frame.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
-        ALERTS_OPEN.labels(frame.identity.stream_id).set(len(verdict.report.alert_ids))
+        before = self.states.get(stamp.identity.stream_id)
+        state = self._with_verdicts(stamp, self._state_for(stamp, observation))
+        judgement = self.judge_frame(stamp, observation, state)
+        self.states[stamp.identity.stream_id] = judgement.state
+        if state.calibration is None and judgement.state.calibration is not None:
+            made = judgement.state.calibration
+            log.info("calibrated", stream=stamp.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
+        ALERTS_OPEN.labels(stamp.identity.stream_id).set(len(judgement.report.alert_ids))
         if before is not None and before.run_id != state.run_id:
             # nobody will hear of the old run again: what it left open ends here
-            verdict = replace(verdict, alerts=[*self.judge_frame.watch.close(before), *verdict.alerts])
-        return verdict
+            judgement = replace(judgement, alerts=[*self.judge_frame.watch.close(before), *judgement.alerts])
+        return judgement
 
-    def publish(self, report: FrameReport, verdict: Verdict | None = None) -> list[Delivery]:
+    def publish(self, report: FrameReport, judgement: Judgement | None = None) -> list[Delivery]:
         """Hands report, overlay and alerts to the sink."""
-        overlay = overlays.annotations(report) if verdict is not None else None
-        deliveries = self.sink.publish(report, overlay, verdict.alerts if verdict is not None else [])
+        overlay = overlays.annotations(report) if judgement is not None else None
+        deliveries = self.sink.publish(report, overlay, judgement.alerts if judgement is not None else [])
         FRAMES.labels(report.identity.stream_id, report.outcome, report.cause or "").inc()
         return deliveries
 
-    def drop(self, frame: EncodedFrame, cause: OutcomeCause) -> list[Delivery]:
+    def drop(self, stamp: FrameStamp, cause: OutcomeCause) -> list[Delivery]:
         """Reports a frame that the worker's policy dropped."""
-        return self.publish(report_of(frame, Outcome.DROPPED, self._state_name(frame), cause))
+        return self.publish(report_of(stamp, Outcome.DROPPED, self._state_name(stamp), cause))
 
     def reject(self, record: Record, error: BadRecordError) -> list[Delivery]:
         """Puts a record aside with its bytes untouched, and reports it."""
-        frame = rejected_frame(record)
+        stamp = rejected_stamp(record)
         dead = self.dead_letters.publish(record, error, "decode")
-        return [dead, *self.publish(report_of(frame, Outcome.REJECTED, self._state_name(frame), error.cause))]
+        return [dead, *self.publish(report_of(stamp, Outcome.REJECTED, self._state_name(stamp), error.cause))]
 
     def take_up(self, found: Found) -> None:
         """Goes on from what another worker, or an earlier one, stored of a stream."""
@@ -151,9 +151,9 @@ class Pipeline:
             state=state,
         )
 
-    def _state_for(self, frame: EncodedFrame, observation: Observation) -> JudgeState:
+    def _state_for(self, stamp: FrameStamp, observation: Observation) -> JudgeState:
         """The stream's state; a new run begins anew and keeps the calibration while pictures stay of its size."""
-        stream_id, run_id = frame.identity.stream_id, frame.identity.run_id
+        stream_id, run_id = stamp.identity.stream_id, stamp.identity.run_id
         state = self.states.get(stream_id)
         if state is not None and state.run_id == run_id:
             return state
@@ -173,14 +173,14 @@ class Pipeline:
             return replace(fresh, calibration=None)  # it calibrates on its own start again
         return fresh
 
-    def _with_verdicts(self, frame: EncodedFrame, state: JudgeState) -> JudgeState:
-        if frame.offset < self.adopts_from.get(frame.partition, 0):
+    def _with_verdicts(self, stamp: FrameStamp, state: JudgeState) -> JudgeState:
+        if stamp.offset < self.adopts_from.get(stamp.partition, 0):
             return state
-        known = self.verdicts.of(frame.identity.stream_id)
-        return replace(state, verdicts=adopt(state.verdicts, known, state.run_id, frame.identity.seq))
+        known = self.verdicts.of(stamp.identity.stream_id)
+        return replace(state, verdicts=adopt(state.verdicts, known, state.run_id, stamp.identity.seq))
 
-    def _state_name(self, frame: EncodedFrame) -> StreamState:
-        state = self.states.get(frame.identity.stream_id)
+    def _state_name(self, stamp: FrameStamp) -> StreamState:
+        state = self.states.get(stamp.identity.stream_id)
         if state is None or state.calibration is None:
             return StreamState.CALIBRATING
         return StreamState.ALERTING if state.alerting else StreamState.WATCHING

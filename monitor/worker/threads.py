@@ -35,8 +35,8 @@ from gradwatch.streams.observability.metrics import FRAME_AGE, STAGE_DURATION
 from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import Delivery
-from gradwatch.streams.wire.frames import rejected_frame
-from gradwatch.streams.wire.messages import EncodedFrame, OutcomeCause
+from gradwatch.streams.wire.frames import rejected_stamp
+from gradwatch.streams.wire.messages import EncodedFrame, FrameStamp, OutcomeCause
 from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
 
@@ -57,7 +57,7 @@ BACKLOG = 1000  # reports waiting to be published; beyond it the consumer is hel
 class Decoded(NamedTuple):
     """A frame with its pixels, or with the reason why it has none."""
 
-    frame: EncodedFrame
+    stamp: FrameStamp
     image: NDArray[np.uint8] | None
     error: BadRecordError | None
     decode_ms: float
@@ -66,7 +66,7 @@ class Decoded(NamedTuple):
 class Observed(NamedTuple):
     """A frame that the networks have seen."""
 
-    frame: EncodedFrame
+    stamp: FrameStamp
     observation: Observation
     latency_ms: dict[str, float]
 
@@ -74,7 +74,7 @@ class Observed(NamedTuple):
 class Dropped(NamedTuple):
     """A frame that the policy dropped."""
 
-    frame: EncodedFrame
+    stamp: FrameStamp
     cause: OutcomeCause
 
 
@@ -181,14 +181,14 @@ class Worker:
         try:
             frame = self.pipeline.read(record)
         except BadRecordError as error:
-            if self._is_new(record, rejected_frame(record).identity.stream_id):
+            if self._is_new(record, rejected_stamp(record).identity.stream_id):
                 self._to_judge.put(Rejected(record, error))
             return
-        if not self._is_new(record, frame.identity.stream_id):
+        if not self._is_new(record, frame.stamp.identity.stream_id):
             return
         self._records[record.partition, record.offset] = record
         for old in self.admission.put(frame):
-            self._drop(old, OutcomeCause.SUPERSEDED)
+            self._drop(old.stamp, OutcomeCause.SUPERSEDED)
 
     def _is_new(self, record: Record, stream_id: str) -> bool:
         """Notes a record that came, unless an earlier worker has reported it."""
@@ -199,10 +199,9 @@ class Worker:
         self.custody.arrive(*place)
         return True
 
-    def _drop(self, frame: EncodedFrame, cause: OutcomeCause) -> None:
-        self._records.pop((frame.partition, frame.offset), None)
-        # without its bytes: reports of dropped frames may have to wait for the broker
-        self._to_judge.put(Dropped(replace(frame, content=b""), cause))
+    def _drop(self, stamp: FrameStamp, cause: OutcomeCause) -> None:
+        self._records.pop((stamp.partition, stamp.offset), None)
+        self._to_judge.put(Dropped(stamp, cause))
 
     # -- model thread and its decode pool ----------------------------------------------------------------
 
@@ -222,19 +221,19 @@ class Worker:
             rest_s = until_s - time.monotonic() if len(ahead) < self.settings.max_batch else 0.0
             frame, stale = self.admission.take(time.time_ns(), max(0.0, rest_s))
             for old in stale:
-                self._drop(old, OutcomeCause.STALE)
+                self._drop(old.stamp, OutcomeCause.STALE)
             if frame is None:
                 return
-            if self.custody.leaving(frame.partition):
-                self._leave_out(frame)
+            if self.custody.leaving(frame.stamp.partition):
+                self._leave_out(frame.stamp)
                 continue
             if not ahead:
                 until_s = time.monotonic() + self.settings.max_wait_s
             ahead.append(pool.submit(self._decode, frame))
 
-    def _leave_out(self, frame: EncodedFrame) -> None:
-        self._records.pop((frame.partition, frame.offset), None)
-        self.custody.leave_out(frame.partition, frame.identity.stream_id)
+    def _leave_out(self, stamp: FrameStamp) -> None:
+        self._records.pop((stamp.partition, stamp.offset), None)
+        self.custody.leave_out(stamp.partition, stamp.identity.stream_id)
 
     def _decode(self, frame: EncodedFrame) -> Decoded:
         started_s = time.perf_counter()
@@ -242,7 +241,7 @@ class Worker:
             image, error = self.pipeline.decode(frame), None
         except BadRecordError as bad:
             image, error = None, bad
-        return Decoded(frame, image, error, 1e3 * (time.perf_counter() - started_s))
+        return Decoded(frame.stamp, image, error, 1e3 * (time.perf_counter() - started_s))
 
     def _observe(self, batch: list[Decoded]) -> None:
         seen = [decoded for decoded in batch if self._fit(decoded)]
@@ -250,7 +249,7 @@ class Worker:
             return
         started_s = time.perf_counter()
         images = [decoded.image for decoded in seen if decoded.image is not None]
-        observations = self.pipeline.observe([decoded.frame for decoded in seen], images)
+        observations = self.pipeline.observe([decoded.stamp for decoded in seen], images)
         observe_ms = 1e3 * (time.perf_counter() - started_s)
         for decoded, observation in zip(seen, observations, strict=True):
             while not self._ahead.acquire(timeout=POLL_S):
@@ -258,16 +257,16 @@ class Worker:
                 if self.failure is not None:
                     return
             latency_ms = {"decode": decoded.decode_ms, "observe": observe_ms}
-            self._to_judge.put(Observed(decoded.frame, observation, latency_ms))
+            self._to_judge.put(Observed(decoded.stamp, observation, latency_ms))
 
     def _fit(self, decoded: Decoded) -> bool:
         """Whether the frame has pixels and is still young enough; what is not goes to the judge thread as it is."""
-        frame = decoded.frame
-        identify(frame.identity)
-        if self.admission.expire(frame, time.time_ns()) and decoded.image is not None:
-            self._drop(frame, OutcomeCause.STALE)
+        stamp = decoded.stamp
+        identify(stamp.identity)
+        if self.admission.expire(stamp, time.time_ns()) and decoded.image is not None:
+            self._drop(stamp, OutcomeCause.STALE)
             return False
-        record = self._records.pop((frame.partition, frame.offset), None)
+        record = self._records.pop((stamp.partition, stamp.offset), None)
         if decoded.image is None and record is not None and decoded.error is not None:
             self._to_judge.put(Rejected(record, decoded.error))
         return decoded.image is not None
@@ -277,7 +276,7 @@ class Worker:
     def _judge_loop(self) -> None:
         while (work := self._next_work()) is not None:
             self.health.beat("judge")
-            identify(None if isinstance(work, Rejected) else work.frame.identity)
+            identify(None if isinstance(work, Rejected) else work.stamp.identity)
             partition, offset = _position(work)
             deliveries = self._until_room(work) if self.custody.owns(partition) else None
             if isinstance(work, Observed):
@@ -327,22 +326,22 @@ class Worker:
     def _publication(self, work: Work) -> Callable[[], list[Delivery]]:
         """What to publish for `work`; judging is done once, publishing as often as the broker makes it."""
         if isinstance(work, Dropped):
-            return lambda: self.pipeline.drop(work.frame, work.cause)
+            return lambda: self.pipeline.drop(work.stamp, work.cause)
         if isinstance(work, Rejected):
             return lambda: self.pipeline.reject(work.record, work.error)
         started_s = time.perf_counter()
-        verdict = self.pipeline.judge(work.frame, work.observation)
+        judgement = self.pipeline.judge(work.stamp, work.observation)
         now_ns = time.time_ns()
-        latency_ms = verdict.report.latency_ms | work.latency_ms
+        latency_ms = judgement.report.latency_ms | work.latency_ms
         latency_ms |= {
             "judge": 1e3 * (time.perf_counter() - started_s),
-            "age": (now_ns - work.frame.published_ns) / 1e6,
+            "age": (now_ns - work.stamp.published_ns) / 1e6,
         }
-        report = replace(verdict.report, latency_ms=latency_ms)
-        FRAME_AGE.labels(work.frame.identity.stream_id).observe(latency_ms["age"] / 1e3)
+        report = replace(judgement.report, latency_ms=latency_ms)
+        FRAME_AGE.labels(work.stamp.identity.stream_id).observe(latency_ms["age"] / 1e3)
         for stage in ("decode", "observe", "judge"):
             STAGE_DURATION.labels(stage).observe(latency_ms[stage] / 1e3)
-        return lambda: self.pipeline.publish(report, verdict)
+        return lambda: self.pipeline.publish(report, judgement)
 
     def _guarded(self, loop: Callable[..., None], *arguments: object) -> None:
         try:
@@ -356,5 +355,5 @@ class Worker:
 
 
 def _position(work: Work) -> tuple[int, int]:
-    source = work.record if isinstance(work, Rejected) else work.frame
+    source = work.record if isinstance(work, Rejected) else work.stamp
     return source.partition, source.offset

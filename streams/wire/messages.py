@@ -112,30 +112,29 @@ class FrameIdentity(Struct, frozen=True, order=True):
         return f"{self.stream_id}/{self.run_id}/{self.seq}"
 
 
-class EncodedFrame(Struct, frozen=True):
-    """A frame as it came: no pixels yet.
+class FrameStamp(Struct, frozen=True):
+    """Everything about a frame but its content: what judging, reports and drops use.
 
     `capture_ns` is event time on `clock`; `published_ns` is the record's timestamp, always wall clock.
-    `partition` and `offset` are -1 until the frame has come from a topic.
+    `partition` and `offset` are -1 until the frame has been read from a topic, `size_bytes` is the content's.
     """
 
     identity: FrameIdentity
     capture_ns: int
     published_ns: int
-    content: bytes
-    encoding: Literal["image/jpeg", "image/png"] = "image/jpeg"
     clock: Literal["utc", "media"] = "utc"
     traceparent: str | None = None
     partition: int = -1
     offset: int = -1
+    size_bytes: int = 0
 
 
-class Frame(Struct, frozen=True):
-    """A decoded frame. `image` is (H, W, 3) uint8 RGB."""
+class EncodedFrame(Struct, frozen=True):
+    """A frame as its camera encoded it: its stamp, and JPEG or PNG bytes that are not decoded yet."""
 
-    identity: FrameIdentity
-    capture_ns: int
-    image: NDArray[np.uint8]
+    stamp: FrameStamp
+    content: bytes
+    encoding: Literal["image/jpeg", "image/png"] = "image/jpeg"
 
 
 class ReportedDetections(Struct, frozen=True):

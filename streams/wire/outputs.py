@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from .frames import bare_identity, decode_frame, encode_frame, rejected_frame
+from .frames import bare_identity, decode_frame, encode_frame, rejected_stamp
 from .messages import Alert, Attachment, FrameReport, HealthRecord, OutcomeCause, Verdict
 from .pictures import decode_picture
 from .pixels import BadRecordError, Encoding, encode_jpeg, picture_encoding, picture_size
@@ -43,7 +43,7 @@ __all__ = [
     "encode_verdict",
     "picture_encoding",
     "picture_size",
-    "rejected_frame",
+    "rejected_stamp",
     "schemas",
 ]
 

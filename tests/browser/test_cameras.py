@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gradwatch.streams.wire.frames import encode_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity
 
+from ..builders import encoded_frame
 from .conftest import CAMERAS
 from .scene import ROW, Scene, ask
 from .test_clip import PIXELS
@@ -23,7 +23,7 @@ def publish_picture(scene: Scene, stream_id: str, seq: int) -> None:
     """One more picture of a camera, without a report."""
     run_id = ask(scene.address, f"/cameras/{stream_id}")["report"]["run_id"]
     content = (scene.folder / "pictures" / stream_id / "00003.jpg").read_bytes()
-    frame = EncodedFrame(FrameIdentity(stream_id, run_id, seq), 10**12, 0, content)
+    frame = encoded_frame(stream_id, seq, run_id, capture_ns=10**12, content=content)
     record = encode_frame(frame)
     with scene.producing() as producer:
         partition = [camera.stream_id for camera in CAMERAS].index(stream_id)

@@ -28,7 +28,7 @@ from gradwatch.streams.transport.history import TopicHistory
 from gradwatch.streams.transport.producer import BoundedProducer, RecordTooLargeError
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.frames import encode_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, FrameReport, Outcome
+from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, FrameReport, FrameStamp, Outcome
 from gradwatch.streams.wire.outputs import decode_report
 from gradwatch.streams.wire.records import Headers, Record
 from gradwatch.streams.wire.topics import MAX_RECORD_BYTES, Topics
@@ -82,7 +82,7 @@ class Load:
 
     def _good(self, stream: str) -> None:
         identity = FrameIdentity(stream, "run", self.judged[stream])
-        wire = encode_frame(EncodedFrame(identity, identity.seq * 10**8, 0, TABLE["JPEG"]))
+        wire = encode_frame(EncodedFrame(FrameStamp(identity, identity.seq * 10**8, 0), TABLE["JPEG"]))
         self._producer.send(self._topic, *wire, partition=GOOD_STREAMS.index(stream))
         self.judged[stream] += 1
 

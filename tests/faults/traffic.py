@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from gradwatch.monitor.config import WorkerSettings, from_tree
 from gradwatch.monitor.judging.judge import Judge
-from gradwatch.monitor.judging.offline import clean_frames, stamp
+from gradwatch.monitor.judging.offline import clean_frames, offline_stamp
 from gradwatch.monitor.judging.state import dump
 from gradwatch.streams.publish import SourceSummary, publish
 from gradwatch.streams.sources import Playback, jpegs
@@ -56,7 +56,10 @@ def make_calibration(folder: Path, number: int, rate_hz: float) -> Path:
     settings = from_tree({"judge": JUDGE}).judge
     judge = Judge({}, StubObserver.models_id, settings)
     seen = [
-        (stamp("calibration", i, round(i * 1e9 / rate_hz)), observation(number, CALIBRATES_FROM + i, always_clean=True))
+        (
+            offline_stamp("calibration", i, round(i * 1e9 / rate_hz)),
+            observation(number, CALIBRATES_FROM + i, always_clean=True),
+        )
         for i in range(CALIBRATES)
     ]
     made = judge.calibrate(clean_frames(seen, judge), f"cam{number}", seen[0][1].size)

@@ -65,7 +65,7 @@ class Attached:
                 for record in reader.poll(0.05):
                     if record.topic == self._topics.frames:
                         frame = decode_frame(record)
-                        self.frames[frame.identity.stream_id].append(frame)
+                        self.frames[frame.stamp.identity.stream_id].append(frame)
                     else:
                         self._raw.append(record)
                         self.records.append((record.timestamp_ms / 1e3, decode_health(record.value or b"")))
@@ -115,6 +115,6 @@ class Attached:
 
     def everything_said(self) -> str:
         """Log, figures and topics in one text."""
-        headers = [str(frame.identity) for frames in self.frames.values() for frame in frames]
+        headers = [str(frame.stamp.identity) for frames in self.frames.values() for frame in frames]
         health = [str((record.key, record.value, record.headers)) for record in self._raw]
         return "\n".join([self.said(), self._figures.read_text(), *headers, *health])

@@ -126,8 +126,8 @@ def assert_published_once(trials: Trials, summaries: dict) -> dict[str, int]:
     counts = {"frames_published": 0, "starts_seen": 0, "dropped_superseded": 0}
     for name in CODECS:
         frames, summary = trials.attached.frames[name], summaries[name]
-        assert [frame.identity.seq for frame in frames] == list(range(summary["published"]))
-        assert len({frame.identity.run_id for frame in frames}) == 1
+        assert [frame.stamp.identity.seq for frame in frames] == list(range(summary["published"]))
+        assert len({frame.stamp.identity.run_id for frame in frames}) == 1
         assert summary["frames"] == summary["published"] + sum(summary["dropped"].values())
         assert set(summary["dropped"]) <= {"undecodable", "stopped", "superseded"}, summary["dropped"]
         runs = runs_of([number_of(frame.content) for frame in frames])

@@ -17,14 +17,16 @@ from gradwatch.streams.dead_letters import (
 )
 from gradwatch.streams.transport.producer import Delivery, RecordTooLargeError
 from gradwatch.streams.wire.frames import encode_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, OutcomeCause
+from gradwatch.streams.wire.messages import OutcomeCause
 from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import MAX_RECORD_BYTES, Topics
 
+from ..builders import encoded_frame
+
 TOPICS = Topics("p.", "frames")
 ERROR = BadRecordError(OutcomeCause.BAD_SCHEMA, "expected 1, got 2")
-WIRE = encode_frame(EncodedFrame(FrameIdentity("north", "run", 5), 0, 0, b"\xff\xd8\xff"))
+WIRE = encode_frame(encoded_frame("north", 5, content=b"\xff\xd8\xff"))
 RECORD = Record("frames", 2, 77, 1_790_000_000_123, WIRE.key, b"GIF89a", (*WIRE.headers, ("x", b"\xff\x00")))
 
 

@@ -174,7 +174,7 @@ def test_a_run_numbers_its_frames_and_a_second_one_is_another() -> None:
     producer = FakeProducer()
     first = publish(jpegs(PICTURES), producer, TOPICS, "north", pace=False, partition=2)
     second = publish(jpegs(PICTURES), producer, TOPICS, "north", pace=False)
-    identities = [frame.identity for frame in producer.frames()]
+    identities = [frame.stamp.identity for frame in producer.frames()]
     assert [identity.seq for identity in identities] == [0, 1, 2, 3, 4, 5] * 2
     assert first.run_id == identities[0].run_id != identities[6].run_id == second.run_id
     assert (first.frames, first.published, first.dropped) == (6, 6, {})
@@ -185,7 +185,7 @@ def test_a_run_numbers_its_frames_and_a_second_one_is_another() -> None:
 def test_paced_frames_leave_at_their_capture_times() -> None:
     producer, started_s = FakeProducer(), time.time()
     summary = publish(jpegs(PICTURES, Playback(rate_hz=20)), producer, TOPICS, "north", pace=True)
-    left_s = np.array([frame.published_ns / 1e9 for frame in producer.frames()]) - started_s
+    left_s = np.array([frame.stamp.published_ns / 1e9 for frame in producer.frames()]) - started_s
     assert (left_s - np.arange(6) / 20 > -0.002).all()
     assert left_s[-1] < 1.0
     assert summary.max_lag_s < 0.5
@@ -196,7 +196,7 @@ def test_a_dead_broker_costs_the_oldest_frames_and_each_is_counted() -> None:
     newest = sum(len(content) for content in PICTURES[4:])
     playback = Playback(rate_hz=200)
     summary = publish(jpegs(PICTURES, playback), producer, TOPICS, "north", pace=True, queue_bytes=newest, flush_s=0.05)
-    assert [frame.identity.seq for frame in producer.frames()] == [0, 1]
+    assert [frame.stamp.identity.seq for frame in producer.frames()] == [0, 1]
     assert (summary.frames, summary.published, summary.dropped) == (6, 2, {"broker_unavailable": 4})
 
 
@@ -207,7 +207,7 @@ def test_when_the_broker_is_back_the_newest_are_sent_in_order() -> None:
     summary = publish(
         jpegs(PICTURES, Playback(rate_hz=200)), producer, TOPICS, "north", pace=True, queue_bytes=newest, flush_s=5
     )
-    assert [frame.identity.seq for frame in producer.frames()] == [0, 4, 5]
+    assert [frame.stamp.identity.seq for frame in producer.frames()] == [0, 4, 5]
     assert (summary.published, summary.dropped) == (3, {"broker_unavailable": 3})
 
 
@@ -238,4 +238,4 @@ def test_any_iterable_of_frames_is_a_source() -> None:
     frames = [SourceFrame(PICTURES[0], "image/jpeg", 1_790_000_000_000_000_000, "utc")]
     producer = FakeProducer()
     assert publish(frames, producer, TOPICS, "north", pace=True).published == 1
-    assert producer.frames()[0].clock == "utc"
+    assert producer.frames()[0].stamp.clock == "utc"

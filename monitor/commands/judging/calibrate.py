@@ -15,7 +15,8 @@ from gradwatch.streams.wire.messages import check_stream_id
 
 from ...alarms.calibration import Calibration, CleanFrame
 from ...config import load
-from ...judging.offline import clean_frames, observe_all
+from ...evaluate.observing import observe_all
+from ...judging.offline import clean_frames
 from ...judging.state import dump
 from ...worker.build import build_judge, build_observer
 from ..options import ConfigOption

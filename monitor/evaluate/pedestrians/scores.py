@@ -12,7 +12,7 @@ from gradwatch.models.outputs import PEDESTRIAN, Observation
 
 from ...alarms.calibration import CleanFrame, fit_clean
 from ...judging.judge import Judge
-from ...judging.offline import Seen, clean_frames
+from ...judging.offline import Observed, clean_frames
 from ...judging.settings import JudgeSettings
 from ...scorers import PEDESTRIAN_HEAD, PEDESTRIAN_PREFIX, SCORERS, Parameters
 from ..metrics import auroc
@@ -26,7 +26,7 @@ CALIBRATED_ON = JudgeSettings().calibration_frames  # of the recording's own sta
 QUANTILES = (0.1, 0.5, 0.9)
 
 
-def score_figures(truth: Sequence[Labeled], seen: Sequence[Seen], judge: Judge) -> Figures:
+def score_figures(truth: Sequence[Labeled], seen: Sequence[Observed], judge: Judge) -> Figures:
     """Do the scores tell boxes that are no person from people? `by_score` is empty without pedestrian heads.
 
     The first CALIBRATED_ON frames are the stream's calibration, the others are judged. `raw_auroc` is of the closed

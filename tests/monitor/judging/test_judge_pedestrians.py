@@ -17,7 +17,9 @@ from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.monitor.judging.state import dump, load_state, new_run
 from gradwatch.monitor.scorers import PEDESTRIAN_HEAD
-from gradwatch.streams.wire.messages import AlertKind, EncodedFrame, FrameIdentity
+from gradwatch.streams.wire.messages import AlertKind
+
+from ...builders import frame_stamp
 
 SIGN_CLASSES, CLASSES = ("stop", "yield", "parking", "no_entry", "hump"), ("person", "bicycle", "dog")
 WIDTHS = {"stride_8": 12, "stride_16": 24}  # inputs of each head
@@ -55,8 +57,8 @@ def judged(judge, seen, state=None, first=0):
     state = state or new_run(None, "town", "run")
     result = []
     for seq, observation in enumerate(seen, start=first):
-        frame = EncodedFrame(FrameIdentity("town", "run", seq), seq * 200_000_000, 5, b"", clock="media")
-        result.append(judge(frame, observation, state))
+        stamp = frame_stamp("town", seq, capture_ns=seq * 200_000_000, published_ns=5, clock="media")
+        result.append(judge(stamp, observation, state))
         state = result[-1].state
     return result
 
@@ -157,8 +159,8 @@ def test_an_alarm_of_pedestrians_names_no_sign(drive):
 def raw(judge, seen, state=None):
     """The closed forms of the last of the observations, before any reference."""
     verdicts = judged(judge, seen[:-1], state)
-    frame = EncodedFrame(FrameIdentity("town", "run", len(seen)), len(seen) * 200_000_000, 5, b"", clock="media")
-    clean, _ = judge.gather(frame, seen[-1], verdicts[-1].state if verdicts else new_run(None, "town", "run"))
+    stamp = frame_stamp("town", len(seen), capture_ns=len(seen) * 200_000_000, published_ns=5, clock="media")
+    clean, _ = judge.gather(stamp, seen[-1], verdicts[-1].state if verdicts else new_run(None, "town", "run"))
     return clean.crops
 
 

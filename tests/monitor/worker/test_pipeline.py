@@ -18,7 +18,6 @@ from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.wire.frames import encode_frame
 from gradwatch.streams.wire.messages import (
     AlertState,
-    EncodedFrame,
     FrameIdentity,
     Outcome,
     OutcomeCause,
@@ -27,6 +26,8 @@ from gradwatch.streams.wire.messages import (
 from gradwatch.streams.wire.outputs import encode_report
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
+
+from ...builders import encoded_frame
 
 PICTURE = np.full((54, 96, 3), 120, np.uint8)
 JPEG = encode_jpeg(PICTURE)
@@ -70,7 +71,7 @@ def make(said):
 
 
 def record(seq=0, content=JPEG, run="run", stream="town"):
-    frame = EncodedFrame(FrameIdentity(stream, run, seq), seq * 200_000_000, 0, content)
+    frame = encoded_frame(stream, seq, run, capture_ns=seq * 200_000_000, content=content)
     wire = encode_frame(frame)
     return Record("frames", 4, 900 + seq, 1_700_000_000_000 + seq, wire.key, wire.value, tuple(wire.headers))
 
@@ -166,13 +167,13 @@ def test_a_bare_picture_is_a_frame(make):
 def test_dropped_frames_are_reported_with_their_cause_and_state(make):
     pipeline = make()
     frame = pipeline.read(record(2))
-    pipeline.drop(frame, OutcomeCause.STALE)
+    pipeline.drop(frame.stamp, OutcomeCause.STALE)
     (report,) = pipeline.sink.reports
     assert (report.outcome, report.cause) == (Outcome.DROPPED, OutcomeCause.STALE)
     assert (report.state, report.identity.seq, report.detections) == (StreamState.CALIBRATING, 2, None)
     for seq in range(START):
         pipeline.step(record(seq))
-    pipeline.drop(frame, OutcomeCause.SUPERSEDED)
+    pipeline.drop(frame.stamp, OutcomeCause.SUPERSEDED)
     assert pipeline.sink.reports[-1].state == StreamState.WATCHING
 
 
@@ -236,7 +237,7 @@ def test_what_becomes_of_frames_is_counted_by_stream_and_cause(make):
     pipeline = make()
     pipeline.step(record(0, stream="counted"))
     pipeline.step(record(1, content=JPEG[: len(JPEG) // 2], stream="counted"))
-    pipeline.drop(pipeline.read(record(2, stream="counted")), OutcomeCause.STALE)
+    pipeline.drop(pipeline.read(record(2, stream="counted")).stamp, OutcomeCause.STALE)
     for outcome, cause in (("judged", ""), ("rejected", "undecodable"), ("dropped", "stale")):
         labels = {"stream_id": "counted", "outcome": outcome, "cause": cause}
         assert REGISTRY.get_sample_value("gradwatch_frames_total", labels) == 1

@@ -19,9 +19,11 @@ from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.transport.offsets import FinishedOffsets
 from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.wire.frames import encode_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.wire.messages import Outcome, OutcomeCause, StreamState
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
+
+from ...builders import encoded_frame
 
 JPEG = encode_jpeg(np.zeros((16, 16, 3), np.uint8))
 IDLE_S = 0.15
@@ -117,7 +119,7 @@ def records(count, stream="town", partition=0, age_s=0.0, content=JPEG):
     published_ms = round((time.time() - age_s) * 1000)
     made = []
     for seq in range(count):
-        wire = encode_frame(EncodedFrame(FrameIdentity(stream, "run", seq), seq * 10**8, 0, content))
+        wire = encode_frame(encoded_frame(stream, seq, capture_ns=seq * 10**8, content=content))
         made.append(Record("frames", partition, 100 + seq, published_ms, wire.key, wire.value, tuple(wire.headers)))
     return made
 

@@ -15,10 +15,12 @@ from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.sinks import MemorySink
 from gradwatch.streams.wire.frames import encode_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, Outcome
+from gradwatch.streams.wire.messages import Outcome
 from gradwatch.streams.wire.outputs import encode_report
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
+
+from ...builders import encoded_frame
 
 STEP_NS = 100_000_000
 YEAR_NS = 365 * 86_400 * 10**9
@@ -59,7 +61,7 @@ def test_every_frame_is_judged(observations: Callable[..., list[Observation]], c
     pipeline = Pipeline(StubObserver(observations(FRAMES, seed=0)), judge, sink, DeadLetters(None, None))
     jpeg = encode_jpeg(np.zeros((54, 96, 3), np.uint8))
     for seq in range(FRAMES):
-        frame = EncodedFrame(FrameIdentity("north", "run", seq), CLOCKS[clock](seq), 0, jpeg)
+        frame = encoded_frame("north", seq, capture_ns=CLOCKS[clock](seq), content=jpeg)
         wire = encode_frame(frame)
         pipeline.step(Record("frames", 0, seq, timestamp_ms, wire.key, wire.value, tuple(wire.headers)))
     assert [report.outcome for report in sink.reports] == [Outcome.JUDGED] * FRAMES

@@ -99,11 +99,13 @@ def test_frames_come_out_as_they_went_in(broker: str, topics: Topics) -> None:
     consumer = member(broker, topics)
     frames = [decode_frame(record) for record in read(consumer, 10)]
     consumer.close(0)
-    assert [frame.identity.seq for frame in frames] == list(range(10))
-    assert {(frame.identity.stream_id, frame.identity.run_id) for frame in frames} == {("north", summary.run_id)}
+    assert [frame.stamp.identity.seq for frame in frames] == list(range(10))
+    assert {(frame.stamp.identity.stream_id, frame.stamp.identity.run_id) for frame in frames} == {
+        ("north", summary.run_id)
+    }
     assert [frame.content for frame in frames] == PICTURES
-    assert [frame.capture_ns for frame in frames] == [i * 200_000_000 for i in range(10)]
-    assert {(frame.partition, frame.clock) for frame in frames} == {(2, "media")}
+    assert [frame.stamp.capture_ns for frame in frames] == [i * 200_000_000 for i in range(10)]
+    assert {(frame.stamp.partition, frame.stamp.clock) for frame in frames} == {(2, "media")}
     assert abs(time.time() - frames[0].published_ns / 1e9) < 60
 
 

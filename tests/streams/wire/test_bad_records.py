@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradwatch.streams.wire.frames import decode_frame, rejected_frame
+from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
 from gradwatch.streams.wire.messages import STREAM_ID, FrameIdentity
 from gradwatch.streams.wire.pictures import decode_picture
 from gradwatch.streams.wire.pixels import BadRecordError, encode_jpeg
@@ -51,17 +51,16 @@ def test_good_records_are_frames(name: str) -> None:
     record = record_of(GOOD[name])
     assert np.abs(read(record).astype(int) - PICTURE).mean() < 10
     frame = decode_frame(record)
-    assert frame.identity == (PLACED if name.startswith("bare") else OURS)
+    assert frame.stamp.identity == (PLACED if name.startswith("bare") else OURS)
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_rejected_record_is_known_by_its_headers_or_by_its_place(name: str) -> None:
     wire = BAD[name]
-    frame = rejected_frame(record_of(wire))
+    stamp = rejected_stamp(record_of(wire))
     sound = wire.cause != "bad_schema" or "content type" in name
-    assert frame.identity == (OURS if sound else PLACED)
-    assert STREAM_ID.fullmatch(frame.identity.stream_id)
-    assert frame.content == b""
+    assert stamp.identity == (OURS if sound else PLACED)
+    assert STREAM_ID.fullmatch(stamp.identity.stream_id)
 
 
 @pytest.mark.parametrize("part", ["value", "key", "headers"])
@@ -94,7 +93,7 @@ def test_a_null_header_counts_as_absent(null: str) -> None:
 def test_a_producers_clock_may_be_wrong_by_any_time(timestamp_ms: int) -> None:
     for headers in (GOOD["as it should be"].headers, ()):
         record = record_of(GOOD["as it should be"], timestamp_ms=timestamp_ms, headers=headers)
-        for frame in (decode_frame(record), rejected_frame(record)):
+        for frame in (decode_frame(record).stamp, rejected_stamp(record)):
             assert 0 <= frame.published_ns < 2**63
             assert 0 <= frame.capture_ns < 2**63
             cloud_event_headers("report", "north", "id", frame.published_ns)
@@ -109,7 +108,7 @@ def test_no_headers_do_more_than_refuse_a_record(changes: list[tuple[tuple[str, 
         decode_frame(record)
     except BadRecordError as error:
         assert error.cause == "bad_schema"  # noqa: PT017
-    assert STREAM_ID.fullmatch(rejected_frame(record).identity.stream_id)
+    assert STREAM_ID.fullmatch(rejected_stamp(record).identity.stream_id)
 
 
 def test_the_pixels_are_those_of_opencv() -> None:

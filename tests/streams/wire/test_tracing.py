@@ -5,10 +5,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gradwatch.streams.wire.frames import decode_frame, encode_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.tracing import TraceparentError, carried_traceparent, new_traceparent, read_traceparent
+
+from ...builders import encoded_frame
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 VALID = f"00-{TRACE}-{PARENT}-01"
@@ -62,12 +63,12 @@ def test_none_is_none(text: str | None) -> None:
 
 
 def test_a_frame_and_a_bare_picture_bring_theirs_along() -> None:
-    frame = EncodedFrame(FrameIdentity("trace-d", "run", 0), 1, 1, JPEG, traceparent=VALID)
+    frame = encoded_frame("trace-d", 0, capture_ns=1, published_ns=1, content=JPEG, traceparent=VALID)
     key, value, headers = encode_frame(frame)
-    assert decode_frame(Record("frames", 0, 0, 1, key, value, tuple(headers))).traceparent == VALID
+    assert decode_frame(Record("frames", 0, 0, 1, key, value, tuple(headers))).stamp.traceparent == VALID
     bare = Record("frames", 0, 0, 1, None, JPEG, (("traceparent", VALID.encode()),))
-    assert decode_frame(bare).traceparent == VALID
+    assert decode_frame(bare).stamp.traceparent == VALID
     spoilt = Record("frames", 0, 0, 1, None, JPEG, (("traceparent", b"00-\xff"),))
     before = dropped("frames.0", "malformed")
-    assert decode_frame(spoilt).traceparent is None
+    assert decode_frame(spoilt).stamp.traceparent is None
     assert dropped("frames.0", "malformed") == before + 1

@@ -22,6 +22,7 @@ from gradwatch.streams.wire.messages import (
     EncodedFrame,
     FrameIdentity,
     FrameReport,
+    FrameStamp,
     HealthRecord,
     Outcome,
     OutcomeCause,
@@ -59,13 +60,9 @@ def picture(height: int = 24, width: int = 40) -> np.ndarray:
 
 
 def golden_frame() -> EncodedFrame:
-    return EncodedFrame(
-        identity=IDENTITY,
-        capture_ns=CAPTURE_NS,
-        published_ns=CAPTURE_NS + 1_000_000,
-        content=b"\xff\xd8\xff\xe0 stands for a JPEG",
-        traceparent=TRACEPARENT,
-    )
+    content = b"\xff\xd8\xff\xe0 stands for a JPEG"
+    stamp = FrameStamp(IDENTITY, CAPTURE_NS, CAPTURE_NS + 1_000_000, traceparent=TRACEPARENT, size_bytes=len(content))
+    return EncodedFrame(stamp, content)
 
 
 def floats(*values: float, shape: tuple[int, ...] = (-1,)) -> np.ndarray:
@@ -174,7 +171,7 @@ def record_of(frame: EncodedFrame, **changes: str | None) -> Record:
     wire = encode_frame(frame)
     headers = dict(wire.headers) | {n: v.encode() for n, v in changes.items() if v is not None}
     left = tuple((name, value) for name, value in headers.items() if changes.get(name, "") is not None)
-    return Record("gradwatch.frames", 3, 1041, frame.published_ns // 1_000_000, wire.key, wire.value, left)
+    return Record("gradwatch.frames", 3, 1041, frame.stamp.published_ns // 1_000_000, wire.key, wire.value, left)
 
 
 # --- golden files -----------------------------------------------------------------------------------------------
@@ -202,28 +199,31 @@ def test_golden_headers_are_read_back() -> None:
     agreed = json.loads((GOLDEN / "frame_headers.json").read_text())
     headers = tuple((name, value.encode()) for name, value in agreed["headers"].items())
     frame = golden_frame()
-    record = Record("f", 3, 1041, frame.published_ns // 1_000_000, agreed["key"].encode(), frame.content, headers)
+    record = Record("f", 3, 1041, frame.stamp.published_ns // 1_000_000, agreed["key"].encode(), frame.content, headers)
     decoded = decode_frame(record)
-    assert decoded == msgspec.structs.replace(
-        frame, partition=3, offset=1041, published_ns=frame.published_ns // 1_000_000 * 1_000_000
-    )
+    published_ns = frame.stamp.published_ns // 1_000_000 * 1_000_000
+    assert decoded.stamp == msgspec.structs.replace(frame.stamp, partition=3, offset=1041, published_ns=published_ns)
+    assert decoded.content == frame.content
 
 
 # --- frames -----------------------------------------------------------------------------------------------------
 
 
 def test_times_are_capture_time_in_the_header_and_wall_time_in_ce_time() -> None:
-    replayed = msgspec.structs.replace(golden_frame(), clock="media", capture_ns=400_000_000)
+    golden = golden_frame()
+    replayed = EncodedFrame(
+        msgspec.structs.replace(golden.stamp, clock="media", capture_ns=400_000_000), golden.content
+    )
     headers = dict(encode_frame(replayed).headers)
     assert headers["gw_capture_ns"] == b"400000000"
     assert headers["ce_time"].startswith(b"2026-")
-    assert decode_frame(record_of(replayed)).clock == "media"
+    assert decode_frame(record_of(replayed)).stamp.clock == "media"
 
 
 @pytest.mark.parametrize("version", ["1", "1.7"])
 def test_a_newer_minor_version_and_unknown_headers_pass(version: str) -> None:
     decoded = decode_frame(record_of(golden_frame(), gw_schema=version, gw_weather="rain", ce_later="x"))
-    assert decoded.identity == IDENTITY
+    assert decoded.stamp.identity == IDENTITY
 
 
 @pytest.mark.parametrize(
@@ -258,16 +258,21 @@ def test_an_illegal_stream_id_is_refused() -> None:
 
 
 def test_a_malformed_traceparent_is_ignored() -> None:
-    assert decode_frame(record_of(golden_frame(), traceparent="00-zz")).traceparent is None
+    assert decode_frame(record_of(golden_frame(), traceparent="00-zz")).stamp.traceparent is None
 
 
 @pytest.mark.parametrize("headers", [(), (("content-type", b"application/octet-stream"), ("empty", None))])
 def test_a_bare_picture_is_a_frame(headers: tuple) -> None:
     record = Record("site.cameras", 2, 77, 1_790_000_000_123, None, encode_jpeg(picture()), headers)
     frame = decode_frame(record)
-    assert frame.identity == FrameIdentity("site.cameras.2", "bare", 77)
-    assert frame.capture_ns == frame.published_ns == 1_790_000_000_123_000_000
-    assert (frame.clock, frame.encoding, frame.partition, frame.offset) == ("utc", "image/jpeg", 2, 77)
+    assert frame.stamp.identity == FrameIdentity("site.cameras.2", "bare", 77)
+    assert frame.stamp.capture_ns == frame.stamp.published_ns == 1_790_000_000_123_000_000
+    assert (frame.stamp.clock, frame.encoding, frame.stamp.partition, frame.stamp.offset) == (
+        "utc",
+        "image/jpeg",
+        2,
+        77,
+    )
 
 
 @pytest.mark.parametrize("topic", ["x" * 249, "._frames", "-", "a.b_c-D9"])
@@ -292,7 +297,7 @@ def test_no_headers_do_more_than_refuse_a_record(headers: list[tuple[str, bytes]
     except BadRecordError as error:
         assert error.cause is OutcomeCause.BAD_SCHEMA  # noqa: PT017
     else:
-        assert frame.identity.run_id == "bare"
+        assert frame.stamp.identity.run_id == "bare"
 
 
 # --- reports, alerts, health --------------------------------------------------------------------------------------
