@@ -252,7 +252,7 @@ def _calls(networks: Networks, clip: Clip, plain: Any) -> dict[str, Callable[[],
     tiles = {"tiles": cut_tiles(shrink(image), tiles_of(0, 0, TILES_PER_FRAME))}
     calls: dict[str, Callable[[], object]] = {
         "reference_ms": lambda: networks.reference_session.run(None, reference_input),
-        "gradcon_ms": lambda: networks.tiles_session.run(["loss", "cosines", "latent"], tiles),
+        "gradcon_ms": lambda: networks.tiles_session.run(["loss", "cosines"], tiles),
     }
     if plain is not None:
         calls["autoencoder_ms"] = lambda: plain.run(["loss"], tiles)
@@ -334,7 +334,7 @@ def bench_report(figures: Figures, command: str) -> str:
         *table(["figure", "min", "median", "max", "bar"], figure_rows(figures)),
         "- `head_us_n`: all scores of n crops' heads, expectancy included. `head_ratio_n`: classifier with them over "
         "classifier without.",
-        f"- `gradcon_ratio`: loss, gradient cosines and latents of {TILES_PER_FRAME} tiles over the plain auto-encoder "
+        f"- `gradcon_ratio`: loss and gradient cosines of {TILES_PER_FRAME} tiles over the plain auto-encoder "
         "with the same weights on the same tiles.",
         f"- `monitor_ms`: a frame of {width} x {height} px without decoding, detectors and the classifier's forward "
         f"pass: cutting the crops, {TILES_PER_FRAME} of 180 tiles (the whole frame every 20 frames), image statistics, "

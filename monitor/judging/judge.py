@@ -20,12 +20,12 @@ from gradwatch.streams.wire.messages import Alert, FrameReport, FrameStamp, Outc
 from ..alarms import calibration as calibrating
 from ..alarms.calibration import Calibration, CleanFit, CleanFrame, Origin
 from ..alarms.change import CHANGE_DETECTORS
-from ..scorers import PEDESTRIAN_HEAD, PEDESTRIAN_PREFIX, CropScores
+from ..scorers import PEDESTRIAN_PREFIX, ClosedForm, CropScores
 from . import corrections as verdicts
 from . import expectation, regions, tracking
 from . import forecasts as forecasting
 from .expectation import Expectations
-from .report import as_float32, readable_sides, report_of, reported_detections, tracks_of
+from .report import as_float32, detections_of, readable_sides, report_of, reported_detections, tracks_of
 from .settings import JudgeSettings
 from .state import JudgeState
 from .watch import Contradiction, Watch, strongest_contradiction
@@ -67,14 +67,16 @@ class Judge:
         report = self._report(stamp, observation, detection_index[shown], forecasts, state, shown)
         if state.calibration is None:
             scores = calibrating.score(observation, crops, {name: {} for name in crops})
+            report = replace(report, scores=as_float32(scores), score_detections=detections_of(scores, crops))
             state = self._calibrating(CleanFrame(stamp.capture_ns, without_boxes(observation), crops), state)
-            return Judgement(replace(report, scores=as_float32(scores)), [], state)
+            return Judgement(report, [], state)
         seen = self.watch(stamp, observation, crops, contradiction, dt_s, state)
         report = replace(
             report,
             state=StreamState.ALERTING if seen.open_ids else StreamState.WATCHING,
             scores=as_float32(seen.scores),
             p_values=as_float32(seen.p_values),
+            score_detections=detections_of(seen.scores, crops),
             change=seen.ratios,
             alert_ids=seen.open_ids,
         )
@@ -132,7 +134,7 @@ class Judge:
         """The same for the heads of one kind, which share what is expected: tracks wander from one to the next."""
         alive, rules = state.tracks.track_id, expectation.rules_for(kind, self.settings.expectation)
         known = learned = state.expectations.get(kind, Expectations.none(len(self.classes[kind])))
-        scores: list[CropScores] = []
+        forms: list[CropScores] = []
         contradictions: list[Contradiction] = []
         own = [(number, id_) for number, id_ in enumerate(self.heads) if self.heads[id_].kind == kind]
         seen = [(number, self.heads[id_], observation.heads[id_]) for number, id_ in own if id_ in observation.heads]
@@ -142,16 +144,15 @@ class Judge:
             xyxy = observation.detections.xyxy[outputs.detection_index]
             seq, at_ns = state.next_seq - 1, state.capture_ns or 0  # of this frame, since `_associate`
             q[verdicts.silenced(state.verdicts, seq, at_ns, kind, track_id, xyxy)] = np.nan
-            read = crop_scores(outputs, q, head.activation)
+            read = crop_scores(outputs, q, head.activation, number)
             if kind == "sign":
-                contradictions += strongest_contradiction(read, track_id, q, outputs.logits, head.classes)
+                contradictions += strongest_contradiction(read, outputs, track_id, q, head.classes)
             else:
-                read = {PEDESTRIAN_PREFIX + name: values for name, values in read.items()}
-                read[PEDESTRIAN_HEAD] = np.full(len(track_id), number, np.float32)
-            scores.append(read)
+                read = {PEDESTRIAN_PREFIX + name: form for name, form in read.items()}
+            forms.append(read)
             p = ACTIVATIONS[head.activation](outputs.logits).astype(np.float64)
             learned = expectation.learn(learned, track_id, side_px, p, alive, rules)
-        return in_order(scores, [outputs.detection_index for _, _, outputs in seen]), contradictions, learned
+        return joined(forms), contradictions, learned
 
     def _forecast(
         self, detection_index: NDArray[np.int32], shown: NDArray[np.intp], state: JudgeState
@@ -218,29 +219,29 @@ def classes_by_kind(heads: dict[str, Head]) -> dict[Kind, tuple[str, ...]]:
     return classes
 
 
-def in_order(scores: Sequence[CropScores], detection_index: Sequence[NDArray[np.int32]]) -> CropScores:
-    """The scores of several heads' crops as one, in the order of the detections; NaN where a head has not the score."""
-    if not scores:
-        return {}
-    order = np.argsort(np.concatenate(detection_index), kind="stable")
-    names = {name: None for one in scores for name in one}
-    absent = [np.full(len(index), np.nan, np.float32) for index in detection_index]
-    return {
-        name: np.concatenate([one.get(name, nan) for one, nan in zip(scores, absent, strict=True)])[order]
-        for name in names
-    }
+def joined(forms: Sequence[CropScores]) -> CropScores:
+    """The closed forms of several heads' crops as one, in the order of the detections."""
+    result: CropScores = {}
+    for name in {name: None for one in forms for name in one}:
+        parts = [one[name] for one in forms if name in one]
+        order = np.argsort(np.concatenate([part.detection_index for part in parts]), kind="stable")
+        columns = zip(*((part.values, part.detection_index, part.head) for part in parts), strict=True)
+        result[name] = ClosedForm(*(np.concatenate(column)[order] for column in columns))
+    return result
 
 
-def crop_scores(outputs: HeadOutputs, q: NDArray[np.float64], activation: Activation) -> CropScores:
-    """Closed forms of k crops; expectancy scores are NaN for crops without an expectation (NaN rows of q)."""
+def crop_scores(outputs: HeadOutputs, q: NDArray[np.float64], activation: Activation, head: int = 0) -> CropScores:
+    """Closed forms of the crops of the head in place `head`; those of expectancy only where a row of q is finite."""
     due = np.isfinite(q[:, 0])
-    count = np.count_nonzero(due)
-    expected = q.astype(np.float32) if count else None
+    expected = q.astype(np.float32) if due.any() else None
     scores = head_scores(outputs.logits, outputs.features, expected, activation=activation)
-    if 0 < count < len(due):
-        # the argmax of a NaN row is a class like any other: without this it would be surprised by it
-        scores["expectancy_surprisal"] = np.where(due, scores["expectancy_surprisal"], np.nan)
-    return scores
+    every, own = np.ones(len(due), bool), {"expectancy_gradient": due, "expectancy_surprisal": due}
+    return {
+        name: ClosedForm(values[rows], outputs.detection_index[rows], np.full(np.count_nonzero(rows), head, np.int32))
+        for name, values in scores.items()
+        for rows in [own.get(name, every)]
+        if rows.any()
+    }
 
 
 def without_boxes(observation: Observation) -> Observation:

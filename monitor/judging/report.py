@@ -67,6 +67,11 @@ def readable_sides(observation: Observation, outputs: HeadOutputs) -> NDArray[np
     return np.where(whole, np.minimum(xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]), 0.0)
 
 
-def as_float32(scores: dict[str, NDArray[np.float64]] | CropScores) -> dict[str, NDArray[np.float32]]:
+def as_float32(scores: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float32]]:
     """The wire's precision."""
     return {name: values.astype(np.float32) for name, values in scores.items()}
+
+
+def detections_of(scores: dict[str, NDArray[np.float64]], crops: CropScores) -> dict[str, NDArray[np.int32]]:
+    """The detection (n,) that each value of the scores of crops is about; nothing for scores of frames."""
+    return {name: crops[name].detection_index for name in scores if name in crops}

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from gradwatch.models.outputs import Observation
+from gradwatch.models.outputs import HeadOutputs, Observation
 from gradwatch.streams.wire.messages import Alert, AlertKind, FrameStamp
 
 from ..alarms import episodes
@@ -147,18 +147,19 @@ def _judges_signs(policy: Policy) -> bool:
 
 def strongest_contradiction(
     scores: CropScores,
+    outputs: HeadOutputs,
     track_id: NDArray[np.int64],
     q: NDArray[np.float64],
-    logits: NDArray[np.float32],
     classes: Sequence[str],
 ) -> list[Contradiction]:
-    """The crop of a head with the largest expectancy gradient, none where no track expects anything yet."""
-    mismatch = scores.get("expectancy_gradient", np.empty(0, np.float32))
-    if not np.isfinite(mismatch).any():
+    """The crop of a head with the largest expectancy gradient, none where no track expects anything yet.
+
+    `track_id` (k,) and `q` (k, C), the expected class distributions, are of the crops of `outputs`.
+    """
+    form = scores.get("expectancy_gradient")
+    if form is None:
         return []
-    row = int(np.nanargmax(mismatch))
-    return [
-        Contradiction(
-            float(mismatch[row]), int(track_id[row]), classes[int(q[row].argmax())], classes[int(logits[row].argmax())]
-        )
-    ]
+    largest = int(form.values.argmax())
+    row = int(np.flatnonzero(outputs.detection_index == form.detection_index[largest])[0])
+    expected, observed = classes[int(q[row].argmax())], classes[int(outputs.logits[row].argmax())]
+    return [Contradiction(float(form.values[largest]), int(track_id[row]), expected, observed)]

@@ -173,7 +173,7 @@ class ReportedForecasts(Struct, frozen=True):
 
     `mean` (m, T, 2) px, `radius` (m, T) px of the disc that shall hold the centre with probability
     `coverage_asked`; `coverage_achieved` is the share of past regions of this stream that did, NaN before
-    the first could be checked. `calibrated` is False as long as the radii are the Kalman filter's own.
+    the first could be checked.
     """
 
     horizon_s: Floats
@@ -182,7 +182,6 @@ class ReportedForecasts(Struct, frozen=True):
     coverage_asked: float
     coverage_achieved: float
     checked: int
-    calibrated: bool = False
 
 
 class FrameReport(Struct, frozen=True):
@@ -190,6 +189,7 @@ class FrameReport(Struct, frozen=True):
 
     `scores` hold one value per crop, tile, track or frame, higher = more anomalous; `p_values` hold those
     that could be calibrated, in (0, 1], small = anomalous; a score that does not apply is absent.
+    `score_detections` holds, for each score of crops, the detection that each of its values and p-values is about.
     `change` holds the change statistic of each alarm-carrying scorer as a ratio to the threshold that
     raises an alert (1 = at the threshold).
     """
@@ -208,6 +208,7 @@ class FrameReport(Struct, frozen=True):
     detections: ReportedDetections | None = None
     scores: dict[str, Floats] = field(default_factory=dict)
     p_values: dict[str, Floats] = field(default_factory=dict)
+    score_detections: dict[str, Integers] = field(default_factory=dict)
     tracks: ReportedTracks | None = None
     forecasts: ReportedForecasts | None = None
     change: dict[str, float] = field(default_factory=dict)

@@ -52,9 +52,7 @@ class SleepingObserver:
     def observe(self, images: list[np.ndarray], seqs: list[int]) -> list[Observation]:
         time.sleep(OBSERVE_S * len(images))
         nothing = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
-        no_tiles = Tiles(
-            np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 0))
-        )
+        no_tiles = Tiles(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty((0, 4), np.float32))
         return [Observation((320, 240), nothing, {}, no_tiles, np.zeros(12, np.float32)) for _ in seqs]
 
 

@@ -33,7 +33,6 @@ def draw(frames: int, seed: int, shift: float = 0.0, shifted_from: int | None = 
                     np.stack([row, position % COLUMNS], axis=1).astype(np.int32),
                     loss.astype(np.float32),
                     cosines.astype(np.float32),
-                    np.zeros((PER_FRAME, 0), np.float32),
                 ),
                 image_statistics=(level + moved).astype(np.float32),
             )

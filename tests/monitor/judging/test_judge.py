@@ -246,7 +246,7 @@ def test_rows_of_tracks_and_forecasts_belong_together(judge, sign_drive):
 def nothing_of(observation):
     """A frame in which nothing was found and no tile looked at."""
     boxes = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
-    tiles = Tiles(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 0)))
+    tiles = Tiles(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty((0, 4), np.float32))
     return Observation(observation.size, boxes, {}, tiles, observation.image_statistics)
 
 

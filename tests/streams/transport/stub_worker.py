@@ -52,7 +52,6 @@ class SeqObserver:
             np.stack([random.permutation(10)[:9], random.permutation(18)[:9]], axis=1).astype(np.int32),
             np.exp(-5 + 0.3 * random.normal(size=9) + 0.3 * moved).astype(np.float32),
             (0.5 + 0.05 * random.normal(size=(9, 4)) - 0.05 * moved).astype(np.float32),
-            random.normal(size=(9, 64)).astype(np.float32),
         )
         outputs = HeadOutputs(np.int32([0]), features @ self.heads["signs"].weight.T, features)
         statistics = (random.normal(size=12) + moved).astype(np.float32)

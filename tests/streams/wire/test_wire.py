@@ -84,6 +84,7 @@ def golden_report() -> FrameReport:
         detections=ReportedDetections(floats(1, 2, 30.5, 40, shape=(1, 4)), floats(0.75), ["sign"], ["stop"]),
         scores={"sign_uniform_gradient": floats(1.5), "no_sign": floats()},
         p_values={"sign_uniform_gradient": floats(0.01)},
+        score_detections={"sign_uniform_gradient": np.array([0], np.int32)},
         tracks=ReportedTracks(
             track_id=[9],
             kind=["sign"],
@@ -191,6 +192,10 @@ def test_golden_report_and_alert_are_read_back() -> None:
     assert report.scores["no_sign"].shape == (0,)
     assert report.forecasts is not None
     assert np.isnan(report.forecasts.coverage_achieved)
+    older = decode_report((GOLDEN / "report-1.0.msgpack").read_bytes())
+    assert encode_report(msgspec.structs.replace(older, score_detections=report.score_detections)) == encode_report(
+        report
+    )
     assert decode_alert((GOLDEN / "alert.json").read_bytes()) == golden_alert()
     assert decode_health((GOLDEN / "health.json").read_bytes()) == golden_health()
 
