@@ -44,7 +44,7 @@ if sys.argv[1:2] == ["record"]:
     from gradwatch.monitor.config import load
     from gradwatch.monitor.judging.corrections import VerdictBook
     from gradwatch.monitor.worker.build import build_judge, build_observer, load_calibrations, topics_of
-    from gradwatch.monitor.worker.ownership import Custody
+    from gradwatch.monitor.worker.ownership import Ownership
     from gradwatch.monitor.worker.pipeline import Pipeline
     from gradwatch.streams.sinks import SINKS, DeadLetters, Delivery
     from gradwatch.streams.sources import ChallengeOnset, Playback, PlayedSource, SourceFrame, Still, video
@@ -152,18 +152,18 @@ def work(config: Path, producer: Any, partition: int, records: Iterable[Record])
     judge = build_judge(configuration, observer)
     sink, letters = SINKS["kafka"](producer, topics), DeadLetters(producer, topics)
     pipeline = Pipeline(observer, judge, sink, letters, load_calibrations(configuration, judge), verdicts=book)
-    custody = Custody(pipeline, Mock(step=lambda _: {partition: {}}), StateTopic(producer, topics.state), 20.0)
-    custody.take_up(Mock(held={partition: 1}, release=lambda _: {partition: 0}), 0.0)
+    ownership = Ownership(pipeline, Mock(step=lambda _: {partition: {}}), StateTopic(producer, topics.state), 20.0)
+    ownership.load_states(Mock(held={partition: 1}, release=lambda _: {partition: 0}), 0.0)
     for record in records:
         for verdict in verdicts() if record.offset == 40 else ():  # in force 50 frames later
             book.take(verdict)
         stream_id = rejected_stamp(record).identity.stream_id
-        custody.arrive(partition, stream_id, record.offset, record.timestamp_ms * 1_000_000)
-        custody.tick(float(record.offset))
-        custody.finish(partition, record.offset, *step(pipeline, record))
-        custody.passed(partition)
-    while not custody.hurry():
-        custody.tick(0.0)
+        ownership.note_arrival(partition, stream_id, record.offset, record.timestamp_ms * 1_000_000)
+        ownership.tick(float(record.offset))
+        ownership.finish(partition, record.offset, *step(pipeline, record))
+        ownership.note_done(partition)
+    while not ownership.store_now():
+        ownership.tick(0.0)
 
 
 def step(pipeline: Pipeline, record: Record) -> tuple[bool, list[Delivery]]:

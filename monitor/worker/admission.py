@@ -1,8 +1,8 @@
-"""Which frame is next, and which never will be: the two policies of a worker, before any decoding.
+"""Admission: chooses the next frame to decode, and the frames to drop, by one of two policies.
 
 `live` keeps the newest frames of every stream and shares turns evenly among the streams: a frame replaced by a newer
 one is *superseded*, one that has waited too long, here or decoded, is *stale*. `every_frame` drops nothing; the
-caller holds the consumer back while `full`.
+caller pauses the consumer while `full`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SMOOTHING = 0.2
 
 
 class Admission(Protocol):
-    """Frames that wait to be decoded. Thread-safe: one thread puts, another takes."""
+    """The frames that wait to be decoded. Thread-safe: one thread puts, another takes."""
 
     def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
         """Admits `frame`; returns the frames that it supersedes."""
@@ -26,25 +26,25 @@ class Admission(Protocol):
         """The next frame, or None after `timeout_s` without one, and the stale frames passed over for it."""
 
     def expire(self, stamp: FrameStamp, now_ns: int) -> bool:
-        """Whether the frame has become too old to be looked at; to be asked once of every frame taken, right before."""
+        """Whether a taken frame is stale; must be asked once for every frame taken, right before the networks run."""
 
     @property
     def full(self) -> bool:
-        """Whether the consumer must be held back."""
+        """Whether the consumer must be paused."""
 
     def __len__(self) -> int:
-        """Frames that wait."""
+        """The number of waiting frames."""
 
 
 class Live:
     """At most `max_pending` frames wait per stream; the stream that was served longest ago is next.
 
-    A frame that is taken waits once more, decoded, until the networks are free. How long, is learned from those
-    before it: a frame that would be stale by then is not taken, and its stream keeps its turn. Otherwise a stream
-    whose frames come at unlucky times of the networks' period would lose all its turns, and be decoded for nothing.
+    A taken frame waits once more, decoded, until the networks are free; the length of that wait is learned from
+    earlier frames. A frame that would be stale by then is not taken, and its stream keeps its turn. Otherwise a stream
+    whose frames arrive out of step with the networks would lose all its turns and be decoded for nothing.
     """
 
-    full = False  # two frames a stream are never too much to hold
+    full = False  # a few frames a stream always fit
 
     def __init__(self, max_pending: int, max_age_s: float) -> None:
         self.max_pending = max_pending
@@ -52,7 +52,7 @@ class Live:
         self._streams: OrderedDict[str, deque[EncodedFrame]] = OrderedDict()  # served longest ago first
         self._count = 0
         self._taken_ns: dict[tuple[int, int], int] = {}
-        self._ahead_ns = 0.0  # from taking a frame until the networks look at it, smoothed
+        self._ahead_ns = 0.0  # from taking a frame until the networks run on it, smoothed
         self._ready = threading.Condition()
 
     def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
@@ -90,7 +90,7 @@ class Live:
 
     @property
     def _expected_ahead_ns(self) -> int:
-        """At most half the age allowed: one long wait must not make every later frame too old to be taken."""
+        """At most half the allowed age, so that one long wait does not make every later frame stale."""
         return min(round(self._ahead_ns), self.max_age_ns // 2)
 
     def _stale(self, stamp: FrameStamp, now_ns: int) -> bool:
@@ -102,7 +102,7 @@ class Live:
 
 
 class EveryFrame:
-    """First come, first served, nothing dropped; `full` at `max_bytes` of waiting frames."""
+    """First come, first served; drops nothing and is `full` at `max_bytes` of waiting frames."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -135,7 +135,7 @@ class EveryFrame:
             return frame, []
 
     def expire(self, stamp: FrameStamp, now_ns: int) -> bool:
-        """Never."""
+        """Returns False: no frame is ever stale."""
         return False
 
     def __len__(self) -> int:

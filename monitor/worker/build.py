@@ -18,7 +18,7 @@ from ..alarms.calibration import Calibration, CalibrationMismatchError, check_or
 from ..config import Configuration
 from ..judging.judge import Judge
 from ..judging.state import load_calibration
-from .ownership import Custody
+from .ownership import Ownership
 from .pipeline import Pipeline
 from .threads import Worker
 from .verdict_feed import VerdictFeed
@@ -92,7 +92,7 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         verdicts.book,
     )
     states = StateReader(broker.bootstrap_servers, names.state, broker.client)
-    custody = Custody(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)
+    ownership = Ownership(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)
     consumer = FrameConsumer(
         broker.bootstrap_servers,
         names.frames,
@@ -100,6 +100,6 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         broker.client,
         session_timeout_s=configuration.worker.session_timeout_s,
         instance_id=configuration.worker.instance_id,
-        tenant=custody,
+        owner=ownership,
     )
-    return Worker(consumer, pipeline, configuration.worker, health, custody), producer
+    return Worker(consumer, pipeline, configuration.worker, health, ownership), producer

@@ -1,11 +1,11 @@
-"""The way of one frame, from topic to topic, on one screen.
+"""The steps of one frame, from topic to topic, on one screen.
 
     read ─► decode ─► observe ─► judge ─► publish
     record  EncodedFrame  pixels   Observation  report, overlay, alerts
 
-Each step is one method. `worker.py` calls them from its threads, tests and offline judging call `step`. A
-record that can't go on becomes a dead letter and a `rejected` report, a frame that need not go on a
-`dropped` report: every frame gets exactly one report.
+Each step is one method. `threads.py` calls them from its threads, tests call `step`. A record that is no frame becomes
+a dead letter and a `rejected` report, a frame that the policy drops a `dropped` report: every frame gets exactly one
+report.
 """
 
 from __future__ import annotations
@@ -35,14 +35,16 @@ from ..judging.judge import Judge, Judgement
 from ..judging.report import report_of
 from ..judging.state import JudgeState, new_run
 from ..overlay import annotations as overlays
-from .resuming import resumed
-from .stored_state import Found, StoredState
+from .stored_state import Found, StoredState, resumed
 
 log = structlog.get_logger()
 
 
 class Pipeline:
-    """One frame's way. Only `judge` and what follows it touch the streams' states: one thread calls them."""
+    """The steps of frames, and the states of their streams.
+
+    Only `judge` and the methods below it use the states; one thread must call them all.
+    """
 
     def __init__(
         self,
@@ -59,13 +61,13 @@ class Pipeline:
         self.sink = sink
         self.dead_letters = dead_letters
         self.calibrations = dict(calibrations or {})
-        self.max_pixels = max_pixels  # of a picture; a larger one is refused before it is decoded
+        self.max_pixels = max_pixels  # of a picture; a larger one is rejected before it is decoded
         self.states: dict[str, JudgeState] = {}
         self.verdicts = verdicts or VerdictBook()
-        self.adopts_from: dict[int, int] = {}  # by partition: frames before it may have been reported by another worker
+        self.adopts_from: dict[int, int] = {}  # by partition: earlier frames may have been reported by another worker
 
     def step(self, record: Record) -> list[Delivery]:
-        """All steps for one record, one after the other; returns what must be delivered before it is finished."""
+        """All steps for one record; returns the deliveries that must succeed before its offset is committed."""
         try:
             frame = self.read(record)
             image = self.decode(frame)
@@ -84,11 +86,11 @@ class Pipeline:
         return decode_picture(frame.content, self.max_pixels)
 
     def observe(self, stamps: list[FrameStamp], images: list[NDArray[np.uint8]]) -> list[Observation]:
-        """What the networks, and their gradients, say of each picture."""
+        """The output of the networks, and of their gradients, for each picture."""
         return self.observer.observe(images, [stamp.identity.seq for stamp in stamps])
 
     def judge(self, stamp: FrameStamp, observation: Observation) -> Judgement:
-        """Tracks, scores, p-values, change and episodes; the stream's state goes on."""
+        """Judges a frame and advances its stream's state; a new run closes the alerts that the last run left open."""
         before = self.states.get(stamp.identity.stream_id)
         state = self._with_verdicts(stamp, self._state_for(stamp, observation))
         judgement = self.judge_frame(stamp, observation, state)
@@ -98,7 +100,6 @@ class Pipeline:
             log.info("calibrated", stream=stamp.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
         ALERTS_OPEN.labels(stamp.identity.stream_id).set(len(judgement.report.alert_ids))
         if before is not None and before.run_id != state.run_id:
-            # nobody will hear of the old run again: what it left open ends here
             judgement = replace(judgement, alerts=[*self.judge_frame.watch.close(before), *judgement.alerts])
         return judgement
 
@@ -110,37 +111,45 @@ class Pipeline:
         return deliveries
 
     def drop(self, stamp: FrameStamp, cause: OutcomeCause) -> list[Delivery]:
-        """Reports a frame that the worker's policy dropped."""
+        """Reports a frame that the admission policy dropped."""
         return self.publish(report_of(stamp, Outcome.DROPPED, self._state_name(stamp), cause))
 
     def reject(self, record: Record, error: BadRecordError) -> list[Delivery]:
-        """Puts a record aside with its bytes untouched, and reports it."""
+        """Publishes a record to the dead letters with its bytes untouched, and reports it."""
         stamp = rejected_stamp(record)
         dead = self.dead_letters.publish(record, error, "decode")
         return [dead, *self.publish(report_of(stamp, Outcome.REJECTED, self._state_name(stamp), error.cause))]
 
     def take_up(self, found: Found) -> None:
-        """Goes on from what another worker, or an earlier one, stored of a stream."""
+        """Continues a stream from the state that its last worker stored."""
         judge, stream_id = self.judge_frame, found.stream_id
         given = self.calibrations.get(stream_id)
         state, refused = resumed(found, given, judge.models_id, judge.configuration_id)
         if refused:
             STATES_REFUSED.labels(stream_id, refused).inc()
         if found.problem or refused:
-            log.warning("stored state refused, tracks start anew", stream=stream_id, cause=refused, why=found.problem)
+            log.warning(
+                "stored state refused, the stream starts anew", stream=stream_id, cause=refused, why=found.problem
+            )
         self.states.pop(stream_id, None)
         if state is not None:
             self.states[stream_id] = state
             bound = state.calibration.calibration_id if state.calibration else ""
-            log.info("state taken up", stream=stream_id, run=state.run_id, seq=state.next_seq, calibration=bound)
+            log.info(
+                "continued from the stored state",
+                stream=stream_id,
+                run=state.run_id,
+                seq=state.next_seq,
+                calibration=bound,
+            )
 
     def forget(self, stream_id: str) -> None:
-        """Forgets a stream that another worker has now."""
+        """Drops the state of a stream that another worker owns now."""
         if self.states.pop(stream_id, None) is not None:
             ALERTS_OPEN.labels(stream_id).set(0)
 
     def bind(self, state: JudgeState, next_offset: int, published_ns: int) -> StoredState:
-        """`state` as it is stored: with what it covers, and what it can be gone on from with."""
+        """`state` as it is stored: with the frames that it covers, and the ids that it may be continued with."""
         return StoredState(
             next_offset=next_offset,
             published_ns=published_ns,
@@ -152,7 +161,7 @@ class Pipeline:
         )
 
     def _state_for(self, stamp: FrameStamp, observation: Observation) -> JudgeState:
-        """The stream's state; a new run begins anew and keeps the calibration while pictures stay of its size."""
+        """The stream's state; a new run starts anew but keeps the calibration while the picture size is the same."""
         stream_id, run_id = stamp.identity.stream_id, stamp.identity.run_id
         state = self.states.get(stream_id)
         if state is not None and state.run_id == run_id:
@@ -163,7 +172,7 @@ class Pipeline:
             try:
                 check_origin(given, self.judge_frame.origin(given.origin.source, observation.size))
             except CalibrationMismatchError as error:
-                # one stream's wrong file must not stop the others: refused, said, and learned anew
+                # one stream's wrong file must not stop the others
                 log.error(
                     "calibration refused, the stream calibrates on its own start", stream=stream_id, why=str(error)
                 )

@@ -3,7 +3,7 @@
 A frame is finished when its report and alerts, and the state that covers it, are acknowledged. Frames finish in any
 order; per partition the longest finished prefix is committed, so a crash may judge frames twice but never skips one.
 
-A `Tenant` decides when the frames of a partition that came may flow, and hears of one that goes before it is gone.
+A `PartitionOwner` decides when the frames of a partition that came may flow, and hears of one that goes before it is gone.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from .connection import Settings, connect
 from .offsets import Awaited, DeliveryError, FinishedOffsets
 from .records import record_of
 
-__all__ = ["Awaited", "DeliveryError", "FinishedOffsets", "FrameConsumer", "Tenant"]
+__all__ = ["Awaited", "DeliveryError", "FinishedOffsets", "FrameConsumer", "PartitionOwner"]
 
 log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S = 1.0
 
 
-class Tenant(Protocol):
+class PartitionOwner(Protocol):
     """Who must be ready before frames of a partition come, and done before it goes. Called on the client's thread."""
 
-    def prepare(self, partitions: Collection[int]) -> None:
+    def on_revoking(self, partitions: Collection[int]) -> None:
         """Hears that `partitions` are about to go, and finishes what it has begun."""
 
-    def settled(self, partitions: Collection[int]) -> bool:
+    def is_settled(self, partitions: Collection[int]) -> bool:
         """Whether it has; for a bounded time this is waited for."""
 
-    def leave(self, partitions: Collection[int]) -> None:
+    def on_revoked(self, partitions: Collection[int]) -> None:
         """Lets go of `partitions`: another member may have them now, or has them already."""
 
 
@@ -50,7 +50,7 @@ class FrameConsumer:
 
     One thread calls everything but `finish`, which any thread may call. `client_settings` go to
     `kafka.KafkaConsumer` as they are and win over ours. `revoke_wait_s` is how long a partition that is taken away
-    may still finish what was polled from it. With a `tenant`, frames of a partition that came are held until
+    may still finish what was polled from it. With a `owner`, frames of a partition that came are held until
     `release`. `instance_id` makes this a static member, which gets its partitions back after a quick restart (Apache
     Kafka). Raises `BrokerUnavailableError` if no broker answers, `BrokerRefusedError` if one refuses.
     """
@@ -66,7 +66,7 @@ class FrameConsumer:
         revoke_wait_s: float = 1.0,
         *,
         instance_id: str | None = None,
-        tenant: Tenant | None = None,
+        owner: PartitionOwner | None = None,
     ) -> None:
         self.topic = topic
         self.offsets = FinishedOffsets()
@@ -76,7 +76,7 @@ class FrameConsumer:
         self._paused = False
         self._closing = False
         self._revoke_wait_s = revoke_wait_s
-        self._tenant = tenant
+        self._owner = owner
         self._held: dict[int, int] = {}
         self._comings = 0
         settings: dict[str, Any] = {
@@ -209,10 +209,10 @@ class FrameConsumer:
             self._committed.update(due)
 
     def _settled(self, partitions: Collection[int]) -> bool:
-        """Whether nothing of `partitions` is under way: a tenant need not finish what it has not begun."""
+        """Whether nothing of `partitions` is under way: a owner need not finish what it has not begun."""
         self.offsets.committable()
-        if self._tenant is not None:
-            return self._tenant.settled(partitions)
+        if self._owner is not None:
+            return self._owner.is_settled(partitions)
         return not self.offsets.unfinished_in(partitions)
 
     def _due(self, committable: Mapping[int, int]) -> dict[int, int]:
@@ -240,10 +240,10 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         consumer = self._consumer
-        if consumer._tenant is not None:
+        if consumer._owner is not None:
             consumer._comings += 1
             consumer._held |= {partition.partition: consumer._comings for partition in assigned}
-        if consumer._paused or consumer._tenant is not None:
+        if consumer._paused or consumer._owner is not None:
             consumer._client.pause(*assigned)
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
@@ -265,12 +265,12 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
     def _commit_last(self, partitions: Collection[int]) -> None:
         consumer = self._consumer
         deadline_s = time.monotonic() + consumer._revoke_wait_s
-        if consumer._tenant is not None:
-            consumer._tenant.prepare(partitions)
+        if consumer._owner is not None:
+            consumer._owner.on_revoking(partitions)
         while not consumer._settled(partitions) and time.monotonic() < deadline_s:
             time.sleep(0.01)
-        if consumer._tenant is not None:
-            consumer._tenant.leave(partitions)
+        if consumer._owner is not None:
+            consumer._owner.on_revoked(partitions)
         finished = consumer.offsets.committable()
         due = consumer._due({p: offset for p, offset in finished.items() if p in partitions})
         if due:
@@ -278,8 +278,8 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _forget(self, partitions: Collection[int]) -> None:
         consumer = self._consumer
-        if consumer._tenant is not None:
-            consumer._tenant.leave(partitions)
+        if consumer._owner is not None:
+            consumer._owner.on_revoked(partitions)
         consumer.offsets.forget(partitions)
         for partition in partitions:
             consumer._committed.pop(partition, None)

@@ -32,7 +32,7 @@ from gradwatch.streams.wire.messages import check_stream_id
 
 from ...config import Configuration, ConfigurationError, load
 from ...worker.build import topics_of
-from ...worker.topic_checks import UnfitTopicsError
+from ...worker.startup import UnfitTopicsError
 from ..options import BootstrapOption, ConfigOption, JsonOption, MetricsAddressOption, MetricsPortOption
 from .topics import mending_command
 

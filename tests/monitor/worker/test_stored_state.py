@@ -9,8 +9,7 @@ from msgspec.structs import replace
 from gradwatch.monitor.alarms.calibration import AlarmBudget, CleanFrame, Origin, calibrate
 from gradwatch.monitor.alarms.change import CHANGE_DETECTORS
 from gradwatch.monitor.judging.state import FORMAT, JudgeState, dump
-from gradwatch.monitor.worker.resuming import NO_RUN, resumed
-from gradwatch.monitor.worker.stored_state import CHUNK, Shelf, StoredState, found_in, parts, removals
+from gradwatch.monitor.worker.stored_state import CHUNK, NO_RUN, Shelf, StoredState, found_in, parts, removals, resumed
 from gradwatch.streams.wire.messages import AlertKind
 
 from ...builders import closed_form

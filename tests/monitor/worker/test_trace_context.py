@@ -72,7 +72,7 @@ def records(observations) -> Iterator[dict[str, list[Record]]]:
 def traces(records: dict[str, list[Record]]) -> dict[int, str]:
     """What the source gave each frame, by seq."""
     frames = [decode_frame(record) for record in records["frames"]]
-    return {frame.identity.seq: frame.traceparent for frame in frames}
+    return {frame.stamp.identity.seq: frame.stamp.traceparent for frame in frames}
 
 
 def header(record: Record, name: str = "traceparent") -> str:

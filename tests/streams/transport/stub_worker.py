@@ -16,7 +16,7 @@ from gradwatch.monitor.alarms.calibration import AlarmBudget
 from gradwatch.monitor.config import WorkerSettings
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
-from gradwatch.monitor.worker.ownership import Custody
+from gradwatch.monitor.worker.ownership import Ownership
 from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.monitor.worker.threads import Worker
 from gradwatch.streams.dead_letters import DeadLetters
@@ -67,12 +67,12 @@ def build(
     judge = Judge(observer.heads, "stub", rules)
     producer = BoundedProducer(broker)
     pipeline = Pipeline(observer, judge, KafkaSink(producer, topics), DeadLetters(producer, topics))
-    custody = Custody(pipeline, StateReader(broker, topics.state), StateTopic(producer, topics.state), 0.2)
+    ownership = Ownership(pipeline, StateReader(broker, topics.state), StateTopic(producer, topics.state), 0.2)
     group = topics.prefix + "group"
     consumer = FrameConsumer(
-        broker, topics.frames, group, session_timeout_s=2.0, instance_id=instance_id, tenant=custody
+        broker, topics.frames, group, session_timeout_s=2.0, instance_id=instance_id, owner=ownership
     )
-    return Worker(consumer, pipeline, WorkerSettings(policy="every_frame"), custody=custody), producer
+    return Worker(consumer, pipeline, WorkerSettings(policy="every_frame"), ownership=ownership), producer
 
 
 if __name__ == "__main__":

@@ -85,13 +85,13 @@ class Tenant:
     def __init__(self) -> None:
         self.left: list[set[int]] = []
 
-    def prepare(self, partitions: set[int]) -> None:
+    def on_revoking(self, partitions: set[int]) -> None:
         raise AssertionError("closing waits before it gives the partitions up")
 
-    def settled(self, partitions: set[int]) -> bool:
+    def is_settled(self, partitions: set[int]) -> bool:
         return True
 
-    def leave(self, partitions: set[int]) -> None:
+    def on_revoked(self, partitions: set[int]) -> None:
         self.left.append(set(partitions))
 
 
@@ -101,7 +101,7 @@ def test_frames_come_once_they_are_released_and_the_tenant_hears_of_the_end(brok
             producer.send(topics.frames, b"town", b"frame", partition=partition)
         assert producer.flush(5)
     tenant = Tenant()
-    consumer = FrameConsumer(broker, topics.frames, topics.prefix + "g", session_timeout_s=2.0, tenant=tenant)
+    consumer = FrameConsumer(broker, topics.frames, topics.prefix + "g", session_timeout_s=2.0, owner=tenant)
     deadline_s = time.monotonic() + 20
     while not consumer.held:
         assert consumer.poll(0.05) == []
