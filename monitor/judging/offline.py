@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gradwatch.models.observe import Observer
 from gradwatch.models.outputs import Observation
-from gradwatch.streams.sources import SourceFrame
+from gradwatch.streams.recordings.played import SourceFrame
 from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity
 from gradwatch.streams.wire.pictures import decode_picture
 
