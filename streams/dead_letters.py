@@ -19,7 +19,7 @@ from .wire.records import Headers, Record
 from .wire.topics import MAX_RECORD_BYTES, Topics
 
 PREFIX = "dlq_"
-FIRST = PREFIX + "topic"  # header of the context
+FIRST = PREFIX + "topic"  # of the context's headers
 REQUEUED = PREFIX + "requeued"
 CONTEXT_BYTES = 4096  # reserved for the context within the record size of producer, topic and consumer
 TOO_LARGE = "left out, too large"

@@ -43,9 +43,7 @@ class AccessUnitAssembler:
             return []
         if self._held is not None:
             self._expects_parts = self._parts > 1
-        self._expects_parts |= (
-            continues  # a part without its beginning: this picture is spoiled, the next will be whole
-        )
+        self._expects_parts |= continues  # a part whose beginning was not held: only later pictures will be whole
         whole = self.flush()
         if packet.is_key and self._expects_parts and not continues:
             self._held, self._parts = (packet, at), 1

@@ -6,7 +6,7 @@ FFmpeg's own error texts quote the address with its password, so none is passed 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,6 +27,22 @@ READ_TIMEOUT_S = 4.0  # without a packet, so that a hung socket is reported with
 INTRA_CODECS = frozenset(("mjpeg", "rawvideo"))  # each packet is a picture
 WITHOUT_TIMES = frozenset(("mpjpeg", "mjpeg", "h264", "hevc"))  # formats for which FFmpeg invents times
 SINGLE_PICTURES = ("image2", "_pipe")  # FFmpeg's formats of single pictures
+
+
+TIMEOUT_MESSAGE = "{shown} sent nothing for {timeout_s:g} s; is the camera on and reachable from here?"
+MESSAGES = (
+    ((av.error.FileNotFoundError,), "no camera at {shown}; expected one of those on this machine: {devices}"),
+    ((av.error.PermissionError,), "{shown} may not be opened; add the user to the group `video`"),
+    ((av.error.HTTPNotFoundError,), "{shown} has no stream (404); expected the path in the camera's manual"),
+    ((av.error.ConnectionRefusedError,), "nobody listens at {shown}; is the camera on, and is the port right?"),
+    ((av.error.ConnectionResetError, av.error.BrokenPipeError, av.error.EOFError), "{shown} closed the connection"),
+    ((av.error.ExitError, av.error.TimeoutError), TIMEOUT_MESSAGE),  # FFmpeg returns the first when PyAV interrupts it
+    (
+        (av.error.InvalidDataError, av.error.DemuxerNotFoundError, av.error.PatchWelcomeError),
+        "{shown} sends something other than video; expected H.264, H.265 or MJPEG: is the path right?",
+    ),
+    ((av.error.ProtocolNotFoundError,), "{shown} redirects to a protocol that a camera may not use"),
+)
 
 
 class CameraError(GradwatchError):
@@ -137,11 +153,12 @@ def _connection(container: InputContainer, address: CameraAddress) -> Connection
 def camera_error(error: Exception, shown: str, timeout_s: float) -> CameraError:
     """The meaning of an FFmpeg error, without its text."""
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-        message = f"{shown} refuses user and password; check them, and the user's permissions"
-        return CameraError(message, Disturbance.UNAUTHORIZED)
-    for types, message_of in MESSAGES:
+        refusal = f"{shown} refuses user and password; check them, and the user's permissions"
+        return CameraError(refusal, Disturbance.UNAUTHORIZED)
+    for types, message in MESSAGES:
         if isinstance(error, types):
-            return CameraError(message_of(shown, timeout_s))
+            devices = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
+            return CameraError(message.format(shown=shown, timeout_s=timeout_s, devices=devices))
     number = getattr(error, "errno", None) or 0
     code = errno.errorcode.get(number, type(error).__name__)
     return CameraError(f"{shown} can't be reached or read ({code}); check name, cable and network")
@@ -149,41 +166,4 @@ def camera_error(error: Exception, shown: str, timeout_s: float) -> CameraError:
 
 def timeout_message(shown: str, timeout_s: float) -> str:
     """The message for a camera that does not answer, or that stops sending."""
-    return f"{shown} sent nothing for {timeout_s:g} s; is the camera on and reachable from here?"
-
-
-def _no_device(shown: str, _: float) -> str:
-    found = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
-    return f"no camera at {shown}; expected one of those on this machine: {found}"
-
-
-MESSAGES: tuple[tuple[tuple[type[BaseException], ...], Callable[[str, float], str]], ...] = (
-    ((av.error.FileNotFoundError,), _no_device),
-    ((av.error.PermissionError,), lambda shown, _: f"{shown} may not be opened; add the user to the group `video`"),
-    (
-        (av.error.HTTPNotFoundError,),
-        lambda shown, _: f"{shown} has no stream (404); expected the path in the camera's manual",
-    ),
-    (
-        (av.error.ConnectionRefusedError,),
-        lambda shown, _: f"nobody listens at {shown}; is the camera on, and is the port right?",
-    ),
-    (
-        (av.error.ConnectionResetError, av.error.BrokenPipeError, av.error.EOFError),
-        lambda shown, _: f"{shown} closed the connection",
-    ),
-    (
-        (av.error.ExitError, av.error.TimeoutError),  # PyAV raises the first when its own time-out expires
-        timeout_message,
-    ),
-    (
-        (av.error.InvalidDataError, av.error.DemuxerNotFoundError, av.error.PatchWelcomeError),
-        lambda shown, _: (
-            f"{shown} sends something other than video; expected H.264, H.265 or MJPEG: is the path right?"
-        ),
-    ),
-    (
-        (av.error.ProtocolNotFoundError,),
-        lambda shown, _: f"{shown} redirects to a protocol that a camera may not use",
-    ),
-)
+    return TIMEOUT_MESSAGE.format(shown=shown, timeout_s=timeout_s)

@@ -89,18 +89,11 @@ class SignBox:
     xyxy: tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingTruth:
-    """All signs of one sequence by seq (frameNumber - 1); frames without signs have no entry."""
-
-    boxes: Mapping[int, tuple[SignBox, ...]]
-
-    def at(self, seq: int) -> tuple[SignBox, ...]:
-        """The signs of one frame."""
-        return self.boxes.get(seq, ())
+Signs = dict[int, list[SignBox]]
+"""The signs of one sequence by seq (frameNumber - 1); frames without signs have no entry."""
 
 
-def read_annotation(path: Path | str) -> RecordingTruth:
+def read_annotation(path: Path | str) -> Signs:
     """Reads an annotation file, with or without its header line.
 
     Columns: frameNumber (1-based), signType, then four corners. Their names are upside down: ll and lr are the
@@ -114,18 +107,18 @@ def read_annotation(path: Path | str) -> RecordingTruth:
     return parse_annotation(path.read_bytes(), str(path))
 
 
-def parse_annotation(content: bytes, where: str) -> RecordingTruth:
-    """The truth in an annotation file's bytes; errors name the file `where`. Raises AnnotationError."""
+def parse_annotation(content: bytes, where: str) -> Signs:
+    """The signs in an annotation file's bytes; errors name the file `where`. Raises AnnotationError."""
     try:
         lines = content.decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{where}: expected text of {ANNOTATION_HEADER}, got {error}") from None
-    boxes: dict[int, list[SignBox]] = {}
+    signs: Signs = {}
     for number, line in enumerate(lines, start=1):
         if line.strip() and not (number == 1 and line.strip() == ANNOTATION_HEADER):
             seq, box = _parse_row(line.strip(), f"{where}:{number}")
-            boxes.setdefault(seq, []).append(box)
-    return RecordingTruth({seq: tuple(rows) for seq, rows in boxes.items()})
+            signs.setdefault(seq, []).append(box)
+    return signs
 
 
 def _parse_row(line: str, where: str) -> tuple[int, SignBox]:

@@ -26,17 +26,17 @@ def test_one_input(data: bytes) -> None:
         assert RecordingName.parse(str(name)) == name
         assert name.split in ("train", "test")
     try:
-        truth = parse_annotation(data, "01_01.txt")
+        signs = parse_annotation(data, "01_01.txt")
     except AnnotationError:
         pass
     else:
         rows = [
             f"{seq + 1}_{box.sign_type}_{x1:.0f}_{y1:.0f}_{x2:.0f}_{y1:.0f}_{x1:.0f}_{y2:.0f}_{x2:.0f}_{y2:.0f}"
-            for seq, boxes in truth.boxes.items()
+            for seq, boxes in signs.items()
             for box in boxes
             for x1, y1, x2, y2 in [box.xyxy]
         ]
-        assert parse_annotation("\n".join(rows).encode(), "again").boxes == truth.boxes
+        assert parse_annotation("\n".join(rows).encode(), "again") == signs
 
 
 if __name__ == "__main__":
