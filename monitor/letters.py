@@ -73,22 +73,22 @@ def summary_of(letter: Letter) -> LetterSummary:
 
 def table(summaries: Iterable[LetterSummary]) -> Table:
     """The list of letters as a table."""
-    rows = Table("place", "put aside", "stream", "cause", "bytes", "requeued", "why")
+    listing = Table("place", "rejected", "stream", "cause", "bytes", "requeued", "why")
     for summary in summaries:
         size = f"{summary.size}" + ("+" if summary.left_out else "")
         row = [summary.place, moment(summary.timestamp_ms), summary.stream_id, summary.cause, size]
-        rows.add_row(*(_plain(text) for text in [*row, str(summary.requeued or ""), summary.message]))
-    return rows
+        listing.add_row(*(_plain(text) for text in [*row, str(summary.requeued or ""), summary.message]))
+    return listing
 
 
 def details(letter: Letter) -> Iterator[str]:
     """One letter, line by line: context, headers, the start of the value."""
     record, summary = letter.record, summary_of(letter)
-    yield f"dead letter {letter.place}, put aside {moment(letter.timestamp_ms)}"
-    yield f"came from   {escaped(summary.came_from.encode())}, published {moment(record.timestamp_ms)}"
+    yield f"dead letter {letter.place}, rejected {moment(letter.timestamp_ms)}"
+    yield f"original    {escaped(summary.came_from.encode())}, published {moment(record.timestamp_ms)}"
     yield f"stream      {escaped(letter.stream_id.encode())}"
-    yield f"refused in  {escaped(f'{letter.stage}: {letter.cause} ({letter.error})'.encode())}"
-    yield f"because     {escaped(letter.message.encode())}"
+    yield f"rejected in {escaped(f'{letter.stage}: {letter.cause} ({letter.error})'.encode())}"
+    yield f"reason      {escaped(letter.message.encode())}"
     yield f"requeued    {letter.requeued} times"
     if letter.left_out:
         yield f"left out    {', '.join(letter.left_out)}: too large for a dead letter"

@@ -44,7 +44,7 @@ SOURCES = {
     "pictures": SourceKind(lambda address: Path(address).is_dir(), pictures),
     "video": SourceKind(lambda address: Path(address).is_file(), video),
 }
-"""The first kind that matches an address opens it, so the special stand before the general: a folder of CURE-TSR is a
+"""The first kind that matches an address opens it, so special kinds precede general ones: a folder of CURE-TSR is a
 folder of pictures too.
 """
 
@@ -57,7 +57,7 @@ def kind_of(address: str | Path) -> str | None:
 def open_source(
     address: str | Path, playback: Playback = AS_RECORDED, name: str | None = None, **options: Any
 ) -> FrameSource:
-    """The source at `address`: a camera's address, a file or a folder. Empty options count as not given.
+    """The source at `address`: a camera's address, a file or a folder. Empty options are ignored.
 
     Raises MissingFileError where no kind matches, SourceOptionError for an option that the kind does not take, and the
     errors of the kind.
@@ -67,7 +67,7 @@ def open_source(
         raise MissingFileError(
             f"expected a camera's address (rtsp://…, http://…, a number), a file or a folder, got {scrub(str(address))}"
         )
-    given = {option: value for option, value in options.items() if value}
-    for option in given.keys() - SOURCES[kind].options:
+    options = {option: value for option, value in options.items() if value}
+    for option in options.keys() - SOURCES[kind].options:
         raise SourceOptionError(f"{option} does not apply to {scrub(str(address))}, which is opened as: {kind}")
-    return SOURCES[kind].open(address, playback, name, **given)
+    return SOURCES[kind].open(address, playback, name, **options)

@@ -22,7 +22,7 @@ LENGTHS_NOT_START_CODES = b"\x01"  # the first byte of the extradata of MP4 and 
 class AccessUnitAssembler:
     """Joins the packets of one connection that belong to one picture; keeps their order.
 
-    A camera's first key frame waits for the packet after it. Later ones wait only if that one came in parts, so that
+    A camera's first key frame waits for the packet after it. Later ones wait only if that one was in parts, so that
     other cameras are not delayed by a frame.
     """
 

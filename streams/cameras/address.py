@@ -41,7 +41,7 @@ class CameraAddressError(GradwatchError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CameraAddress:
-    """`url` and `options` go to FFmpeg and may hold credentials; `shown` may be published.
+    """`url` and `options` are for FFmpeg and may contain credentials; `shown` may be published.
 
     `options` are tried in turn until the camera accepts one: a USB camera is asked for JPEG first.
     """
