@@ -46,8 +46,11 @@ if sys.argv[1:2] == ["record"]:
     from gradwatch.monitor.worker.build import build_judge, build_observer, load_calibrations, topics_of
     from gradwatch.monitor.worker.ownership import Ownership
     from gradwatch.monitor.worker.pipeline import Pipeline
-    from gradwatch.streams.sinks import SINKS, DeadLetters, Delivery
-    from gradwatch.streams.sources import ChallengeOnset, Playback, PlayedSource, SourceFrame, Still, video
+    from gradwatch.streams.dead_letters import DeadLetters
+    from gradwatch.streams.recordings.played import ChallengeOnset, Playback, PlayedSource, SourceFrame, Still
+    from gradwatch.streams.recordings.video import video
+    from gradwatch.streams.sinks import SINKS
+    from gradwatch.streams.transport.producer import Delivery
     from gradwatch.streams.transport.state import StateTopic
     from gradwatch.streams.wire.frames import encode_frame, rejected_stamp
     from gradwatch.streams.wire.messages import (

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 from gradwatch.models.observe import Observer, ObserverSettings
-from gradwatch.streams.sources import SourceFrame
+from gradwatch.streams.recordings.played import SourceFrame
 from gradwatch.streams.wire.pictures import decode_picture
 from gradwatch.streams.world.drive import Drive, Swap
 

@@ -21,8 +21,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from gradwatch import MissingFileError
-from gradwatch.streams.recordings.video import read_video
-from gradwatch.streams.sources import video
+from gradwatch.streams.recordings.video import read_video, video
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.reader import TopicReader

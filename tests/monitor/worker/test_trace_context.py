@@ -17,8 +17,9 @@ from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.monitor.worker.threads import Worker
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.publish import publish
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.sinks import KafkaSink
-from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.embedded import EmbeddedBroker

@@ -18,7 +18,8 @@ from kafka import KafkaAdminClient
 
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.publish import publish
-from gradwatch.streams.sources import Playback, jpegs
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.transport.admin import check_topics, delete_topics, ensure_topics
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.offsets import DeliveryError

@@ -20,7 +20,8 @@ import pytest
 
 from gradwatch.monitor.worker.threads import Worker
 from gradwatch.streams.publish import publish
-from gradwatch.streams.sources import Playback, jpegs
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
