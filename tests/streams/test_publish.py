@@ -215,7 +215,7 @@ def test_every_frame_gets_its_own_trace_unless_it_carries_one() -> None:
     publish(jpegs([PICTURE] * 3, Playback()), producer, TOPICS, "north", pace=False)
     given = [SourceFrame(PICTURE, "image/jpeg", 0, traceparent=text) for text in (TRACE, "nonsense")]
     publish(given, producer, TOPICS, "north", pace=False)
-    traces = [decode_frame(record).traceparent for record in producer.records]
+    traces = [decode_frame(record).stamp.traceparent for record in producer.records]
     assert all(trace is not None and read_traceparent(trace) == trace for trace in traces)
     assert len({trace[3:35] for trace in traces}) == 5
     assert traces[3] == TRACE

@@ -114,7 +114,7 @@ def test_every_kind_of_recording_is_published(tmp_path: Path) -> None:
             assert done.exit_code == 0, done.output
         with TopicReader(broker.bootstrap_servers, [Topics().frames]) as reader:
             frames = [decode_frame(record) for _ in range(10) for record in reader.poll(0.2)]
-    by_stream = {name: [frame for frame in frames if frame.identity.stream_id == name] for name in played}
+    by_stream = {name: [frame for frame in frames if frame.stamp.identity.stream_id == name] for name in played}
     assert {name: len(got) for name, got in by_stream.items()} == {name: count for name, (_, count) in played.items()}
     assert {frame.encoding for frame in by_stream["tsr"]} == {"image/png"}
     assert [frame.content for frame in by_stream["or"]] == [jpeg(0), jpeg(20)]
