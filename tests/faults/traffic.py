@@ -248,7 +248,7 @@ def frames_in(servers: str, topics: Topics) -> set[Place]:
         while time.monotonic() < quiet_s:
             for record in reader.poll(0.2):
                 quiet_s = time.monotonic() + 1.5
-                identity = decode_frame(record).identity
+                identity = decode_frame(record).stamp.identity
                 found.add((identity.stream_id, identity.run_id, identity.seq))
     return found
 

@@ -118,6 +118,6 @@ def test_every_kind_of_recording_is_published(tmp_path: Path) -> None:
     assert {name: len(got) for name, got in by_stream.items()} == {name: count for name, (_, count) in played.items()}
     assert {frame.encoding for frame in by_stream["tsr"]} == {"image/png"}
     assert [frame.content for frame in by_stream["or"]] == [jpeg(0), jpeg(20)]
-    assert [frame.capture_ns for frame in by_stream["bag"]] == [STAMP_NS, STAMP_NS + 1_000_000_000]
-    assert {frame.clock for frame in by_stream["bag"]} == {"utc"}
-    assert {frame.clock for name in ("tsr", "or", "tsd") for frame in by_stream[name]} == {"media"}
+    assert [frame.stamp.capture_ns for frame in by_stream["bag"]] == [STAMP_NS, STAMP_NS + 1_000_000_000]
+    assert {frame.stamp.clock for frame in by_stream["bag"]} == {"utc"}
+    assert {frame.stamp.clock for name in ("tsr", "or", "tsd") for frame in by_stream[name]} == {"media"}

@@ -238,7 +238,7 @@ def test_the_example_of_the_documentation_sends_frames(broker: str, topics: Topi
     record = read(consumer, 1)[0]
     consumer.close(0)
     assert decode_frame(record).content == PICTURES[3]
-    assert decode_frame(record).identity == bare_identity(record)
+    assert decode_frame(record).stamp.identity == bare_identity(record)
 
 
 def test_topics_are_made_once_and_then_found_right(broker: str, topics: Topics) -> None:
