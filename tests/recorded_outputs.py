@@ -12,6 +12,7 @@ and wants all else equal: types, every bit of numbers and arrays, the order of k
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import sys
@@ -26,10 +27,9 @@ from unittest.mock import Mock
 
 from msgspec import DecodeError, json, msgpack
 
-# Applied in turn to every value of B before it is compared. Each entry undoes one intended change of the wire, which
-# its name says: it gets the topic and the decoded value (maps, lists, plain values; an array is a map with its bytes)
-# and returns the value as it was before that change.
-UNDONE: list[Callable[[str, Any], Any]] = []
+Value = Any  # a decoded value: maps, lists, plain values; an array is a map with its bytes
+Change = Callable[[str, Value, dict[str, Any]], Value]
+"""(topic, value, memory) -> the value without one intended change of the wire. `memory` is one map a stream."""
 
 # Clean chunks are removed in the order of a set, which without the first differs from process to process.
 PINNED = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -182,6 +182,97 @@ def step(pipeline: Pipeline, record: Record) -> tuple[bool, list[Delivery]]:
     return True, pipeline.publish(judgement.report, judgement)
 
 
+# -- intended changes of the wire since the recording A was made: undone in B, or made in A too ---------------------------
+
+# The closed forms of a kind's crops in the order in which they were stored, and those that not all crops have.
+FORMS = {
+    "pedestrian_": "predicted uniform ones msp energy expectancy_gradient expectancy_surprisal feature_norm",
+    "": "predicted msp energy ones expectancy_gradient expectancy_surprisal uniform feature_norm",
+}
+PARTIAL = ("expectancy_gradient", "expectancy_surprisal")
+
+
+def reports_without_detections(topic: str, value: Value, memory: dict[str, Any]) -> Value:
+    """Undoes reports 1.1: `score_detections` was added, the unused flag `forecasts.calibrated` removed."""
+    if topic == "gradwatch.reports":
+        memory["report"], memory["detections"] = value, value.pop("score_detections")
+        if value["forecasts"] is not None:
+            value["forecasts"]["calibrated"] = False
+    return value
+
+
+def overlays_with_guessed_p_values(topic: str, value: Value, memory: dict[str, Any]) -> Value:
+    """Undoes overlays that name the p-value of a box: where expectancy scores were fewer than the boxes that expect
+    something, their p-values could not be told apart, and the head gradient's were shown."""
+    if topic != "gradwatch.overlays" or memory["report"]["detections"] is None:
+        return value
+    report, index = memory["report"], memory["detections"]
+    kinds, tracks = report["detections"]["kind"], report["tracks"]
+    expecting = [
+        kinds[d]
+        for d, label in zip(numbers(tracks["detection_index"]), tracks["expected"], strict=True)
+        if label and d >= 0
+    ]
+    for kind, prefix in (("sign", ""), ("pedestrian", "pedestrian_")):
+        shown, fallback = f"{prefix}expectancy_gradient", f"{prefix}head_gradient_predicted"
+        if shown not in report["p_values"] or len(numbers(index[shown])) == expecting.count(kind):
+            continue
+        guessed = dict(zip(numbers(index[fallback]), numbers(report["p_values"][fallback]), strict=True))
+        for row, p_value in zip(numbers(index[shown]), numbers(report["p_values"][shown]), strict=True):
+            text = value["texts"][row]
+            text["text"] = text["text"].replace(f"p {p_value:.2g}", f"p {guessed[row]:.2g}")
+    return value
+
+
+def clean_crops_with_gaps(topic: str, value: Value, memory: dict[str, Any]) -> Value:
+    """Undoes closed forms with their detections in clean frames: crops without a value were NaN, heads a score."""
+    if topic == "gradwatch.state" and value is not None and value[1] == "CleanChunk":
+        for frame in value[2]["frames"]:
+            frame["crops"] = arrays_of(frame["crops"])
+    return value
+
+
+def arrays_of(forms: Value) -> Value:
+    """{name: array (k,)} over all crops of a kind, NaN where a form does not apply to one."""
+    crops = {}
+    for prefix, names in FORMS.items():
+        of_all = forms.get(f"{prefix}msp", {})
+        for short in names.split():
+            name = prefix + (f"head_gradient_{short}" if short in ("predicted", "uniform", "ones") else short)
+            if name in forms or short not in PARTIAL:
+                form = forms.get(name, {})
+                values = dict(zip(numbers(form.get("detection_index")), numbers(form.get("values")), strict=True))
+                crops[name] = array([values.get(row, math.nan) for row in numbers(of_all.get("detection_index"))])
+        if prefix:
+            crops["pedestrian_head"] = array(numbers(of_all.get("head")))
+    return crops
+
+
+def numbers(array: Value) -> list[Any]:
+    """The numbers in an array as reports or states hold it; none where there is no array."""
+    if array is None:
+        return []
+    return [number for (number,) in struct.iter_unpack(ITEMS[array["dtype"]], array.get("data", array.get("bytes")))]
+
+
+def array(values: list[Any]) -> Value:
+    """An array (k,) of float32 as states hold it."""
+    return {"dtype": "<f4", "shape": [len(values)], "bytes": struct.pack(f"<{len(values)}f", *values)}
+
+
+def tiles_without_latents(topic: str, value: Value, memory: dict[str, Any]) -> Value:
+    """Makes in A: the tiles of clean frames lost their latents, which can't be made up in B."""
+    if topic == "gradwatch.state" and value is not None and value[1] == "CleanChunk":
+        for frame in value[2]["frames"]:
+            del frame["observation"]["tiles"]["latent"]
+    return value
+
+
+UNDONE: list[Change] = [reports_without_detections, overlays_with_guessed_p_values, clean_crops_with_gaps]
+MADE: list[Change] = [tiles_without_latents]
+RENAMED = {("gw_schema", b"1.1"): b"1", ("dlq_error", b"BadRecordError"): b"BadRecord"}  # values of headers
+
+
 CODECS: dict[str, Any] = dict.fromkeys(("calibration", "gradwatch.reports", "gradwatch.state"), msgpack)
 CODECS |= dict.fromkeys(("gradwatch.overlays", "gradwatch.alerts"), json)
 ITEMS = {"float32": "<f", "int32": "<i", "<f4": "<f", "<f8": "<d", "<i4": "<i", "<i8": "<q"}  # of arrays, by dtype
@@ -192,7 +283,7 @@ def compare(old: Path, new: Path) -> bool:
     streams = sorted({path.name for folder in (old, new) for path in folder.glob("*.msgpack")})
     same = bool(streams)
     for stream in streams:
-        a, b = list(opened(old / stream, [])), list(opened(new / stream, UNDONE))
+        a, b = list(opened(old / stream, MADE)), list(opened(new / stream, UNDONE))
         if [topic for topic, _ in a] != [topic for topic, _ in b]:
             print(f"{stream}: the topics do not come in the same order")
             same = False
@@ -206,16 +297,19 @@ def compare(old: Path, new: Path) -> bool:
     return same
 
 
-def opened(path: Path, undone: list[Callable[[str, Any], Any]]) -> Iterator[tuple[str, list[Any]]]:
+def opened(path: Path, changes: list[Change]) -> Iterator[tuple[str, list[Any]]]:
     """Of each record its topic and [decoded value, the rest, with the bytes if msgspec would encode it otherwise]."""
+    memory: dict[str, Any] = {}
     for record in msgpack.decode(path.read_bytes()) if path.is_file() else []:
         topic, value, other, codec = record["topic"], record["value"], None, CODECS.get(record["topic"])
         if codec is not None and value is not None:
             with suppress(DecodeError, UnicodeDecodeError):  # what can't be decoded is compared as bytes
                 value = codec.decode(record["value"])
                 other = None if codec.encode(value) == record["value"] else record["value"]
-        for undo in undone:
-            value = undo(topic, value)
+        for change in changes:
+            value = change(topic, value, memory)
+        if changes is UNDONE:
+            record["headers"] = [[name, RENAMED.get((name, text), text)] for name, text in record["headers"]]
         if topic == "gradwatch.reports" and isinstance(value, dict):
             value.pop("latency_ms", None)
         yield topic, [value, record | {"value": other}]
