@@ -1,4 +1,4 @@
-"""Puts the parts together from one configuration."""
+"""Builds a worker and its parts from a configuration."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def topics_of(configuration: Configuration) -> Topics:
 
 
 def build_observer(configuration: Configuration) -> Observer:
-    """The networks, on the configured device. Raises DeviceError where that can't be had."""
+    """The networks, on the configured device. Raises DeviceError if it is not available."""
     return Observer(configuration.models, configuration.worker.device, configuration.worker.model_threads)
 
 
 def build_judge(configuration: Configuration, observer: Observer) -> Judge:
-    """The judge of what `observer` observes."""
+    """The judge for the observations of `observer`."""
     return Judge(observer.heads, observer.models_id, configuration.judge)
 
 

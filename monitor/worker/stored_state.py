@@ -28,9 +28,9 @@ NO_RUN = ""  # the run of no frame: the next frame begins one
 
 
 class StoredState(msgspec.Struct, frozen=True):
-    """A stream's state without its calibration and clean frames, and what it covers.
+    """A stream's state without its calibration and clean frames, and the frames that it covers.
 
-    Frames below `next_offset` are judged, and their reports delivered; `published_ns` is the newest of them.
+    Frames below `next_offset` are judged and their reports delivered; `published_ns` is that of the newest one.
     """
 
     next_offset: int
@@ -58,7 +58,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What lies in the topic beside a stream's state: its calibration, and how many frames each chunk holds."""
+    """What the topic holds beside a stream's state: its calibration, and the number of frames in each chunk."""
 
     calibration_id: str = ""
     chunks: Mapping[str, int] = field(default_factory=dict)
@@ -66,9 +66,9 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the topic holds of one stream. `stored` is None, and `problem` says why, where it can't be read.
+    """What the topic holds of one stream. `stored` is None if it can't be read, and `problem` says why.
 
-    The state in `stored` has its clean frames again, as many as were found.
+    The state in `stored` has its clean frames, as many as were found.
     """
 
     stream_id: str
@@ -79,10 +79,10 @@ class Found:
 
 
 def parts(stored: StoredState, shelf: Shelf, given_id: str = "") -> tuple[list[Part], Shelf]:
-    """What must be written so that `stored` can be taken up, in order, and the shelf once that is done.
+    """The records to write for `stored`, in order, and the shelf after that.
 
-    `stored.state` comes with its clean frames and calibration. The calibration `given_id` is not written: it is in a
-    file that the configuration names.
+    `stored.state` has its clean frames and calibration. The calibration `given_id` is not written: it comes from a file
+    that the configuration names.
     """
     state, made = stored.state, stored.state.calibration
     chunks = dict(_chunks(state))
@@ -101,12 +101,12 @@ def parts(stored: StoredState, shelf: Shelf, given_id: str = "") -> tuple[list[P
 
 
 def removals(before: Shelf, after: Shelf) -> list[Part]:
-    """What may go once `after` is on the shelf."""
+    """The records to remove once `after` is written."""
     return [Part(key, None, 0) for key in before.chunks.keys() - after.chunks.keys()]
 
 
 def found_in(values: Mapping[str, bytes]) -> list[Found]:
-    """What one partition of the topic holds, by stream. Keys of no known form are passed over."""
+    """What one partition of the topic holds, by stream. Keys of unknown form are ignored."""
     names = {key.partition("/")[0] for key in values}
     return [_found(stream_id, values) for stream_id in sorted(names) if stream_id]
 
@@ -131,7 +131,7 @@ def _found(stream_id: str, values: Mapping[str, bytes]) -> Found:
             elif key == f"{stream_id}/calibration":
                 calibration = load_calibration(values[key])
             elif key.startswith(f"{stream_id}/clean/"):
-                chunks[key] = CleanChunk(())  # to be removed even if it can't be read
+                chunks[key] = CleanChunk(())  # removed later even if it can't be read
                 chunks[key] = load(values[key], CleanChunk)
         except StateFormatError as error:
             problems.append(f"{key}: {error}")
