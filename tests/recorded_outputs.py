@@ -182,7 +182,7 @@ def step(pipeline: Pipeline, record: Record) -> tuple[bool, list[Delivery]]:
     return True, pipeline.publish(judgement.report, judgement)
 
 
-# -- intended changes of the wire since the recording A was made: undone in B, or made in A too  --
+# -- intended changes of the wire since A was recorded: undone in B, or made in A too --
 
 # The closed forms of a kind's crops in the order in which they were stored, and those that not all crops have.
 FORMS = {

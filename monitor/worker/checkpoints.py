@@ -57,7 +57,7 @@ class _Writing:
 
 
 class StreamLedger:
-    """What has arrived, is finished and is stored of one stream in one partition. The caller holds a lock around calls."""
+    """What arrived, is finished and is stored of one stream in one partition. The caller locks around each call."""
 
     def __init__(self, found: Found | None = None) -> None:
         stored = found.stored if found is not None else None
@@ -112,7 +112,7 @@ class StreamLedger:
         return [Cover(self, offset)] if self._has_state else []
 
     def begin(self, state: JudgeState, bind: Bind) -> bool:
-        """Begins to store `state` if it covers more than the last one and none is being written; returns whether it did."""
+        """Begins to store `state` if it covers new frames and no other one is being written; returns whether it did."""
         ahead = min(self._unfinished, default=self._judged + 1) <= self._judged
         if not self._has_state or self._writing is not None or ahead or self.next_offset <= self.stored:
             return False
