@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 from kafka.errors import (
     AuthorizationError,
     KafkaConfigurationError,
-    KafkaError,
     KafkaTimeoutError,
     SaslAuthenticationFailedError,
     UnsupportedSaslMechanismError,
@@ -33,7 +32,6 @@ from .header_names import read_any_header_name
 
 Settings = Mapping[str, Any]
 Client = TypeVar("Client")
-Answer = TypeVar("Answer")
 
 TIMEOUT_MS = 8_000  # with the start of Python, an answer within 10 s
 PAUSE_S = 0.5  # between rounds over the servers
@@ -42,6 +40,10 @@ CUT_OFF = 3  # connections closed in the midst of authentication, after which th
 
 class BrokerUnavailableError(GradwatchError):
     """The broker did not answer in time, or the topic does not exist; waiting may help."""
+
+
+class TopicMissingError(GradwatchError, ValueError):
+    """There is no topic of that name."""
 
 
 class BrokerRefusedError(GradwatchError):
@@ -63,14 +65,6 @@ def connect(client: Callable[..., Client], bootstrap_servers: str, settings: Set
         raise BrokerUnavailableError(f"expected a Kafka broker at {bootstrap_servers}, got none: {error}") from error
     except (KafkaConfigurationError, ValueError, AssertionError) as error:
         raise BrokerRefusedError(f"broker.client: expected settings of kafka-python's clients, got {error}") from None
-
-
-def answer_of(bootstrap_servers: str, topic: str, question: Callable[[], Answer]) -> Answer:
-    """What `question` returns, which asks a client about `topic`; a client's error becomes `BrokerUnavailableError`."""
-    try:
-        return question()
-    except KafkaError as error:
-        raise BrokerUnavailableError(f"{bootstrap_servers} did not answer for topic {topic}: {error}") from error
 
 
 def wait_until_let_in(bootstrap_servers: str, settings: Settings, timeout_s: float) -> None:

@@ -23,7 +23,7 @@ from ..wire.records import Record
 from ..wire.topics import MAX_RECORD_BYTES
 from .connection import Settings, connect
 from .offsets import Awaited, DeliveryError, FinishedOffsets
-from .records import record_of
+from .partitions import records_of
 
 __all__ = ["Awaited", "DeliveryError", "FinishedOffsets", "FrameConsumer", "Tenant"]
 
@@ -141,8 +141,7 @@ class FrameConsumer:
 
         While paused it returns nothing but must still be called: membership of the group hangs on it.
         """
-        polled = self._client.poll(timeout_ms=max(0, int(timeout_s * 1000)))
-        records = [record_of(raw) for batch in polled.values() for raw in batch]
+        records = records_of(self._client.poll(timeout_ms=max(0, int(timeout_s * 1000))))
         for record in records:
             self.offsets.arrive(record.partition, record.offset, _size(record))
         CONSUMER_UNFINISHED.set(self.offsets.unfinished_bytes)
