@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from gradwatch.models.observe import Observer, ObserverSettings
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import decode_picture
 from gradwatch.streams.world.drive import Drive, Swap
 
 from . import store

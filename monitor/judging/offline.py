@@ -14,7 +14,7 @@ from gradwatch.models.observe import Observer
 from gradwatch.models.outputs import Observation
 from gradwatch.streams.sources import SourceFrame
 from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import decode_picture
 
 from ..alarms.calibration import CleanFrame
 from .judge import Judge, Verdict

@@ -25,8 +25,7 @@ from gradwatch.streams.sinks import ReportSink
 from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.wire.frames import decode_frame, rejected_frame
 from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError
+from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError, decode_picture
 from gradwatch.streams.wire.records import Record
 
 from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin

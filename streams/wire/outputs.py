@@ -12,40 +12,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from .frames import bare_identity, decode_frame, encode_frame, rejected_frame
 from .messages import Alert, Attachment, FrameReport, HealthRecord, OutcomeCause, Verdict
-from .pictures import decode_picture
-from .pixels import BadRecordError, Encoding, encode_jpeg, picture_encoding, picture_size
-from .records import Headers, Record, WireRecord, check_schema, cloud_event_headers, int64
-
-__all__ = [
-    "BadRecordError",
-    "Encoding",
-    "Headers",
-    "Record",
-    "WireRecord",
-    "bare_identity",
-    "check_schema",
-    "cloud_event_headers",
-    "decode_alert",
-    "decode_attachment",
-    "decode_frame",
-    "decode_health",
-    "decode_picture",
-    "decode_report",
-    "decode_verdict",
-    "encode_alert",
-    "encode_attachment",
-    "encode_frame",
-    "encode_health",
-    "encode_jpeg",
-    "encode_report",
-    "encode_verdict",
-    "picture_encoding",
-    "picture_size",
-    "rejected_frame",
-    "schemas",
-]
+from .pixels import BadRecordError
+from .records import int64
 
 # msgspec tells all but these by its DecodeError: text that is not UTF-8, nesting beyond any bound.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

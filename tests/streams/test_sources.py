@@ -25,8 +25,7 @@ from gradwatch.streams.sources import (
 from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.transport.producer import Delivery, RecordTooLargeError
 from gradwatch.streams.wire.frames import decode_frame
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 

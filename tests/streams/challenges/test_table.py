@@ -13,8 +13,7 @@ from gradwatch.streams.challenges import weather
 from gradwatch.streams.challenges.table import CHALLENGES, LEVELS, apply_challenge, contact_sheet
 from gradwatch.streams.recordings import curetsd
 from gradwatch.streams.sources import ChallengeOnset, Playback, jpegs
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 Image = NDArray[np.uint8]
 MOVING = ("noise", "rain", "snow", "codec_error")

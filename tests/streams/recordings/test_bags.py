@@ -18,7 +18,7 @@ from mcap.reader import make_reader
 from gradwatch.streams.observability.metrics import SOURCE_FRAMES
 from gradwatch.streams.recordings.bag_storage import BagError
 from gradwatch.streams.sources import SOURCES, ChallengeOnset, Playback
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import decode_picture
 
 from .written_bags import (
     CAMERA,

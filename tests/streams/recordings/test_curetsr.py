@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gradwatch.streams.recordings.curetsr import CROPS, CropName, split_of, twin_path
 from gradwatch.streams.recordings.labeled import PictureNameError
 from gradwatch.streams.sources import SOURCES, Playback
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import decode_picture
 
 CHALLENGED = st.tuples(st.integers(1, 12), st.integers(1, 5)) | st.just((0, 0))
 NAMES = st.builds(
