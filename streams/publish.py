@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from ulid import ULID
 
 from .observability.health import Condition, Health
-from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG
+from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG, count_invalid_traceparent
 from .sources import FrameSource, SourceFrame
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
 from .wire.frames import encode_frame
 from .wire.messages import EncodedFrame, FrameIdentity, OutcomeCause, check_stream_id
 from .wire.records import WireRecord
 from .wire.topics import Topics
-from .wire.tracing import carried_traceparent, new_traceparent
+from .wire.tracing import new_traceparent, valid_traceparent
 
 SILENCE_S = 10.0  # of a broker that has frames to acknowledge: a source is not ready then
 
@@ -112,7 +112,8 @@ class Run:
         """Numbers a frame and sends or queues it."""
         now_ns = time.time_ns()
         identity = FrameIdentity(self.stream_id, self.run_id, self._frames)
-        traceparent = carried_traceparent(frame.traceparent, self.stream_id) or new_traceparent()
+        count_invalid_traceparent(frame.traceparent, self.stream_id)
+        traceparent = valid_traceparent(frame.traceparent) or new_traceparent()
         record = encode_frame(
             EncodedFrame(identity, frame.capture_ns, now_ns, frame.content, frame.encoding, frame.clock, traceparent)
         )

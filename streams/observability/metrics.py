@@ -12,6 +12,8 @@ from typing import Any, Self
 
 from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
 
+from ..wire.tracing import TraceparentError, read_traceparent
+
 AGE_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 15.0, 60.0)
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 OTHER = "other"  # the label of all streams that have none of their own
@@ -146,3 +148,12 @@ READY = Gauge("gradwatch_ready", "1 while /readyz answers 200.")
 BUILD = Info("gradwatch_build", "Version that runs.")
 
 STREAM_LABELS.set_function(lambda: len(STREAMS))
+
+
+def count_invalid_traceparent(text: str | None, stream_id: str) -> None:
+    """Counts a trace context that is present and not valid, by cause."""
+    try:
+        read_traceparent(text or "")
+    except TraceparentError as error:
+        if text:
+            TRACEPARENTS_DROPPED.labels(stream_id, error.cause).inc()

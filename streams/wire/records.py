@@ -42,6 +42,11 @@ class Record:
         headers = sum(len(name.encode()) + len(value or b"") for name, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
 
+    def text_header(self, name: str) -> str | None:
+        """The last value of a header as text; None where it is absent or null."""
+        values = [value for header, value in self.headers if header == name and value is not None]
+        return values[-1].decode("utf-8", "replace") if values else None
+
 
 class WireRecord(NamedTuple):
     """What a producer sends."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gradwatch.streams.wire.frames import decode_frame, rejected_frame
 from gradwatch.streams.wire.messages import STREAM_ID, FrameIdentity
-from gradwatch.streams.wire.pixels import BadRecordError, decode_picture, encode_jpeg
+from gradwatch.streams.wire.pixels import BadRecordError, decode_picture
 from gradwatch.streams.wire.records import Record, cloud_event_headers
 from gradwatch.streams.wire.topics import MAX_RECORD_BYTES
 
