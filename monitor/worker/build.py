@@ -100,6 +100,6 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         broker.client,
         session_timeout_s=configuration.worker.session_timeout_s,
         instance_id=configuration.worker.instance_id,
-        tenant=custody,
+        owner=custody,
     )
     return Worker(consumer, pipeline, configuration.worker, health, custody), producer

@@ -3,14 +3,14 @@
     main     `take_up` reads the state of partitions that came, then lets their frames come; `arrive`, `already_judged`
     model    `leaving`: frames not yet begun of a partition that is going away are left to its next owner
     judge    `owns`, `finish`, `passed`; `tick` alone changes the pipeline's states, stores them and forgets them
-    client   `prepare`, `settled`, `leave`, while the main thread waits in `poll`
+    client   `on_revoking`, `is_settled`, `on_revoked`, while the main thread waits in `poll`
 
 What holds, whatever the threads do:
 
 1. A partition's frames come only once its states are taken up, and these are read only once nothing that came
    before is under way (`passed` was called for all that arrived). So no frame of a partition that was lost and
    regained is judged twice, or into a state that is not its own.
-2. After `leave` no state of the partition is sent: it closes the partition under the lock under which states are
+2. After `on_revoked` no state of the partition is sent: it closes the partition under the lock under which states are
    sent. What was sent before is a state that held, and the topic's versions keep it from hiding a newer one.
 3. The judge asks `owns` before it judges. If the partition goes away in that very moment, the frame's report and
    alerts are those that the next owner makes from equal state, with equal ids; its state is forgotten.
@@ -246,17 +246,17 @@ class Custody:
 
     # -- client's thread -----------------------------------------------------------------------------------
 
-    def prepare(self, partitions: Collection[int]) -> None:
+    def on_revoking(self, partitions: Collection[int]) -> None:
         """These partitions are about to go: what was begun is finished and stored, nothing more is begun."""
         self._leaving |= set(partitions) & self._open
 
-    def settled(self, partitions: Collection[int]) -> bool:
+    def is_settled(self, partitions: Collection[int]) -> bool:
         """Whether all that was begun of them is finished and stored."""
         with self._lock:
             behind = any(ledger.behind for key, ledger in self._ledgers.items() if key[0] in partitions)
             return not behind and not any(self._under_way[p] for p in partitions)
 
-    def leave(self, partitions: Collection[int]) -> None:
+    def on_revoked(self, partitions: Collection[int]) -> None:
         """Gives partitions away: from now on nothing of them is judged or sent."""
         with self._lock:
             self._open -= set(partitions)

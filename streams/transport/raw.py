@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kafka import KafkaProducer
 
 from ..wire.topics import MAX_RECORD_BYTES
 from .connection import BrokerUnavailableError, Settings
 from .partitions import PartitionReader
+from .producer import SETTINGS as PRODUCER_SETTINGS
 
 
 class Consumed(NamedTuple):
@@ -37,14 +38,12 @@ def consume_raw(
     BrokerUnavailableError where the records don't arrive within `timeout_s`.
     """
     with ExitStack() as opened:
-        reader = opened.enter_context(
-            closing(
-                PartitionReader(
-                    bootstrap_servers, client_settings, fetch_max_bytes=2 * MAX_RECORD_BYTES, max_poll_records=64
-                )
-            )
-        )
-        producer: Any = opened.enter_context(closing(_producer(bootstrap_servers, client_settings))) if outputs else None
+        settings = {"fetch_max_bytes": 2 * MAX_RECORD_BYTES, "max_poll_records": 64}
+        reader = opened.enter_context(closing(PartitionReader(bootstrap_servers, client_settings, **settings)))
+        if outputs:
+            producer_settings = PRODUCER_SETTINGS | dict(client_settings)
+            producer = KafkaProducer(bootstrap_servers=bootstrap_servers, **producer_settings)
+            opened.callback(producer.close)
         reader.seek(reader.first_offsets(reader.partitions(topic)))
         deadline_s = time.monotonic() + timeout_s
         records, started_s, started_cpu_s = 0, 0.0, 0.0
@@ -62,9 +61,3 @@ def consume_raw(
         if outputs:
             producer.flush()
         return Consumed(records, time.perf_counter() - started_s, time.process_time() - started_cpu_s)
-
-
-def _producer(bootstrap_servers: str, client_settings: Settings) -> Any:
-    settings = {"acks": "all", "enable_idempotence": True, "linger_ms": 5, "batch_size": 256 * 1024}
-    settings["max_request_size"] = MAX_RECORD_BYTES
-    return KafkaProducer(bootstrap_servers=bootstrap_servers, **(settings | dict(client_settings)))

@@ -123,7 +123,7 @@ def test_a_partition_that_went_and_came_while_its_state_was_read_is_read_again(c
     custody._source.steps = 2
     holder.assign(0, 1)
     assert custody.take_up(holder, 0.0)
-    custody.leave({1})
+    custody.on_revoked({1})
     holder.held.pop(1)
     holder.assign(1)
     assert custody.take_up(holder, 0.0)
@@ -141,7 +141,7 @@ def test_regained_only_once_nothing_of_before_is_under_way(custody):
     custody.tick(0.0)
     custody.tick(1.0)
     custody.arrive(0, "town", 2, 2)
-    custody.leave({0})
+    custody.on_revoked({0})
     holder.assign(0)
     assert custody.take_up(holder, 0.0)
     assert holder.released == [0]
@@ -157,7 +157,7 @@ def test_what_was_never_stored_is_forgotten_before_the_partition_comes_back(cust
     holder = Holder()
     opened(custody, holder, 0)
     judge(custody, 1)
-    custody.leave({0})
+    custody.on_revoked({0})
     opened(custody, holder, 0)
     assert custody._pipeline.states == {}
 
@@ -167,7 +167,7 @@ def test_after_leaving_nothing_is_sent(custody):
     opened(custody, holder, 0, 1)
     judge(custody, 5)
     judge(custody, 6, partition=1, stream="gate")
-    custody.leave({0})
+    custody.on_revoked({0})
     for now_s in (0.0, 5.0, 10.0):
         custody.tick(now_s)
     assert set(custody._source.values) == {1}
@@ -180,16 +180,16 @@ def test_leaving_lets_what_was_begun_be_finished_and_stored(custody):
     judge(custody, 1)
     custody.tick(0.0)
     custody.arrive(0, "town", 2, 2)
-    custody.prepare({0})
+    custody.on_revoking({0})
     assert custody.leaving(0)
-    assert not custody.settled({0})
+    assert not custody.is_settled({0})
     (cover,) = judge_arrived(custody, 2)
-    assert not custody.settled({0})
+    assert not custody.is_settled({0})
     custody.tick(0.1)  # long before the state would be due
     custody.tick(0.1)
-    assert custody.settled({0})
+    assert custody.is_settled({0})
     assert cover.done()
-    custody.leave({0})
+    custody.on_revoked({0})
     custody.tick(0.1)
     assert custody._pipeline.states == {}
 
@@ -199,9 +199,9 @@ def test_what_is_not_delivered_is_not_settled(custody):
     opened(custody, holder, 0)
     custody._source.silent = True
     (cover,) = judge(custody, 1)
-    custody.prepare({0})
+    custody.on_revoking({0})
     custody.tick(0.0)
-    assert (custody.settled({0}), cover.done()) == (False, False)
+    assert (custody.is_settled({0}), cover.done()) == (False, False)
 
 
 def test_states_are_stored_when_due_and_at_once_in_a_hurry(custody):
@@ -228,10 +228,10 @@ def test_a_stream_in_two_partitions_keeps_its_state_until_both_are_gone(custody)
     opened(custody, holder, 0, 1)
     judge(custody, 1, partition=0)
     judge(custody, 1, partition=1)
-    custody.leave({0})
+    custody.on_revoked({0})
     custody.tick(0.0)
     assert "town" in custody._pipeline.states
-    custody.leave({1})
+    custody.on_revoked({1})
     custody.tick(0.0)
     assert custody._pipeline.states == {}
 

@@ -71,7 +71,7 @@ def build(
     custody = Custody(pipeline, StateReader(broker, topics.state), StateTopic(producer, topics.state), 0.2)
     group = topics.prefix + "group"
     consumer = FrameConsumer(
-        broker, topics.frames, group, session_timeout_s=2.0, instance_id=instance_id, tenant=custody
+        broker, topics.frames, group, session_timeout_s=2.0, instance_id=instance_id, owner=custody
     )
     return Worker(consumer, pipeline, WorkerSettings(policy="every_frame"), custody=custody), producer
 
