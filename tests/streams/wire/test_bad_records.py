@@ -105,9 +105,11 @@ def test_no_headers_do_more_than_refuse_a_record(changes: list[tuple[tuple[str, 
     headers = tuple((name, value) for (name, _), value in changes)
     record = Record("frames", 0, 0, 0, b"north", JPEG, headers)
     try:
-        decode_frame(record)
+        frame = decode_frame(record)
     except BadRecordError as error:
         assert error.cause == "bad_schema"  # noqa: PT017
+    else:
+        assert frame.identity.run_id == "bare"
     assert STREAM_ID.fullmatch(rejected_frame(record).identity.stream_id)
 
 
