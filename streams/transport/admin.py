@@ -88,20 +88,18 @@ def ensure_topics(
 def check_topics(
     bootstrap_servers: str,
     topics: Topics,
-    partitions: int | None = None,
     client_settings: Settings = {},  # noqa: B006 (only read)
 ) -> list[TopicProblem]:
     """Lists what is missing or different; empty if nothing is.
 
-    State and verdicts must have as many partitions as frames (or `partitions` where given), other topics any number.
+    State and verdicts must have as many partitions as frames, other topics any number.
     """
     with _admin(bootstrap_servers, client_settings) as admin:
         present = set(admin.list_topics())
-        wanted = topics.settings(partitions or DEFAULT_PARTITIONS)
-        names = [name for name in wanted if name in present]
+        names = [name for name in topics.settings() if name in present]
         counts = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(names)} if names else {}
         configs = _configs(admin, names)
-    wanted = topics.settings(partitions or counts.get(topics.frames, DEFAULT_PARTITIONS))
+    wanted = topics.settings(counts.get(topics.frames, DEFAULT_PARTITIONS))
     problems = [_missing(bootstrap_servers, name, wanted[name]) for name in wanted if name not in present]
     for name in names:
         equal = name in (topics.frames, topics.state, topics.verdicts)

@@ -26,6 +26,8 @@ from .partitions import records_of
 log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S = 1.0
+COMMIT_TIMEOUT_MS = 5_000
+REVOKE_WAIT_S = 1.0  # in which a partition that is being revoked may finish what was polled from it
 
 
 class PartitionOwner(Protocol):
@@ -45,10 +47,9 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """Polls a topic as a member of `group_id` (cooperative-sticky, so a rebalance stops only what moves).
 
     One thread calls everything but `finish` and `joined`, which any thread may call. `client_settings` win over ours.
-    `revoke_wait_s` is how long a partition that is being revoked may still finish what was polled from it. With an
-    `owner`, frames of an assigned partition are held back until `release`. `instance_id` makes this a static member,
-    which gets its partitions back after a quick restart (Apache Kafka). Raises `BrokerUnavailableError` if no broker
-    answers, `BrokerRefusedError` if one refuses.
+    With an `owner`, frames of an assigned partition are held back until `release`. `instance_id` makes this a static
+    member, which gets its partitions back after a quick restart (Apache Kafka). Raises `BrokerUnavailableError` if no
+    broker answers, `BrokerRefusedError` if one refuses.
     """
 
     def __init__(
@@ -57,9 +58,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         topic: str,
         group_id: str,
         client_settings: Settings = {},  # noqa: B006 (only read)
-        from_beginning: bool = True,
         session_timeout_s: float = 10.0,
-        revoke_wait_s: float = 1.0,
         *,
         instance_id: str | None = None,
         owner: PartitionOwner | None = None,
@@ -71,7 +70,6 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._commit_pending_until_s = 0.0
         self._paused = False
         self._closing = False
-        self._revoke_wait_s = revoke_wait_s
         self._owner = owner
         self._held: dict[int, int] = {}
         self._assignments = 0
@@ -80,7 +78,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             "group_instance_id": instance_id,
             "partition_assignment_strategy": (CooperativeStickyAssignor,),
             "enable_auto_commit": False,
-            "auto_offset_reset": "earliest" if from_beginning else "latest",
+            "auto_offset_reset": "earliest",
             "allow_auto_create_topics": False,
             "max_partition_fetch_bytes": MAX_RECORD_BYTES,
             "fetch_max_bytes": 2 * MAX_RECORD_BYTES,
@@ -146,11 +144,11 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Notes that a record is finished once its `deliveries` have succeeded."""
         self.offsets.finish(partition, offset, deliveries)
 
-    def commit_finished(self, force: bool = False, timeout_s: float = 5.0) -> None:
+    def commit_finished(self, force: bool = False) -> None:
         """Commits the longest finished prefix of each partition, without waiting and at most once a second.
 
-        With `force` it commits now and waits for at most `timeout_s`; a failure is only logged, since it means that
-        the records are read again. Raises `DeliveryError` for a frame whose outputs were lost.
+        With `force` it commits now and waits for the answer; a failure is only logged, since it means that the records
+        are read again. Raises `DeliveryError` for a frame whose outputs were lost.
         """
         now_s = time.monotonic()
         if not force and now_s < self._commit_at_s:
@@ -158,7 +156,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._commit_at_s = now_s + COMMIT_EVERY_S
         due = self._due(self.offsets.committable())
         if due and force:
-            self._commit_and_wait(due, timeout_s)
+            self._commit_and_wait(due)
         elif due and now_s >= self._commit_pending_until_s:
             # One commit at a time, so that none queue up for a silent broker; its response clears this.
             self._commit_pending_until_s = now_s + 30.0
@@ -220,7 +218,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._forget({partition.partition for partition in lost})
 
     def _settle(self, partitions: Collection[int]) -> None:
-        deadline_s = time.monotonic() + self._revoke_wait_s
+        deadline_s = time.monotonic() + REVOKE_WAIT_S
         if self._owner is not None:
             self._owner.on_revoking(partitions)
         while not self._is_settled(partitions) and time.monotonic() < deadline_s:
@@ -242,9 +240,9 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._committed.pop(partition, None)
             self._held.pop(partition, None)
 
-    def _commit_and_wait(self, due: dict[int, int], timeout_s: float) -> None:
+    def _commit_and_wait(self, due: dict[int, int]) -> None:
         try:
-            self._client.commit(self._as_commit(due), timeout_ms=int(timeout_s * 1000))
+            self._client.commit(self._as_commit(due), timeout_ms=COMMIT_TIMEOUT_MS)
         except KafkaError as error:
             log.warning("commit of %s failed, its frames will be read again: %s", due, error)
         else:

