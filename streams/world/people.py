@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .sprites import Image, Sprite
+from .sprites import Image, Sprite, fill_polygon
 
 Color = NDArray[np.float64]
 Joint = NDArray[np.float64]  # forward, right, up
@@ -98,9 +98,7 @@ class _Figure:
 
     def polygon(self, points: NDArray[np.float64], color: Color) -> None:
         """Fills a polygon of canvas px."""
-        red, green, blue = np.clip(color, 0, 255)
-        fixed = [np.round(points * 16).astype(np.int32)]
-        cv2.fillPoly(self.canvas, fixed, (red, green, blue, 255), cv2.LINE_AA, 4)
+        fill_polygon(self.canvas, points, (*np.clip(color, 0, 255), 255))
 
     def ellipse(self, center: tuple[float, float], radii: tuple[float, float], color: Color) -> None:
         """Fills an ellipse; radii of the stature."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ego_motion import SETTING, Setting
-from .sprites import Image, Sprite, value_noise
+from .sprites import Image, Sprite, fill_polygon, value_noise
 
 Floats32 = NDArray[np.float32]
 Color = NDArray[np.float64]
@@ -58,10 +58,6 @@ def palette(rng: np.random.Generator) -> Palette:
 
 def _clip(picture: NDArray[np.floating]) -> Image:
     return np.asarray(np.clip(picture, 0, 255), np.uint8)
-
-
-def _fill(picture: Image, points: list[tuple[float, float]], color: tuple[float, ...]) -> None:
-    cv2.fillPoly(picture, [np.round(np.asarray(points) * 16).astype(np.int32)], color, cv2.LINE_AA, 4)
 
 
 def draw_skies(size: tuple[int, int], setting: str, colors: Palette, rng: np.random.Generator) -> tuple[Image, Image]:
@@ -277,8 +273,8 @@ def draw_lamp() -> Sprite:
     """The arm of a street lamp, its head to the left."""
     picture = np.zeros((32, 128, 4), np.uint8)
     picture[..., :3] = 104
-    _fill(picture, [(127, 30), (127, 22), (26, 9), (26, 15)], (112.0, 116.0, 118.0, 255.0))
-    _fill(picture, [(2, 7), (38, 7), (38, 17), (2, 17)], (150.0, 152.0, 150.0, 255.0))
+    fill_polygon(picture, [(127, 30), (127, 22), (26, 9), (26, 15)], (112.0, 116.0, 118.0, 255.0))
+    fill_polygon(picture, [(2, 7), (38, 7), (38, 17), (2, 17)], (150.0, 152.0, 150.0, 255.0))
     return Sprite(picture)
 
 
