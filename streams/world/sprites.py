@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
+Box = tuple[float, float, float, float]  # xyxy
 
 SMALLEST_LEVEL_PX = 8
 RESIZE_FROM_PX = 16_000
@@ -95,7 +96,7 @@ def _blend(image: Image, patch: Image, left: int, top: int, light: float) -> Non
     target[:] = cv2.add(cv2.multiply(target, beneath, scale=1 / 255), lit)
 
 
-def paste(image: Image, sprite: Sprite, xyxy: tuple[float, float, float, float], light: float = 1.0) -> None:
+def paste(image: Image, sprite: Sprite, xyxy: Box, light: float = 1.0) -> None:
     """Draws the sprite into the box `xyxy` px of `image` (H, W, 3), clipped; `light` scales its color."""
     x0, y0, x1, y1 = xyxy
     left, top = max(0, int(np.floor(x0))), max(0, int(np.floor(y0)))
