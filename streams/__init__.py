@@ -1,4 +1,4 @@
-"""Frames come in, reports go out: Kafka topics, cameras, recordings, challenges and synthetic drives.
+"""Frames come in, reports go out: wire format, Kafka transport, cameras, recordings, synthetic drives, challenges.
 
-Imports no other package of gradwatch. Knows nothing of networks, scores or judges; needs neither torch nor onnxruntime.
+Imports neither `models` nor `monitor`, and needs no network runtime (torch, onnxruntime).
 """

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from ulid import ULID
 
 from .observability.health import Condition, Health
-from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG
+from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG, count_invalid_traceparent
 from .recordings.played import FrameSource, SourceFrame
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
 from .wire.frames import encode_frame
 from .wire.messages import EncodedFrame, FrameIdentity, FrameStamp, OutcomeCause, check_stream_id
 from .wire.records import WireRecord
 from .wire.topics import Topics
-from .wire.tracing import carried_traceparent, new_traceparent
+from .wire.tracing import new_traceparent, valid_traceparent
 
 SILENCE_S = 10.0  # a source is not ready once the broker has acknowledged no frame for so long
 
@@ -114,7 +114,8 @@ class RunPublisher:
         """Numbers a frame and sends it; without `wait_for_room`, queues it while the producer has no room."""
         now_ns = time.time_ns()
         identity = FrameIdentity(self.stream_id, self.run_id, self._frames)
-        traceparent = carried_traceparent(frame.traceparent, self.stream_id) or new_traceparent()
+        count_invalid_traceparent(frame.traceparent, self.stream_id)
+        traceparent = valid_traceparent(frame.traceparent) or new_traceparent()
         record = encode_frame(
             EncodedFrame(
                 FrameStamp(identity, frame.capture_ns, now_ns, frame.clock, traceparent), frame.content, frame.encoding

@@ -34,8 +34,7 @@ from gradwatch.models.preprocess import letterbox
 from gradwatch.models.zoo import MODELS, WEIGHTS
 from gradwatch.streams.wire.messages import FrameStamp
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 from gradwatch.streams.world.drive import Drive
 
 from ..alarms.calibration import MIN_FRAMES

@@ -21,7 +21,7 @@ from gradwatch.streams.transport.offsets import Awaited
 from gradwatch.streams.transport.producer import BoundedProducer, Delivery
 from gradwatch.streams.transport.raw import Consumed
 from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import decode_picture
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 

@@ -13,7 +13,7 @@ import cv2
 
 from gradwatch.models.observe import Observer, ObserverSettings
 from gradwatch.streams.recordings.played import SourceFrame
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import decode_picture
 from gradwatch.streams.world.drive import Drive, Swap
 
 from ..judging.offline import Observed, offline_stamp

@@ -10,8 +10,7 @@ from pathlib import Path
 import structlog
 
 from gradwatch.streams.observability.metrics import EVIDENCE_FAILED, EVIDENCE_MISSING, EVIDENCE_WRITTEN
-from gradwatch.streams.transport.connection import BrokerUnavailableError
-from gradwatch.streams.transport.history import TopicMissingError
+from gradwatch.streams.transport.connection import BrokerUnavailableError, TopicMissingError
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import Alert, AlertState, Attachment, AttachmentKind, EncodedFrame, FrameReport
 from gradwatch.streams.wire.outputs import encode_attachment

@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from gradwatch.models.observe import Observer
 from gradwatch.models.outputs import Observation
 from gradwatch.streams.dead_letters import DeadLetters
-from gradwatch.streams.observability.metrics import ALERTS_OPEN, FRAMES, STATES_REFUSED
+from gradwatch.streams.observability.metrics import ALERTS_OPEN, FRAMES, STATES_REFUSED, count_invalid_traceparent
 from gradwatch.streams.sinks import ReportSink
 from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
 from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp, Outcome, OutcomeCause, StreamState
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError
+from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError, decode_picture
 from gradwatch.streams.wire.records import Record
 
 from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
@@ -79,7 +78,10 @@ class Pipeline:
 
     def read(self, record: Record) -> EncodedFrame:
         """The frame in a record of the frames topic; no pixels yet. Raises BadRecordError."""
-        return decode_frame(record)
+        frame = decode_frame(record)
+        if frame.stamp.traceparent is None:
+            count_invalid_traceparent(record.text_header("traceparent"), frame.stamp.identity.stream_id)
+        return frame
 
     def decode(self, frame: EncodedFrame) -> NDArray[np.uint8]:
         """The picture (H, W, 3) uint8 RGB. Raises BadRecordError."""

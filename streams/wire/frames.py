@@ -24,7 +24,7 @@ from .messages import (
 from .pixels import BadRecordError, picture_encoding
 from .records import Record, WireRecord, check_schema, cloud_event_headers, int64
 from .topics import MAX_RECORD_BYTES
-from .tracing import carried_traceparent
+from .tracing import valid_traceparent
 
 READ_HEADERS = frozenset(("gw_schema", "gw_run", "gw_seq", "gw_capture_ns", "gw_clock", "content-type", "ce_source"))
 
@@ -108,9 +108,7 @@ def _is_ours(headers: Mapping[str, str]) -> bool:
 def _stamped(record: Record, headers: dict[str, str]) -> FrameStamp:
     """Identity, times and place of a record. Raises `BadRecordError` (bad_schema)."""
     if not _is_ours(headers):
-        placed = _placed(record)
-        traceparent = carried_traceparent(headers.get("traceparent"), placed.identity.stream_id)
-        return replace(placed, traceparent=traceparent)
+        return replace(_placed(record), traceparent=valid_traceparent(headers.get("traceparent")))
     check_schema((name, value) for name, value in record.headers if value is not None)
     identity = _identity(record, headers)
     capture_ns = _natural(record, headers, "gw_capture_ns")
@@ -122,7 +120,7 @@ def _stamped(record: Record, headers: dict[str, str]) -> FrameStamp:
         capture_ns=capture_ns,
         published_ns=record.published_ns,
         clock="media" if clock == "media" else "utc",
-        traceparent=carried_traceparent(headers.get("traceparent"), identity.stream_id),
+        traceparent=valid_traceparent(headers.get("traceparent")),
         partition=record.partition,
         offset=record.offset,
         size_bytes=len(record.value or b""),

@@ -14,7 +14,7 @@ import yaml
 
 from gradwatch.streams.transport import connection
 from gradwatch.streams.transport.apache import free_ports
-from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, wait_until_let_in
+from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, wait_until_accepted
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import Outcome
 from gradwatch.streams.wire.outputs import decode_report
@@ -143,16 +143,16 @@ def test_an_unset_password_names_both_variables(cluster, names, gradwatch, tmp_p
 )
 def test_other_refusals_are_named_at_once(cluster, changed, words):
     with pytest.raises(BrokerRefusedError, match=words):
-        wait_until_let_in(cluster.secure_servers, cluster.secure_settings | changed, timeout_s=5.0)
+        wait_until_accepted(cluster.secure_servers, cluster.secure_settings | changed, timeout_s=5.0)
 
 
 def test_the_wrong_protocol_for_a_listener_is_hinted_at(cluster):
     with pytest.raises(BrokerUnavailableError, match="a listener that expects TLS"):
-        wait_until_let_in(cluster.secure_servers, {}, timeout_s=3.0)
+        wait_until_accepted(cluster.secure_servers, {}, timeout_s=3.0)
     with pytest.raises(
         (BrokerUnavailableError, BrokerRefusedError), match=r"does not expect (security_protocol )?SASL_SSL"
     ):
-        wait_until_let_in(cluster.bootstrap_servers, cluster.secure_settings, timeout_s=3.0)
+        wait_until_accepted(cluster.bootstrap_servers, cluster.secure_settings, timeout_s=3.0)
 
 
 def test_no_broker_is_said_with_its_address_in_time(gradwatch, start_s):

@@ -19,8 +19,7 @@ with atheris.instrument_imports(include=["gradwatch.streams"]):
     from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
     from gradwatch.streams.wire.messages import STREAM_ID
     from gradwatch.streams.wire.outputs import decode_alert, decode_report, encode_alert, encode_report
-    from gradwatch.streams.wire.pictures import decode_picture
-    from gradwatch.streams.wire.pixels import BadRecordError
+    from gradwatch.streams.wire.pixels import BadRecordError, decode_picture
     from gradwatch.streams.wire.records import Record
 
 MAX_PIXELS = 250_000  # keeps the fuzzer quick

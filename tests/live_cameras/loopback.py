@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gradwatch.streams.transport.apache import is_listening
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import decode_picture
 
 SCRIPT = Path(__file__).parent / "rtsp_server.py"
 PYTHON = "/usr/bin/python3"  # PyGObject is the system's

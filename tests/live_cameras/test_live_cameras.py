@@ -22,8 +22,7 @@ from gradwatch.streams.cameras.connection import CameraError
 from gradwatch.streams.recordings.played import SourceFrame
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.wire.messages import Disturbance, DisturbanceState, HealthRecord
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 from .loopback import PASSWORD, USER, MjpegCamera, RtspCamera, number_of, require_rtsp_server, runs_of, wait_for
 

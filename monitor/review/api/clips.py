@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
-from gradwatch.streams.transport.history import TopicMissingError
+from gradwatch.streams.transport.connection import TopicMissingError
 from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
 from gradwatch.streams.wire.outputs import decode_alert
 

@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 import structlog
 
-from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError
-from gradwatch.streams.transport.history import TopicMissingError
+from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, TopicMissingError
 from gradwatch.streams.transport.ranges import TopicRanges
 from gradwatch.streams.wire.messages import Alert, AlertState, EncodedFrame, FrameReport
 

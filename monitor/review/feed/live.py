@@ -13,8 +13,7 @@ from typing import Any
 import cv2
 
 from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp, Outcome
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 from ..metrics import LIVE_BYTES, LIVE_DROPPED
 from ..store.schema import Json

@@ -24,8 +24,7 @@ from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.raw import consume_raw
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.outputs import decode_report
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 SPREAD = {"min": 1.0, "median": 2.0, "max": 3.0}
 

@@ -13,8 +13,9 @@ from gradwatch.monitor.commands import app
 from gradwatch.monitor.letters import escaped, hexdump, moment
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.transport.admin import ensure_topics
+from gradwatch.streams.transport.connection import TopicMissingError
 from gradwatch.streams.transport.embedded import EmbeddedBroker
-from gradwatch.streams.transport.history import TopicHistory, TopicMissingError
+from gradwatch.streams.transport.history import TopicHistory
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import OutcomeCause
 from gradwatch.streams.wire.pixels import BadRecordError

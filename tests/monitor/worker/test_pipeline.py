@@ -111,6 +111,13 @@ def test_streams_have_states_of_their_own(make):
     assert [encode_report(r) for r in of_town] == [encode_report(r) for r in alone.sink.reports]
 
 
+def test_an_invalid_traceparent_is_dropped_and_counted_once(make):
+    name, labels = "gradwatch_traceparents_dropped_total", {"stream_id": "traced", "cause": "malformed"}
+    good = record(stream="traced")
+    make().step(with_field(good, headers=(*good.headers, ("traceparent", b"00-\xff"))))
+    assert REGISTRY.get_sample_value(name, labels) == 1
+
+
 def test_a_broken_picture_is_put_aside_untouched_and_reported(make):
     pipeline = make()
     broken = record(3, content=JPEG[:60])

@@ -9,8 +9,7 @@ import pytest
 from gradwatch.streams.cameras.connection import CodecSetup, Packet
 from gradwatch.streams.cameras.decoder import Decoder, UndecodableError
 from gradwatch.streams.cameras.picture_health import thumbnail
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 RATE_HZ = 25
 

@@ -14,8 +14,7 @@ from gradwatch.streams.challenges.table import CHALLENGES, LEVELS, apply_challen
 from gradwatch.streams.recordings import curetsd
 from gradwatch.streams.recordings.pictures import jpegs
 from gradwatch.streams.recordings.played import ChallengeOnset, Playback
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 Image = NDArray[np.uint8]
 MOVING = ("noise", "rain", "snow", "codec_error")

@@ -19,7 +19,7 @@ from gradwatch.streams.observability.metrics import SOURCE_FRAMES
 from gradwatch.streams.recordings.bag_storage import BagError
 from gradwatch.streams.recordings.bags import bag
 from gradwatch.streams.recordings.played import ChallengeOnset, Playback
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import decode_picture
 
 from .written_bags import (
     CAMERA,

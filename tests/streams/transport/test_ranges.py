@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gradwatch.streams.transport.history import TopicMissingError
+from gradwatch.streams.transport.connection import TopicMissingError
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.ranges import FETCH_BYTES, TopicRanges
 from gradwatch.streams.wire.records import Record

@@ -25,8 +25,7 @@ from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.offsets import DeliveryError
 from gradwatch.streams.transport.producer import BoundedProducer, Delivery
 from gradwatch.streams.wire.frames import bare_identity, decode_frame
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import BadRecordError, encode_jpeg
+from gradwatch.streams.wire.pixels import BadRecordError, decode_picture, encode_jpeg
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 

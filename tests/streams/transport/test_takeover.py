@@ -193,8 +193,8 @@ def test_a_partition_that_moves_takes_its_stream_along(broker: str, topics: Topi
 
 
 def stored_keys(broker: str, topics: Topics) -> set[str]:
-    with StateReader(broker, topics.state) as reader:
-        reader.start(range(3))
-        while (found := reader.step(0.1)) is None:
-            pass
+    reader = StateReader(broker, topics.state)
+    reader.start(range(3))
+    while (found := reader.step(0.1)) is None:
+        pass
     return {key for values in found.values() for key in values}

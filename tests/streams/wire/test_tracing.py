@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
+from gradwatch.streams.observability.metrics import count_invalid_traceparent
 from gradwatch.streams.wire.frames import decode_frame, encode_frame
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
-from gradwatch.streams.wire.tracing import TraceparentError, carried_traceparent, new_traceparent, read_traceparent
+from gradwatch.streams.wire.tracing import TraceparentError, new_traceparent, read_traceparent, valid_traceparent
 
 from ...builders import encoded_frame
 
@@ -29,7 +30,7 @@ def test_a_new_one_is_valid_not_sampled_and_new() -> None:
 
 @pytest.mark.parametrize("text", [VALID, f"cc-{TRACE}-{PARENT}-01", f"cc-{TRACE}-{PARENT}-01-what-comes.later"])
 def test_this_version_and_newer_ones_are_carried_as_version_00(text: str) -> None:
-    assert carried_traceparent(text, "trace-a") == VALID
+    assert valid_traceparent(text) == VALID
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,8 @@ def test_this_version_and_newer_ones_are_carried_as_version_00(text: str) -> Non
 )
 def test_an_invalid_one_is_dropped_and_counted_by_cause(text: str, cause: str) -> None:
     before = dropped("trace-b", cause)
-    assert carried_traceparent(text, "trace-b") is None
+    assert valid_traceparent(text) is None
+    count_invalid_traceparent(text, "trace-b")
     assert dropped("trace-b", cause) == before + 1
     with pytest.raises(TraceparentError) as error:
         read_traceparent(text)
@@ -57,9 +59,11 @@ def test_an_invalid_one_is_dropped_and_counted_by_cause(text: str, cause: str) -
     assert len(str(error.value)) < 200
 
 
-@pytest.mark.parametrize("text", [None, ""])
-def test_none_is_none(text: str | None) -> None:
-    assert carried_traceparent(text, "trace-c") is None
+@pytest.mark.parametrize("text", [None, "", VALID])
+def test_an_absent_or_valid_one_is_not_counted(text: str | None) -> None:
+    count_invalid_traceparent(text, "trace-c")
+    assert valid_traceparent(text) == (text or None)
+    assert all(dropped("trace-c", cause) == 0 for cause in ("malformed", "version", "zero_id"))
 
 
 def test_a_frame_and_a_bare_picture_bring_theirs_along() -> None:
@@ -69,6 +73,4 @@ def test_a_frame_and_a_bare_picture_bring_theirs_along() -> None:
     bare = Record("frames", 0, 0, 1, None, JPEG, (("traceparent", VALID.encode()),))
     assert decode_frame(bare).stamp.traceparent == VALID
     spoilt = Record("frames", 0, 0, 1, None, JPEG, (("traceparent", b"00-\xff"),))
-    before = dropped("frames.0", "malformed")
     assert decode_frame(spoilt).stamp.traceparent is None
-    assert dropped("frames.0", "malformed") == before + 1

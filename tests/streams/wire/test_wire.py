@@ -9,8 +9,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gradwatch.streams.wire.frames import bare_identity, decode_frame, encode_frame
 from gradwatch.streams.wire.messages import (
@@ -291,18 +289,6 @@ def test_what_is_no_picture_is_undecodable(value: bytes) -> None:
     with pytest.raises(BadRecordError, match="expected the bytes of a JPEG or PNG") as caught:
         decode_frame(Record("t", 0, 0, 0, None, value))
     assert caught.value.cause is OutcomeCause.UNDECODABLE
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["gw_schema", "gw_run", "gw_seq", "gw_clock", "x"]), st.binary(max_size=8))))
-def test_no_headers_do_more_than_refuse_a_record(headers: list[tuple[str, bytes]]) -> None:
-    record = Record("t", 0, 0, 0, b"cam", b"\xff\xd8\xff", tuple(headers))
-    try:
-        frame = decode_frame(record)
-    except BadRecordError as error:
-        assert error.cause is OutcomeCause.BAD_SCHEMA  # noqa: PT017
-    else:
-        assert frame.stamp.identity.run_id == "bare"
 
 
 # --- reports, alerts, health --------------------------------------------------------------------------------------

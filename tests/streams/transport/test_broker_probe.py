@@ -7,8 +7,8 @@ import time
 import pytest
 from kafka import KafkaAdminClient
 
+from gradwatch.streams.transport.broker_probe import broker_clock_ahead_ms, describe_cluster, newest_record_age_ms
 from gradwatch.streams.transport.connection import BrokerUnavailableError
-from gradwatch.streams.transport.inquiry import ask_broker, broker_clock_ahead_ms, newest_record_age_ms
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.topics import Topics
 
@@ -18,7 +18,7 @@ def is_apache(request: pytest.FixtureRequest) -> bool:
 
 
 def test_a_broker_tells_how_many_and_how_new(broker: str) -> None:
-    answer = ask_broker(broker)
+    answer = describe_cluster(broker)
     assert answer.brokers == 1
     assert answer.protocol is not None
     assert int(answer.protocol.split(".")[0]) >= 3
@@ -28,7 +28,7 @@ def test_a_broker_tells_how_many_and_how_new(broker: str) -> None:
 def test_no_broker_is_said_in_time() -> None:
     begun_s = time.monotonic()
     with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:1"):
-        ask_broker("127.0.0.1:1", {"bootstrap_timeout_ms": 1000})
+        describe_cluster("127.0.0.1:1", {"bootstrap_timeout_ms": 1000})
     assert time.monotonic() - begun_s < 3
 
 

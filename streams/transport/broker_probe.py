@@ -1,4 +1,4 @@
-"""What a broker says of itself: how many brokers there are, how new their protocol is, and what time it is for them."""
+"""Probes a cluster: how many brokers, which protocol version, and how its clock stands to this machine's."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PROBE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerAnswer:
-    """Brokers of the cluster, the version of Apache Kafka whose protocol they speak, and how long the answer took.
+class ClusterDescription:
+    """Number of brokers, the Apache Kafka version whose protocol they speak (None if unknown), and the response time.
 
-    `protocol` is what their requests tell, so another make of broker has one too; None where it is not told.
+    `protocol` is inferred from the requests that a broker supports, so other makes of broker have one too.
     """
 
     brokers: int
@@ -28,13 +28,13 @@ class BrokerAnswer:
     answer_ms: float
 
 
-def ask_broker(bootstrap_servers: str, client_settings: Settings = {}) -> BrokerAnswer:  # noqa: B006 (only read)
-    """Who answers at `bootstrap_servers`. Raises BrokerUnavailableError, BrokerRefusedError."""
+def describe_cluster(bootstrap_servers: str, client_settings: Settings = {}) -> ClusterDescription:  # noqa: B006
+    """Describes the cluster at `bootstrap_servers`. Raises BrokerUnavailableError, BrokerRefusedError."""
     with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:
         begun_s = time.perf_counter()
         brokers = admin.describe_cluster()["brokers"]
         answer_ms = 1000 * (time.perf_counter() - begun_s)
-        return BrokerAnswer(len(brokers), _protocol(admin, brokers), answer_ms)
+        return ClusterDescription(len(brokers), _protocol(admin, brokers), answer_ms)
 
 
 def newest_record_age_ms(
@@ -44,12 +44,12 @@ def newest_record_age_ms(
 ) -> float | None:
     """How long ago the latest timestamp of a topic is by this machine's clock; negative when it lies ahead.
 
-    None where the topic is empty or the broker does not tell (KIP-734: Apache Kafka from 3.0). Nothing is read.
-    Raises BrokerUnavailableError, BrokerRefusedError, KafkaError for a topic that is not there.
+    None where the topic is empty or the broker can't tell (KIP-734: Apache Kafka from 3.0). No record is read.
+    Raises BrokerUnavailableError, BrokerRefusedError, KafkaError for a missing topic.
     """
     with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:
         partitions = admin.describe_topics([topic])[0]["partitions"]
-        newest = {TopicPartition(topic, told["partition_index"]): OffsetSpec.MAX_TIMESTAMP for told in partitions}
+        newest = {TopicPartition(topic, one["partition_index"]): OffsetSpec.MAX_TIMESTAMP for one in partitions}
         try:
             stamps_ms = [found.timestamp for found in admin.list_partition_offsets(newest).values()]
         except KafkaError:
@@ -62,8 +62,8 @@ def newest_record_age_ms(
 def broker_clock_ahead_ms(bootstrap_servers: str, client_settings: Settings = {}) -> float | None:  # noqa: B006
     """How far the broker's clock is ahead of this machine's; None where it does not stamp records.
 
-    A broker tells its time only as that of a record, so one is written to a topic made for it and deleted after. Half
-    of the time between sending it and the answer is the error. Raises BrokerUnavailableError, BrokerRefusedError, KafkaError.
+    A broker shows its time only in the timestamp of a record, so one is written to a temporary topic. The error is
+    at most half of the round trip. Raises BrokerUnavailableError, BrokerRefusedError, KafkaError.
     """
     topic = f"gradwatch-clock-{ULID()}"
     creation = {
@@ -83,9 +83,9 @@ def broker_clock_ahead_ms(bootstrap_servers: str, client_settings: Settings = {}
 def _ahead_ms(bootstrap_servers: str, topic: str, client_settings: Settings) -> float | None:
     producer = connect(KafkaProducer, bootstrap_servers, client_settings)
     try:
-        for _ in range(2):  # the first one also finds its way to the leader
+        for _ in range(2):  # the first one also looks up the leader
             sent_ms = time.time() * 1000
-            # Of 1970, so that a stamp of the broker's own can be told from ours.
+            # Stamped 1970, so that the broker's own stamp differs from ours.
             stamped_ms = producer.send(topic, b"", timestamp_ms=1).get(PROBE_TIMEOUT_S).timestamp
             answered_ms = time.time() * 1000
     finally:
