@@ -1,10 +1,10 @@
-// The keyboard: one table that acts and that the help sheet shows.
+// Keyboard shortcuts: one table for the key handler and the help.
 
+import { showDialog } from "./dialogs.js";
 import { el } from "./dom.js";
-import { icon } from "./icons.js";
 
-/** Keys by what they do; `action` names what a view offers. */
-export const SHORTCUTS = [
+/** Keys and the action of a view that each calls. */
+const SHORTCUTS = [
   { keys: ["j", "ArrowDown"], shown: "j ↓", action: "next", text: "Next alert" },
   { keys: ["k", "ArrowUp"], shown: "k ↑", action: "previous", text: "Previous alert" },
   { keys: ["Enter", "o"], shown: "Enter o", action: "open", text: "Open the alert, or a burst" },
@@ -29,51 +29,31 @@ export const SHORTCUTS = [
 export function listen(act) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (document.querySelector("dialog[open]") || belongsToField(event)) return;
+    if (document.querySelector("dialog[open]") || isForControl(event)) return;
     const found = SHORTCUTS.find((shortcut) => shortcut.keys.includes(event.key));
     if (found && act(found.action)) event.preventDefault();
   });
 }
 
-/** The help sheet, as a dialog that is shown at once. */
+/** The shortcuts of some actions, or of all, as a list. */
+export function shortcutList(actions = null) {
+  const chosen = SHORTCUTS.filter(({ action }) => actions === null || actions.includes(action));
+  const keys = (shown) => shown.split(" ").map((key) => el("kbd", {}, key));
+  const row = ({ shown, text }) => el("div", { class: "shortcut" }, el("dt", {}, keys(shown)), el("dd", {}, text));
+  return el("dl", { class: "shortcuts" }, chosen.map(row));
+}
+
+/** Opens the help; `?` closes it again. */
 export function showHelp() {
-  const rows = SHORTCUTS.map(({ shown, text }) =>
-    el(
-      "div",
-      { class: "shortcut" },
-      el(
-        "dt",
-        {},
-        shown.split(" ").map((key) => el("kbd", {}, key)),
-      ),
-      el("dd", {}, text),
-    ),
-  );
-  const close = el("button", { class: "button icon-only", type: "button", "aria-label": "Close" }, icon("close"));
-  const dialog = el(
-    "dialog",
-    { class: "dialog sheet", "aria-labelledby": "help-title" },
-    el("header", { class: "dialog-head" }, el("h2", { id: "help-title" }, "Keyboard"), close),
-    el("dl", { class: "shortcuts" }, rows),
-  );
-  close.addEventListener("click", () => dialog.close());
+  const dialog = showDialog("Keyboard", shortcutList(), "sheet");
   dialog.addEventListener("keydown", (event) => event.key === "?" && dialog.close());
-  showDialog(dialog);
 }
 
-/** Shows a modal dialog, and takes it out of the page once it is closed; the browser gives the focus back. */
-export function showDialog(dialog) {
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
-}
-
-function belongsToField(event) {
-  const target = event.target;
+/** Whether the focused control uses the key itself. */
+function isForControl({ target, key }) {
   if (target.matches("textarea, select, [contenteditable]")) return true;
-  if (target.matches("input[type=range]")) return event.key.startsWith("Arrow");
+  if (target.matches("input[type=range]")) return key.startsWith("Arrow");
   if (target.matches("input:not([type=checkbox], [type=radio])")) return true;
-  if (target.matches("input")) return event.key === " " || event.key.startsWith("Arrow");
-  return target.matches("button, a[href], summary") && (event.key === "Enter" || event.key === " ");
+  if (target.matches("input")) return key === " " || key.startsWith("Arrow");
+  return target.matches("button, a[href], summary") && (key === "Enter" || key === " ");
 }
