@@ -30,7 +30,7 @@ function banner(broken, live) {
     ? "Trying again all the time; nothing you have done is lost. What you see is as it was then."
     : "Stored alerts can still be reviewed. Pictures, scores and states of cameras are as they were then.";
   const since = el("span", { class: "since" }, sinceText(broken));
-  const error = broken.error ? el("span", { class: "banner-error" }, broken.error) : null;
+  const error = broken.error ? el("span", { class: "banner-error muted small" }, broken.error) : null;
   return el(
     "div",
     { class: "banner", role: "alert" },

@@ -82,5 +82,5 @@ export function notice(iconName, title, text, ...actions) {
 /** Placeholders of the size of what is being loaded. */
 export function skeletons(count, name) {
   const shapes = Array.from({ length: count }, () => el("div", { class: `skeleton ${name}` }));
-  return el("div", { class: "skeletons", "aria-hidden": "true" }, ...shapes);
+  return el("div", { class: "skeletons stack", "aria-hidden": "true" }, ...shapes);
 }

@@ -11,7 +11,7 @@ export function showDialog(title, content, classes = "") {
   const dialog = el(
     "dialog",
     { class: `dialog ${classes}`, "aria-labelledby": id },
-    el("header", { class: "dialog-head" }, el("h2", { id }, title), close),
+    el("header", { class: "dialog-head apart" }, el("h2", { id }, title), close),
     content,
   );
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());

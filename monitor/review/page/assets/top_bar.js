@@ -14,7 +14,7 @@ const CONNECTIONS = { live: "Live", connecting: "Connecting", server: "Reconnect
 
 /** Builds the bar into `place`. Returns {showPath(path), showCount(n)}: the current view, and how many alerts wait. */
 export function topBar(place, session, live) {
-  const count = el("span", { class: "count", hidden: true });
+  const count = el("span", { class: "count number", hidden: true });
   const isAdmin = session.role === "admin";
   const links = [
     link("/alerts", "Alerts", count),
@@ -89,10 +89,10 @@ function userMenu(session) {
     ),
     el(
       "div",
-      { class: "menu-sheet" },
+      { class: "menu-sheet popup" },
       el(
         "p",
-        { class: "menu-who" },
+        { class: "apart" },
         el("strong", {}, session.username),
         el("span", { class: "tag" }, humanize(session.role)),
       ),

@@ -17,8 +17,8 @@ export class PeopleView {
 
   constructor(app) {
     this.#app = app;
-    this.users = el("section", { class: "card" }, skeletons(3, "skeleton-line"));
-    this.tokens = el("section", { class: "card" }, skeletons(3, "skeleton-line"));
+    this.users = el("section", { class: "card table-scroll" }, skeletons(3, "skeleton-line"));
+    this.tokens = el("section", { class: "card table-scroll" }, skeletons(3, "skeleton-line"));
     const roles = Object.entries(ROLES).map(([role, meaning]) => `${role}: ${meaning}`);
     const explanation = el("p", { class: "muted" }, roles.join("; "));
     const head = el("header", { class: "page-head" }, el("h1", {}, "People and programs"), explanation);
@@ -139,7 +139,7 @@ export class PeopleView {
 function drawList(card, title, add, heads, rows, none) {
   replace(
     card,
-    el("header", { class: "card-head" }, el("h2", {}, title), add),
+    el("header", { class: "card-head apart" }, el("h2", {}, title), add),
     rows.length > 0 ? table(heads, rows) : el("p", { class: "muted" }, none),
   );
 }
@@ -152,7 +152,7 @@ function showSecret({ name, secret }) {
   });
   const fields = [
     el("p", {}, `Give it to ${name}. It can't be shown again.`),
-    el("div", { class: "filter-line" }, input, copy),
+    el("div", { class: "beside" }, input, copy),
   ];
   showForm("The token", fields, "I have it", () => true);
 }

@@ -151,7 +151,7 @@ export class AlertPage {
     this.#comments = new CommentsCard(this.#actions.isAllowed, (text) => this.#actions.comment(this.alert, text));
     this.#parts = {
       head: el("div", { class: "alert-head" }),
-      reason: el("section", { class: "card why", "aria-labelledby": "why-title" }),
+      reason: el("section", { class: "card stack why", "aria-labelledby": "why-title" }),
       details: el("section", { class: "card facts", "aria-labelledby": "facts-title" }),
     };
     const { head, reason, details } = this.#parts;

@@ -19,7 +19,7 @@ export function alertRow(alert, scores, isCurrent, isMember = false) {
     icon(alert.severity, humanize(alert.severity)),
     title(alert.stream_id, humanize(alert.kind), alert.raised_ns),
     el("div", { class: "row-reason" }, summary(alert, scores)),
-    el("div", { class: "row-standing" }, states(alert)),
+    el("div", { class: "row-standing muted small" }, states(alert)),
   );
 }
 
@@ -34,10 +34,10 @@ export function burstRow(burst, isCurrent) {
     { class: `row-burst ${isCurrent ? "is-current" : ""}`, "data-open": String(burst.isOpen) },
     icon(burst.isOpen ? "up" : "down"),
     title(`Burst of ${burst.members.length} alerts`, scope, burst.members[0].raised_ns),
-    el("div", { class: "row-standing" }, severities.map(count)),
+    el("div", { class: "row-standing muted small" }, severities.map(count)),
     el(
       "div",
-      { class: "row-standing muted" },
+      { class: "row-standing muted small" },
       waiting === 0 ? "All acknowledged" : `${waiting} not acknowledged; a acknowledges them`,
     ),
   );
@@ -52,8 +52,8 @@ function title(name, detail, raisedNs) {
     "div",
     { class: "row-title" },
     el("span", { class: "row-camera" }, name),
-    el("span", { class: "row-kind" }, detail),
-    ageElement(raisedNs, "row-time"),
+    el("span", { class: "row-kind muted" }, detail),
+    ageElement(raisedNs, "row-time muted small number"),
   );
 }
 

@@ -28,7 +28,7 @@ export class CommentsCard {
       this.comments,
       el(
         "form",
-        { class: "comment-form", on: { submit } },
+        { class: "comment-form beside", on: { submit } },
         text,
         button("Add", null, { type: "submit", disabled: !isAllowed }),
       ),
@@ -54,8 +54,8 @@ export function commentInput(attributes) {
 function comment({ author, at_ns: atNs, text }) {
   return el(
     "article",
-    { class: "comment" },
-    el("p", { class: "comment-head" }, el("strong", {}, author), " ", timeElement(atNs, "muted")),
+    {},
+    el("p", {}, el("strong", {}, author), " ", timeElement(atNs, "muted")),
     el("p", { class: "comment-text" }, text),
   );
 }

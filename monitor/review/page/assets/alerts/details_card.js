@@ -52,7 +52,7 @@ function attachment({ kind, url, size_bytes: size, published_ns: publishedNs, sh
       {},
       url ? el("a", { href: url, download: true }, humanize(kind)) : humanize(kind),
       el("span", { class: "muted" }, ` ${formatBytes(size)}, ${formatTime(publishedNs)}${frames}`),
-      el("p", { class: "hash" }, "SHA-256 ", el("code", {}, sha256 || "not told")),
+      el("p", { class: "hash muted small" }, "SHA-256 ", el("code", {}, sha256 || "not told")),
     ),
   );
 }

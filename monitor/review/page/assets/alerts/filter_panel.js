@@ -35,13 +35,13 @@ export class FilterPanel {
       autocomplete: "off",
       on: { input: () => this.#searchSoon() },
     });
-    this.number = el("span", { class: "count", hidden: true });
+    this.number = el("span", { class: "count number", hidden: true });
     this.toggle = button([icon("filter"), "Filters", this.number], () => this.#open(this.facets.hidden), {
       "aria-expanded": "false",
       "aria-controls": "facets",
     });
     this.tabs = el("div", { class: "tabs", role: "group", "aria-label": "Where people stand with alerts" });
-    this.facets = el("div", { class: "facets", id: "facets", hidden: true });
+    this.facets = el("div", { class: "facets popup", id: "facets", hidden: true });
     this.facets.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation();
@@ -52,7 +52,7 @@ export class FilterPanel {
       { class: "filters" },
       el(
         "div",
-        { class: "filter-line" },
+        { class: "beside" },
         el("div", { class: "search" }, icon("search"), this.search, el("kbd", { "aria-hidden": "true" }, "/")),
         this.toggle,
       ),
@@ -111,7 +111,7 @@ export class FilterPanel {
       this.#filter.values("review").join() === name,
       () => this.#changed(this.#filter.with("review", name)),
       TABS[name],
-      count === null ? null : el("span", { class: "tab-count number" }, " ", count),
+      count === null ? null : el("span", { class: "tab-count number muted" }, " ", count),
     );
   }
 
@@ -126,7 +126,7 @@ export class FilterPanel {
       this.facets,
       FACETS.map((name) => this.#facet(name)),
       this.#times(),
-      el("div", { class: "facet-actions" }, clear, close),
+      el("div", { class: "facet-actions apart" }, clear, close),
     );
   }
 
@@ -157,7 +157,7 @@ export class FilterPanel {
     return choice(
       { type: "checkbox", "data-name": `${name}-${value}`, checked: asked.includes(value), on: { change } },
       el("span", { class: "choice-text" }, name === "camera" ? value : humanize(value)),
-      el("span", { class: "choice-count number" }, count.toLocaleString("en")),
+      el("span", { class: "number muted small" }, count.toLocaleString("en")),
     );
   }
 
@@ -173,7 +173,7 @@ export class FilterPanel {
     };
     return el(
       "fieldset",
-      { class: "facet facet-time" },
+      { class: "facet stack tight" },
       el("legend", {}, "Raised"),
       field("Within", select(SPANS, this.#filter.single("within"), within)),
       field("From", edge("from")),

@@ -42,7 +42,7 @@ function carriers({ carried_by: names, carried_by_gradients: byGradients }, scor
   );
   return el(
     "div",
-    { class: "carriers" },
+    { class: "carriers stack tight" },
     el("p", {}, el("span", { class: "muted" }, "Carried by "), tags),
     byGradients
       ? null

@@ -41,7 +41,7 @@ export class TriageView {
       nearEnd: () => this.store.hasMore && this.store.loadMore(),
     });
     const showNew = { click: () => this.act("showNew") };
-    this.fresh = el("button", { class: "fresh", type: "button", hidden: true, on: showNew });
+    this.fresh = el("button", { class: "fresh number", type: "button", hidden: true, on: showNew });
     this.state = el("div", { class: "list-state" });
     this.page = new AlertPage(app, this.actions, (by) => this.#step(by));
     this.element = el(

@@ -25,12 +25,12 @@ export class CameraCard {
   constructor(status) {
     this.status = status;
     const { streamId } = status;
-    this.picture = el("img", { class: "card-picture", alt: "", width: 320, height: 180, hidden: true });
-    this.marks = el("canvas", { class: "card-marks", "aria-hidden": "true" });
+    this.picture = el("img", { class: "card-picture layer", alt: "", width: 320, height: 180, hidden: true });
+    this.marks = el("canvas", { class: "card-marks layer", "aria-hidden": "true" });
     this.blank = el("span", { class: "card-blank muted" }, "No picture yet");
     this.badge = el("span", { class: "state-badge" });
     this.age = el("span", { class: "card-age number" });
-    this.alerts = el("span", { class: "card-alerts" });
+    this.alerts = el("span");
     this.ratio = el("span", { class: "number card-ratio" });
     this.trouble = el("p", { class: "card-trouble", hidden: true });
     this.sparkline = new Sparkline();
@@ -45,7 +45,7 @@ export class CameraCard {
       el(
         "div",
         { class: "card-text" },
-        el("div", { class: "card-line" }, el("h2", {}, streamId), this.alerts),
+        el("div", { class: "card-line apart" }, el("h2", {}, streamId), this.alerts),
         this.trouble,
         el("div", { class: "card-spark" }, this.sparkline.element, this.ratio),
       ),

@@ -41,8 +41,8 @@ export class CameraView {
     if (id === this.#id) return;
     this.#id = id;
     this.title = id;
-    this.picture = el("canvas", { class: "stage-picture", role: "img", "aria-label": `Newest picture of ${id}` });
-    this.marks = el("canvas", { class: "stage-marks", "aria-hidden": "true" });
+    this.picture = el("canvas", { class: "stage-picture layer", role: "img", "aria-label": `Newest picture of ${id}` });
+    this.marks = el("canvas", { class: "stage-marks layer", "aria-hidden": "true" });
     this.regions = new RegionLayer();
     this.stage = el("figure", { class: "stage" }, this.picture, this.regions.element, this.marks);
     new ResizeObserver(() => this.#drawRegions()).observe(this.stage);

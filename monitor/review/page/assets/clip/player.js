@@ -28,8 +28,8 @@ export class Player extends EventTarget {
   constructor(drawMarks) {
     super();
     this.#drawMarks = drawMarks;
-    this.picture = el("canvas", { class: "stage-picture", role: "img", "aria-label": "Frame" });
-    this.marks = el("canvas", { class: "stage-marks", "aria-hidden": "true" });
+    this.picture = el("canvas", { class: "stage-picture layer", role: "img", "aria-label": "Frame" });
+    this.marks = el("canvas", { class: "stage-marks layer", "aria-hidden": "true" });
     this.note = el("div", { class: "stage-note", hidden: true });
     this.caption = el("figcaption", { class: "stage-caption number" });
     this.stage = el("figure", { class: "stage" }, this.picture, this.marks, this.note, this.caption);
@@ -57,7 +57,7 @@ export class Player extends EventTarget {
       el("div", { class: "scrub" }, this.scrubber, this.ticks),
       this.speed,
     );
-    this.element = el("div", { class: "player" }, this.stage, this.controls);
+    this.element = el("div", {}, this.stage, this.controls);
     new ResizeObserver(() => this.redraw()).observe(this.stage);
   }
 

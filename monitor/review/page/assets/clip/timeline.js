@@ -57,7 +57,7 @@ export class Timeline extends EventTarget {
     this.element = el(
       "section",
       { class: "timeline" },
-      el("header", { class: "timeline-head" }, el("h2", {}, "Scores"), this.modes),
+      el("header", { class: "apart" }, el("h2", {}, "Scores"), this.modes),
       this.chart,
       this.legend,
     );
@@ -155,7 +155,7 @@ export class Timeline extends EventTarget {
     const threshold = { class: "chart-text chart-text-threshold", x: EDGE.left + 4, y: this.#y(1) - 4 };
     return svg(
       "g",
-      { class: "chart-axes" },
+      {},
       this.#ticks().map(([value, y]) => this.#gridLine(value, y, isRatio && value === 1)),
       isRatio ? svg("text", threshold, "threshold") : null,
       seconds.map((at) => {
@@ -273,7 +273,7 @@ export class Timeline extends EventTarget {
       ),
       el("span", { class: "legend-label" }, this.#catalog.label(score.name)),
       el("span", { class: "legend-value number", "data-score": score.name }, "–"),
-      el("span", { class: "legend-what" }, what),
+      el("span", { class: "legend-what muted small" }, what),
     );
   }
 

@@ -22,7 +22,11 @@ export class CorrectionsCard {
     this.#corrections = corrections;
     this.#isAdmin = role === "admin";
     this.#report = report;
-    this.element = el("section", { class: "card corrections", "aria-labelledby": "corrections-title", tabindex: -1 });
+    this.element = el("section", {
+      class: "card stack tight corrections",
+      "aria-labelledby": "corrections-title",
+      tabindex: -1,
+    });
     this.draw();
   }
 
@@ -59,7 +63,7 @@ export class CorrectionsCard {
     const expired = hasExpired ? EXPIRED[correction.kind] : "";
     return el(
       "li",
-      { class: "correction" },
+      { class: "correction apart" },
       el(
         "div",
         { class: "correction-text" },
@@ -102,6 +106,6 @@ export async function withdraw(corrections, correction) {
 
 function publication({ published }) {
   return published
-    ? el("span", { class: "correction-standing" }, icon("check"), "published")
-    : el("span", { class: "correction-standing is-waiting" }, icon("stale"), "waiting for the broker");
+    ? el("span", { class: "standing" }, icon("check"), "published")
+    : el("span", { class: "standing standing-waiting" }, icon("stale"), "waiting for the broker");
 }

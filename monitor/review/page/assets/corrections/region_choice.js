@@ -27,7 +27,7 @@ export class RegionChoice {
     this.until = select(SPANS, "");
     const untilField = field("For", this.until);
     untilField.hidden = true;
-    const options = el("div", { class: "region-options" }, field("What in it", this.objects), untilField);
+    const options = el("div", { class: "region-options beside" }, field("What in it", this.objects), untilField);
     this.editor = new RegionEditor(still, mutes, boundsAround(alert, still.frame), options);
     this.element = el(
       "fieldset",

@@ -23,14 +23,14 @@ export class RegionEditor {
     this.#still = still;
     this.#mutes = mutes;
     this.region = around ? widened(around, still) : middleOf(still);
-    this.marks = el("canvas", { class: "draw-marks" });
+    this.marks = el("canvas", { class: "draw-marks layer" });
     this.stage = el("div", { class: "draw-stage" }, this.#picture(), this.marks);
     this.stage.style.setProperty("--ratio", still.width / still.height);
     this.inputs = Object.keys(NUMBERS).map((name) => this.#input(name));
     const numbers = this.inputs.map((input) => field(NUMBERS[input.name], input));
     this.element = el(
       "div",
-      { class: "stack region-editor" },
+      { class: "stack" },
       this.stage,
       el("p", { class: "muted small" }, "Draw a rectangle on the picture, or write its numbers (px of the picture)."),
       el("div", { class: "region-fields" }, el("div", { class: "region-numbers" }, numbers), options),
@@ -49,7 +49,7 @@ export class RegionEditor {
     if (picture === null) return el("p", { class: "draw-blank" }, "This frame has no picture; the numbers count.");
     const { width, height } = picture;
     const name = `Frame ${frame.seq}; the rectangle is told by the numbers below`;
-    const copy = el("canvas", { class: "draw-picture", role: "img", "aria-label": name, width, height });
+    const copy = el("canvas", { class: "draw-picture layer", role: "img", "aria-label": name, width, height });
     copy.getContext("2d").drawImage(picture, 0, 0);
     return copy;
   }
