@@ -6,7 +6,7 @@ let csrfToken = "";
 /** A request failed. `status` is 0 if no response came. */
 export class ApiError extends Error {
   constructor(status, problem = {}) {
-    super(problem.detail || problem.title || (status === 0 ? "the server does not answer" : `status ${status}`));
+    super(problem.detail || problem.title || (status === 0 ? "the server is not responding" : `status ${status}`));
     this.name = "ApiError";
     this.status = status;
     this.violations = problem.violations ?? [];

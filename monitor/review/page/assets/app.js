@@ -30,8 +30,8 @@ async function start() {
     replace(
       main,
       isForbidden
-        ? notice("lock", "You may not see this page", error.message)
-        : notice("offline", "The review server does not answer", "Trying again every few seconds."),
+        ? notice("lock", "You do not have access to this page", error.message)
+        : notice("offline", "The review server is not responding", "Retrying every few seconds."),
     );
     if (isFailure(error) && !isForbidden) setTimeout(start, RETRY_MS);
   }
@@ -68,8 +68,8 @@ function run(main, person, scores) {
 }
 
 function notFound() {
-  const text = "The address may be mistyped, or from another version.";
-  const message = notice("search", "There is nothing here", text, buttonLink("/alerts", "To the alerts"));
+  const text = "Check the address. It may also belong to another version.";
+  const message = notice("search", "Page not found", text, buttonLink("/alerts", "Show alerts"));
   return { title: "Not found", element: el("div", { class: "page" }, message) };
 }
 

@@ -25,10 +25,10 @@ export function banners(place, live) {
 
 function banner(broken, live) {
   const isServer = broken.what === "server";
-  const title = isServer ? "The review server does not answer." : "The Kafka broker does not answer.";
+  const title = isServer ? "The review server is not responding." : "The Kafka broker is not responding.";
   const text = isServer
-    ? "Trying again all the time; nothing you have done is lost. What you see is as it was then."
-    : "Stored alerts can still be reviewed. Pictures, scores and states of cameras are as they were then.";
+    ? "Reconnecting automatically; nothing you did is lost. The page shows the last known state."
+    : "You can still review stored alerts. Pictures, scores and camera states show the last known state.";
   const since = el("span", { class: "since" }, sinceText(broken));
   const error = broken.error ? el("span", { class: "banner-error muted small" }, broken.error) : null;
   return el(

@@ -18,7 +18,7 @@ const PATHS = {
   offline: { line: "M10 2a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM4.6 4.6l10.8 10.8" },
   // actions
   back: { line: "M12.5 4 6.5 10l6 6" },
-  forth: { line: "M7.5 4l6 6-6 6" },
+  forward: { line: "M7.5 4l6 6-6 6" },
   up: { line: "M4 12.5l6-6 6 6" },
   down: { line: "M4 7.5l6 6 6-6" },
   search: { line: "M8.6 3a5.6 5.6 0 1 0 0 11.2A5.6 5.6 0 0 0 8.6 3zM13 13l4.2 4.2" },

@@ -22,7 +22,7 @@ form.addEventListener("submit", async (event) => {
 });
 
 function textOf({ status, message }) {
-  if (status === 0) return "The server does not answer. Try again in a moment.";
+  if (status === 0) return "The server is not responding. Try again in a moment.";
   return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 }
 

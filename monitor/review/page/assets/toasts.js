@@ -28,7 +28,7 @@ export function toast(text, { undo = null, isError = false } = {}) {
 
 /** Shows why a request failed. */
 export function toastFailure(error) {
-  toast(`Not done: ${error.reason}`, { isError: true });
+  toast(`Failed: ${error.reason}`, { isError: true });
 }
 
 let pending = null;

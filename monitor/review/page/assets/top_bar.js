@@ -9,7 +9,7 @@ import { outage } from "./live.js";
 import { showHelp } from "./shortcuts.js";
 import { formatTime } from "./times.js";
 
-const THEMES = { light: "Light", dark: "Dark", system: "As the system" };
+const THEMES = { light: "Light", dark: "Dark", system: "System" };
 const CONNECTIONS = { live: "Live", connecting: "Connecting", server: "Reconnecting", broker: "Broker down" };
 
 /** Builds the bar into `place`. Returns {showPath(path), showCount(n)}: the current view, and how many alerts wait. */
@@ -29,7 +29,7 @@ export function topBar(place, session, live) {
       el("img", { src: "/assets/icon.svg", alt: "", width: 24, height: 24 }),
       el("span", {}, "gradwatch"),
     ),
-    el("nav", { class: "places", "aria-label": "Places" }, links),
+    el("nav", { class: "places", "aria-label": "Main" }, links),
     el("div", { class: "spacer" }),
     connectionPill(live),
     iconButton("help", "Keyboard shortcuts", showHelp, { class: "icon-only quiet help-button", title: "Keyboard (?)" }),
@@ -62,7 +62,7 @@ function connectionPill(live) {
     pill.dataset.connection = broken ? broken.what : live.connection;
     text.textContent = CONNECTIONS[pill.dataset.connection];
     const sinceNs = broken && String(BigInt(Math.round(broken.sinceMs)) * 1_000_000n);
-    pill.title = broken ? `since ${formatTime(sinceNs)}` : "Events come as they happen";
+    pill.title = broken ? `Since ${formatTime(sinceNs)}` : "Receiving live events";
   };
   live.addEventListener("connection", update);
   update();
@@ -77,7 +77,7 @@ function userMenu(session) {
       text,
     ),
   );
-  const noLogIn = session.via === "proxy" ? "Logged in by the proxy." : "On this machine nobody logs in.";
+  const noLogIn = session.via === "proxy" ? "Logged in by the proxy." : "No log-in is needed on this machine.";
   const menu = el(
     "details",
     { class: "menu" },
@@ -96,7 +96,7 @@ function userMenu(session) {
         el("strong", {}, session.username),
         el("span", { class: "tag" }, humanize(session.role)),
       ),
-      el("fieldset", { class: "choices" }, el("legend", {}, "Colors"), themes),
+      el("fieldset", { class: "choices" }, el("legend", {}, "Theme"), themes),
       session.can_log_out ? button("Log out", logOut, { class: "wide" }) : el("p", { class: "muted small" }, noLogIn),
       el("p", { class: "muted small" }, `gradwatch ${session.version}`),
     ),

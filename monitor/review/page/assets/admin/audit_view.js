@@ -14,7 +14,7 @@ export class AuditView {
 
   constructor() {
     this.more = button("Older", () => this.#load(), { hidden: true });
-    this.table = table(["When", "Who", "By", "What", "On", "Change"], []);
+    this.table = table(["Time", "User", "Via", "Action", "Subject", "Change"], []);
     this.card = el(
       "div",
       { class: "card table-scroll", tabindex: "0", role: "region", "aria-label": "Audit trail" },
@@ -33,11 +33,11 @@ export class AuditView {
       body.append(...actions.map(row));
       this.#before = next;
       this.more.hidden = next === null;
-      const text = "Every action is kept here: who, when, what, before and after.";
-      replace(this.card, body.rows.length > 0 ? this.table : notice("file", "Nobody has done anything yet", text));
+      const text = "Each action is listed here with its author, its time, and the values before and after.";
+      replace(this.card, body.rows.length > 0 ? this.table : notice("file", "No actions yet", text));
     } catch (error) {
       if (!isFailure(error)) return;
-      const failure = notice("offline", "The trail did not come", error.message);
+      const failure = notice("offline", "Could not load the audit trail", error.message);
       replace(this.element, error.status === 403 ? noPermission() : failure);
     }
   }

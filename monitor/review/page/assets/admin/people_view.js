@@ -8,7 +8,7 @@ import { humanize } from "../format.js";
 import { formatDateTime } from "../times.js";
 import { toast, toastFailure } from "../toasts.js";
 
-const ROLES = { viewer: "looks", reviewer: "looks and acts", admin: "does everything" };
+const ROLES = { viewer: "views", reviewer: "views and acts on alerts", admin: "does everything" };
 
 /** The view at `/people`. */
 export class PeopleView {
@@ -33,7 +33,7 @@ export class PeopleView {
       this.#drawTokens(tokens);
     } catch (error) {
       if (!isFailure(error)) return;
-      const failure = notice("offline", "The list did not come", error.message);
+      const failure = notice("offline", "Could not load users and tokens", error.message);
       replace(this.element, error.status === 403 ? noPermission() : failure);
     }
   }
@@ -55,8 +55,8 @@ export class PeopleView {
     const row = ({ username, role, created_ns: createdNs }) => {
       const path = `/users/${encodeURIComponent(username)}`;
       const setRole = ({ target }) =>
-        this.#send(() => patch(path, { role: target.value }), `${username} is ${target.value} now`);
-      const removeUser = () => this.#send(() => remove(path), `${username} is removed`);
+        this.#send(() => patch(path, { role: target.value }), `Changed the role of ${username} to ${target.value}`);
+      const removeUser = () => this.#send(() => remove(path), `Removed ${username}`);
       return el(
         "tr",
         {},
@@ -66,22 +66,26 @@ export class PeopleView {
         actions(
           action("Password", `New password for ${username}`, () => this.#askPassword(username, path)),
           action("Remove", `Remove ${username}`, () =>
-            showConfirmation(`Remove ${username}?`, "Their sessions end; what they did stays theirs.", removeUser),
+            showConfirmation(
+              `Remove ${username}?`,
+              "Their sessions end. Their past actions stay in the audit trail.",
+              removeUser,
+            ),
           ),
         ),
       );
     };
     const none =
       this.#app.session.via === "local"
-        ? "Nobody logs in on this machine. Users matter once the page is served to others."
-        : "No users.";
-    const add = button("Add a user", () => this.#addUser(), { class: "small" });
+        ? "No log-in is needed on this machine. Add users before serving the page to others."
+        : "No users yet.";
+    const add = button("Add user", () => this.#addUser(), { class: "small" });
     drawList(this.users, "Users", add, ["User", "Role", "Since", ""], users.map(row), none);
   }
 
   #drawTokens(tokens) {
     const row = ({ name, role, created_by: author, created_ns: createdNs, token_id: id }) => {
-      const revoke = () => this.#send(() => remove(`/tokens/${id}`), `${name} is revoked`);
+      const revoke = () => this.#send(() => remove(`/tokens/${id}`), `Revoked ${name}`);
       return el(
         "tr",
         {},
@@ -90,14 +94,14 @@ export class PeopleView {
         el("td", { class: "muted" }, `${author}, ${formatDateTime(createdNs)}`),
         actions(
           action("Revoke", `Revoke ${name}`, () =>
-            showConfirmation(`Revoke ${name}?`, "The program is locked out at once.", revoke),
+            showConfirmation(`Revoke ${name}?`, "The program loses access immediately.", revoke),
           ),
         ),
       );
     };
-    const add = button("Make a token", () => this.#addToken(), { class: "small" });
-    const heads = ["Program", "Role", "Made by", ""];
-    drawList(this.tokens, "API tokens", add, heads, tokens.map(row), "No program has a token.");
+    const add = button("Create token", () => this.#addToken(), { class: "small" });
+    const heads = ["Program", "Role", "Created by", ""];
+    drawList(this.tokens, "API tokens", add, heads, tokens.map(row), "No tokens yet.");
   }
 
   #addUser() {
@@ -108,27 +112,27 @@ export class PeopleView {
       field("User name", name),
       field("Role", role),
       field("Password", password),
-      el("p", { class: "muted small" }, "Without a password only a trusted proxy lets them in."),
+      el("p", { class: "muted small" }, "Without a password, the user can log in only through a trusted proxy."),
     ];
-    showForm("Add a user", fields, "Add", () => {
+    showForm("Add user", fields, "Add", () => {
       const username = name.value.trim();
       const user = { username, role: role.value, password: password.value || null };
-      return this.#send(() => post("/users", user), `${username} is added`);
+      return this.#send(() => post("/users", user), `Added ${username}`);
     });
   }
 
   #askPassword(username, path) {
     const password = passwordInput({ required: true });
-    showForm("New password", field(`For ${username}; their sessions end`, password), "Set", () =>
-      this.#send(() => patch(path, { password: password.value }), `${username} has a new password`),
+    showForm("New password", field(`New password of ${username} (ends their sessions)`, password), "Set", () =>
+      this.#send(() => patch(path, { password: password.value }), `Changed the password of ${username}`),
     );
   }
 
   #addToken() {
     const name = nameInput({ placeholder: "grafana" });
     const role = roleSelect("viewer", { "aria-label": "Role" });
-    const fields = [field("What the program is called", name), field("Role", role)];
-    showForm("Make a token", fields, "Make", async () => {
+    const fields = [field("Program name", name), field("Role", role)];
+    showForm("Create token", fields, "Create", async () => {
       const made = await this.#send(() => post("/tokens", { name: name.value.trim(), role: role.value }));
       if (made) setTimeout(() => showSecret(made));
       return Boolean(made);
@@ -151,10 +155,10 @@ function showSecret({ name, secret }) {
     navigator.clipboard?.writeText(secret);
   });
   const fields = [
-    el("p", {}, `Give it to ${name}. It can't be shown again.`),
+    el("p", {}, `Copy it to ${name} now. It will not be shown again.`),
     el("div", { class: "beside" }, input, copy),
   ];
-  showForm("The token", fields, "I have it", () => true);
+  showForm("New token", fields, "Done", () => true);
 }
 
 function nameInput(attributes) {
@@ -180,6 +184,6 @@ function action(text, label, click) {
 
 /** Shown in place of a view that is for admins. */
 export function noPermission() {
-  const text = "Your role lets you see the alerts and the cameras.";
-  return notice("lock", "This is for admins", text, buttonLink("/alerts", "To the alerts"));
+  const text = "Your role gives access to alerts and cameras.";
+  return notice("lock", "Only for admins", text, buttonLink("/alerts", "Show alerts"));
 }

@@ -28,13 +28,13 @@ export class Actions {
   /** Acknowledges the alert, or removes the acknowledgement. */
   acknowledge(alert) {
     const isDone = alert.review.acknowledged_by !== null;
-    return this.#toggle(`/alerts/${alert.alert_id}/acknowledgement`, isDone, "Acknowledged", "No longer acknowledged");
+    return this.#toggle(`/alerts/${alert.alert_id}/acknowledgement`, isDone, "Acknowledged", "Acknowledgement removed");
   }
 
   /** Marks the alert as seen by me, or removes the mark. */
   review(alert) {
     const path = `/alerts/${alert.alert_id}/reviewed`;
-    return this.#toggle(path, alert.review.reviewed, "Marked as seen by you", "No longer marked as seen");
+    return this.#toggle(path, alert.review.reviewed, "Marked as seen", "Seen mark removed");
   }
 
   /** Acknowledges all alerts of a burst; stops sending at the first failure. */
@@ -59,7 +59,7 @@ export class Actions {
     const isMine = alert.review.assignee === this.me;
     return this.#do(
       give(isMine ? null : this.me),
-      isMine ? "Assigned to nobody" : "Assigned to you",
+      isMine ? "Unassigned" : "Assigned to you",
       give(alert.review.assignee),
     );
   }
@@ -67,7 +67,7 @@ export class Actions {
   /** Snoozes the alert as the dialog returns it: {scope, until, factor}. */
   snooze(alert, silence) {
     const path = `/alerts/${alert.alert_id}/snooze`;
-    const text = "Snoozed: what comes is counted, nobody is notified";
+    const text = "Snoozed: new alerts are counted, but nobody is notified";
     return this.#do(
       () => put(path, silence),
       text,
@@ -77,7 +77,7 @@ export class Actions {
 
   /** Ends a snooze. */
   unsnooze(alert) {
-    return this.#do(() => remove(`/alerts/${alert.alert_id}/snooze`), "No longer snoozed");
+    return this.#do(() => remove(`/alerts/${alert.alert_id}/snooze`), "Snooze ended");
   }
 
   /** Adds a comment. Resolves to whether the server stored it. */
@@ -98,7 +98,7 @@ export class Actions {
 
   #checkAllowed() {
     if (!this.isAllowed)
-      toast("Your role is viewer: you may look, not act. An admin can change that.", { isError: true });
+      toast("Your role is viewer, so you cannot act on alerts. Ask an admin to change it.", { isError: true });
     return this.isAllowed;
   }
 

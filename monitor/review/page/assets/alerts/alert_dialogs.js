@@ -3,7 +3,7 @@
 import { choice, field, select } from "../controls.js";
 import { showForm } from "../dialogs.js";
 import { el } from "../dom.js";
-import { formatRatio, humanizeLower } from "../format.js";
+import { formatRatio, humanize, humanizeLower } from "../format.js";
 import { nowMs, toIso } from "../times.js";
 import { commentInput } from "./comments_card.js";
 
@@ -15,8 +15,8 @@ const SPANS = [
   [HOUR_S, "1 hour"],
   [14_400, "4 hours"],
   [86_400, "24 hours"],
-  [CUSTOM, "A time of my own"],
-  [NO_TIME, "No time: only a higher score ends it"],
+  [CUSTOM, "Custom time"],
+  [NO_TIME, "Until a higher score"],
 ];
 
 /** Asks how to snooze an alert; calls `chosen({scope, until, factor})`. */
@@ -27,7 +27,7 @@ export function askSnooze(alert, chosen) {
   const text = (...content) => el("span", { class: "choice-text" }, ...content);
   const byScore = choice(
     { type: "checkbox", checked: true },
-    text("Wake me earlier if the score exceeds ", factor, ` times what it is (${formatRatio(alert.score)})`),
+    text("End early if the score exceeds ", factor, ` times its value now (${formatRatio(alert.score)})`),
   );
   const byScoreBox = byScore.querySelector("input");
   until.addEventListener("change", () => {
@@ -42,16 +42,16 @@ export function askSnooze(alert, chosen) {
     el(
       "p",
       { class: "muted" },
-      "Snoozing mutes notifications, never detection: what comes meanwhile is counted and listed.",
+      "Snoozing mutes notifications, not detection: new alerts are still counted and listed.",
     ),
     el(
       "fieldset",
       { class: "choices" },
-      el("legend", {}, "What"),
+      el("legend", {}, "Scope"),
       scope("alert", "This alert", true),
-      scope("camera", `Every ${humanizeLower(alert.kind)} of ${alert.stream_id}, new ones too`, false),
+      scope("camera", `Every ${humanizeLower(alert.kind)} on ${alert.stream_id}, new ones too`, false),
     ),
-    field("For", until),
+    field("Duration", until),
     custom,
     byScore,
     failure,
@@ -59,7 +59,7 @@ export function askSnooze(alert, chosen) {
   showForm("Snooze", fields, "Snooze", (form) => {
     const endMs = until.value === CUSTOM ? Date.parse(custom.value) : nowMs() + 1000 * Number(until.value);
     if (Number.isNaN(endMs)) {
-      failure.textContent = "Say until when.";
+      failure.textContent = "Enter an end time.";
       custom.focus();
       return false;
     }
@@ -78,9 +78,9 @@ export function askComment(alert, send) {
     autofocus: true,
     rows: 4,
     required: true,
-    placeholder: "What you saw, what you did, whom you told",
+    placeholder: "What you saw, what you did, whom you informed",
   });
-  const label = `On ${alert.stream_id}, ${humanizeLower(alert.kind)}`;
+  const label = `${humanize(alert.kind)} on ${alert.stream_id}`;
   showForm("Comment", field(label, text), "Add comment", async () => {
     const written = text.value.trim();
     return written !== "" && send(written);

@@ -27,7 +27,7 @@ export function alertHead(alert, commands, listAddress) {
       stepButton("up", -1, "Newer alert (k)"),
       stepButton("down", 1, "Older alert (j)"),
     ),
-    el("div", { class: "alert-standing" }, states(alert, commands)),
+    el("div", { class: "alert-status" }, states(alert, commands)),
     el("div", { class: "alert-actions", role: "toolbar", "aria-label": "Actions" }, buttons(alert, commands)),
   ];
 }
@@ -41,14 +41,14 @@ function states(alert, commands) {
     alert.challenge
       ? el(
           "span",
-          { class: "tag", title: "Known of this recording; judging never sees it" },
+          { class: "tag", title: "Tag of the recording; not used for judging" },
           `Recording: ${humanize(alert.challenge)}`,
         )
       : null,
     review.acknowledged_by !== null
       ? tag("tag-done", "check", `Acknowledged by ${review.acknowledged_by} at ${formatTime(review.acknowledged_ns)}`)
       : null,
-    review.assignee ? tag("", "person", `With ${review.assignee}`) : null,
+    review.assignee ? tag("", "person", `Assigned to ${review.assignee}`) : null,
     seen.length > 0 ? tag("", "eye", `Seen by ${seen.map((one) => one.username).join(", ")}`) : null,
     correctionTag(commands.correction),
     snoozeTag(alert.snooze, commands),
@@ -67,7 +67,7 @@ function snoozeTag(snooze, commands) {
     snooze.until_ns ? `until ${formatTime(snooze.until_ns)}` : null,
     snooze.factor ? `until the score exceeds ${snooze.factor}× ${snooze.score.toFixed(2)}` : null,
   ];
-  const scope = snooze.scope === "camera" ? ", the whole camera" : "";
+  const scope = snooze.scope === "camera" ? ", whole camera" : "";
   const muted = snooze.muted_alerts + snooze.muted_revisions;
   return tag(
     "tag-snoozed",
@@ -98,7 +98,7 @@ function buttons(alert, commands) {
   const evidenceContent = content("file", "Evidence", "e");
   return [
     action("acknowledge", "a", "check", isAcknowledged ? "Acknowledged" : "Acknowledge", isAcknowledged),
-    action("snooze", "s", "bell", review.is_snoozed ? "Snooze anew" : "Snooze"),
+    action("snooze", "s", "bell", review.is_snoozed ? "Snooze again" : "Snooze"),
     action("assign", "m", "person", isMine ? "Mine" : "Assign me", isMine),
     action("comment", "c", "comment", "Comment"),
     action("review", "r", "eye", review.reviewed ? "Seen" : "Mark seen", review.reviewed),
@@ -112,10 +112,10 @@ function buttons(alert, commands) {
         })
       : button(evidenceContent, null, {
           disabled: true,
-          title: "No evidence file has been published for this alert yet",
+          title: "No evidence file for this alert yet",
         }),
     commands.isAllowed
       ? null
-      : el("p", { class: "muted small no-permission" }, icon("lock"), "Your role is viewer: you may look, not act."),
+      : el("p", { class: "muted small no-permission" }, icon("lock"), "Your role is viewer: you cannot act on alerts."),
   ];
 }

@@ -90,7 +90,7 @@ export class AlertPage {
       evidence: () => this.element.querySelector("a.evidence")?.click(),
       play: () => this.#clip.player.toggle(),
       stepBack: () => this.#clip.player.step(-1),
-      stepForth: () => this.#clip.player.step(1),
+      stepForward: () => this.#clip.player.step(1),
       toOnset: () => this.#clip.player.toOnset(),
     };
     if (!commands[action]) return false;
@@ -152,7 +152,7 @@ export class AlertPage {
     this.#parts = {
       head: el("div", { class: "alert-head" }),
       reason: el("section", { class: "card stack why", "aria-labelledby": "why-title" }),
-      details: el("section", { class: "card facts", "aria-labelledby": "facts-title" }),
+      details: el("section", { class: "card details", "aria-labelledby": "details-title" }),
     };
     const { head, reason, details } = this.#parts;
     replace(
@@ -161,9 +161,9 @@ export class AlertPage {
       el(
         "div",
         { class: "alert-body" },
-        el("div", { class: "alert-seen" }, this.#clip.element),
-        el("div", { class: "alert-said" }, reason),
-        el("div", { class: "alert-done" }, this.#comments.element, details),
+        el("div", { class: "alert-clip" }, this.#clip.element),
+        el("div", { class: "alert-reason" }, reason),
+        el("div", { class: "alert-history" }, this.#comments.element, details),
       ),
     );
     this.#clip.showMutes(this.#corrections.mutes);
@@ -181,20 +181,20 @@ export class AlertPage {
     askCorrection(this.alert, this.#clip.still, camera, this.#corrections, (correction) => {
       const undo = () => withdraw(this.#corrections, correction);
       const isAdmin = this.#app.session.role === "admin";
-      toast(`Correction given: ${describe(correction)}`, { undo: isAdmin ? undo : null });
+      toast(`Correction submitted: ${describe(correction)}`, { undo: isAdmin ? undo : null });
     });
   }
 
   #drawError(error) {
-    const list = buttonLink(`/alerts${this.#filter.address}`, "To the list");
-    const text = "It may have been removed by retention, or the address is mistyped.";
+    const list = buttonLink(`/alerts${this.#filter.address}`, "Back to the list");
+    const text = "It may have been deleted by retention, or the address is wrong.";
     replace(
       this.element,
       error.status === 404
-        ? notice("search", "There is no such alert", text, list)
+        ? notice("search", "Alert not found", text, list)
         : notice(
             "offline",
-            "The alert did not come",
+            "Could not load the alert",
             error.message,
             button("Try again", () => this.#load()),
             list,
@@ -204,14 +204,14 @@ export class AlertPage {
 
   #drawPlaceholder(counts) {
     const waiting = counts?.by.review.unreviewed;
-    const title = waiting === 0 ? "All is reviewed" : `${pluralize(waiting ?? 0, "alert")} to review`;
+    const title = waiting === 0 ? "All alerts are reviewed" : `${pluralize(waiting ?? 0, "alert")} to review`;
     replace(
       this.element,
       el(
         "div",
         { class: "notice quiet-notice" },
         icon(waiting === 0 ? "check" : "eye"),
-        el("h2", {}, waiting === undefined ? "Choose an alert" : title),
+        el("h2", {}, waiting === undefined ? "Select an alert" : title),
         shortcutList(SHOWN_SHORTCUTS),
       ),
     );

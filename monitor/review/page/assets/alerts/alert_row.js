@@ -19,7 +19,7 @@ export function alertRow(alert, scores, isCurrent, isMember = false) {
     icon(alert.severity, humanize(alert.severity)),
     title(alert.stream_id, humanize(alert.kind), alert.raised_ns),
     el("div", { class: "row-reason" }, summary(alert, scores)),
-    el("div", { class: "row-standing muted small" }, states(alert)),
+    el("div", { class: "row-status muted small" }, states(alert)),
   );
 }
 
@@ -34,11 +34,11 @@ export function burstRow(burst, isCurrent) {
     { class: `row-burst ${isCurrent ? "is-current" : ""}`, "data-open": String(burst.isOpen) },
     icon(burst.isOpen ? "up" : "down"),
     title(`Burst of ${burst.members.length} alerts`, scope, burst.members[0].raised_ns),
-    el("div", { class: "row-standing muted small" }, severities.map(count)),
+    el("div", { class: "row-status muted small" }, severities.map(count)),
     el(
       "div",
-      { class: "row-standing muted small" },
-      waiting === 0 ? "All acknowledged" : `${waiting} not acknowledged; a acknowledges them`,
+      { class: "row-status muted small" },
+      waiting === 0 ? "All acknowledged" : `${waiting} not acknowledged; press a to acknowledge all`,
     ),
   );
 }
@@ -70,17 +70,17 @@ function states(alert) {
   const lasted = formatDuration(secondsBetween(alert.onset_capture_ns, alert.last_capture_ns));
   const isBaselineOnly = alert.carried_by.length > 0 && !alert.carried_by_gradients;
   return [
-    alert.state === "open" ? state("standing-open", null, "Open") : state("", null, `lasted ${lasted}`),
-    state("number", null, formatRatio(alert.score), "largest change statistic, as a ratio to its threshold"),
-    isBaselineOnly ? state("", null, "baseline alone", "no gradient score is over its threshold") : null,
+    alert.state === "open" ? state("status-open", null, "Open") : state("", null, `lasted ${lasted}`),
+    state("number", null, formatRatio(alert.score), "Largest change statistic, as a ratio to its threshold"),
+    isBaselineOnly ? state("", null, "baseline only", "No gradient score is over its threshold") : null,
     alert.challenge ? state("", null, humanize(alert.challenge)) : null,
-    review.acknowledged_by !== null ? state("standing-done", "check", `by ${review.acknowledged_by}`) : null,
-    review.acknowledged_by === null && review.reviewed ? state("standing-done", "eye", "seen") : null,
+    review.acknowledged_by !== null ? state("status-done", "check", `by ${review.acknowledged_by}`) : null,
+    review.acknowledged_by === null && review.reviewed ? state("status-done", "eye", "seen") : null,
     review.is_snoozed ? state("", "bell", "snoozed") : null,
     review.assignee ? state("", "person", review.assignee) : null,
   ];
 }
 
 function state(classes, iconName, text, tooltip = null) {
-  return el("span", { class: `standing ${classes}`, title: tooltip }, iconName && icon(iconName), text);
+  return el("span", { class: `status ${classes}`, title: tooltip }, iconName && icon(iconName), text);
 }

@@ -13,7 +13,7 @@ export class CommentsCard {
     const text = commentInput({
       rows: 2,
       "aria-label": "Comment",
-      placeholder: isAllowed ? "Add a comment" : "Viewers can't comment",
+      placeholder: isAllowed ? "Add a comment" : "Viewers cannot comment",
       disabled: !isAllowed,
     });
     const submit = async (event) => {
@@ -37,8 +37,8 @@ export class CommentsCard {
   }
 
   show({ comments, audit }) {
-    const noComments = el("p", { class: "muted" }, "Nobody has said anything yet.");
-    const noActions = el("li", { class: "muted" }, "Nobody has done anything yet.");
+    const noComments = el("p", { class: "muted" }, "No comments yet.");
+    const noActions = el("li", { class: "muted" }, "No actions yet.");
     replace(this.comments, comments.length > 0 ? comments.map(comment) : noComments);
     replace(this.trail, audit.length > 0 ? [...audit].reverse().map(entry) : noActions);
   }
@@ -69,7 +69,7 @@ function entry(action) {
     " ",
     el("strong", {}, action.actor),
     ` ${humanizeLower(action.action)}`,
-    action.via === "token" ? el("span", { class: "tag" }, "by a program") : null,
+    action.via === "token" ? [" ", el("span", { class: "tag" }, "by API token")] : null,
     change ? el("span", { class: "muted" }, ` ${change}`) : null,
   );
 }

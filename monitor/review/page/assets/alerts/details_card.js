@@ -27,7 +27,7 @@ export function detailsCard(alert) {
   const valueOf = (name) => (alert[name] === null || alert[name] === "" ? "–" : String(alert[name]));
   const identifiers = IDENTIFIERS.map((name) => [humanize(name), valueOf(name)]);
   return [
-    el("h2", { id: "facts-title" }, "Facts"),
+    el("h2", { id: "details-title" }, "Details"),
     alert.attachments.length > 0 ? alert.attachments.map(attachment) : noAttachment(),
     recording(alert.tags),
     folded(`Revisions (${alert.revisions.length})`, revisions(alert.revisions)),
@@ -37,7 +37,7 @@ export function detailsCard(alert) {
 
 function noAttachment() {
   const command = el("code", {}, "gradwatch evidence");
-  return el("p", { class: "muted" }, "No evidence file yet. ", command, " writes one a while after the alert.");
+  return el("p", { class: "muted" }, "No evidence file yet. ", command, " writes one some time after the alert.");
 }
 
 function attachment({ kind, url, size_bytes: size, published_ns: publishedNs, sha256, body }) {
@@ -52,7 +52,7 @@ function attachment({ kind, url, size_bytes: size, published_ns: publishedNs, sh
       {},
       url ? el("a", { href: url, download: true }, humanize(kind)) : humanize(kind),
       el("span", { class: "muted" }, ` ${formatBytes(size)}, ${formatTime(publishedNs)}${frames}`),
-      el("p", { class: "hash muted small" }, "SHA-256 ", el("code", {}, sha256 || "not told")),
+      el("p", { class: "hash muted small" }, "SHA-256 ", el("code", {}, sha256 || "unknown")),
     ),
   );
 }
@@ -64,7 +64,7 @@ function recording(tags) {
     "div",
     {},
     el("h3", {}, "Recording"),
-    el("p", { class: "muted small" }, "Known of this replayed recording; judging never sees it."),
+    el("p", { class: "muted small" }, "Tags of this recording; not used for judging."),
     definitions("pairs", entries),
   );
 }

@@ -30,7 +30,7 @@ export class FilterPanel {
     this.search = el("input", {
       type: "search",
       placeholder: "Search",
-      "aria-label": "Search alerts: words of the reason, camera or id",
+      "aria-label": "Search alerts by reason, camera or id",
       maxlength: 200,
       autocomplete: "off",
       on: { input: () => this.#searchSoon() },
@@ -40,7 +40,7 @@ export class FilterPanel {
       "aria-expanded": "false",
       "aria-controls": "facets",
     });
-    this.tabs = el("div", { class: "tabs", role: "group", "aria-label": "Where people stand with alerts" });
+    this.tabs = el("div", { class: "tabs", role: "group", "aria-label": "Review state" });
     this.facets = el("div", { class: "facets popup", id: "facets", hidden: true });
     this.facets.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
@@ -144,7 +144,7 @@ export class FilterPanel {
       { class: "facet" },
       el("legend", {}, humanize(name)),
       values.map(([value, count]) => this.#choice(name, value, count, asked)),
-      more > 0 ? el("p", { class: "muted small" }, `and ${more} more; search for them`) : null,
+      more > 0 ? el("p", { class: "muted small" }, `${more} more; use the search to find them`) : null,
     );
   }
 

@@ -17,7 +17,7 @@ export function reasonCard(alert, scores) {
     carriers(alert, scores),
     bars(alert, scores),
     definitions("rate", [
-      ["False alarms asked for", `one in ${formatDuration(alert.mean_time_between_false_alarms_s)} of watching`],
+      ["Accepted false alarms", `one per ${formatDuration(alert.mean_time_between_false_alarms_s)} of watching`],
       ["Smallest p-value", formatPValue(alert.p_value)],
       alert.cause !== "unknown" ? ["Likely cause", `${humanize(alert.cause)}${probability}`] : null,
     ]),
@@ -29,14 +29,14 @@ export function reasonCard(alert, scores) {
 
 function expectation({ expected, observed, track_id: track }) {
   const classes = definitions("expectation-labels", [
-    ["The track expects", expected ? humanize(expected) : "–"],
-    ["The network reads", observed ? humanize(observed) : "–"],
+    ["Expected by the track", expected ? humanize(expected) : "–"],
+    ["Read by the network", observed ? humanize(observed) : "–"],
   ]);
   return el("div", { class: "expectation" }, classes, track === null ? null : tag("", null, `Track ${track}`));
 }
 
 function carriers({ carried_by: names, carried_by_gradients: byGradients }, scores) {
-  if (names.length === 0) return el("p", { class: "muted" }, "No score carries it on its own.");
+  if (names.length === 0) return el("p", { class: "muted" }, "No single score is over its threshold.");
   const tags = names.map((name) =>
     el("span", { class: `tag family-${scores.family(name)}` }, familyMark(scores.family(name)), scores.label(name)),
   );
@@ -52,9 +52,11 @@ function carriers({ carried_by: names, carried_by_gradients: byGradients }, scor
           el(
             "strong",
             {},
-            names.length === 1 ? "A plain baseline alone carries it. " : "Plain baselines alone carry it. ",
+            names.length === 1
+              ? "Only a plain baseline carries this alert. "
+              : "Only plain baselines carry this alert. ",
           ),
-          "No gradient score is over its threshold: the networks' gradients do not confirm this alarm.",
+          "No gradient score is over its threshold, so the networks' gradients do not confirm it.",
         ),
   );
 }
@@ -64,7 +66,7 @@ function bars(alert, scores) {
     return el(
       "p",
       { class: "muted small" },
-      "The scores of the newest revision are not known; the timeline has those of its frames.",
+      "No scores are stored for the newest revision; the timeline shows those of its frames.",
     );
   const carrying = alert.scores.filter((score) => score.ratio !== null).sort((a, b) => b.ratio - a.ratio);
   const most = Math.max(1.25, ...carrying.map((score) => score.ratio));

@@ -197,15 +197,15 @@ export class TriageView {
     if (store.error)
       return notice(
         "offline",
-        "The list did not come",
+        "Could not load the alerts",
         store.error.message,
         button("Try again", () => store.load(this.#filter)),
       );
     if (store.isLoading || store.counts === null) return skeletons(6, "skeleton-row");
     const go = (address) => () => this.#app.router.go(address);
     if (!this.#isUnfiltered || this.#filter.values("review")[0] !== "unreviewed") {
-      const text = "Others may: the counts beside the filters say where.";
-      return notice("filter", "No alert fits the filter", text, button("Clear the filter", go("/alerts")));
+      const text = "The counts beside the filters show which values have alerts.";
+      return notice("filter", "No alerts match the filter", text, button("Clear filters", go("/alerts")));
     }
     const cameras = pluralize(this.#app.live.status?.cameras ?? 0, "camera");
     const isOutage = outage(this.#app.live) !== null;
@@ -213,8 +213,8 @@ export class TriageView {
       isOutage ? "stale" : "check",
       "Nothing to review",
       isOutage
-        ? "As of the last time the broker answered. New alerts can't come until it is back."
-        : `${cameras} watched. An alert appears here within a second of being raised.`,
+        ? "This was the state when the broker last responded. No new alerts arrive until it is back."
+        : `Watching ${cameras}. New alerts appear here within a second.`,
       button("Show all alerts", go(`/alerts?review=${ANY}`)),
     );
   }

@@ -75,7 +75,7 @@ export function drawTrouble(paragraph, { health }, ...before) {
   if (paragraph.hidden) return;
   const detail = health.detail ? `: ${health.detail}` : "";
   const since = health.since_ns ? formatAge(health.since_ns).replace(" ago", "") : "a while";
-  replace(paragraph, ...before, `${humanize(health.disturbance)} since ${since}${detail}`);
+  replace(paragraph, ...before, `${humanize(health.disturbance)} for ${since}${detail}`);
 }
 
 /** A link to the open alerts of a camera; null if there are none. */

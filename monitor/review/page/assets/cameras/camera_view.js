@@ -83,13 +83,13 @@ export class CameraView {
   }
 
   #drawError(error) {
-    const list = buttonLink("/cameras", "To the cameras");
-    const text = "Nothing has come from it lately, or the address is mistyped.";
+    const list = buttonLink("/cameras", "Back to the cameras");
+    const text = "It has sent nothing recently, or the address is wrong.";
     replace(
       this.element,
       error.status === 404
-        ? notice("search", "There is no such camera", text, list)
-        : notice("offline", "The camera did not come", error.message, list),
+        ? notice("search", "Camera not found", text, list)
+        : notice("offline", "Could not load the camera", error.message, list),
       this.correctionsCard.element, // corrections of a silent camera are still in force
     );
   }
@@ -139,7 +139,7 @@ export class CameraView {
     this.element.dataset.state = state;
     drawState(this.badge, state);
     const all = () =>
-      el("a", { class: "tag", href: `/alerts?review=any&camera=${encodeURIComponent(this.#id)}` }, "All its alerts");
+      el("a", { class: "tag", href: `/alerts?review=any&camera=${encodeURIComponent(this.#id)}` }, "All alerts");
     replace(this.alerts, openAlertsLink(this.#status, "") ?? all());
     drawTrouble(this.trouble, this.#status, icon("warning"));
   }
@@ -214,17 +214,17 @@ function reportCard({ report, health, tags }) {
     ["Configuration", report.configuration_id],
     ...Object.entries(tags).map(tag),
   ];
-  const disturbance = humanizeLower(health?.disturbance ?? "something");
+  const disturbance = humanizeLower(health?.disturbance ?? "unknown");
   return el(
     "section",
-    { class: "card facts", "aria-labelledby": "camera-facts" },
-    el("h2", { id: "camera-facts" }, "Newest report"),
-    report ? definitions("pairs ids", entries) : el("p", { class: "muted" }, "No report has come."),
+    { class: "card details", "aria-labelledby": "camera-report" },
+    el("h2", { id: "camera-report" }, "Newest report"),
+    report ? definitions("pairs ids", entries) : el("p", { class: "muted" }, "No report yet."),
     health
       ? el(
           "p",
           { class: "muted small" },
-          `The source said: ${disturbance} (${humanize(health.state ?? "")}), `,
+          `Reported by the source: ${disturbance} (${humanize(health.state ?? "")}), `,
           health.at_ns ? ageElement(health.at_ns) : null,
         )
       : null,

@@ -52,13 +52,13 @@ export class CamerasView {
       for (const [id, card] of this.#cards) if (!known.has(id)) this.#drop(id, card);
       for (const camera of cameras) this.#update(statusOf(camera));
       const text =
-        "A camera appears here with its first frame or report. gradwatch replay and gradwatch attach bring them.";
-      replace(this.state, cameras.length === 0 ? notice("cameras", "No camera has been seen", text) : null);
+        "A camera appears here with its first frame or report. Start one with gradwatch attach or gradwatch replay.";
+      replace(this.state, cameras.length === 0 ? notice("cameras", "No cameras yet", text) : null);
       this.#sort();
     } catch (error) {
       if (!isFailure(error) || this.#cards.size > 0) return;
       const retry = button("Try again", () => this.#load());
-      replace(this.state, notice("offline", "The cameras did not come", error.message, retry));
+      replace(this.state, notice("offline", "Could not load the cameras", error.message, retry));
     }
   }
 

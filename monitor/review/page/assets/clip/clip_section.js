@@ -26,7 +26,7 @@ export class ClipSection {
       this.regions.draw(scale, frame.capture_ns);
     });
     this.player.marks.before(this.regions.element);
-    this.timeline = new Timeline(catalog, "Scores over the time of the clip; click to show the frame");
+    this.timeline = new Timeline(catalog, "Scores during the clip; click to show the frame");
     this.player.addEventListener(
       "seek",
       ({ detail: frame }) =>
@@ -109,13 +109,13 @@ export class ClipSection {
       this.overlays,
       names.map(overlaySwitch),
       this.#mutes.length > 0 ? regionSwitch(this.regions) : null,
-      choice({ type: "checkbox", disabled: true, title: "Not made by this version" }, "Explanation maps"),
+      choice({ type: "checkbox", disabled: true, title: "Not available in this version" }, "Explanation maps"),
     );
   }
 
   #showFailure(alert, text) {
     const retry = button("Try again", () => this.load(alert));
-    replace(this.picture, notice("offline", "The clip did not come", text, retry));
+    replace(this.picture, notice("offline", "Could not load the clip", text, retry));
     this.scores.replaceChildren();
   }
 }

@@ -51,9 +51,9 @@ export class Player extends EventTarget {
       "div",
       { class: "player-controls" },
       this.playButton,
-      iconButton("back", "One frame back (←)", () => this.step(-1)),
-      iconButton("forth", "One frame on (→)", () => this.step(1)),
-      iconButton("onset", "To the onset (0)", () => this.toOnset()),
+      iconButton("back", "Previous frame (←)", () => this.step(-1)),
+      iconButton("forward", "Next frame (→)", () => this.step(1)),
+      iconButton("onset", "Go to the onset (0)", () => this.toOnset()),
       el("div", { class: "scrub" }, this.scrubber, this.ticks),
       this.speed,
     );
@@ -174,7 +174,7 @@ export class Player extends EventTarget {
     } else {
       this.picture.getContext("2d").clearRect(0, 0, this.picture.width, this.picture.height);
     }
-    const cause = frame.missing ? humanizeLower(frame.missing) : "it could not be read";
+    const cause = frame.missing ? humanizeLower(frame.missing) : "could not be loaded";
     this.note.hidden = bitmap !== null;
     this.note.textContent = bitmap ? "" : `No picture of frame ${frame.seq}: ${cause}`;
     const when = this.#sinceOnset(frame);
@@ -191,7 +191,7 @@ export class Player extends EventTarget {
   }
 
   #sinceOnset(frame) {
-    if (frame.capture_ns === null) return "time not known";
+    if (frame.capture_ns === null) return "time unknown";
     const seconds = secondsBetween(this.#onsetNs, frame.capture_ns);
     return `${seconds < 0 ? "−" : "+"}${Math.abs(seconds).toFixed(2)} s`;
   }

@@ -29,8 +29,8 @@ const MODES = {
   },
 };
 const EXPLANATIONS = {
-  gradient: "what the networks' gradients say",
-  baseline: "what could be said without gradients",
+  gradient: "from the networks' gradients",
+  baseline: "computed without gradients",
   unknown: "",
 };
 
@@ -52,7 +52,7 @@ export class Timeline extends EventTarget {
     this.chart = svg("svg", { class: "chart", role: "img", "aria-label": label, height: HEIGHT_PX });
     this.cursorLine = svg("line", { class: "chart-cursor", y1: EDGE.top, y2: HEIGHT_PX - EDGE.bottom });
     this.dots = svg("g");
-    this.modes = el("div", { class: "tabs small-tabs", role: "group", "aria-label": "What is shown" });
+    this.modes = el("div", { class: "tabs small-tabs", role: "group", "aria-label": "Quantity" });
     this.legend = el("div", { class: "legend" });
     this.element = el(
       "section",

@@ -22,8 +22,8 @@ export class ClassChoice {
     const track = still?.frame.tracks.find((one) => one.track_id === alert.track_id);
     this.title = `This ${track ? humanizeLower(track.kind) : "object"} is …`;
     const labels = [
-      [alert.expected, "what its track expects"],
-      [alert.observed, "what the network reads"],
+      [alert.expected, "expected by its track"],
+      [alert.observed, "read by the network"],
     ].filter(([label], at, all) => NAME.test(label) && all.findIndex(([other]) => other === label) === at);
     const names = el("datalist", { id: "class-names" });
     fillWithNames(names, track?.kind, labels);
@@ -47,7 +47,7 @@ export class ClassChoice {
         { class: "choices" },
         labels.map(([label, explanation]) => labelChoice(label, humanize(label), explanation)),
         el("div", { class: "choice" }, el("input", radio(OTHER, "Another class")), this.typed, names),
-        labelChoice(IGNORE, "Nothing that matters", "not a sign for this road"),
+        labelChoice(IGNORE, "Not relevant", "not a sign for this road"),
       ),
     );
   }
@@ -72,7 +72,7 @@ export class ClassChoice {
     if (isTyping) this.element.querySelector(`input[value="${OTHER}"]`).checked = true;
     this.typed.required = this.#isOther;
     const isValid = !this.#isOther || this.typed.value === "" || NAME.test(idOf(this.typed.value));
-    this.typed.setCustomValidity(isValid ? "" : "A name of letters, digits, dots, dashes and underscores");
+    this.typed.setCustomValidity(isValid ? "" : "Use letters, digits, dots, dashes and underscores");
   }
 }
 

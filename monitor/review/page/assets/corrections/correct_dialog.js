@@ -10,16 +10,15 @@ import { RegionChoice } from "./region_choice.js";
 const TITLE = "Correct the system";
 const CONSEQUENCES = {
   class:
-    "About 50 frames from now this object stops raising expectancy mismatches, and reports name it as you say. " +
-    "It is still detected, and shifts of the whole picture still raise alerts.",
+    "In about 50 frames this object stops raising expectancy mismatches, and reports use this class. " +
+    "It is still detected, and distribution shifts still raise alerts.",
   region:
-    "About 50 frames from now what is seen there stops raising expectancy mismatches. " +
-    "It is still detected, and shifts of the whole picture still raise alerts.",
+    "In about 50 frames objects in this region stop raising expectancy mismatches. " +
+    "They are still detected, and distribution shifts still raise alerts.",
 };
-const SHIFT = "This alert is a shift of the whole picture: a correction does not end it.";
+const SHIFT = "This alert is a shift of the whole picture; a correction does not end it.";
 const NOTHING =
-  "This alert names no object, and no frame of it is there on which a part could be marked. A later alert of the " +
-  "camera may have one.";
+  "This alert has neither a tracked object nor a frame to mark a region on. A later alert of this camera may have one.";
 
 /**
  * Asks for a correction at an alert's camera. `still` is the frame that is shown (null: none), `camera` a promise of
@@ -47,11 +46,11 @@ export function askCorrection(alert, still, camera, corrections, stored) {
       stored(await corrections.submit({ stream_id: alert.stream_id, ...chosen.body }));
       return true;
     } catch (error) {
-      if (isFailure(error)) failure.textContent = `Not done: ${error.reason}`;
+      if (isFailure(error)) failure.textContent = `Failed: ${error.reason}`;
       return false;
     }
   };
-  showForm(TITLE, fields, "Give the correction", submit, "wide");
+  showForm(TITLE, fields, "Submit correction", submit, "wide");
 }
 
 /** Radio buttons for several choices; a heading for a single one. */

@@ -12,7 +12,7 @@ export function kindText(correction) {
 /** "Track 7 is “Stop”", "Signs at 640, 120 (260 × 180 px) raise no mismatch". */
 export function describe(correction) {
   if (correction.kind !== "mute_region") {
-    const label = correction.label === IGNORE ? "nothing that matters" : `“${humanize(correction.label)}”`;
+    const label = correction.label === IGNORE ? "not relevant" : `“${humanize(correction.label)}”`;
     return `Track ${correction.track_id} is ${label}`;
   }
   const { x, y, width, height } = boundsOf(correction.polygon);

@@ -10,7 +10,7 @@ import { toast, toastFailure } from "../toasts.js";
 import { describe, isExpired, kindText } from "./correction.js";
 
 const SHOWN = 6; // older ones are folded away
-const EXPIRED = { override_class: ", of a run that is over", mute_region: ", which is over" };
+const EXPIRED = { override_class: ", run has ended", mute_region: ", expired" };
 
 /** A card of `corrections`; `report()` returns the newest known report of the camera, or null. */
 export class CorrectionsCard {
@@ -39,9 +39,9 @@ export class CorrectionsCard {
 
   #content() {
     const { list } = this.#corrections;
-    if (list === null) return el("p", { class: "muted small" }, "Not known yet.");
+    if (list === null) return el("p", { class: "muted small" }, "Loading…");
     if (list.length === 0)
-      return el("p", { class: "muted small" }, "None: everything that is seen here is judged as it is read.");
+      return el("p", { class: "muted small" }, "None: all detections of this camera are judged as they are.");
     const listOf = (some) =>
       el(
         "ul",
@@ -68,7 +68,7 @@ export class CorrectionsCard {
         "div",
         { class: "correction-text" },
         el("span", { class: "tag" }, kindText(correction)),
-        el("span", { class: "correction-saying" }, text),
+        el("span", { class: "correction-summary" }, text),
         el(
           "div",
           { class: "muted small correction-meta" },
@@ -77,9 +77,9 @@ export class CorrectionsCard {
         ),
       ),
       this.#isAdmin
-        ? button("Take back", () => this.#confirm(correction, text), {
+        ? button("Withdraw", () => this.#confirm(correction, text), {
             class: "small",
-            "aria-label": `Take back: ${text}`,
+            "aria-label": `Withdraw: ${text}`,
             "data-name": correction.verdict_id,
           })
         : null,
@@ -87,8 +87,8 @@ export class CorrectionsCard {
   }
 
   #confirm(correction, text) {
-    const consequence = `${text}: about 50 frames from now what is seen is judged as it is read again.`;
-    showConfirmation("Take the correction back?", consequence, () => withdraw(this.#corrections, correction));
+    const consequence = `In about 50 frames this no longer applies: ${text}.`;
+    showConfirmation("Withdraw the correction?", consequence, () => withdraw(this.#corrections, correction));
   }
 }
 
@@ -96,7 +96,7 @@ export class CorrectionsCard {
 export async function withdraw(corrections, correction) {
   try {
     await corrections.withdraw(correction);
-    toast("The correction is taken back");
+    toast("Correction withdrawn");
     return true;
   } catch (error) {
     if (isFailure(error)) toastFailure(error);
@@ -106,6 +106,6 @@ export async function withdraw(corrections, correction) {
 
 function publication({ published }) {
   return published
-    ? el("span", { class: "standing" }, icon("check"), "published")
-    : el("span", { class: "standing standing-waiting" }, icon("stale"), "waiting for the broker");
+    ? el("span", { class: "status" }, icon("check"), "published")
+    : el("span", { class: "status status-waiting" }, icon("stale"), "waiting for the broker");
 }

@@ -11,7 +11,7 @@ const OBJECTS = [
   ["pedestrian", "Pedestrians"],
 ];
 const SPANS = [
-  ["", "Until taken back"],
+  ["", "Until withdrawn"],
   [3600, "1 hour"],
   [86_400, "1 day"],
 ];
@@ -25,9 +25,9 @@ export class RegionChoice {
   constructor(alert, still, mutes, camera) {
     this.objects = select(OBJECTS, "");
     this.until = select(SPANS, "");
-    const untilField = field("For", this.until);
+    const untilField = field("Duration", this.until);
     untilField.hidden = true;
-    const options = el("div", { class: "region-options beside" }, field("What in it", this.objects), untilField);
+    const options = el("div", { class: "region-options beside" }, field("Objects", this.objects), untilField);
     this.editor = new RegionEditor(still, mutes, boundsAround(alert, still.frame), options);
     this.element = el(
       "fieldset",

@@ -32,7 +32,7 @@ export class RegionEditor {
       "div",
       { class: "stack" },
       this.stage,
-      el("p", { class: "muted small" }, "Draw a rectangle on the picture, or write its numbers (px of the picture)."),
+      el("p", { class: "muted small" }, "Draw a rectangle on the picture, or enter its position and size in px."),
       el("div", { class: "region-fields" }, el("div", { class: "region-numbers" }, numbers), options),
     );
     this.#listen();
@@ -46,9 +46,10 @@ export class RegionEditor {
 
   #picture() {
     const { picture, frame } = this.#still;
-    if (picture === null) return el("p", { class: "draw-blank" }, "This frame has no picture; the numbers count.");
+    if (picture === null)
+      return el("p", { class: "draw-blank" }, "This frame has no picture; enter the position and size below.");
     const { width, height } = picture;
-    const name = `Frame ${frame.seq}; the rectangle is told by the numbers below`;
+    const name = `Frame ${frame.seq}; the numbers below give the rectangle`;
     const copy = el("canvas", { class: "draw-picture layer", role: "img", "aria-label": name, width, height });
     copy.getContext("2d").drawImage(picture, 0, 0);
     return copy;
