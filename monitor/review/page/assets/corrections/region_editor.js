@@ -1,79 +1,77 @@
-// A rectangle on a picture: drawn by a pointer, or written as four numbers; each follows the other.
+// A rectangle on a picture, set by dragging or by four numbers; each updates the other.
 
-import { el } from "../dom.js";
+import { clearedContext } from "../clip/canvas.js";
 import { drawMarks } from "../clip/marks.js";
-import { clearedContext, drawRegion } from "./regions.js";
-import { cornersOf } from "./said.js";
+import { field } from "../controls.js";
+import { el } from "../dom.js";
+import { cornersOf } from "./correction.js";
+import { drawRegion } from "./regions.js";
 
-const NUMBERS = [
-  ["x", "X"],
-  ["y", "Y"],
-  ["width", "Width"],
-  ["height", "Height"],
-];
-const LEAST_PX = 4; // of a drawn rectangle: less is a slip of the hand
-const MARGIN = 0.3; // around what is to be muted, as a share of its size
-const LEAST_SHARE = 0.1; // of the picture's width, to begin with: an object is not found at the same px again
-const MINE = "#ffd166";
+const NUMBERS = { x: "X", y: "Y", width: "Width", height: "Height" };
+const MIN_DRAG_PX = 4; // a smaller rectangle is an accidental drag
+const MARGIN = 0.3; // of the initial rectangle around the object, relative to its size
+const MIN_SHARE = 0.1; // of the picture's width, initially: a larger region also contains the next detections
+const COLOR = "#ffd166";
 
-/** `still`: {frame, picture (canvas or null), width, height} of what is shown; `around` xyxy px or null. */
+/** `still` is the frame that is shown: {frame, picture (canvas or null), width, height}; `around` xyxy px or null. */
 export class RegionEditor {
   #still;
   #mutes;
-  #from = null;
+  #from = null; // where a drag began
 
   constructor(still, mutes, around, options) {
     this.#still = still;
     this.#mutes = mutes;
     this.region = around ? widened(around, still) : middleOf(still);
-    this.marks = el("canvas", { class: "draw-marks" });
+    this.marks = el("canvas", { class: "draw-marks layer" });
     this.stage = el("div", { class: "draw-stage" }, this.#picture(), this.marks);
     this.stage.style.setProperty("--ratio", still.width / still.height);
-    this.numbers = NUMBERS.map(([name, text]) => this.#number(name, text));
+    this.inputs = Object.keys(NUMBERS).map((name) => this.#input(name));
+    const numbers = this.inputs.map((input) => field(NUMBERS[input.name], input));
     this.element = el(
       "div",
-      { class: "stack region-editor" },
+      { class: "stack" },
       this.stage,
-      el("p", { class: "muted small" }, "Draw a rectangle on the picture, or write its numbers (px of the picture)."),
-      el("div", { class: "region-fields" }, el("div", { class: "region-numbers" }, this.numbers), options),
+      el("p", { class: "muted small" }, "Draw a rectangle on the picture, or enter its position and size in px."),
+      el("div", { class: "region-fields" }, el("div", { class: "region-numbers" }, numbers), options),
     );
     this.#listen();
     new ResizeObserver(() => this.#draw()).observe(this.stage);
   }
 
-  /** The rectangle as the API wants it. */
+  /** The corners of the rectangle for the API. */
   get polygon() {
     return cornersOf(this.region);
   }
 
   #picture() {
     const { picture, frame } = this.#still;
-    if (picture === null) return el("p", { class: "draw-blank" }, "This frame has no picture; the numbers count.");
+    if (picture === null)
+      return el("p", { class: "draw-blank" }, "This frame has no picture; enter the position and size below.");
     const { width, height } = picture;
-    const name = `Frame ${frame.seq}; the rectangle is told by the numbers below`;
-    const copy = el("canvas", { class: "draw-picture", role: "img", "aria-label": name, width, height });
+    const name = `Frame ${frame.seq}; the numbers below give the rectangle`;
+    const copy = el("canvas", { class: "draw-picture layer", role: "img", "aria-label": name, width, height });
     copy.getContext("2d").drawImage(picture, 0, 0);
     return copy;
   }
 
-  #number(name, text) {
+  #input(name) {
     const { width, height } = this.#still;
-    const most = name === "x" || name === "width" ? width : height;
+    const length = name === "x" || name === "width" ? width : height;
     const isSize = name === "width" || name === "height";
-    const input = el("input", {
+    return el("input", {
       type: "number",
       name,
       required: true,
       min: isSize ? 1 : 0,
-      max: isSize ? most : most - 1,
+      max: isSize ? length : length - 1,
       value: this.region[name],
       on: {
-        focus: (event) => event.target.select(), // by key or not, what is typed replaces the number
-        input: () => this.#read(),
-        change: () => this.#write(),
+        focus: (event) => event.target.select(), // so that typing replaces the number
+        input: () => this.#readInputs(),
+        change: () => this.#showRegion(),
       },
     });
-    return el("label", { class: "field" }, text, input);
   }
 
   #listen() {
@@ -87,9 +85,9 @@ export class RegionEditor {
       if (this.#from === null) return;
       const to = this.#pointOf(event);
       const [width, height] = [Math.abs(to.x - this.#from.x), Math.abs(to.y - this.#from.y)];
-      if (width < LEAST_PX || height < LEAST_PX) return;
+      if (width < MIN_DRAG_PX || height < MIN_DRAG_PX) return;
       this.region = { x: Math.min(to.x, this.#from.x), y: Math.min(to.y, this.#from.y), width, height };
-      this.#write();
+      this.#showRegion();
     });
     for (const end of ["pointerup", "pointercancel"])
       this.stage.addEventListener(end, () => {
@@ -97,7 +95,7 @@ export class RegionEditor {
       });
   }
 
-  /** Where in the picture, in whole px; beyond its border counts as on it. */
+  /** The pointer's position in whole px of the picture, clipped to it. */
   #pointOf({ clientX, clientY }) {
     const { left, top, width, height } = this.stage.getBoundingClientRect();
     const share = (at, length) => Math.min(1, Math.max(0, at / length));
@@ -107,19 +105,16 @@ export class RegionEditor {
     };
   }
 
-  #read() {
-    const written = this.numbers.map((field) => field.querySelector("input").valueAsNumber);
-    if (written.some((value) => !Number.isFinite(value))) return; // not yet a number
-    const [x, y, width, height] = written;
-    this.region = within({ x, y, width, height }, this.#still);
+  #readInputs() {
+    const values = this.inputs.map((input) => input.valueAsNumber);
+    if (!values.every(Number.isFinite)) return; // not a number yet
+    const [x, y, width, height] = values;
+    this.region = clipped({ x, y, width, height }, this.#still);
     this.#draw();
   }
 
-  #write() {
-    for (const field of this.numbers) {
-      const input = field.querySelector("input");
-      input.value = this.region[input.name];
-    }
+  #showRegion() {
+    for (const input of this.inputs) input.value = this.region[input.name];
     this.#draw();
   }
 
@@ -129,11 +124,12 @@ export class RegionEditor {
     const scale = this.marks.clientWidth / this.#still.width;
     drawMarks(context, this.#still.frame, scale, { boxes: true });
     for (const mute of this.#mutes) drawRegion(context, mute.polygon, scale);
-    drawRegion(context, this.polygon, scale, "", MINE);
+    drawRegion(context, this.polygon, scale, "", COLOR);
   }
 }
 
-function within({ x, y, width, height }, size) {
+/** A rectangle in whole px, clipped to a picture of `size`. */
+function clipped({ x, y, width, height }, size) {
   const left = Math.round(Math.min(size.width - 1, Math.max(0, x)));
   const top = Math.round(Math.min(size.height - 1, Math.max(0, y)));
   return {
@@ -146,12 +142,12 @@ function within({ x, y, width, height }, size) {
 
 function middleOf({ width, height }) {
   const part = { x: width / 3, y: height / 3, width: width / 3, height: height / 3 };
-  return within(part, { width, height });
+  return clipped(part, { width, height });
 }
 
 function widened([x1, y1, x2, y2], size) {
-  const margin = (length) => Math.max(length * MARGIN, (size.width * LEAST_SHARE - length) / 2);
+  const margin = (length) => Math.max(length * MARGIN, (size.width * MIN_SHARE - length) / 2);
   const [dx, dy] = [margin(x2 - x1), margin(y2 - y1)];
   const [left, top] = [Math.max(0, x1 - dx), Math.max(0, y1 - dy)];
-  return within({ x: left, y: top, width: x2 + dx - left, height: y2 + dy - top }, size);
+  return clipped({ x: left, y: top, width: x2 + dx - left, height: y2 + dy - top }, size);
 }

@@ -1,4 +1,4 @@
-"""Correcting the system from the page: what a sign is, which part of the picture is ignored, and taking that back."""
+"""Corrections from the page: the class of a sign, a part of the picture to ignore, and withdrawing both."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ import pytest
 from gradwatch.streams.wire.messages import IGNORE, Alert, ClassOverride, RegionMute
 
 from .alerts import first_alert
-from .conftest import PASSWORD, log_in, watch_errors
-from .corrections import STREAM, TRACK, in_force, mismatch, on_the_topic, take_all_back
+from .conftest import add_user, log_in, watch_errors
+from .corrections import STREAM, TRACK, in_force, mismatch, on_the_topic, withdraw_all
+from .page import PIXELS, drawn_pixels, expect, open_alert
 from .scene import Scene, wait_until
-from .test_clip import PIXELS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import BrowserContext, Locator, Page, Route
 
-expect = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra 'dev')").expect
-
 HOUR_NS = 3_600 * 10**9
 HOSTILE = '<img src=x onerror="window.hacked=1">'
-NOTHING = "None: everything that is seen here is judged as it is read."
+NOTHING = "None: all detections of this camera are judged as they are."
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +34,12 @@ def odd(scene: Scene) -> Alert:
 @pytest.fixture(autouse=True)
 def as_it_was(scene: Scene) -> Iterator[None]:
     yield
-    take_all_back(scene)
+    withdraw_all(scene)
 
 
-def asked(page: Page, alert: Alert) -> Locator:
-    """The dialog over an alert, opened by its key once the frame at the onset is there."""
-    page.goto(f"/alerts/{alert.alert_id}?review=any")
-    expect(page.locator(".stage-caption")).to_contain_text("+0.00 s")
+def open_dialog(page: Page, alert: Alert) -> Locator:
+    """Opens the correction dialog of an alert by its key, at the frame of the onset."""
+    open_alert(page, alert.alert_id)
     page.keyboard.press("v")
     dialog = page.get_by_role("dialog", name="Correct the system")
     expect(dialog).to_be_visible()
@@ -54,7 +51,7 @@ def numbers(dialog: Locator) -> list[int]:
 
 
 def drag(page: Page, stage: Locator, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """A stroke between two places, as shares of the stage."""
+    """Drags between two positions, given as shares of the stage."""
     box = stage.bounding_box()
     assert box is not None
     (x1, y1), (x2, y2) = ((box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in (start, end))
@@ -64,17 +61,17 @@ def drag(page: Page, stage: Locator, start: tuple[float, float], end: tuple[floa
     page.mouse.up()
 
 
-def test_a_class_is_given_by_keys_alone_and_reaches_the_broker(page: Page, scene: Scene, odd: Alert):
-    dialog = asked(page, odd)
+def test_a_class_is_corrected_by_keyboard_alone_and_published(page: Page, scene: Scene, odd: Alert):
+    dialog = open_dialog(page, odd)
     expect(dialog.get_by_role("img", name=f"Track {TRACK} in frame")).to_be_visible()
     expect(dialog).to_contain_text("It is still detected")
-    page.keyboard.press("Tab")  # from what is wrong to what the sign is
+    page.keyboard.press("Tab")  # from the kind of correction to the classes
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"Corrected by local: Track {TRACK} is “Goods vehicles”")).to_be_visible()
     expect(dialog).to_have_count(0)
     assert page.evaluate("document.activeElement.closest('dialog')") is None
-    wait_until(lambda: in_force(scene)[0]["published"], 15, "the broker's word")
+    wait_until(lambda: in_force(scene)[0]["published"], 15, "the published correction")
     (given,) = in_force(scene)
     (published,) = on_the_topic(scene, given["verdict_id"])
     assert isinstance(published, ClassOverride)
@@ -82,11 +79,11 @@ def test_a_class_is_given_by_keys_alone_and_reaches_the_broker(page: Page, scene
     assert (published.label, published.author) == ("goods_vehicles", "local")
 
 
-def test_a_class_can_be_typed_or_be_none_that_matters(page: Page, scene: Scene, odd: Alert):
-    dialog = asked(page, odd)
+def test_a_class_can_be_typed_or_be_not_relevant(page: Page, scene: Scene, odd: Alert):
+    dialog = open_dialog(page, odd)
     offered = dialog.locator("datalist option").evaluate_all("nodes => nodes.map((node) => node.value)")
     assert "No entry" in offered
-    assert "Goods vehicles" not in offered  # it is a choice already
+    assert "Goods vehicles" not in offered  # it is one of the choices above
     name = dialog.get_by_label("Name of another class")
     name.fill("??")
     name.press("Enter")
@@ -97,13 +94,13 @@ def test_a_class_can_be_typed_or_be_none_that_matters(page: Page, scene: Scene, 
     expect(page.get_by_text(f"Track {TRACK} is “No entry”").first).to_be_visible()
     assert in_force(scene)[0]["label"] == "no_entry"
     page.keyboard.press("v")
-    dialog.get_by_label("Nothing that matters").check()
-    dialog.get_by_role("button", name="Give the correction").click()
-    expect(page.locator(".alert-standing")).to_contain_text("nothing that matters")
+    dialog.get_by_label("Not relevant").check()
+    dialog.get_by_role("button", name="Submit correction").click()
+    expect(page.locator(".alert-status")).to_contain_text("not relevant")
     assert in_force(scene)[0]["label"] == IGNORE
 
 
-def test_a_drawn_region_is_told_to_all_and_taken_back(
+def test_a_drawn_region_is_shown_to_everybody_until_it_is_withdrawn(
     page: Page, scene: Scene, odd: Alert, open_context: Callable[..., BrowserContext]
 ):
     other = open_context(base_url=scene.address).new_page()
@@ -112,23 +109,23 @@ def test_a_drawn_region_is_told_to_all_and_taken_back(
     corrections = other.get_by_role("region", name="Corrections in force")
     expect(corrections).to_contain_text(NOTHING)
 
-    dialog = asked(page, odd)
+    dialog = open_dialog(page, odd)
     dialog.get_by_label("Ignore this part of the picture").check()
     drag(page, dialog.locator(".draw-stage"), (0.75, 0.6), (0.5, 0.2))  # from the lower right to the upper left
     x, y, width, height = numbers(dialog)
     for number, drawn in ((x, 480), (y, 108), (width, 240), (height, 216)):  # of 960 x 540 px
         assert abs(number - drawn) <= 3
-    dialog.get_by_label("What in it").select_option("Signs")
-    dialog.get_by_role("button", name="Give the correction").click()
+    dialog.get_by_label("Objects").select_option("Signs")
+    dialog.get_by_role("button", name="Submit correction").click()
     page.get_by_label("Muted regions").wait_for()
-    assert page.evaluate(PIXELS, ".clip .stage-regions")["drawn"] > 1000
+    assert drawn_pixels(page, ".clip .stage-regions") > 1000
 
     expect(corrections).to_contain_text(f"Signs at {x}, {y} ({width} × {height} px) raise no mismatch")
     expect(corrections).to_contain_text("by local")
     expect(corrections).to_contain_text("published", timeout=20_000)
-    assert other.evaluate(PIXELS, ".stage-regions")["drawn"] > 1000
+    assert drawn_pixels(other, ".stage-regions") > 1000
     other.get_by_label("Muted regions").uncheck()
-    assert other.evaluate(PIXELS, ".stage-regions")["drawn"] == 0
+    assert drawn_pixels(other, ".stage-regions") == 0
     (given,) = in_force(scene)
     (published,) = on_the_topic(scene, given["verdict_id"])
     assert isinstance(published, RegionMute)
@@ -136,17 +133,17 @@ def test_a_drawn_region_is_told_to_all_and_taken_back(
     assert [tuple(corner) for corner in published.polygon] == corners
     assert (published.object_kinds, published.until_ns) == (["sign"], None)
 
-    corrections.get_by_role("button", name="Take back").click()
-    other.get_by_role("dialog", name="Take the correction back?").get_by_role("button", name="Yes").click()
+    corrections.get_by_role("button", name="Withdraw").click()
+    other.get_by_role("dialog", name="Withdraw the correction?").get_by_role("button", name="Yes").click()
     expect(corrections).to_contain_text(NOTHING)
     expect(page.get_by_label("Muted regions")).to_have_count(0)
-    assert page.evaluate(PIXELS, ".clip .stage-regions")["drawn"] == 0
+    assert drawn_pixels(page, ".clip .stage-regions") == 0
     wait_until(lambda: on_the_topic(scene, given["verdict_id"])[-1] is None, 15, "the tombstone")
     assert errors == []
 
 
-def test_a_region_can_be_written_as_numbers(page: Page, scene: Scene):
-    dialog = asked(page, first_alert(scene))  # of a shift of the whole picture: it names no track
+def test_a_region_can_be_entered_as_numbers(page: Page, scene: Scene):
+    dialog = open_dialog(page, first_alert(scene))  # a distribution shift: it names no track
     expect(dialog.get_by_role("radio")).to_have_count(0)
     expect(dialog).to_contain_text("a correction does not end it")
     before = page.evaluate(PIXELS, ".draw-marks")
@@ -160,13 +157,13 @@ def test_a_region_can_be_written_as_numbers(page: Page, scene: Scene):
     assert given["object_kinds"] == []
 
 
-def test_an_end_is_offered_where_a_cameras_clock_is_the_time_of_day(page: Page, scene: Scene, odd: Alert):
-    dialog = asked(page, odd)
+def test_a_duration_is_offered_if_a_cameras_clock_is_the_time_of_day(page: Page, scene: Scene, odd: Alert):
+    dialog = open_dialog(page, odd)
     dialog.get_by_label("Ignore this part of the picture").check()
-    span = dialog.locator("label", has_text="For").locator("select")
-    expect(dialog.get_by_label("What in it")).to_be_visible()
+    span = dialog.locator("label", has_text="Duration").locator("select")
+    expect(dialog.get_by_label("Objects")).to_be_visible()
     expect(span).to_have_count(1)
-    expect(span).to_be_hidden()  # a recording has times of its own
+    expect(span).to_be_hidden()  # capture times of a recording are not the time of day
     page.keyboard.press("Escape")
 
     def as_if_live(route: Route) -> None:
@@ -178,16 +175,16 @@ def test_an_end_is_offered_where_a_cameras_clock_is_the_time_of_day(page: Page, 
     page.keyboard.press("v")
     dialog.get_by_label("Ignore this part of the picture").check()
     span.select_option("1 hour")
-    dialog.get_by_role("button", name="Give the correction").click()
+    dialog.get_by_role("button", name="Submit correction").click()
     expect(dialog).to_have_count(0)
     left_ns = int(in_force(scene)[0]["until_ns"]) - time.time_ns()
     assert abs(left_ns - HOUR_NS) < HOUR_NS / 20
 
 
-def test_what_the_broker_has_not_taken_waits_and_is_asked_for_again(page: Page, scene: Scene, odd: Alert):
-    asked(page, odd).get_by_label("Goods vehicles").check()
+def test_an_unpublished_correction_is_shown_as_waiting_and_loaded_again(page: Page, scene: Scene, odd: Alert):
+    open_dialog(page, odd).get_by_label("Goods vehicles").check()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Correction given")).to_be_visible()
+    expect(page.get_by_text("Correction submitted")).to_be_visible()
     answers = [False, True]
 
     def held_up(route: Route) -> None:
@@ -203,35 +200,33 @@ def test_what_the_broker_has_not_taken_waits_and_is_asked_for_again(page: Page, 
     expect(corrections).to_contain_text("published")
 
 
-def test_labels_of_a_stream_stay_words(page: Page, scene: Scene):
-    dialog = asked(page, mismatch(scene, 950, expected=HOSTILE, observed="speed_limit"))
+def test_labels_of_a_stream_stay_texts(page: Page, scene: Scene):
+    dialog = open_dialog(page, mismatch(scene, 950, expected=HOSTILE, observed="speed_limit"))
     labels = dialog.locator("input[name=label]").evaluate_all("nodes => nodes.map((node) => node.value)")
     assert "speed_limit" in labels
-    assert HOSTILE not in labels  # no class can be called so
+    assert HOSTILE not in labels  # not a valid class
     assert page.evaluate("window.hacked") is None
     assert page.locator("main img, dialog img").count() == 0
 
 
 def become(page: Page, username: str) -> None:
-    """Logs in as somebody else."""
+    """Logs in as another user."""
     page.context.clear_cookies()
     page.goto("/login")
-    log_in(page, username, PASSWORD)
+    log_in(page, username)
     page.wait_for_url(lambda url: "/login" not in url)
 
 
-def test_each_role_has_the_controls_it_may_use(guarded: Page, odd: Alert, scene: Scene, tmp_path: Path):
+def test_each_role_sees_the_controls_that_it_may_use(guarded: Page, odd: Alert, scene: Scene, tmp_path: Path):
     page = guarded
-    database = f"--database=sqlite:///{tmp_path / 'guarded.db'}"
     for name, role in (("rita", "reviewer"), ("vera", "viewer")):
-        added = ("review", "users", "add", name, f"--role={role}", database)
-        scene.start(*added, f"--password-file={tmp_path / 'password'}").wait(60)
+        add_user(scene, tmp_path, name, role)
 
     become(page, "rita")
-    asked(page, odd).get_by_label("Speed limit").check()
+    open_dialog(page, odd).get_by_label("Speed limit").check()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Correction given")).to_be_visible()
-    expect(page.get_by_role("button", name="Undo")).to_have_count(0)  # admins take back
+    expect(page.get_by_text("Correction submitted")).to_be_visible()
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)  # only admins withdraw
     page.goto(f"/cameras/{STREAM}")
     corrections = page.get_by_role("region", name="Corrections in force")
     expect(corrections).to_contain_text("by rita")
@@ -248,6 +243,6 @@ def test_each_role_has_the_controls_it_may_use(guarded: Page, odd: Alert, scene:
 
     become(page, "ada")
     page.goto(f"/cameras/{STREAM}")
-    corrections.get_by_role("button", name="Take back").click()
+    corrections.get_by_role("button", name="Withdraw").click()
     page.get_by_role("dialog").get_by_role("button", name="Yes").click()
     expect(corrections).to_contain_text(NOTHING)

@@ -1,5 +1,6 @@
-// "Ignore this part of the picture": where, what, and until when.
+// The part of the correction dialog that mutes a part of the picture: where, which objects, and until when.
 
+import { field, select } from "../controls.js";
 import { el } from "../dom.js";
 import { msOf, nowMs } from "../times.js";
 import { RegionEditor } from "./region_editor.js";
@@ -10,23 +11,24 @@ const OBJECTS = [
   ["pedestrian", "Pedestrians"],
 ];
 const SPANS = [
-  ["", "Until taken back"],
+  ["", "Until withdrawn"],
   [3600, "1 hour"],
   [86_400, "1 day"],
 ];
 const LIVE_WITHIN_MS = 60_000; // between a report's capture and its publishing
 
-/** The choice over the frame `still`; `camera` promises how the camera stands, or null. */
+/** Asks for a region of the frame `still`; `camera` is a promise of the camera's status, or of null. */
 export class RegionChoice {
   name = "region";
   title = "Ignore this part of the picture";
 
   constructor(alert, still, mutes, camera) {
-    this.objects = select("What in it", OBJECTS);
-    this.until = select("For", SPANS);
-    this.until.hidden = true;
-    const options = el("div", { class: "region-options" }, this.objects, this.until);
-    this.editor = new RegionEditor(still, mutes, aroundOf(alert, still.frame), options);
+    this.objects = select(OBJECTS, "");
+    this.until = select(SPANS, "");
+    const untilField = field("Duration", this.until);
+    untilField.hidden = true;
+    const options = el("div", { class: "region-options beside" }, field("Objects", this.objects), untilField);
+    this.editor = new RegionEditor(still, mutes, boundsAround(alert, still.frame), options);
     this.element = el(
       "fieldset",
       { class: "stack" },
@@ -34,13 +36,13 @@ export class RegionChoice {
       this.editor.element,
     );
     camera.then((known) => {
-      this.until.hidden = !isLive(known);
+      untilField.hidden = !isLive(known);
     });
   }
 
-  /** What the API is told. */
+  /** The correction for the API. */
   get body() {
-    const [objects, span] = [this.objects, this.until].map((field) => field.querySelector("select").value);
+    const [objects, span] = [this.objects.value, this.until.value];
     return {
       kind: "mute_region",
       polygon: this.editor.polygon,
@@ -50,27 +52,17 @@ export class RegionChoice {
   }
 }
 
-/** Whether a camera's capture time is the time of day: of a replayed one an hour from now means nothing. */
+/** Whether a camera's capture time is the time of day. The end of a region is a capture time: replays have others. */
 function isLive(camera) {
   const report = camera?.report;
   return Boolean(report) && Math.abs(msOf(report.published_ns) - msOf(report.capture_ns)) < LIVE_WITHIN_MS;
 }
 
-/** What the alert is about: its track, else all that is seen; null where nothing is. */
-function aroundOf(alert, frame) {
+/** The bounds (xyxy, px) of the alert's track, else of all boxes; null if there are none. */
+function boundsAround(alert, frame) {
   const track = frame.tracks.find((one) => one.track_id === alert.track_id);
   if (track) return track.xyxy;
   if (frame.boxes.length === 0) return null;
-  const edges = frame.boxes.map((box) => box.xyxy);
-  const edge = (at, outermost) => outermost(...edges.map((xyxy) => xyxy[at]));
+  const edge = (at, outermost) => outermost(...frame.boxes.map((box) => box.xyxy[at]));
   return [edge(0, Math.min), edge(1, Math.min), edge(2, Math.max), edge(3, Math.max)];
-}
-
-function select(label, options) {
-  const chosen = el(
-    "select",
-    {},
-    options.map(([value, text]) => el("option", { value }, text)),
-  );
-  return el("label", { class: "field" }, label, chosen);
 }
