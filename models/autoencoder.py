@@ -64,7 +64,7 @@ class TileAutoencoder:
     """Reconstruction loss and GradCon's cosines of a frame's tiles; `gradients.reconstruction` says what they are.
 
     `session` is an ONNX Runtime session of `weights/tiles.onnx`: `tiles` (n, 28, 28, 3) uint8 RGB -> `loss` (n,),
-    `cosines` (n, 4), `latent` (n, 576). per_frame: tiles a frame, 1 to 180; seed: of their order.
+    `cosines` (n, 4). per_frame: tiles a frame, 1 to 180; seed: of their order.
     """
 
     def __init__(self, session: Any, *, per_frame: int = 9, seed: int = 0) -> None:
@@ -79,15 +79,15 @@ class TileAutoencoder:
     def batch(self, smalls: Sequence[NDArray[np.uint8]], seqs: Sequence[int]) -> list[Tiles]:
         """Look at several frames, at least one, in one run of the network.
 
-        Measured on a CPU over batches of 2 to 8 frames: `loss` and `latent` are those of a frame alone to the bit,
+        Measured on a CPU over batches of 2 to 8 frames: `loss` is that of a frame alone to the bit,
         `grad_cosines` differ by 1.5e-8 at most.
         """
         positions = [tiles_of(seq, self.seed, self.per_frame) for seq in seqs]
         tiles = np.concatenate([cut_tiles(small, at) for small, at in zip(smalls, positions, strict=True)])
-        loss, cosines, latent = self._session.run(["loss", "cosines", "latent"], {"tiles": tiles})
+        loss, cosines = self._session.run(["loss", "cosines"], {"tiles": tiles})
         starts = range(0, len(tiles), self.per_frame)
         of_frame = [slice(start, start + self.per_frame) for start in starts]
         return [
-            Tiles(position=at, loss=loss[own], grad_cosines=cosines[own], latent=latent[own])
+            Tiles(position=at, loss=loss[own], grad_cosines=cosines[own])
             for at, own in zip(positions, of_frame, strict=True)
         ]

@@ -61,14 +61,12 @@ class Tiles:
     """t tiles of the down-scaled frame, looked at by the auto-encoder.
 
     position (t, 2) = (row, column) of the tile grid, loss (t,) mean squared reconstruction error,
-    grad_cosines (t, K) = cosine of the gradient of each decoder layer with its training reference,
-    latent (t, D).
+    grad_cosines (t, K) = cosine of the gradient of each decoder layer with its training reference.
     """
 
     position: Integers
     loss: Floats
     grad_cosines: Floats
-    latent: Floats
 
 
 @dataclass(frozen=True, slots=True)

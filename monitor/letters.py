@@ -1,4 +1,4 @@
-"""Dead letters as a person reads them. Everything in them came from a stranger: nothing is printed unescaped."""
+"""Dead letters as text. Their contents are untrusted: nothing is printed unescaped."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ROW_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """One line of the list: all of a letter but its bytes, so many can be held."""
+class LetterSummary:
+    """A line of the list: a letter without its bytes, so that many fit in memory."""
 
     place: str
     timestamp_ms: int
@@ -26,38 +26,38 @@ class Summary:
     error: str
     message: str
     came_from: str
-    size: int  # bytes of key, value and headers that are there
+    size: int  # bytes of the key, value and headers that were kept
     left_out: tuple[str, ...]
     requeued: int
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which letters: of one stream, of one cause, put aside at `since_ms` or later. None and 0 ask nothing."""
+class LetterFilter:
+    """Selects letters of one stream, of one cause, from `since_ms` on; None and 0 select all."""
 
     stream_id: str | None = None
     cause: str | None = None
     since_ms: int = 0
 
-    def letter(self, record: Record) -> Letter | None:
-        """The letter in `record` if it is wanted; what is no dead letter never is."""
+    def match(self, record: Record) -> Letter | None:
+        """The letter in `record` if it is selected; None too for a record that is no dead letter."""
         try:
             letter = read_letter(record)
         except DeadLetterNotFoundError:
             return None
-        wanted = self.stream_id in (None, letter.stream_id) and self.cause in (None, letter.cause)
-        return letter if wanted and letter.timestamp_ms >= self.since_ms else None
+        matches = self.stream_id in (None, letter.stream_id) and self.cause in (None, letter.cause)
+        return letter if matches and letter.timestamp_ms >= self.since_ms else None
 
-    def summary(self, record: Record) -> Summary | None:
-        """The line of the letter in `record` if it is wanted."""
-        letter = self.letter(record)
+    def summary(self, record: Record) -> LetterSummary | None:
+        """The summary of the letter in `record` if it is selected."""
+        letter = self.match(record)
         return None if letter is None else summary_of(letter)
 
 
-def summary_of(letter: Letter) -> Summary:
-    """The letter's line in a list."""
+def summary_of(letter: Letter) -> LetterSummary:
+    """The letter without its bytes."""
     record = letter.record
-    return Summary(
+    return LetterSummary(
         letter.place,
         letter.timestamp_ms,
         letter.stream_id,
@@ -71,24 +71,24 @@ def summary_of(letter: Letter) -> Summary:
     )
 
 
-def table(summaries: Iterable[Summary]) -> Table:
-    """The list."""
-    made = Table("place", "put aside", "stream", "cause", "bytes", "requeued", "why")
+def table(summaries: Iterable[LetterSummary]) -> Table:
+    """The list of letters as a table."""
+    listing = Table("place", "rejected", "stream", "cause", "bytes", "requeued", "why")
     for summary in summaries:
         size = f"{summary.size}" + ("+" if summary.left_out else "")
         row = [summary.place, moment(summary.timestamp_ms), summary.stream_id, summary.cause, size]
-        made.add_row(*(_plain(text) for text in [*row, str(summary.requeued or ""), summary.message]))
-    return made
+        listing.add_row(*(_plain(text) for text in [*row, str(summary.requeued or ""), summary.message]))
+    return listing
 
 
 def details(letter: Letter) -> Iterator[str]:
-    """Everything about one letter, line by line: context, headers, the start of the value."""
+    """One letter, line by line: context, headers, the start of the value."""
     record, summary = letter.record, summary_of(letter)
-    yield f"dead letter {letter.place}, put aside {moment(letter.timestamp_ms)}"
-    yield f"came from   {escaped(summary.came_from.encode())}, published {moment(record.timestamp_ms)}"
+    yield f"dead letter {letter.place}, rejected {moment(letter.timestamp_ms)}"
+    yield f"original    {escaped(summary.came_from.encode())}, published {moment(record.timestamp_ms)}"
     yield f"stream      {escaped(letter.stream_id.encode())}"
-    yield f"refused in  {escaped(f'{letter.stage}: {letter.cause} ({letter.error})'.encode())}"
-    yield f"because     {escaped(letter.message.encode())}"
+    yield f"rejected in {escaped(f'{letter.stage}: {letter.cause} ({letter.error})'.encode())}"
+    yield f"reason      {escaped(letter.message.encode())}"
     yield f"requeued    {letter.requeued} times"
     if letter.left_out:
         yield f"left out    {', '.join(letter.left_out)}: too large for a dead letter"
@@ -101,7 +101,7 @@ def details(letter: Letter) -> Iterator[str]:
 
 
 def hexdump(content: bytes) -> Iterator[str]:
-    """Lines of an offset, 16 bytes in hex, and those that are printable ASCII."""
+    """Lines of an offset, 16 bytes in hex, and the same as printable ASCII."""
     for at in range(0, len(content), ROW_BYTES):
         row = content[at : at + ROW_BYTES]
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
@@ -109,12 +109,12 @@ def hexdump(content: bytes) -> Iterator[str]:
 
 
 def escaped(content: bytes) -> str:
-    """ASCII alone: control characters would steer the terminal, other scripts' letters look like ours."""
+    """ASCII only: control characters would steer the terminal, and letters of other scripts imitate Latin ones."""
     return content.decode("utf-8", "surrogateescape").encode("unicode_escape").decode("ascii")
 
 
 def moment(timestamp_ms: int) -> str:
-    """UTC to the second; the bare number where a producer wrote one that is no date."""
+    """UTC to the second; the plain number where a producer wrote one that is no date."""
     try:
         return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):

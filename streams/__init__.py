@@ -1,1 +1,4 @@
-"""Frames come in, reports go out. Knows nothing of models; needs neither torch nor onnxruntime."""
+"""Frames come in, reports go out: wire format, Kafka transport, cameras, recordings, synthetic drives, challenges.
+
+Imports neither `models` nor `monitor`, and needs no network runtime (torch, onnxruntime).
+"""

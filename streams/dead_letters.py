@@ -1,7 +1,7 @@
-"""Dead letters: records put aside with the reason, read again, and sent back to where they came from.
+"""Dead letters: records that could not be processed, published with the reason, read again, and requeued.
 
-The headers `dlq_…` that say why follow those that the record came with; `dlq_topic` is the first of them. A record
-may itself carry headers of these names, so only what stands behind the last `dlq_topic` is believed.
+The context is in headers `dlq_…` after the record's own; `dlq_topic` is the first of them. A record may itself carry
+such headers, so only those from the last `dlq_topic` on are trusted.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from gradwatch import GradwatchError
 
 from .observability.metrics import DEAD_LETTERS
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
-from .wire.frames import rejected_frame
+from .wire.frames import rejected_stamp
 from .wire.records import Headers, Record
 from .wire.topics import MAX_RECORD_BYTES, Topics
 
 PREFIX = "dlq_"
-FIRST = PREFIX + "topic"
+FIRST = PREFIX + "topic"  # of the context's headers
 REQUEUED = PREFIX + "requeued"
-CONTEXT_BYTES = 4096  # room for the context below the size that producer, topic and consumer agree on
+CONTEXT_BYTES = 4096  # reserved for the context within the record size of producer, topic and consumer
 TOO_LARGE = "left out, too large"
 NULL = "null"
 PARTS = ("value", "headers", "key")
-# What is tried before all parts are left out.
+# Parts to leave out, tried in order before all are left out.
 CUTS: tuple[tuple[str, ...], ...] = ((), ("value",))
 
 
 class DeadLetterNotFoundError(GradwatchError, ValueError):
-    """A record on the topic of dead letters that says nothing of where it came from."""
+    """A record on the topic of dead letters without the headers that tell its origin."""
 
 
 class NotRequeueableError(ValueError):
-    """A dead letter that can't be published as it came."""
+    """A dead letter whose record can't be published again unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter: `record` as it came, at its own topic, partition and offset; where the letter is; and why.
+    """A dead letter: the original `record` with its own topic, partition and offset, and the letter's place and reason.
 
-    `left_out` names parts of the record (`PARTS`) that did not fit, `requeued` says how often it was sent back.
+    `left_out` names the parts of the record (`PARTS`) that did not fit, `requeued` counts earlier requeues.
     """
 
     record: Record
@@ -63,37 +63,37 @@ class Letter:
 
 
 class DeadLetters:
-    """Puts records aside that could not be processed: bytes and headers as they came, headers `dlq_…` say why."""
+    """Publishes records that could not be processed: bytes and headers unchanged, the reason in headers `dlq_…`."""
 
     def __init__(self, producer: BoundedProducer, topics: Topics) -> None:
         self._producer = producer
         self._topics = topics
 
     def publish(self, record: Record, error: BaseException, stage: str) -> Delivery:
-        """Sends `record` to the dead letters; `stage` names the step that refused it.
+        """Sends `record` to the dead letters; `stage` is the step that refused it. Raises `BrokerUnavailableError`.
 
-        Where record and context are too large for a record, the value is left out, and if that is not enough, headers
-        and key too: their place in the frames topic must do. Raises `BrokerUnavailableError`.
+        If record and context together are too large, the value is left out, and if still too large, headers and key
+        too: then the context only tells where the record is.
         """
         for cut in CUTS:
             kept = _without(record, cut)
             if kept.size + CONTEXT_BYTES <= MAX_RECORD_BYTES:
-                with suppress(RecordTooLargeError):  # the client may be configured to a smaller size
+                with suppress(RecordTooLargeError):  # the client may be configured to a smaller limit
                     return self._send(kept, _context(record, error, stage, cut))
         return self._send(_without(record, PARTS), _context(record, error, stage, PARTS))
 
     def _send(self, record: Record, context: Headers) -> Delivery:
-        # The client takes no null header, and no record without key and value; the context says which were null.
+        # The client refuses null headers, and a record without key and value; the context tells which were null.
         headers = [(name, value or b"") for name, value in record.headers] + context
         value = b"" if record.key is None and record.value is None else record.value
         delivery = self._producer.send(self._topics.dlq, record.key, value, headers)
-        said = {name.removeprefix(PREFIX): value.decode() for name, value in context if value is not None}
-        DEAD_LETTERS.labels(said["stream_id"], said["stage"], said["cause"]).inc()
+        fields = {name.removeprefix(PREFIX): value.decode() for name, value in context if value is not None}
+        DEAD_LETTERS.labels(fields["stream_id"], fields["stage"], fields["cause"]).inc()
         return delivery
 
 
 def read_letter(record: Record) -> Letter:
-    """The dead letter in a record of the topic of dead letters. Raises `DeadLetterNotFoundError`."""
+    """Reads a record of the topic of dead letters. Raises `DeadLetterNotFoundError`."""
     names = [name for name, _ in record.headers]
     if FIRST not in names:
         raise DeadLetterNotFoundError(
@@ -113,7 +113,7 @@ def read_letter(record: Record) -> Letter:
         None if context.get("value") == NULL else record.value,
         _with_nulls(record.headers[:begin], context.get("null_headers", "")),
     )
-    said = {name: context.get(name, "") for name in ("stream_id", "error", "cause", "message", "stage")}
+    reason = {name: context.get(name, "") for name in ("stream_id", "error", "cause", "message", "stage")}
     return Letter(
         original,
         record.partition,
@@ -121,28 +121,28 @@ def read_letter(record: Record) -> Letter:
         record.timestamp_ms,
         left_out=left_out,
         requeued=_requeued(original),
-        **said,
+        **reason,
     )
 
 
 def requeue(letter: Letter, topics: Topics, producer: BoundedProducer) -> Delivery:
-    """Publishes the record as it came, to the partition it came from; header `dlq_requeued` counts how often.
+    """Publishes the record again, unchanged, to its partition; header `dlq_requeued` counts how often.
 
-    Its timestamp is new, because retention goes by it. Null headers become empty, which the reader takes alike.
+    Its timestamp is new, because retention follows it. Null headers become empty, which readers treat alike.
     Raises `NotRequeueableError`, `RecordTooLargeError`, `BrokerUnavailableError`.
     """
     record = letter.record
     if letter.left_out:
         raise NotRequeueableError(
             f"{letter.place}: {', '.join(letter.left_out)} left out for size; see {record.topic}"
-            f"[{record.partition}] offset {record.offset} as long as that keeps it"
+            f"[{record.partition}] offset {record.offset} while it is retained"
         )
     if record.topic != topics.frames:
         raise NotRequeueableError(
             f"{letter.place}: expected a record of {topics.frames}, got one of {record.topic[:80]!r}"
         )
     if record.key is None and record.value is None:
-        raise NotRequeueableError(f"{letter.place}: there is neither key nor value to publish")
+        raise NotRequeueableError(f"{letter.place}: the record has neither key nor value to publish")
     headers = [(name, value or b"") for name, value in record.headers if name != REQUEUED]
     headers.append((REQUEUED, str(letter.requeued + 1).encode()))
     return producer.send(record.topic, record.key, record.value, headers, partition=record.partition)
@@ -163,7 +163,7 @@ def _context(record: Record, error: BaseException, stage: str, left_out: tuple[s
         "partition": record.partition,
         "offset": record.offset,
         "timestamp_ms": record.timestamp_ms,
-        "stream_id": rejected_frame(record).identity.stream_id,
+        "stream_id": rejected_stamp(record).identity.stream_id,
         "error": type(error).__name__,
         "cause": getattr(error, "cause", ""),
         "message": str(error)[:500],
@@ -192,6 +192,6 @@ def _number(context: Mapping[str, str], name: str) -> int:
 
 
 def _requeued(record: Record) -> int:
-    said = [value or b"" for name, value in record.headers if name == REQUEUED]
-    # Any producer may write this header; what is no small number counts as none.
-    return int(said[-1]) if said and said[-1].isdigit() and len(said[-1]) < 10 else 0
+    counts = [value or b"" for name, value in record.headers if name == REQUEUED]
+    # Any producer may write this header; anything but a small number counts as 0.
+    return int(counts[-1]) if counts and counts[-1].isdigit() and len(counts[-1]) < 10 else 0

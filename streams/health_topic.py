@@ -1,4 +1,4 @@
-"""Health records on their way to the health topic: a bounded number waits while the broker is away."""
+"""Publishes health records of cameras; a bounded number waits while the broker is unavailable."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MAX_WAITING = 1000  # of a few hundred bytes each
 
 
 class HealthTopic:
-    """Publishes health records in their order; of one source and on its thread.
+    """Publishes the health records of one source in order, on the source's thread.
 
-    While the broker takes nothing the newest `MAX_WAITING` wait and older ones are dropped and counted.
+    While the broker accepts nothing the newest `MAX_WAITING` wait; older ones are dropped and counted.
     """
 
     def __init__(self, producer: BoundedProducer, topics: Topics) -> None:
@@ -29,41 +29,41 @@ class HealthTopic:
         self._number = 0
 
     def put(self, record: HealthRecord) -> None:
-        """Takes a record and sends it as soon as there is room."""
+        """Queues a record and sends it as soon as the producer has room."""
         self._waiting.append(record)
         if len(self._waiting) > MAX_WAITING:
-            _dropped(self._waiting.popleft())
+            _count_dropped(self._waiting.popleft())
         self.drain()
 
     def drain(self) -> None:
-        """Sends what waits, as far as there is room."""
+        """Sends queued records while the producer has room."""
         while self._waiting and self._send(self._waiting[0]):
             self._waiting.popleft()
 
     def _send(self, record: HealthRecord) -> bool:
-        """Whether the record is off our hands."""
+        """Returns whether the record needs no more sending: it was sent or dropped."""
         event_id = f"{record.run_id}/{self._number}"
         headers = cloud_event_headers("health", record.stream_id, event_id, record.at_ns)
         headers.append(("content-type", b"application/json"))
         value = encode_health(msgspec.to_builtins(record))
         try:
             delivery = self._producer.try_send(self._topic, record.stream_id.encode(), value, headers)
-        except BrokerUnavailableError:  # the topic is not there: frames are worth more than waiting for it
-            _dropped(record)
+        except BrokerUnavailableError:  # the topic is missing: waiting for it would hold up frames
+            _count_dropped(record)
             return True
         if delivery is None:
             return False
         self._number += 1
-        delivery.add_done_callback(lambda done: _delivered(record, done))
+        delivery.add_done_callback(lambda done: _count_delivery(record, done))
         return True
 
 
-def _delivered(record: HealthRecord, delivery: Delivery) -> None:
+def _count_delivery(record: HealthRecord, delivery: Delivery) -> None:
     if delivery.exception is None:
         SOURCE_HEALTH_RECORDS.labels(record.stream_id, "published", "").inc()
     else:
-        _dropped(record)
+        _count_dropped(record)
 
 
-def _dropped(record: HealthRecord) -> None:
+def _count_dropped(record: HealthRecord) -> None:
     SOURCE_HEALTH_RECORDS.labels(record.stream_id, "dropped", OutcomeCause.BROKER_UNAVAILABLE).inc()

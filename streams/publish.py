@@ -1,6 +1,6 @@
-"""How a source is published: frames numbered, paced and sent as one run, and what became of each counted.
+"""Publishes a source: numbers, paces and sends its frames as one run, and counts the outcome of each.
 
-While the broker takes nothing, a paced source keeps its newest frames and drops the oldest: a camera does not wait.
+While the broker accepts nothing, a paced source keeps its newest frames and drops the oldest: a camera does not wait.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from dataclasses import dataclass, field
 from ulid import ULID
 
 from .observability.health import Condition, Health
-from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG
-from .sources import FrameSource, SourceFrame
+from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG, count_invalid_traceparent
+from .recordings.played import FrameSource, SourceFrame
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
 from .wire.frames import encode_frame
-from .wire.messages import EncodedFrame, FrameIdentity, OutcomeCause, check_stream_id
+from .wire.messages import EncodedFrame, FrameIdentity, FrameStamp, OutcomeCause, check_stream_id
 from .wire.records import WireRecord
 from .wire.topics import Topics
-from .wire.tracing import carried_traceparent, new_traceparent
+from .wire.tracing import new_traceparent, valid_traceparent
 
-SILENCE_S = 10.0  # of a broker that has frames to acknowledge: a source is not ready then
+SILENCE_S = 10.0  # a source is not ready once the broker has acknowledged no frame for so long
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSummary:
-    """What became of a source's frames: `frames` = `published` + all `dropped`, by cause.
+    """The outcomes of a source's frames: `frames` = `published` + all `dropped`, by cause.
 
-    `max_lag_s` is how far it fell behind its own clock at worst (0 when not paced).
+    `max_lag_s` is the longest delay behind the pace (0 when not paced).
     """
 
     stream_id: str
@@ -55,17 +55,16 @@ def publish(
     flush_s: float = 10.0,
     health: Health | None = None,
 ) -> SourceSummary:
-    """Publishes a source as one new run until it ends or `stop` is set, and counts what became of every frame.
+    """Publishes a source as one new run until it ends or `stop` is set; returns the outcomes of its frames.
 
-    With `pace`, frames leave at the times of their capture, and while the broker takes nothing the newest
-    `queue_bytes` wait here and older ones are dropped (`broker_unavailable`), beside what the producer's own budget
-    holds. Without, frames leave as fast as the broker takes them and nothing is dropped: raises
-    `BrokerUnavailableError` after the producer's timeout. `health` is told of the reading and pacing thread (`source`) and
-    is ready while the broker answers.
+    With `pace`, frames are sent at their capture times; while the broker accepts nothing the newest `queue_bytes` wait
+    here, beside the producer's own budget, and older ones are dropped (`broker_unavailable`). Without, frames are sent
+    as fast as the broker accepts them and none is dropped; raises `BrokerUnavailableError` after its timeout.
+    `health` gets the beats of this thread (`source`), and is ready while the broker answers.
     """
     health = health or Health()
-    run = Run(producer, topics, stream_id, partition, queue_bytes)
-    health.require("broker", run.broker)
+    run = RunPublisher(producer, topics, stream_id, partition, queue_bytes)
+    health.require("broker", run.broker_condition)
     stop = stop or threading.Event()
     started_s, first_ns = time.monotonic(), None
     health.beat("source")
@@ -74,16 +73,19 @@ def publish(
             health.rest("source")
             first_ns = frame.capture_ns if first_ns is None else first_ns
             run.wait_until(started_s + (frame.capture_ns - first_ns) / 1e9, stop)
-        health.beat("source")  # a frame that can't be sent or read is noticed
+        health.beat("source")  # so that a frame that blocks in sending or reading shows
         if stop.is_set():
             break
-        run.take(frame, wait_for_room=not pace)
+        run.put(frame, wait_for_room=not pace)
     health.rest("source")
     return run.finish(flush_s)
 
 
-class Run:
-    """One run of a source: numbers its frames, sends them and counts. The producer's thread counts too."""
+class RunPublisher:
+    """Publishes one run of a source: numbers its frames, sends them and counts their outcomes.
+
+    Used from one thread; the producer's thread counts deliveries.
+    """
 
     def __init__(
         self, producer: BoundedProducer, topics: Topics, stream_id: str, partition: int | None, queue_bytes: int
@@ -96,11 +98,11 @@ class Run:
         self._outcomes: Counter[str] = Counter()
         self._frames = self._published_bytes = 0
         self._max_lag_s = 0.0
-        self._answer = "no frame acknowledged yet"  # the broker's last, about a frame that it could have taken
+        self._last_outcome = "no frame acknowledged yet"  # of the frames that were not too large
         self._unanswered_since_s = 0.0
 
     def wait_until(self, due_s: float, stop: threading.Event) -> None:
-        """Sleeps until the frame is due, and meanwhile sends what waits."""
+        """Sleeps until the frame is due, and meanwhile sends the queue."""
         while (rest_s := due_s - time.monotonic()) > 0 and not stop.is_set():
             self.drain()
             stop.wait(min(rest_s, 0.02) if self._queue else rest_s)
@@ -108,13 +110,16 @@ class Run:
         self._max_lag_s = max(self._max_lag_s, lag_s)
         SOURCE_LAG.labels(self.stream_id).set(lag_s)
 
-    def take(self, frame: SourceFrame, wait_for_room: bool) -> None:
-        """Numbers a frame and sends or queues it."""
+    def put(self, frame: SourceFrame, wait_for_room: bool) -> None:
+        """Numbers a frame and sends it; without `wait_for_room`, queues it while the producer has no room."""
         now_ns = time.time_ns()
         identity = FrameIdentity(self.stream_id, self.run_id, self._frames)
-        traceparent = carried_traceparent(frame.traceparent, self.stream_id) or new_traceparent()
+        count_invalid_traceparent(frame.traceparent, self.stream_id)
+        traceparent = valid_traceparent(frame.traceparent) or new_traceparent()
         record = encode_frame(
-            EncodedFrame(identity, frame.capture_ns, now_ns, frame.content, frame.encoding, frame.clock, traceparent)
+            EncodedFrame(
+                FrameStamp(identity, frame.capture_ns, now_ns, frame.clock, traceparent), frame.content, frame.encoding
+            )
         )
         with self._lock:
             if self._frames == self._outcomes.total():
@@ -127,11 +132,11 @@ class Run:
         self._queued_bytes += len(record.value)
         self.drain()
         while self._queued_bytes > self._queue_bytes:
-            self._forget_oldest()
+            self._remove_oldest()
             self._count(OutcomeCause.BROKER_UNAVAILABLE)
 
     def finish(self, flush_s: float) -> SourceSummary:
-        """Waits for what was sent; whatever the broker has not acknowledged by then counts as dropped."""
+        """Waits up to `flush_s` for acknowledgements; frames without one count as dropped."""
         deadline_s = time.monotonic() + flush_s
         while self._queue and time.monotonic() < deadline_s:
             self.drain()
@@ -149,27 +154,27 @@ class Run:
             self.stream_id, self.run_id, self._frames, published, counts, self._published_bytes, self._max_lag_s
         )
 
-    def broker(self) -> Condition:
-        """Whether the broker takes what is published; any thread may ask."""
+    def broker_condition(self) -> Condition:
+        """Whether the broker accepts the frames. Thread-safe."""
         with self._lock:
             waiting = self._frames - self._outcomes.total()
             silent_s = time.monotonic() - self._unanswered_since_s if waiting else 0.0
-            answer = self._answer
+            outcome = self._last_outcome
         if silent_s > SILENCE_S:
-            return Condition(False, f"{waiting} frames wait, and no answer has come for {silent_s:.0f} s")
-        return Condition(answer == "published", answer)
+            return Condition(False, f"{waiting} frames wait, none acknowledged for {silent_s:.0f} s")
+        return Condition(outcome == "published", outcome)
 
     def drain(self) -> None:
-        """Sends what waits, as far as there is room."""
+        """Sends queued frames while the producer has room."""
         while self._queue and self._send(self._producer.try_send, *self._queue[0]):
-            self._forget_oldest()
+            self._remove_oldest()
 
-    def _forget_oldest(self) -> None:
+    def _remove_oldest(self) -> None:
         record, _ = self._queue.popleft()
         self._queued_bytes -= len(record.value)
 
     def _send(self, send: Callable[..., Delivery | None], record: WireRecord, published_ns: int) -> bool:
-        """Whether the frame is off our hands: sent, or counted as too large."""
+        """Returns whether the frame needs no more sending: it was sent, or counted as too large."""
         try:
             delivery = send(self._topic, *record, partition=self._partition, timestamp_ms=published_ns // 1_000_000)
         except RecordTooLargeError:
@@ -195,6 +200,6 @@ class Run:
             self._outcomes[outcome] += 1
             self._unanswered_since_s = time.monotonic()
             if outcome != OutcomeCause.TOO_LARGE:
-                self._answer = outcome
+                self._last_outcome = outcome
         labels = ("published", "") if outcome == "published" else ("dropped", outcome)
         SOURCE_FRAMES.labels(self.stream_id, *labels).inc()

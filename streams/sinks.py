@@ -1,4 +1,4 @@
-"""Where reports go. `ReportSink` is the seam; the table `SINKS` names those that are here."""
+"""Sinks: publish the report, overlay and alerts of each frame. `SINKS` is the table of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .dead_letters import DeadLetters
 from .observability.metrics import ALERTS, OVERLAYS_SKIPPED
 from .transport.producer import BoundedProducer, Delivery
 from .wire.messages import Alert, FrameReport
@@ -15,33 +14,31 @@ from .wire.outputs import encode_alert, encode_report
 from .wire.records import Headers, cloud_event_headers
 from .wire.topics import Topics
 
-__all__ = ["SINKS", "DeadLetters", "Delivery", "KafkaSink", "MemorySink", "Overlay", "ReportSink"]
-
 Overlay = dict[str, Any]
 
-OVERLAY_SHARE = 0.75  # of the producer's budget: above it overlays are left out, so that alerts keep room
+OVERLAY_SHARE = 0.75  # of the producer's budget; beyond it overlays are skipped, to keep room for alerts
 
 
 class ReportSink(Protocol):
-    """Takes everything that was found out about one frame."""
+    """Publishes the results of one frame at a time."""
 
     def publish(self, report: FrameReport, overlay: Overlay | None, alerts: Sequence[Alert]) -> list[Delivery]:
-        """Returns what must be delivered before the frame's offset may be committed.
+        """Returns the deliveries that the commit of the frame's offset must wait for.
 
-        Raises `BrokerUnavailableError` where nothing more is taken; calling again with the same arguments is safe,
-        because readers know reports and alerts by their ids.
+        Raises `BrokerUnavailableError` while the broker accepts nothing. Repeating a call is safe, because readers
+        recognize reports and alerts by their ids.
         """
 
 
 class KafkaSink:
-    """Reports and alerts at least once, overlays best effort; everything keyed by stream, so in order per stream."""
+    """Sends reports and alerts at least once, overlays best effort; keyed by stream, so in order per stream."""
 
     def __init__(self, producer: BoundedProducer, topics: Topics) -> None:
         self._producer = producer
         self._topics = topics
 
     def publish(self, report: FrameReport, overlay: Overlay | None, alerts: Sequence[Alert]) -> list[Delivery]:
-        """Alerts first: they are what a person waits for. An overlay is no delivery that a commit waits for."""
+        """Sends alerts first, because people wait for them. No commit waits for an overlay."""
         key = report.identity.stream_id.encode()
         deliveries = [self._alert(key, alert) for alert in alerts]
         headers = _frame_headers("report", report)
@@ -69,7 +66,7 @@ class KafkaSink:
 
 
 class MemorySink:
-    """Keeps everything in lists; for tests and for judging stored observations."""
+    """Keeps everything in lists: for tests, and for judging without a broker."""
 
     def __init__(self) -> None:
         self.reports: list[FrameReport] = []
@@ -77,7 +74,7 @@ class MemorySink:
         self.alerts: list[Alert] = []
 
     def publish(self, report: FrameReport, overlay: Overlay | None, alerts: Sequence[Alert]) -> list[Delivery]:
-        """Appends; nothing has to be waited for."""
+        """Appends; returns no deliveries."""
         self.reports.append(report)
         self.alerts.extend(alerts)
         if overlay is not None:

@@ -1,6 +1,6 @@
-"""Frames, reports, alerts and observations for tests: a test names only what it is about.
+"""Frames, reports, alerts, observations and scores for tests: everything that a test does not name has a plain default.
 
-Everything else has a default that is legal on the wire. `seq` sets the times too, at 5 frames a second.
+Reports and alerts take their times from `seq`, at 5 frames a second.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradwatch.models.outputs import Detections, HeadOutputs, Observation, Tiles
+from gradwatch.monitor.scorers import ClosedForm
 from gradwatch.streams.wire.frames import encode_frame
 from gradwatch.streams.wire.messages import (
     Alert,
@@ -20,6 +21,7 @@ from gradwatch.streams.wire.messages import (
     EncodedFrame,
     FrameIdentity,
     FrameReport,
+    FrameStamp,
     Outcome,
     Severity,
     StreamState,
@@ -39,36 +41,39 @@ NO_TILES = Tiles(
     np.empty((0, 2), np.int32),
     np.empty(0, np.float32),
     np.empty((0, 4), np.float32),
-    np.empty((0, 0), np.float32),
 )
 
 
-def make_jpeg(level: int = 120, size: tuple[int, int] = (96, 54)) -> bytes:
+def gray_jpeg(level: int = 120, size: tuple[int, int] = (96, 54)) -> bytes:
     """A gray picture of `size` (width, height)."""
     return encode_jpeg(np.full((size[1], size[0], 3), level, np.uint8))
 
 
-def make_noise_jpeg(seed: int = 0, size: tuple[int, int] = (64, 48), quality: int = 95) -> bytes:
+def noise_jpeg(seed: int = 0, size: tuple[int, int] = (64, 48), quality: int = 95) -> bytes:
     """A picture of noise: as large as JPEG makes any, and unlike that of any other seed."""
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     return encode_jpeg(noise, quality)
 
 
-def make_frame(
-    seq: int = 0, stream_id: str = "town", run_id: str = "run", content: bytes = b"\xff\xd8\xff", **changes: Any
-) -> EncodedFrame:
-    """A frame before it is decoded."""
-    fields: dict[str, Any] = {"capture_ns": seq * STEP_NS, "published_ns": 0}
-    return EncodedFrame(FrameIdentity(stream_id, run_id, seq), content=content, **fields | changes)
+def frame_stamp(
+    stream_id: str, seq: int, run_id: str = "run", *, capture_ns: int = 0, published_ns: int = 0, **rest: Any
+) -> FrameStamp:
+    """The stamp of a frame; `rest` are further fields of FrameStamp."""
+    return FrameStamp(FrameIdentity(stream_id, run_id, seq), capture_ns, published_ns, **rest)
 
 
-def make_record(frame: EncodedFrame, partition: int = 0, offset: int = 0, timestamp_ms: int = 0) -> Record:
+def encoded_frame(stream_id: str, seq: int, run_id: str = "run", *, content: bytes = b"", **stamp: Any) -> EncodedFrame:
+    """A JPEG as it came from its camera; `stamp` are fields of FrameStamp."""
+    return EncodedFrame(frame_stamp(stream_id, seq, run_id, size_bytes=len(content), **stamp), content)
+
+
+def frame_record(frame: EncodedFrame, partition: int = 0, offset: int = 0, timestamp_ms: int = 0) -> Record:
     """`frame` as a consumer gets it."""
     wire = encode_frame(frame)
     return Record("frames", partition, offset, timestamp_ms, wire.key, wire.value, tuple(wire.headers))
 
 
-def make_report(seq: int = 0, stream_id: str = "town", run_id: str = "run", **changes: Any) -> FrameReport:
+def frame_report(stream_id: str, seq: int, run_id: str = "run", **changes: Any) -> FrameReport:
     """The report of a judged frame in which nothing was seen."""
     fields: dict[str, Any] = {
         "identity": FrameIdentity(stream_id, run_id, seq),
@@ -83,8 +88,8 @@ def make_report(seq: int = 0, stream_id: str = "town", run_id: str = "run", **ch
     return FrameReport(**fields | changes)
 
 
-def make_alert(
-    onset_seq: int = 38, stream_id: str = "town", run_id: str = "run", last_seq: int | None = None, **changes: Any
+def shift_alert(
+    stream_id: str, onset_seq: int, run_id: str = "run", *, last_seq: int | None = None, **changes: Any
 ) -> Alert:
     """The first revision of a shift of distribution that was last seen three frames after its onset."""
     last_seq = onset_seq + 3 if last_seq is None else last_seq
@@ -114,7 +119,7 @@ def make_alert(
     return Alert(**fields | changes)
 
 
-def make_observation(**changes: Any) -> Observation:
+def plain_observation(**changes: Any) -> Observation:
     """A picture of 96 x 54 px in which nothing was seen, at the middle of all statistics."""
     fields: dict[str, Any] = {
         "size": (96, 54),
@@ -136,7 +141,6 @@ def draw_tiles(generator: np.random.Generator, moved: float) -> Tiles:
         np.stack([row, position % COLUMNS], axis=1).astype(np.int32),
         loss.astype(np.float32),
         cosines.astype(np.float32),
-        np.zeros((TILES_PER_FRAME, 0), np.float32),
     )
 
 
@@ -153,7 +157,7 @@ def draw_observations(frames: int, seed: int, shift: float = 0.0, shifted_from: 
         moved = shift if shifted_from is not None and t >= shifted_from else 0.0
         statistics = (level + moved).astype(np.float32)
         tiles = draw_tiles(generator, moved)
-        result.append(make_observation(size=(960, 540), tiles=tiles, image_statistics=statistics))
+        result.append(plain_observation(size=(960, 540), tiles=tiles, image_statistics=statistics))
     return result
 
 
@@ -170,6 +174,12 @@ def add_signs(
         observation.tiles,
         observation.image_statistics,
     )
+
+
+def closed_form(values: Any, head: Any = 0) -> ClosedForm:
+    """A closed form of the first detections of a frame, read by `head`, one for all or one each."""
+    count = len(values)
+    return ClosedForm(np.float32(values), np.arange(count, dtype=np.int32), np.full(count, head, np.int32))
 
 
 class StubObserver:

@@ -12,11 +12,12 @@ import pytest
 
 from gradwatch.streams.transport import apache
 from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerMissingError
-from tests import scheduling
-from tests.places import ROOT
-from tests.scheduling import MAY_START, SERVICE, SLOW
 
-CORES_SHARED_BY = 1.5  # processes: tests wait half of their time
+from . import scheduling
+from .places import ROOT
+from .scheduling import MAY_START, SERVICE, SLOW
+
+PROCESSES_PER_CORE = 1.5  # tests wait half of their time
 running: list[pytest.Item] = []  # the test that runs now
 
 
@@ -37,7 +38,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(optionalhook=True)  # where xdist is not installed
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes `-n auto` starts."""
-    return max(2, round(CORES_SHARED_BY * len(os.sched_getaffinity(0))))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(2, round(PROCESSES_PER_CORE * cores))
 
 
 @pytest.hookimpl(wrapper=True)

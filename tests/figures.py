@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gradwatch.monitor.evaluate.reports import machine
-from tests.places import ROOT
+
+from .places import ROOT
 
 QUICK_VARIABLE, AGAIN_VARIABLE = "GRADWATCH_FAULTS_QUICK", "GRADWATCH_FAULTS_AGAIN"
 

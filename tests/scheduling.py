@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.places import ROOT
+from .places import ROOT
 
 SERVICE, SLOW = "service", "slow"
 SERVICES = frozenset(

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from gradwatch.models.outputs import Head, Observation
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.topics import Topics
-from tests.builders import STATISTICS, add_signs, draw_tiles, make_observation
-from tests.places import ROOT
-from tests.waiting import wait_until
+
+from .builders import STATISTICS, add_signs, draw_tiles, plain_observation
+from .places import ROOT
+from .waiting import wait_until
 
 FRAMES = 4096  # after which a stream repeats itself
 PERIOD, SHIFTED = 90, range(50, 65)
@@ -58,7 +59,7 @@ def observation(number: int, seq: int, moved: float = 0.0) -> Observation:
     """What is seen in frame `seq` of stream `number`, `moved` deviations from a clean one; the same whenever asked."""
     tiles = draw_tiles(np.random.default_rng([number, seq]), moved)
     statistics = (levels(number)[seq % FRAMES] + moved).astype(np.float32)
-    return make_observation(size=SIZE, tiles=tiles, image_statistics=statistics)
+    return plain_observation(size=SIZE, tiles=tiles, image_statistics=statistics)
 
 
 class SeqObserver:

@@ -1,4 +1,4 @@
-"""Holds the rules of direction: who may import whom, what may be called where, how files are named.
+"""Holds the rules of the sources: who imports whom, what is called where, how files are named, and how long they are.
 
 Every test lists all offending lines as `file:line: what`, so that a failure says what to change.
 """
@@ -11,15 +11,23 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.places import ROOT
+from .places import ROOT
+from .source_tree import (
+    PACKAGES,
+    all_imports,
+    area,
+    find_cycle,
+    import_graph,
+    imports_of,
+    module_of,
+    sources,
+    tree,
+)
 
-PACKAGES = ("streams", "models", "monitor")
 MAY_IMPORT = {"streams": set(), "models": set(), "monitor": {"streams", "models"}}
 
 # Third-party module -> where alone it may be imported (prefixes of paths in the repository).
@@ -113,81 +121,6 @@ MAX_FILES = 16  # of Python in a folder, `__init__` and `__main__` not counted
 MEDIAN_LINES = 150
 
 
-@dataclass(frozen=True)
-class Import:
-    """One imported module by its absolute name; `gradwatch.` is kept, relative ones are resolved."""
-
-    path: str
-    line: int
-    module: str
-    relative: bool
-    deferred: bool  # inside a function, or for type checking alone: it can't make a cycle at import time
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: imports {self.module}"
-
-
-def sources(*folders: str) -> list[str]:
-    return sorted(p.relative_to(ROOT).as_posix() for folder in folders for p in (ROOT / folder).rglob("*.py"))
-
-
-def module_of(path: str) -> str:
-    return "gradwatch." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-def tree(path: str) -> ast.Module:
-    return ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=path)
-
-
-def walk(node: ast.AST, deferred: bool = False) -> Iterator[tuple[ast.AST, bool]]:
-    for child in ast.iter_child_nodes(node):
-        inside = (
-            deferred
-            or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
-            or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test))
-        )
-        yield child, inside
-        yield from walk(child, inside)
-
-
-@cache
-def imports_in(path: str) -> tuple[Import, ...]:
-    """All imports of a file in the repository."""
-    return tuple(imports_of(path, tree(path)))
-
-
-def imports_of(path: str, parsed: ast.Module) -> Iterator[Import]:
-    """All imports of a file; `from a import b` counts as a.b where that is a file of ours, else as a."""
-    package = module_of(path).split(".")
-    if not path.endswith("__init__.py"):
-        package = package[:-1]
-    for node, deferred in walk(parsed):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(path, node.lineno, alias.name, False, deferred)
-        elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*start, *filter(None, [node.module])])
-            for alias in node.names:
-                name = f"{module}.{alias.name}"
-                yield Import(path, node.lineno, name if is_module(name) else module, node.level > 0, deferred)
-
-
-def is_module(name: str) -> bool:
-    path = ROOT / name.removeprefix("gradwatch.").replace(".", "/")
-    return name.startswith("gradwatch.") and (path.with_suffix(".py").is_file() or path.is_dir())
-
-
-def all_imports() -> list[Import]:
-    return [i for path in sources(*PACKAGES) for i in imports_in(path)]
-
-
-def area(module: str) -> str:
-    """The package of ours that a module belongs to, or ''."""
-    parts = module.split(".")
-    return parts[1] if parts[0] == "gradwatch" and len(parts) > 1 else ""
-
-
 def fail_if(broken: list[str], rule: str) -> None:
     assert not broken, f"{rule}\n" + "\n".join(f"  {line}" for line in broken)
 
@@ -221,7 +154,7 @@ def test_imports_are_relative_inside_a_package_and_absolute_across() -> None:
 
 
 def test_bare_packages_are_never_imported() -> None:
-    imported = [*all_imports(), *(i for path in sources("tests") for i in imports_in(path))]
+    imported = [*all_imports(), *(i for path in sources("tests") for i in imports_of(path, tree(path)))]
     broken = [str(i) for i in imported if i.module.split(".")[0] in PACKAGES]
     fail_if(broken, "import gradwatch.streams, gradwatch.models, gradwatch.monitor; never the bare folders:")
 
@@ -332,31 +265,6 @@ def test_folders_are_small() -> None:
     )
 
 
-def import_graph() -> dict[str, set[str]]:
-    """Edges between our modules, deferred imports too: they hide circles. Packages stand for their __init__."""
-    graph: dict[str, set[str]] = {module_of(path): set() for path in sources(*PACKAGES)}
-    for i in all_imports():
-        source = module_of(i.path)
-        if i.module in graph and i.module != source:
-            graph[source].add(i.module)
-    return graph
-
-
-def find_cycle(graph: dict[str, set[str]]) -> list[str]:
-    """The first cycle found as a list of its nodes, or []."""
-    done: set[str] = set()
-
-    def visit(node: str, trail: list[str]) -> list[str]:
-        if node in trail:
-            return [*trail[trail.index(node) :], node]
-        if node in done:
-            return []
-        done.add(node)
-        return next(filter(None, (visit(n, [*trail, node]) for n in sorted(graph[node]))), [])
-
-    return next(filter(None, (visit(node, []) for node in sorted(graph))), [])
-
-
 def test_no_import_cycles() -> None:
     cycle = find_cycle(import_graph())
     assert not cycle, "modules import each other: " + " -> ".join(cycle)
@@ -409,11 +317,11 @@ class TestTheChecksThemselves:
 
     def test_relative_imports_are_resolved(self) -> None:
         parsed = ast.parse("from . import outputs\nfrom ..models.outputs import Head\ndef f():\n    import torch")
-        found = [(i.module, i.relative, i.deferred) for i in imports_of("models/observe.py", parsed)]
+        found = [(i.module, i.relative) for i in imports_of("models/observe.py", parsed)]
         assert found == [
-            ("gradwatch.models.outputs", True, False),
-            ("gradwatch.models.outputs", True, False),
-            ("torch", False, True),
+            ("gradwatch.models.outputs", True),
+            ("gradwatch.models.outputs", True),
+            ("torch", False),
         ]
         (across,) = imports_of("monitor/scorers/head.py", ast.parse("from ...models import outputs"))
         assert area(across.module) == "models"

@@ -11,7 +11,8 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from gradwatch.monitor.review import metrics as review
 from gradwatch.streams.observability import metrics as telemetry
-from tests.places import DOCS, ROOT
+
+from .places import DOCS, ROOT
 
 DOCUMENT = DOCS / "metrics.md"
 HEAD = """# Metrics

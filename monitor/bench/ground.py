@@ -12,7 +12,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from gradwatch.streams.publish import publish
-from gradwatch.streams.sources import Playback, jpegs
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.apache import apache_kafka
 from gradwatch.streams.transport.connection import BrokerUnavailableError

@@ -32,17 +32,16 @@ from gradwatch.models.onnx_runtime import cut_graph, load_session
 from gradwatch.models.outputs import KINDS, Detections, HeadOutputs, Observation
 from gradwatch.models.preprocess import letterbox
 from gradwatch.models.zoo import MODELS, WEIGHTS
-from gradwatch.streams.wire.messages import EncodedFrame
+from gradwatch.streams.wire.messages import FrameStamp
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 from gradwatch.streams.world.drive import Drive
 
 from ..alarms.calibration import MIN_FRAMES
 from ..evaluate.metrics import spread
 from ..evaluate.reports import heading, machine, table
 from ..judging.judge import Judge, crop_scores
-from ..judging.offline import stamp
+from ..judging.offline import offline_stamp
 from ..judging.settings import JudgeSettings
 from ..judging.state import JudgeState, new_run
 from ..overlay import annotations as overlays
@@ -175,17 +174,17 @@ class Watched:
             image = decode_picture(content)  # outside the clock, and leaves the caches as decoding does
             laps.start()
             observation = self._observe(image, seq, laps)
-            verdict = self.networks.judge(self._stamp(seq), observation, state)
+            judgement = self.networks.judge(self._stamp(seq), observation, state)
             laps.lap("judge")
-            overlay = overlays.annotations(verdict.report)
+            overlay = overlays.annotations(judgement.report)
             laps.lap("overlay")
-            encode_report(verdict.report)
+            encode_report(judgement.report)
             msgspec.json.encode(overlay)
-            for alert in verdict.alerts:
+            for alert in judgement.alerts:
                 encode_alert(alert)
             laps.lap("encode")
             laps.stop()
-            state = verdict.state
+            state = judgement.state
         return {name: float(np.median(taken)) for name, taken in laps.taken_ms.items()}
 
     def _observe(self, image: Image, seq: int, laps: _Laps) -> Observation:
@@ -201,8 +200,8 @@ class Watched:
         laps.lap("image_statistics")
         return Observation(clip.size, detections, {"signs": outputs}, tiles, statistics)
 
-    def _stamp(self, seq: int) -> EncodedFrame:
-        return stamp("bench", seq, round(seq * 1e9 / RATE_HZ))
+    def _stamp(self, seq: int) -> FrameStamp:
+        return offline_stamp("bench", seq, round(seq * 1e9 / RATE_HZ))
 
 
 class _Laps:
@@ -252,7 +251,7 @@ def _calls(networks: Networks, clip: Clip, plain: Any) -> dict[str, Callable[[],
     tiles = {"tiles": cut_tiles(shrink(image), tiles_of(0, 0, TILES_PER_FRAME))}
     calls: dict[str, Callable[[], object]] = {
         "reference_ms": lambda: networks.reference_session.run(None, reference_input),
-        "gradcon_ms": lambda: networks.tiles_session.run(["loss", "cosines", "latent"], tiles),
+        "gradcon_ms": lambda: networks.tiles_session.run(["loss", "cosines"], tiles),
     }
     if plain is not None:
         calls["autoencoder_ms"] = lambda: plain.run(["loss"], tiles)
@@ -334,7 +333,7 @@ def bench_report(figures: Figures, command: str) -> str:
         *table(["figure", "min", "median", "max", "bar"], figure_rows(figures)),
         "- `head_us_n`: all scores of n crops' heads, expectancy included. `head_ratio_n`: classifier with them over "
         "classifier without.",
-        f"- `gradcon_ratio`: loss, gradient cosines and latents of {TILES_PER_FRAME} tiles over the plain auto-encoder "
+        f"- `gradcon_ratio`: loss and gradient cosines of {TILES_PER_FRAME} tiles over the plain auto-encoder "
         "with the same weights on the same tiles.",
         f"- `monitor_ms`: a frame of {width} x {height} px without decoding, detectors and the classifier's forward "
         f"pass: cutting the crops, {TILES_PER_FRAME} of 180 tiles (the whole frame every 20 frames), image statistics, "

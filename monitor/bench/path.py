@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from gradwatch.streams.transport.producer import BoundedProducer
-from gradwatch.streams.transport.raw import Consumed, consume_raw, relay_raw
+from gradwatch.streams.transport.raw import Consumed, consume_raw
 from gradwatch.streams.wire.outputs import encode_report
 from gradwatch.streams.wire.topics import Topics
 
@@ -79,11 +79,11 @@ def _path(
     measured: dict[str, list[float]] = {}
     servers, client = own.broker.bootstrap_servers, own.broker.client
     rehearsal = pipeline.rehearsal
-    outputs = [(topics.reports, encode_report(rehearsal.verdicts[-1].report))]
+    outputs = [(topics.reports, encode_report(rehearsal.judgements[-1].report))]
     outputs.append((topics.overlays, msgspec.json.encode(rehearsal.overlays[-1])))
     for number in range(rounds):
         raw = consume_raw(servers, topics.frames, frames, client)
-        relay = relay_raw(servers, topics.frames, frames, outputs, client)
+        relay = consume_raw(servers, topics.frames, frames, client, outputs)
         pipeline.on = frozenset({"publish"})
         path = consume_and_publish(own, pipeline, producer, frames, f"{own.worker.group_id}-path-{number}")
         one = {"raw_us": _us(raw.wall_s, raw), "path_us": _us(path.wall_s, path)}

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradwatch.streams.publish import publish
-from gradwatch.streams.sources import Playback, jpegs
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import Outcome

@@ -20,15 +20,15 @@ from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.offsets import Awaited
 from gradwatch.streams.transport.producer import BoundedProducer, Delivery
 from gradwatch.streams.transport.raw import Consumed
-from gradwatch.streams.wire.messages import EncodedFrame, FrameReport
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp
+from gradwatch.streams.wire.pixels import decode_picture
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 
 from ..alarms.calibration import Calibration
 from ..config import Configuration
-from ..judging.judge import Judge, Verdict
-from ..judging.offline import stamp
+from ..judging.judge import Judge, Judgement
+from ..judging.offline import offline_stamp
 from ..judging.state import new_run
 from ..overlay import annotations as overlays
 from ..worker.pipeline import Pipeline
@@ -45,7 +45,7 @@ class Rehearsal(NamedTuple):
     contents: list[bytes]
     images: list[NDArray[np.uint8]]
     observations: list[Observation]
-    verdicts: list[Verdict]
+    judgements: list[Judgement]
     overlays: list[Overlay]
     calibration: Calibration
 
@@ -54,20 +54,20 @@ def rehearse(contents: list[bytes], observer: Observer, judge: Judge) -> Rehears
     """Runs every stage over the drive once, calibrated on itself. At least `MIN_FRAMES` pictures of one size."""
     images = [decode_picture(content) for content in contents]
     observations = [observer.observe([image], [seq])[0] for seq, image in enumerate(images)]
-    stamps = [stamp(stream_name(0), seq, round(seq * 1e9 / RATE_HZ)) for seq in range(len(images))]
+    stamps = [offline_stamp(stream_name(0), seq, round(seq * 1e9 / RATE_HZ)) for seq in range(len(images))]
     clean, state = [], new_run(None, stream_name(0), "offline")
     for frame, observation in zip(stamps, observations, strict=True):
         gathered, state = judge.gather(frame, observation, state)
         clean.append(gathered)
     calibration = judge.calibrate(clean, "bench", observations[0].size)
     state = replace(new_run(None, stream_name(0), "offline"), calibration=calibration)
-    verdicts = []
+    judgements = []
     for frame, observation in zip(stamps, observations, strict=True):
-        verdict = judge(frame, observation, state)
-        state = verdict.state
-        verdicts.append(verdict)
-    drawn = [overlays.annotations(verdict.report) for verdict in verdicts]
-    return Rehearsal(contents, images, observations, verdicts, drawn, calibration)
+        judgement = judge(frame, observation, state)
+        state = judgement.state
+        judgements.append(judgement)
+    drawn = [overlays.annotations(judgement.report) for judgement in judgements]
+    return Rehearsal(contents, images, observations, judgements, drawn, calibration)
 
 
 class StagedPipeline(Pipeline):
@@ -83,40 +83,40 @@ class StagedPipeline(Pipeline):
 
     def decode(self, frame: EncodedFrame) -> NDArray[np.uint8]:
         """The picture."""
-        return super().decode(frame) if "decode" in self.on else self.rehearsal.images[self._seq(frame)]
+        return super().decode(frame) if "decode" in self.on else self.rehearsal.images[self._seq(frame.stamp)]
 
-    def observe(self, frames: list[EncodedFrame], images: list[NDArray[np.uint8]]) -> list[Observation]:
+    def observe(self, stamps: list[FrameStamp], images: list[NDArray[np.uint8]]) -> list[Observation]:
         """The networks' view of the pictures."""
         if "observe" in self.on:
-            return super().observe(frames, images)
-        return [self.rehearsal.observations[self._seq(frame)] for frame in frames]
+            return super().observe(stamps, images)
+        return [self.rehearsal.observations[self._seq(stamp)] for stamp in stamps]
 
-    def judge(self, frame: EncodedFrame, observation: Observation) -> Verdict:
-        """The verdict; off, that of the rehearsal under this frame's identity and without alerts."""
+    def judge(self, stamp: FrameStamp, observation: Observation) -> Judgement:
+        """The judgement; off, that of the rehearsal under this frame's identity and without alerts."""
         if "judge" in self.on:
-            return super().judge(frame, observation)
-        verdict = self.rehearsal.verdicts[self._seq(frame)]
+            return super().judge(stamp, observation)
+        judgement = self.rehearsal.judgements[self._seq(stamp)]
         report = replace(
-            verdict.report,
-            identity=frame.identity,
-            partition=frame.partition,
-            offset=frame.offset,
-            capture_ns=frame.capture_ns,
-            published_ns=frame.published_ns,
+            judgement.report,
+            identity=stamp.identity,
+            partition=stamp.partition,
+            offset=stamp.offset,
+            capture_ns=stamp.capture_ns,
+            published_ns=stamp.published_ns,
         )
-        return Verdict(report, [], verdict.state)
+        return Judgement(report, [], judgement.state)
 
-    def publish(self, report: FrameReport, verdict: Verdict | None = None) -> list[Delivery]:
+    def publish(self, report: FrameReport, judgement: Judgement | None = None) -> list[Delivery]:
         """Report, overlay and alerts to the broker; off, nothing."""
         if "publish" not in self.on:
             return []
-        if "draw" in self.on or verdict is None:
-            return super().publish(report, verdict)
+        if "draw" in self.on or judgement is None:
+            return super().publish(report, judgement)
         overlay = self.rehearsal.overlays[report.identity.seq % len(self.rehearsal.overlays)]
-        return self.sink.publish(report, overlay, verdict.alerts)
+        return self.sink.publish(report, overlay, judgement.alerts)
 
-    def _seq(self, frame: EncodedFrame) -> int:
-        return frame.identity.seq % len(self.rehearsal.contents)
+    def _seq(self, stamp: FrameStamp) -> int:
+        return stamp.identity.seq % len(self.rehearsal.contents)
 
 
 class TimedConsumer(FrameConsumer):

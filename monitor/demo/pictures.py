@@ -15,8 +15,7 @@ from gradwatch import MissingFileError
 from gradwatch.streams.challenges.table import apply_challenge
 from gradwatch.streams.recordings.video import read_video, write_video
 from gradwatch.streams.wire.messages import Alert, FrameReport
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 from gradwatch.streams.world.drive import Drive
 
 from ..overlay import annotations as overlays

@@ -6,8 +6,8 @@ import importlib
 from pathlib import Path
 
 from gradwatch.streams.transport.admin import TopicProblem, check_topics
+from gradwatch.streams.transport.broker_probe import broker_clock_ahead_ms, describe_cluster, newest_record_age_ms
 from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError
-from gradwatch.streams.transport.inquiry import ask_broker, broker_clock_ahead_ms, newest_record_age_ms
 
 from ..worker.build import topics_of
 from .findings import Finding, Scope, Status
@@ -20,7 +20,7 @@ def broker(scope: Scope) -> list[Finding]:
     """Whether a broker answers and lets us in, and what it says of itself."""
     servers, client = scope.configuration.broker.bootstrap_servers, scope.configuration.broker.client
     try:
-        answer = ask_broker(servers, {**client, "bootstrap_timeout_ms": PATIENCE_MS})
+        answer = describe_cluster(servers, {**client, "bootstrap_timeout_ms": PATIENCE_MS})
     except BrokerUnavailableError as error:
         remedy = "start it, or name another with broker.bootstrap_servers; to look around first: gradwatch demo"
         return [Finding("broker", Status.MISSING, str(error), remedy)]

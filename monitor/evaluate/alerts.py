@@ -24,7 +24,7 @@ from ..alarms.false_alarms import alarms_per_hour, block_indices, lasting, stati
 from ..alarms.p_values import NEUTRAL_EVIDENCE
 from ..alarms.policy import POLICY
 from ..judging.judge import Judge
-from ..judging.offline import Seen, clean_frames, judge_all, stamp
+from ..judging.offline import Observed, clean_frames, judge_all, offline_stamp
 from ..judging.settings import JudgeSettings
 from ..judging.state import JudgeState, new_run
 from ..scorers import SCORERS
@@ -160,22 +160,22 @@ def _led_in(folder: Path, unit: Unit, judge: Judge, calibration: Calibration) ->
     """The state after a clean lead-in, and whether it raised an alert."""
     state = replace(new_run(None, "evaluation", "offline"), calibration=calibration)
     early = False
-    for verdict in judge_all(_seen(folder, unit), judge, state):
-        state, early = verdict.state, early or bool(verdict.alerts)
+    for judgement in judge_all(_seen(folder, unit), judge, state):
+        state, early = judgement.state, early or bool(judgement.alerts)
     return state, early
 
 
 def _outcome(folder: Path, unit: Unit, judge: Judge, state: JudgeState, early: bool) -> Outcome:
-    for verdict in judge_all(_seen(folder, unit), judge, state):
-        for alert in verdict.alerts:
+    for judgement in judge_all(_seen(folder, unit), judge, state):
+        for alert in judgement.alerts:
             if alert.state == AlertState.OPEN and alert.revision == 1 and alert.kind == SHIFT:
-                delay = verdict.report.identity.seq - LEAD_IN
+                delay = judgement.report.identity.seq - LEAD_IN
                 return Outcome(unit.seed, unit.challenge, unit.level, delay, early, alert.carried_by)
     return Outcome(unit.seed, unit.challenge, unit.level, None, early, [])
 
 
-def _seen(folder: Path, unit: Unit) -> list[Seen]:
-    return [(stamp("evaluation", f.seq, f.capture_ns), f.observation) for f in store.load(folder / unit.name)]
+def _seen(folder: Path, unit: Unit) -> list[Observed]:
+    return [(offline_stamp("evaluation", f.seq, f.capture_ns), f.observation) for f in store.load(folder / unit.name)]
 
 
 def _table(outcomes: list[Outcome]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -208,7 +208,7 @@ def _drives_with_alarm(folder: Path, judge: Judge, calibration: Calibration) -> 
     count = 0
     for unit in units()["clean"]:
         state = replace(new_run(None, "clean", "offline"), calibration=calibration)
-        count += any(verdict.alerts for verdict in judge_all(_seen(folder, unit), judge, state))
+        count += any(judgement.alerts for judgement in judge_all(_seen(folder, unit), judge, state))
     return count
 
 
@@ -233,5 +233,5 @@ def _auroc(
     return result
 
 
-def _scored(seen: list[Seen], judge: Judge, calibration: Calibration) -> list[dict[str, Array]]:
+def _scored(seen: list[Observed], judge: Judge, calibration: Calibration) -> list[dict[str, Array]]:
     return [score(f.observation, f.crops, calibration.parameters) for f in clean_frames(seen, judge)]

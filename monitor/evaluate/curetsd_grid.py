@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gradwatch import MissingFileError
 from gradwatch.streams.challenges.table import CHALLENGES, LEVELS
-from gradwatch.streams.recordings.curetsd import CHALLENGE_NAMES
+from gradwatch.streams.recordings.cure_names import CURE_TSD_CHALLENGES
 
 Image = NDArray[np.uint8]
 
@@ -75,7 +75,7 @@ def read_grid(path: Path) -> Image:
 def cell(grid: Image, name: str, level: int) -> Image:
     """One cell (72, 122, 3), by the challenge's name and the level that it shows."""
     column = CELL_LEFT_PX[SWAPPED.get((name, level), level) - 1]
-    row = CELL_TOP_PX[CHALLENGE_NAMES.index(name) - 1]
+    row = CELL_TOP_PX[CURE_TSD_CHALLENGES.index(name) - 1]
     shown: Image = grid[row : row + CELL_PX[1], column : column + CELL_PX[0]]
     return shown
 

@@ -13,8 +13,8 @@ import msgspec
 
 from gradwatch import streams
 from gradwatch.streams.challenges.table import apply_challenge
-from gradwatch.streams.recordings.curetsd import CHALLENGE_NAMES
-from gradwatch.streams.sources import SourceFrame
+from gradwatch.streams.recordings.cure_names import CURE_TSD_CHALLENGES
+from gradwatch.streams.recordings.played import SourceFrame
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.world.drive import Drive, Swap
 from gradwatch.streams.world.ego_motion import SETTINGS
@@ -22,7 +22,7 @@ from gradwatch.streams.world.ego_motion import SETTINGS
 RATE_HZ = 5.0
 SIZE = (960, 540)
 CLEAN_FRAMES = 300  # one minute
-CHALLENGES = tuple(name for name in CHALLENGE_NAMES if name != "none")
+CHALLENGES = tuple(name for name in CURE_TSD_CHALLENGES if name != "none")
 LEVELS = (1, 2, 3, 4, 5)
 
 CALIBRATION_SEEDS = tuple(range(2200, 2320))  # two hours

@@ -20,7 +20,7 @@ from gradwatch.streams.world.signs import SIGN_LABELS
 from ..alarms.calibration import Calibration, fit_clean
 from ..alarms.policy import POLICY
 from ..judging.judge import Judge
-from ..judging.offline import judge_all, stamp
+from ..judging.offline import judge_all, offline_stamp
 from ..judging.state import new_run
 from . import store
 from .alerts import bootstrapped_rate, clean_of
@@ -96,9 +96,9 @@ def _delay(folder: Path, drive: Swapped, judge: Judge, calibration: Calibration)
     """Frames from the swap to the first alert that says what the sign had led to expect."""
     state = replace(new_run(None, "swapped", "offline"), calibration=calibration)
     frames = store.load(folder / drive.name)
-    seen = [(stamp("swapped", f.seq, f.capture_ns), f.observation) for f in frames]
-    for verdict in judge_all(seen, judge, state):
-        hit = any(alert.revision == 1 and alert.expected == drive.before for alert in verdict.alerts)
-        if hit and verdict.report.identity.seq >= drive.swap.at_seq:
-            return verdict.report.identity.seq - drive.swap.at_seq
+    seen = [(offline_stamp("swapped", f.seq, f.capture_ns), f.observation) for f in frames]
+    for judgement in judge_all(seen, judge, state):
+        hit = any(alert.revision == 1 and alert.expected == drive.before for alert in judgement.alerts)
+        if hit and judgement.report.identity.seq >= drive.swap.at_seq:
+            return judgement.report.identity.seq - drive.swap.at_seq
     return None

@@ -21,8 +21,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from gradwatch import MissingFileError
-from gradwatch.streams.recordings.video import read_video
-from gradwatch.streams.sources import video
+from gradwatch.streams.recordings.video import read_video, video
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.reader import TopicReader
@@ -32,12 +31,12 @@ from gradwatch.streams.wire.topics import Topics
 
 from ..alarms.calibration import Calibration
 from ..children import Child
-from ..judging.judge import Judge, Verdict
-from ..judging.offline import Seen, clean_frames, judge_all, observe_all, stamp
+from ..judging.judge import Judge, Judgement
+from ..judging.offline import Observed, clean_frames, judge_all, offline_stamp
 from ..judging.state import new_run
 from ..overlay import annotations as overlays
 from . import store
-from .observing import observer
+from .observing import observe_all, observer
 from .reports import heading, table
 
 Figures = dict[str, Any]
@@ -99,9 +98,9 @@ def evaluate_recordings(shared: Path, folder: Path, judge: Judge, broker: bool =
     names = list(RECORDINGS) if broker else []
     through = {name: replay_through_broker(name, shared / RECORDINGS[name], folder / "stills") for name in names}
     store.run_units(partial(observe_recording, shared), [folder / f"{name}.recording" for name in CLIPS])
-    weather, verdicts = judge_weather({name: _seen(folder, name) for name in CLIPS}, judge)
-    for name, judged in verdicts.items():
-        draw_stills(shared / RECORDINGS[name], [verdict.report for verdict in judged], folder / "stills", "judged")
+    weather, judgements = judge_weather({name: _seen(folder, name) for name in CLIPS}, judge)
+    for name, judged in judgements.items():
+        draw_stills(shared / RECORDINGS[name], [judgement.report for judgement in judged], folder / "stills", "judged")
     return {"models_id": judge.models_id, "through_broker": through, "weather": weather}
 
 
@@ -201,7 +200,7 @@ def observe_recording(shared: Path, path: Path) -> None:
     store.save(path, [store.StoredFrame(frame.identity.seq, frame.capture_ns, found) for frame, found in seen])
 
 
-def judge_weather(clips: dict[str, list[Seen]], judge: Judge) -> tuple[Figures, dict[str, list[Verdict]]]:
+def judge_weather(clips: dict[str, list[Observed]], judge: Judge) -> tuple[Figures, dict[str, list[Judgement]]]:
     """The clips under one calibration, made of the first two thirds of `CALIBRATED_ON`; its last third is judged.
 
     The clips are treated as the same source, which they are not: each shows another scene.
@@ -210,7 +209,7 @@ def judge_weather(clips: dict[str, list[Seen]], judge: Judge) -> tuple[Figures, 
     cut = 2 * len(street) // 3
     calibration = judge.calibrate(clean_frames(street[:cut], judge), CALIBRATED_ON, street[0][1].size)
     judged = {CALIBRATED_ON: street[cut:]} | {name: seen for name, seen in clips.items() if name != CALIBRATED_ON}
-    verdicts = {name: list(_judge(seen, judge, calibration)) for name, seen in judged.items()}
+    judgements = {name: list(_judge(seen, judge, calibration)) for name, seen in judged.items()}
     figures: Figures = {
         "calibration": {
             "frames": calibration.frames,
@@ -218,18 +217,18 @@ def judge_weather(clips: dict[str, list[Seen]], judge: Judge) -> tuple[Figures, 
             "note": calibration.note,
             "thresholds": calibration.thresholds,
         },
-        "clips": {name: clip_figures(results) for name, results in verdicts.items()},
+        "clips": {name: clip_figures(results) for name, results in judgements.items()},
     }
-    return figures, verdicts
+    return figures, judgements
 
 
-def clip_figures(verdicts: list[Verdict]) -> Figures:
+def clip_figures(judgements: list[Judgement]) -> Figures:
     """Alerts of one clip, when the first came and what carried it, and how far its change statistics went.
 
     `ratios` hold {median, max} of each carrying score's change statistic over its threshold: 1 = at it.
     """
-    reports = [verdict.report for verdict in verdicts]
-    opened = [alert for v in verdicts for alert in v.alerts if alert.state == AlertState.OPEN and alert.revision == 1]
+    reports = [judgement.report for judgement in judgements]
+    opened = [alert for v in judgements for alert in v.alerts if alert.state == AlertState.OPEN and alert.revision == 1]
     start_ns = reports[0].capture_ns
     names = sorted({name for report in reports for name in report.change})
     return {
@@ -249,13 +248,13 @@ def clip_figures(verdicts: list[Verdict]) -> Figures:
     }
 
 
-def _judge(seen: list[Seen], judge: Judge, calibration: Calibration) -> list[Verdict]:
+def _judge(seen: list[Observed], judge: Judge, calibration: Calibration) -> list[Judgement]:
     state = replace(new_run(None, seen[0][0].identity.stream_id, "offline"), calibration=calibration)
     return list(judge_all(seen, judge, state))
 
 
-def _seen(folder: Path, name: str) -> list[Seen]:
-    return [(stamp(name, f.seq, f.capture_ns), f.observation) for f in store.load(folder / f"{name}.recording")]
+def _seen(folder: Path, name: str) -> list[Observed]:
+    return [(offline_stamp(name, f.seq, f.capture_ns), f.observation) for f in store.load(folder / f"{name}.recording")]
 
 
 def draw_stills(recording: Path, reports: list[FrameReport], stills: Path, kind: str) -> None:

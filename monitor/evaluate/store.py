@@ -12,9 +12,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
-from gradwatch.models.outputs import HeadOutputs, Observation, Tiles
+from gradwatch.models.outputs import Observation
 
 from ..judging.state import decode_array, encode_array
 
@@ -37,7 +36,7 @@ def save(path: Path, frames: Iterable[StoredFrame]) -> None:
     """Writes the frames; a file that exists is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_bytes(_encoder.encode([_without_latents(frame) for frame in frames]))
+    temporary.write_bytes(_encoder.encode(list(frames)))
     temporary.rename(path)
 
 
@@ -56,15 +55,3 @@ def run_units(make: Callable[[Path], None], wanted: list[Path], processes: int =
         for done, _ in enumerate(pool.imap_unordered(make, missing), 1):
             if done % 20 == 0 or done == len(missing):
                 print(f"observed {done} of {len(missing)} sequences", flush=True)
-
-
-def _without_latents(frame: StoredFrame) -> StoredFrame:
-    """Nothing judges latents yet, and they are most of the bytes."""
-    seen = frame.observation
-    tiles = Tiles(seen.tiles.position, seen.tiles.loss, seen.tiles.grad_cosines, np.empty((0, 0), np.float32))
-    heads = {
-        name: HeadOutputs(outputs.detection_index, outputs.logits, outputs.features)
-        for name, outputs in seen.heads.items()
-    }
-    slim = Observation(seen.size, seen.detections, heads, tiles, seen.image_statistics)
-    return msgspec.structs.replace(frame, observation=slim)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome
+from gradwatch.streams.wire.messages import FrameReport, FrameStamp, Outcome
 
 MOST_MISSING = 10_000  # 90 s at 100 Hz; a producer may write any seq, so a gap has no bound of its own
 SLACK_NS = 1_000  # what rounding may do to the time of a frame that is between two others
@@ -26,6 +26,10 @@ class TimeWindow(NamedTuple):
 
     start_ns: int
     end_ns: int
+
+    def contains(self, at_ns: int, slack_ns: int = 0) -> bool:
+        """Whether the span, extended by `slack_ns` at both ends, contains the time `at_ns`."""
+        return self.start_ns - slack_ns <= at_ns <= self.end_ns + slack_ns
 
 
 class Missing(NamedTuple):
@@ -55,12 +59,12 @@ class Sightings:
         self._frames: set[int] = set()
         self._outcomes: dict[int, Outcome] = {}
 
-    def frame(self, frame: EncodedFrame) -> bool:
+    def frame(self, stamp: FrameStamp) -> bool:
         """Notes a frame that is there; returns whether it is the first of its seq."""
-        seq = frame.identity.seq
+        seq = stamp.identity.seq
         fresh = seq not in self._frames
         self._frames.add(seq)
-        self._captured_ns[seq] = frame.capture_ns
+        self._captured_ns[seq] = stamp.capture_ns
         return fresh
 
     def report(self, report: FrameReport) -> None:
@@ -77,7 +81,7 @@ class Sightings:
         neighbors; before the first of the run that was seen, time goes on as between the first two.
         """
         known = sorted(self._captured_ns.items())
-        absent = [seq for seq, at_ns in known if seq not in self._frames and self._holds(at_ns)]
+        absent = [seq for seq, at_ns in known if seq not in self._frames and self.window.contains(at_ns)]
         for before, after in pairwise(known):
             self._between(absent, before, after)
         self._before_first(absent, known)
@@ -86,7 +90,7 @@ class Sightings:
     def _between(self, absent: list[int], before: tuple[int, int], after: tuple[int, int]) -> None:
         (first, first_ns), (last, last_ns) = before, after
         for seq in range(first + 1, min(last, first + 1 + MOST_MISSING)):
-            if self._holds(first_ns + (seq - first) * (last_ns - first_ns) // (last - first), SLACK_NS):
+            if self.window.contains(first_ns + (seq - first) * (last_ns - first_ns) // (last - first), SLACK_NS):
                 absent.append(seq)
 
     def _before_first(self, absent: list[int], known: list[tuple[int, int]]) -> None:
@@ -95,12 +99,9 @@ class Sightings:
         (first, first_ns), (second, second_ns) = known[:2]
         period_ns = (second_ns - first_ns) // (second - first)
         for seq in range(first - 1, max(-1, first - 1 - MOST_MISSING), -1):
-            if period_ns <= 0 or not self._holds(first_ns - (first - seq) * period_ns, SLACK_NS):
+            if period_ns <= 0 or not self.window.contains(first_ns - (first - seq) * period_ns, SLACK_NS):
                 return
             absent.append(seq)
-
-    def _holds(self, at_ns: int, slack_ns: int = 0) -> bool:
-        return self.window.start_ns - slack_ns <= at_ns <= self.window.end_ns + slack_ns
 
     def _cause(self, seq: int) -> MissingCause:
         outcome = self._outcomes.get(seq)

@@ -6,13 +6,11 @@ import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
 from gradwatch.streams.observability.metrics import EVIDENCE_FAILED, EVIDENCE_MISSING, EVIDENCE_WRITTEN
-from gradwatch.streams.transport.connection import BrokerUnavailableError
-from gradwatch.streams.transport.history import TopicMissingError
+from gradwatch.streams.transport.connection import BrokerUnavailableError, TopicMissingError
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import Alert, AlertState, Attachment, AttachmentKind, EncodedFrame, FrameReport
 from gradwatch.streams.wire.outputs import encode_attachment
@@ -37,9 +35,6 @@ DISK_CAUSES = {
 }
 
 
-Timed = TypeVar("Timed", EncodedFrame, FrameReport)
-
-
 class Keeper:
     """Writes files into `folder` and announces them by `producer`; calls `beat` with every frame."""
 
@@ -62,8 +57,8 @@ class Keeper:
         alerts |= revisions
         alert = alerts[max(alerts)]
         scan = WindowScan(self._source, alert, published_ms)
-        reports = {} if earlier is None else _by_seq(_within(earlier.window.reports, scan.time))
-        reports |= _by_seq(scan.reports)
+        known = [] if earlier is None else earlier.window.reports
+        reports = _by_seq([*(report for report in known if scan.time.contains(report.capture_ns)), *scan.reports])
         fill = partial(
             write_file,
             alerts=[alerts[revision] for revision in sorted(alerts)],
@@ -94,10 +89,12 @@ class Keeper:
     def _frames(self, earlier: Path | None, alert: Alert, scan: WindowScan) -> Iterator[EncodedFrame]:
         """The frames of the earlier file, then those of the topic that come after them."""
         last: int | None = None
-        for frame in _within(read_frames(earlier), scan.time) if earlier is not None else ():
+        for frame in read_frames(earlier) if earlier is not None else ():
+            if not scan.time.contains(frame.stamp.capture_ns):
+                continue
             self._beat()
-            scan.note(frame)
-            last = frame.offset
+            scan.note(frame.stamp)
+            last = frame.stamp.offset
             yield frame
         for frame in scan.frames(last):
             self._beat()
@@ -132,10 +129,6 @@ def _attachment(alert: Alert, time: TimeWindow, frames: int, missing: list[Missi
         start_ns=time.start_ns,
         end_ns=time.end_ns,
     )
-
-
-def _within(messages: Iterable[Timed], time: TimeWindow) -> Iterator[Timed]:
-    return (message for message in messages if time.start_ns <= message.capture_ns <= time.end_ns)
 
 
 def _by_seq(reports: Iterable[FrameReport]) -> dict[int, FrameReport]:

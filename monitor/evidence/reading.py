@@ -11,9 +11,8 @@ import msgspec
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from mcap.exceptions import McapError
 from mcap.reader import McapReader, make_reader
-from msgspec.structs import replace
 
-from gradwatch.streams.wire.messages import Alert, EncodedFrame
+from gradwatch.streams.wire.messages import Alert, EncodedFrame, FrameStamp
 from gradwatch.streams.wire.outputs import decode_alert, decode_report
 from gradwatch.streams.wire.pixels import BadRecordError
 
@@ -107,5 +106,6 @@ def _frame(record: FrameRecord, content: bytes) -> EncodedFrame:
     fields = msgspec.structs.asdict(record)
     identity = {name: fields.pop(name) for name in ("stream_id", "run_id", "seq")}
     times = {name: int(fields[name]) for name in ("capture_ns", "published_ns")}
-    frame = msgspec.convert(fields | times | {"identity": identity, "content": b""}, EncodedFrame)
-    return replace(frame, content=content)
+    encoding = fields.pop("encoding")
+    stamp = msgspec.convert(fields | times | {"identity": identity, "size_bytes": len(content)}, FrameStamp)
+    return EncodedFrame(stamp, content, encoding)

@@ -19,9 +19,8 @@ import structlog
 
 from gradwatch.streams.observability.health import Condition, Health
 from gradwatch.streams.observability.metrics import EVIDENCE_FAILED, EVIDENCE_WAITING
-from gradwatch.streams.transport.connection import BrokerUnavailableError
+from gradwatch.streams.transport.connection import BrokerUnavailableError, TopicMissingError
 from gradwatch.streams.transport.consumer import FrameConsumer
-from gradwatch.streams.transport.history import TopicMissingError
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import Alert
 from gradwatch.streams.wire.messages import alert_id as id_of

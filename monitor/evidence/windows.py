@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from gradwatch.streams.wire.frames import decode_frame
-from gradwatch.streams.wire.messages import Alert, AlertState, EncodedFrame, FrameReport, Outcome
+from gradwatch.streams.wire.messages import Alert, AlertState, EncodedFrame, FrameReport, FrameStamp, Outcome
 from gradwatch.streams.wire.outputs import decode_report
 from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
@@ -145,17 +145,17 @@ class WindowScan:
             frame = self._own_frame(record)
             if frame is not None:
                 own_ms = record.timestamp_ms
-                fresh = self._sightings.frame(frame)
-                if frame.capture_ns > self.time.end_ns:
+                fresh = self._sightings.frame(frame.stamp)
+                if frame.stamp.capture_ns > self.time.end_ns:
                     return
-                if fresh and frame.capture_ns >= self.time.start_ns:
+                if fresh and frame.stamp.capture_ns >= self.time.start_ns:
                     yield frame
             elif own_ms is not None and record.timestamp_ms > own_ms + SILENT_MS:
                 return
 
-    def note(self, frame: EncodedFrame) -> None:
+    def note(self, stamp: FrameStamp) -> None:
         """Says that a frame of the window is at hand from elsewhere."""
-        self._sightings.frame(frame)
+        self._sightings.frame(stamp)
 
     def missing(self) -> list[Missing]:
         """What is not there; to be asked once all frames have been taken."""
@@ -235,7 +235,7 @@ class WindowScan:
 
     def _frame_before(self, record: Record) -> bool:
         frame = self._own_frame(record)
-        return frame is not None and (frame.capture_ns < self.time.start_ns or frame.identity.seq == 0)
+        return frame is not None and (frame.stamp.capture_ns < self.time.start_ns or frame.stamp.identity.seq == 0)
 
     def _report_before(self, record: Record) -> bool:
         report = self._own_report(record)
@@ -249,7 +249,7 @@ class WindowScan:
             frame = decode_frame(record)
         except BadRecordError:  # reported as rejected, and so among the missing
             return None
-        return frame if self._is_own(frame) else None
+        return frame if self._is_own(frame.stamp) else None
 
     def _own_report(self, record: Record) -> FrameReport | None:
         if record.key != self._alert.stream_id.encode():
@@ -260,6 +260,6 @@ class WindowScan:
             return None
         return report if self._is_own(report) and is_placed(report) else None
 
-    def _is_own(self, message: EncodedFrame | FrameReport) -> bool:
+    def _is_own(self, message: FrameStamp | FrameReport) -> bool:
         identity = message.identity
         return (identity.stream_id, identity.run_id) == (self._alert.stream_id, self._alert.run_id)

@@ -25,7 +25,7 @@ from mcap.writer import CompressionType, Writer
 from mcap_protobuf.schema import register_schema
 
 import gradwatch
-from gradwatch.streams.wire.messages import Alert, EncodedFrame, FrameReport
+from gradwatch.streams.wire.messages import Alert, EncodedFrame, FrameReport, FrameStamp
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
 
 from ..overlay import annotations as overlays
@@ -81,11 +81,12 @@ def _write_frames(writer: Writer, frames: Iterable[EncodedFrame]) -> int:
     count = 0
     for frame in frames:
         count += 1
-        _add_json(writer, places, frame.capture_ns, _record(frame))
+        stamp = frame.stamp
+        _add_json(writer, places, stamp.capture_ns, _record(stamp, frame.encoding))
         encoding = frame.encoding.removeprefix("image/")
-        picture = CompressedImage(frame_id=frame.identity.stream_id, data=frame.content, format=encoding)
-        picture.timestamp.FromNanoseconds(frame.capture_ns)
-        _add(writer, camera, frame.capture_ns, picture.SerializeToString())
+        picture = CompressedImage(frame_id=stamp.identity.stream_id, data=frame.content, format=encoding)
+        picture.timestamp.FromNanoseconds(stamp.capture_ns)
+        _add(writer, camera, stamp.capture_ns, picture.SerializeToString())
     return count
 
 
@@ -165,16 +166,16 @@ def _metadata(alerts: Sequence[Alert], time: TimeWindow, frames: int, missing: l
     }
 
 
-def _record(frame: EncodedFrame) -> FrameRecord:
+def _record(stamp: FrameStamp, encoding: str) -> FrameRecord:
     return FrameRecord(
-        **msgspec.structs.asdict(frame.identity),
-        partition=frame.partition,
-        offset=frame.offset,
-        capture_ns=str(frame.capture_ns),
-        published_ns=str(frame.published_ns),
-        encoding=frame.encoding,
-        clock=frame.clock,
-        traceparent=frame.traceparent,
+        **msgspec.structs.asdict(stamp.identity),
+        partition=stamp.partition,
+        offset=stamp.offset,
+        capture_ns=str(stamp.capture_ns),
+        published_ns=str(stamp.published_ns),
+        encoding=encoding,
+        clock=stamp.clock,
+        traceparent=stamp.traceparent,
     )
 
 

@@ -1,4 +1,4 @@
-"""judge(frame, observation, state) -> (report, alerts, next state): the half that needs no network.
+"""judge(stamp, observation, state) -> (report, alerts, next state): the half that needs no network.
 
 numpy alone, deterministic, no clock: time is the frame's capture time. So one stored Observation can be
 judged under any configuration, and frames judged again after a crash give the same ids.
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from gradwatch.models.gradients.head import head_scores, sigmoid, softmax
 from gradwatch.models.outputs import KINDS, Activation, Detections, Head, HeadOutputs, Kind, Observation
-from gradwatch.streams.wire.messages import Alert, EncodedFrame, FrameReport, Outcome, ReportedForecasts, StreamState
+from gradwatch.streams.wire.messages import Alert, FrameReport, FrameStamp, Outcome, ReportedForecasts, StreamState
 
 from ..alarms import calibration as calibrating
 from ..alarms.calibration import Calibration, CleanFit, CleanFrame, Origin
 from ..alarms.change import CHANGE_DETECTORS
-from ..scorers import PEDESTRIAN_HEAD, PEDESTRIAN_PREFIX, CropScores
+from ..scorers import PEDESTRIAN_PREFIX, ClosedForm, CropScores
 from . import corrections as verdicts
 from . import expectation, regions, tracking
 from . import forecasts as forecasting
 from .expectation import Expectations
-from .report import as_float32, readable_sides, report_of, reported_detections, tracks_of
+from .report import as_float32, detections_of, readable_sides, report_of, reported_detections, tracks_of
 from .settings import JudgeSettings
 from .state import JudgeState
 from .watch import Contradiction, Watch, strongest_contradiction
@@ -33,7 +33,7 @@ from .watch import Contradiction, Watch, strongest_contradiction
 ACTIVATIONS = {"softmax": softmax, "sigmoid": sigmoid}
 
 
-class Verdict(Struct, frozen=True):
+class Judgement(Struct, frozen=True):
     """What judging one frame gives."""
 
     report: FrameReport
@@ -57,28 +57,30 @@ class Judge:
         self.horizon_s = np.asarray(settings.horizon_s)
         self.watch = Watch(settings.policy, models_id, self.configuration_id)
 
-    def __call__(self, frame: EncodedFrame, observation: Observation, state: JudgeState) -> Verdict:
+    def __call__(self, stamp: FrameStamp, observation: Observation, state: JudgeState) -> Judgement:
         """The report and alerts of one frame and the state after it. Frames of one stream must come in order."""
-        dt_s = 0.0 if state.capture_ns is None else (frame.capture_ns - state.capture_ns) / 1e9
-        state, detection_index = self._associate(frame, observation, state)
+        dt_s = 0.0 if state.capture_ns is None else (stamp.capture_ns - state.capture_ns) / 1e9
+        state, detection_index = self._associate(stamp, observation, state)
         crops, contradiction, state = self._score_crops(observation, detection_index, state)
         shown = np.flatnonzero(tracking.confirmed(state.tracks, self.settings.tracker))
         forecasts, state = self._forecast(detection_index, shown, state)
-        report = self._report(frame, observation, detection_index[shown], forecasts, state, shown)
+        report = self._report(stamp, observation, detection_index[shown], forecasts, state, shown)
         if state.calibration is None:
             scores = calibrating.score(observation, crops, {name: {} for name in crops})
-            state = self._calibrating(CleanFrame(frame.capture_ns, without_boxes(observation), crops), state)
-            return Verdict(replace(report, scores=as_float32(scores)), [], state)
-        seen = self.watch(frame, observation, crops, contradiction, dt_s, state)
+            report = replace(report, scores=as_float32(scores), score_detections=detections_of(scores, crops))
+            state = self._calibrating(CleanFrame(stamp.capture_ns, without_boxes(observation), crops), state)
+            return Judgement(report, [], state)
+        seen = self.watch(stamp, observation, crops, contradiction, dt_s, state)
         report = replace(
             report,
             state=StreamState.ALERTING if seen.open_ids else StreamState.WATCHING,
             scores=as_float32(seen.scores),
             p_values=as_float32(seen.p_values),
+            score_detections=detections_of(seen.scores, crops),
             change=seen.ratios,
             alert_ids=seen.open_ids,
         )
-        return Verdict(report, seen.alerts, seen.state)
+        return Judgement(report, seen.alerts, seen.state)
 
     def origin(self, source: str, size: tuple[int, int]) -> Origin:
         """What a calibration of this judge for `source` and pictures of `size` (width, height) is bound to."""
@@ -92,20 +94,20 @@ class Judge:
         durations_s = {kind: policy.min_duration_s for kind, policy in self.settings.policy.items()}
         return calibrating.calibrate(clean, origin, carriers, detectors, self.settings.alarms, durations_s)
 
-    def gather(self, frame: EncodedFrame, observation: Observation, state: JudgeState) -> tuple[CleanFrame, JudgeState]:
+    def gather(self, stamp: FrameStamp, observation: Observation, state: JudgeState) -> tuple[CleanFrame, JudgeState]:
         """What a calibration needs of one clean frame, and the state after it."""
-        state, detection_index = self._associate(frame, observation, state)
+        state, detection_index = self._associate(stamp, observation, state)
         crops, _, state = self._score_crops(observation, detection_index, state)
-        return CleanFrame(frame.capture_ns, without_boxes(observation), crops), state
+        return CleanFrame(stamp.capture_ns, without_boxes(observation), crops), state
 
     def _associate(
-        self, frame: EncodedFrame, observation: Observation, state: JudgeState
+        self, stamp: FrameStamp, observation: Observation, state: JudgeState
     ) -> tuple[JudgeState, NDArray[np.int32]]:
         seen = observation.detections
         tracks, detection_index = tracking.advance(
-            state.tracks, frame.capture_ns, seen.xyxy, seen.score, seen.class_id, self.settings.tracker
+            state.tracks, stamp.capture_ns, seen.xyxy, seen.score, seen.class_id, self.settings.tracker
         )
-        state = replace(state, tracks=tracks, next_seq=frame.identity.seq + 1, capture_ns=frame.capture_ns)
+        state = replace(state, tracks=tracks, next_seq=stamp.identity.seq + 1, capture_ns=stamp.capture_ns)
         return state, detection_index
 
     def _score_crops(
@@ -132,7 +134,7 @@ class Judge:
         """The same for the heads of one kind, which share what is expected: tracks wander from one to the next."""
         alive, rules = state.tracks.track_id, expectation.rules_for(kind, self.settings.expectation)
         known = learned = state.expectations.get(kind, Expectations.none(len(self.classes[kind])))
-        scores: list[CropScores] = []
+        forms: list[CropScores] = []
         contradictions: list[Contradiction] = []
         own = [(number, id_) for number, id_ in enumerate(self.heads) if self.heads[id_].kind == kind]
         seen = [(number, self.heads[id_], observation.heads[id_]) for number, id_ in own if id_ in observation.heads]
@@ -142,16 +144,15 @@ class Judge:
             xyxy = observation.detections.xyxy[outputs.detection_index]
             seq, at_ns = state.next_seq - 1, state.capture_ns or 0  # of this frame, since `_associate`
             q[verdicts.silenced(state.verdicts, seq, at_ns, kind, track_id, xyxy)] = np.nan
-            read = crop_scores(outputs, q, head.activation)
+            read = crop_scores(outputs, q, head.activation, number)
             if kind == "sign":
-                contradictions += strongest_contradiction(read, track_id, q, outputs.logits, head.classes)
+                contradictions += strongest_contradiction(read, outputs, track_id, q, head.classes)
             else:
-                read = {PEDESTRIAN_PREFIX + name: values for name, values in read.items()}
-                read[PEDESTRIAN_HEAD] = np.full(len(track_id), number, np.float32)
-            scores.append(read)
+                read = {PEDESTRIAN_PREFIX + name: form for name, form in read.items()}
+            forms.append(read)
             p = ACTIVATIONS[head.activation](outputs.logits).astype(np.float64)
             learned = expectation.learn(learned, track_id, side_px, p, alive, rules)
-        return in_order(scores, [outputs.detection_index for _, _, outputs in seen]), contradictions, learned
+        return joined(forms), contradictions, learned
 
     def _forecast(
         self, detection_index: NDArray[np.int32], shown: NDArray[np.intp], state: JudgeState
@@ -174,7 +175,7 @@ class Judge:
 
     def _report(
         self,
-        frame: EncodedFrame,
+        stamp: FrameStamp,
         observation: Observation,
         detection_index: NDArray[np.int32],
         forecasts: ReportedForecasts,
@@ -189,9 +190,9 @@ class Judge:
             for track, crops, q in zip(known.track_id, known.crops, known.q, strict=True)
             if crops >= self.settings.expectation.min_crops
         }
-        expects |= verdicts.overridden(state.verdicts, frame.identity.seq)
+        expects |= verdicts.overridden(state.verdicts, stamp.identity.seq)
         return replace(
-            report_of(frame, Outcome.JUDGED, StreamState.CALIBRATING),
+            report_of(stamp, Outcome.JUDGED, StreamState.CALIBRATING),
             width=observation.size[0],
             height=observation.size[1],
             detections=reported_detections(observation, self.heads),
@@ -218,29 +219,29 @@ def classes_by_kind(heads: dict[str, Head]) -> dict[Kind, tuple[str, ...]]:
     return classes
 
 
-def in_order(scores: Sequence[CropScores], detection_index: Sequence[NDArray[np.int32]]) -> CropScores:
-    """The scores of several heads' crops as one, in the order of the detections; NaN where a head has not the score."""
-    if not scores:
-        return {}
-    order = np.argsort(np.concatenate(detection_index), kind="stable")
-    names = {name: None for one in scores for name in one}
-    absent = [np.full(len(index), np.nan, np.float32) for index in detection_index]
-    return {
-        name: np.concatenate([one.get(name, nan) for one, nan in zip(scores, absent, strict=True)])[order]
-        for name in names
-    }
+def joined(forms: Sequence[CropScores]) -> CropScores:
+    """The closed forms of several heads' crops as one, in the order of the detections."""
+    result: CropScores = {}
+    for name in {name: None for one in forms for name in one}:
+        parts = [one[name] for one in forms if name in one]
+        order = np.argsort(np.concatenate([part.detection_index for part in parts]), kind="stable")
+        columns = zip(*((part.values, part.detection_index, part.head) for part in parts), strict=True)
+        result[name] = ClosedForm(*(np.concatenate(column)[order] for column in columns))
+    return result
 
 
-def crop_scores(outputs: HeadOutputs, q: NDArray[np.float64], activation: Activation) -> CropScores:
-    """Closed forms of k crops; expectancy scores are NaN for crops without an expectation (NaN rows of q)."""
+def crop_scores(outputs: HeadOutputs, q: NDArray[np.float64], activation: Activation, head: int = 0) -> CropScores:
+    """Closed forms of the crops of the head in place `head`; those of expectancy only where a row of q is finite."""
     due = np.isfinite(q[:, 0])
-    count = np.count_nonzero(due)
-    expected = q.astype(np.float32) if count else None
+    expected = q.astype(np.float32) if due.any() else None
     scores = head_scores(outputs.logits, outputs.features, expected, activation=activation)
-    if 0 < count < len(due):
-        # the argmax of a NaN row is a class like any other: without this it would be surprised by it
-        scores["expectancy_surprisal"] = np.where(due, scores["expectancy_surprisal"], np.nan)
-    return scores
+    every, own = np.ones(len(due), bool), {"expectancy_gradient": due, "expectancy_surprisal": due}
+    return {
+        name: ClosedForm(values[rows], outputs.detection_index[rows], np.full(np.count_nonzero(rows), head, np.int32))
+        for name, values in scores.items()
+        for rows in [own.get(name, every)]
+        if rows.any()
+    }
 
 
 def without_boxes(observation: Observation) -> Observation:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from gradwatch.models.outputs import KINDS, Head, HeadOutputs, Observation
 from gradwatch.streams.wire.messages import (
-    EncodedFrame,
     FrameReport,
+    FrameStamp,
     Outcome,
     OutcomeCause,
     ReportedDetections,
@@ -32,20 +32,20 @@ def reported_detections(observation: Observation, heads: dict[str, Head]) -> Rep
 
 
 def report_of(
-    frame: EncodedFrame, outcome: Outcome, state: StreamState, cause: OutcomeCause | None = None
+    stamp: FrameStamp, outcome: Outcome, state: StreamState, cause: OutcomeCause | None = None
 ) -> FrameReport:
     """What a report says of any frame: all that there is to say of one that was dropped or rejected, by its cause."""
     return FrameReport(
-        identity=frame.identity,
-        partition=frame.partition,
-        offset=frame.offset,
-        capture_ns=frame.capture_ns,
-        published_ns=frame.published_ns,
-        clock=frame.clock,
+        identity=stamp.identity,
+        partition=stamp.partition,
+        offset=stamp.offset,
+        capture_ns=stamp.capture_ns,
+        published_ns=stamp.published_ns,
+        clock=stamp.clock,
         outcome=outcome,
         cause=cause,
         state=state,
-        traceparent=frame.traceparent,
+        traceparent=stamp.traceparent,
     )
 
 
@@ -67,6 +67,11 @@ def readable_sides(observation: Observation, outputs: HeadOutputs) -> NDArray[np
     return np.where(whole, np.minimum(xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]), 0.0)
 
 
-def as_float32(scores: dict[str, NDArray[np.float64]] | CropScores) -> dict[str, NDArray[np.float32]]:
+def as_float32(scores: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float32]]:
     """The wire's precision."""
     return {name: values.astype(np.float32) for name, values in scores.items()}
+
+
+def detections_of(scores: dict[str, NDArray[np.float64]], crops: CropScores) -> dict[str, NDArray[np.int32]]:
+    """The detection (n,) that each value of the scores of crops is about; nothing for scores of frames."""
+    return {name: crops[name].detection_index for name in scores if name in crops}

@@ -9,8 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from gradwatch.models.outputs import Observation
-from gradwatch.streams.wire.messages import Alert, AlertKind, EncodedFrame
+from gradwatch.models.outputs import HeadOutputs, Observation
+from gradwatch.streams.wire.messages import Alert, AlertKind, FrameStamp
 
 from ..alarms import episodes
 from ..alarms.calibration import Calibration, Scores, frame_evidence, p_values, score
@@ -51,7 +51,7 @@ class Watch:
 
     def __call__(
         self,
-        frame: EncodedFrame,
+        stamp: FrameStamp,
         observation: Observation,
         crops: CropScores,
         contradiction: Contradiction | None,
@@ -67,7 +67,7 @@ class Watch:
         carrying = {name: scores[name] for name in bound.thresholds if name in scores}
         change = self._step(state.change, frame_evidence(carrying, bound.references), bound, dt_s)
         ratios = {name: statistic / bound.thresholds[name] for name, statistic in change.items()}
-        running, alerts = self._episodes(frame, ratios, chances, contradiction, state)
+        running, alerts = self._episodes(stamp, ratios, chances, contradiction, state)
         open_ids = [episodes.id_of(episode, kind) for kind, episode in running.items() if episode.revision]
         return Seen(scores, chances, ratios, open_ids, alerts, replace(state, change=change, episodes=running))
 
@@ -95,7 +95,7 @@ class Watch:
 
     def _episodes(
         self,
-        frame: EncodedFrame,
+        stamp: FrameStamp,
         ratios: dict[str, float],
         chances: Scores,
         contradiction: Contradiction | None,
@@ -105,10 +105,10 @@ class Watch:
         for kind, policy in self.policy.items():
             carrying = {name: ratios[name] for name in policy.carriers if name in ratios}
             moment = episodes.Moment(
-                identity=frame.identity,
-                capture_ns=frame.capture_ns,
-                partition=frame.partition,
-                offset=frame.offset,
+                identity=stamp.identity,
+                capture_ns=stamp.capture_ns,
+                partition=stamp.partition,
+                offset=stamp.offset,
                 ratios=carrying,
                 p_value=min((float(chances[name].min()) for name in carrying if name in chances), default=1.0),
             )
@@ -125,7 +125,7 @@ class Watch:
             if episode is not None:
                 running[kind] = episode
             if alert is not None:
-                alerts.append(replace(alert, traceparent=frame.traceparent))
+                alerts.append(replace(alert, traceparent=stamp.traceparent))
         return running, alerts
 
     def _binding(self, bound: Calibration | None) -> episodes.Binding:
@@ -147,18 +147,19 @@ def _judges_signs(policy: Policy) -> bool:
 
 def strongest_contradiction(
     scores: CropScores,
+    outputs: HeadOutputs,
     track_id: NDArray[np.int64],
     q: NDArray[np.float64],
-    logits: NDArray[np.float32],
     classes: Sequence[str],
 ) -> list[Contradiction]:
-    """The crop of a head with the largest expectancy gradient, none where no track expects anything yet."""
-    mismatch = scores.get("expectancy_gradient", np.empty(0, np.float32))
-    if not np.isfinite(mismatch).any():
+    """The crop of a head with the largest expectancy gradient, none where no track expects anything yet.
+
+    `track_id` (k,) and `q` (k, C), the expected class distributions, are of the crops of `outputs`.
+    """
+    form = scores.get("expectancy_gradient")
+    if form is None:
         return []
-    row = int(np.nanargmax(mismatch))
-    return [
-        Contradiction(
-            float(mismatch[row]), int(track_id[row]), classes[int(q[row].argmax())], classes[int(logits[row].argmax())]
-        )
-    ]
+    largest = int(form.values.argmax())
+    row = int(np.flatnonzero(outputs.detection_index == form.detection_index[largest])[0])
+    expected, observed = classes[int(q[row].argmax())], classes[int(outputs.logits[row].argmax())]
+    return [Contradiction(float(form.values[largest]), int(track_id[row]), expected, observed)]

@@ -56,6 +56,7 @@ BOX_SCORERS = {
 }
 # What an alarm is about, by the score that carries it.
 CARRIED_KIND = {name: kind for kind, policy in POLICY.items() for name in policy.carriers}
+NO_DETECTIONS = np.empty(0, np.int32)
 SUSPICIOUS_P = 0.01  # an object at or below this p-value is drawn in orange
 
 
@@ -126,30 +127,18 @@ def marks(report: FrameReport) -> list[Mark]:
 def box_p_values(report: FrameReport) -> NDArray[np.float64]:
     """The p-value (n,) of each detection by the first of its kind's `BOX_SCORERS` that applies to it, else NaN.
 
-    Scores of crops come in the order of the detections: those of the head for the first ones of a kind (`observe`
-    puts the best signs first and reads no more than it is told; every pedestrian was read), those of expectancy for
-    those whose track expects something. Where the number of these is another (some were too small to be compared),
-    the report does not tell whose they are, and none is shown.
+    Raises ValueError, IndexError for a report whose arrays don't fit each other.
     """
-    detections, tracks = report.detections, report.tracks
-    if detections is None:
+    if report.detections is None:
         return np.empty(0)
-    kinds = np.array(detections.kind, dtype=object)
-    is_expecting = np.zeros(len(kinds), bool)
-    if tracks is not None:
-        expecting = [
-            int(d) for d, label in zip(tracks.detection_index, tracks.expected, strict=True) if label and d >= 0
-        ]
-        is_expecting[expecting] = True
-    found = np.full(len(kinds), np.nan)
-    for kind, name in ((kind, name) for kind, names in BOX_SCORERS.items() for name in names):
-        values = report.p_values.get(name, np.empty(0))
-        if "expectancy" in name:
-            scored = np.flatnonzero((kinds == kind) & is_expecting)
-        else:
-            scored = np.flatnonzero(kinds == kind)[: len(values)]
-        if len(values) == len(scored):
-            found[scored] = np.where(np.isnan(found[scored]), values, found[scored])
+    found = np.full(len(report.detections.kind), np.nan)
+    for names in BOX_SCORERS.values():
+        for name in reversed(names):
+            index = report.score_detections.get(name, NO_DETECTIONS)
+            if len(index) and index.min() < 0:
+                raise IndexError(f"score_detections of {name}: expected rows of the detections, got {index.min()}")
+            if name in report.p_values:
+                found[index] = report.p_values[name]
     return found
 
 
@@ -184,8 +173,7 @@ def coverage_note(report: FrameReport) -> str:
         return ""
     achieved = forecasts.coverage_achieved
     held = ", none checked yet" if math.isnan(achieved) else f" held {achieved:.0%} of {forecasts.checked}"
-    calibrated = "calibrated" if forecasts.calibrated else "not calibrated"
-    return f"{forecasts.coverage_asked:.0%} regions ({calibrated}){held}"
+    return f"{forecasts.coverage_asked:.0%} regions (not calibrated){held}"  # the Kalman filter's own
 
 
 def headline(report: FrameReport) -> str:

@@ -112,7 +112,7 @@ class ReviewService:
                         "state": None if report is None else report.state,
                         "seq": None if report is None else report.seq,
                         "last_report_ns": None if report is None else str(report.published_ns),
-                        "last_frame_ns": None if camera.frame is None else str(camera.frame.published_ns),
+                        "last_frame_ns": None if camera.frame is None else str(camera.frame.stamp.published_ns),
                         "open_alerts": 0 if report is None else len(report.open_alerts),
                         "change": {} if report is None else report.change,
                     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .contract import PEDESTRIAN_HEAD, PEDESTRIAN_PREFIX, CropScores, Parameters, Scorer
+from .contract import PEDESTRIAN_PREFIX, ClosedForm, CropScores, Parameters, Scorer
 from .crops import CropScore
 from .image_statistics import ImageStatistics
 from .pedestrians import PedestrianScore
@@ -40,4 +40,4 @@ SCORERS: dict[str, Scorer] = {
     "image_statistics": ImageStatistics(),
 }
 
-__all__ = ["PEDESTRIAN_HEAD", "PEDESTRIAN_PREFIX", "SCORERS", "CropScores", "Parameters", "Scorer"]
+__all__ = ["PEDESTRIAN_PREFIX", "SCORERS", "ClosedForm", "CropScores", "Parameters", "Scorer"]

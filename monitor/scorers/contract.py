@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,12 +13,24 @@ from gradwatch.models.outputs import Observation
 
 Array = NDArray[np.float64]
 Parameters = dict[str, Array]
-CropScores = dict[str, NDArray[np.float32]]
-"""The closed forms of a frame's crops by the scores' names, each (k,) in the order of the detections; NaN where a
-form does not apply to a crop. `PEDESTRIAN_HEAD` says which head read each pedestrian."""
 
 PEDESTRIAN_PREFIX = "pedestrian_"  # begins the names of the scores of pedestrians; those of signs are bare
-PEDESTRIAN_HEAD = "pedestrian_head"  # (k,) the place of a crop's head among the judge's heads
+
+
+class ClosedForm(msgspec.Struct, frozen=True):
+    """One closed form of a frame's crops: a value for each of the k crops that it applies to.
+
+    `values` (k,); `detection_index` (k,) the crop's row among the frame's detections, ascending; `head` (k,) the
+    place among the judge's heads of the head that read the crop.
+    """
+
+    values: NDArray[np.float32]
+    detection_index: NDArray[np.int32]
+    head: NDArray[np.int32]
+
+
+CropScores = dict[str, ClosedForm]
+"""The closed forms of a frame's crops by the scores' names; a form that applies to no crop is absent."""
 
 
 class Scorer(Protocol):

@@ -27,7 +27,5 @@ class CropScore:
 
     def score(self, observation: Observation, crops: CropScores, parameters: Parameters) -> Array:
         """The values of the crops for which the score is defined."""
-        values = crops.get(self.name)
-        if values is None:
-            return np.empty(0)
-        return np.asarray(values[np.isfinite(values)], dtype=np.float64)
+        form = crops.get(self.name)
+        return np.empty(0) if form is None else form.values.astype(np.float64)

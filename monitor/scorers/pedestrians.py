@@ -18,7 +18,7 @@ import numpy as np
 
 from gradwatch.models.outputs import Observation
 
-from .contract import PEDESTRIAN_HEAD, Array, CropScores, Parameters
+from .contract import Array, CropScores, Parameters
 
 MIN_HEAD_CROPS = 20  # heads with fewer clean crops than this are standardized by the crops of all heads
 MAD_TO_DEVIATION = 1.4826  # of a Gaussian
@@ -37,13 +37,11 @@ class PedestrianScore:
 
         {} where all heads together have fewer than MIN_HEAD_CROPS: then the score does not apply to the stream.
         """
-        nothing = np.empty(0, np.float32)
-        values = np.concatenate([nothing, *(frame[self.name] for frame in crops if self.name in frame)])
-        heads = np.concatenate([nothing, *(frame[PEDESTRIAN_HEAD] for frame in crops if self.name in frame)])
-        known = np.isfinite(values)
-        values, heads = values[known].astype(np.float64), heads[known]
-        if len(values) < MIN_HEAD_CROPS:
+        forms = [frame[self.name] for frame in crops if self.name in frame]
+        if sum(len(form.values) for form in forms) < MIN_HEAD_CROPS:
             return {}
+        values = np.concatenate([form.values for form in forms]).astype(np.float64)
+        heads = np.concatenate([form.head for form in forms])
         everywhere = _standard(values)
         by_head = [values[heads == number] for number in range(int(heads.max()) + 1)]
         rows = [_standard(own) if len(own) >= MIN_HEAD_CROPS else everywhere for own in by_head]
@@ -51,13 +49,12 @@ class PedestrianScore:
         return {"centre": centre, "spread": spread}
 
     def score(self, observation: Observation, crops: CropScores, parameters: Parameters) -> Array:
-        """The values of the crops for which the score is defined; none where nothing was fitted."""
-        values = crops.get(self.name)
-        if values is None or not parameters:
+        """The values of the crops that the form applies to; none where nothing was fitted."""
+        form = crops.get(self.name)
+        if form is None or not parameters:
             return np.empty(0)
-        row = np.minimum(crops[PEDESTRIAN_HEAD].astype(np.intp), len(parameters["centre"]) - 1)
-        standard = (values - parameters["centre"][row]) / parameters["spread"][row]
-        return np.asarray(standard[np.isfinite(standard)])
+        row = np.minimum(form.head, len(parameters["centre"]) - 1)
+        return np.asarray((form.values - parameters["centre"][row]) / parameters["spread"][row])
 
 
 def _standard(values: Array) -> tuple[float, float]:

@@ -1,8 +1,8 @@
-"""Which frame is next, and which never will be: the two policies of a worker, before any decoding.
+"""Admission: chooses the next frame to decode, and the frames to drop, by one of two policies.
 
 `live` keeps the newest frames of every stream and shares turns evenly among the streams: a frame replaced by a newer
 one is *superseded*, one that has waited too long, here or decoded, is *stale*. `every_frame` drops nothing; the
-caller holds the consumer back while `full`.
+caller pauses the consumer while `full`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import threading
 from collections import OrderedDict, deque
 from typing import Protocol
 
-from gradwatch.streams.wire.messages import EncodedFrame
+from gradwatch.streams.wire.messages import EncodedFrame, FrameStamp
 
 SMOOTHING = 0.2
 
 
 class Admission(Protocol):
-    """Frames that wait to be decoded. Thread-safe: one thread puts, another takes."""
+    """The frames that wait to be decoded. Thread-safe: one thread puts, another takes."""
 
     def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
         """Admits `frame`; returns the frames that it supersedes."""
@@ -25,26 +25,26 @@ class Admission(Protocol):
     def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
         """The next frame, or None after `timeout_s` without one, and the stale frames passed over for it."""
 
-    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
-        """Whether `frame` has become too old to be looked at; to be asked once of every frame taken, right before."""
+    def expire(self, stamp: FrameStamp, now_ns: int) -> bool:
+        """Whether a taken frame is stale; must be asked once for every frame taken, right before the networks run."""
 
     @property
     def full(self) -> bool:
-        """Whether the consumer must be held back."""
+        """Whether the consumer must be paused."""
 
     def __len__(self) -> int:
-        """Frames that wait."""
+        """The number of waiting frames."""
 
 
 class Live:
     """At most `max_pending` frames wait per stream; the stream that was served longest ago is next.
 
-    A frame that is taken waits once more, decoded, until the networks are free. How long, is learned from those
-    before it: a frame that would be stale by then is not taken, and its stream keeps its turn. Otherwise a stream
-    whose frames come at unlucky times of the networks' period would lose all its turns, and be decoded for nothing.
+    A taken frame waits once more, decoded, until the networks are free; the length of that wait is learned from
+    earlier frames. A frame that would be stale by then is not taken, and its stream keeps its turn. Otherwise a stream
+    whose frames arrive out of step with the networks would lose all its turns and be decoded for nothing.
     """
 
-    full = False  # two frames a stream are never too much to hold
+    full = False  # a few frames a stream always fit
 
     def __init__(self, max_pending: int, max_age_s: float) -> None:
         self.max_pending = max_pending
@@ -52,13 +52,13 @@ class Live:
         self._streams: OrderedDict[str, deque[EncodedFrame]] = OrderedDict()  # served longest ago first
         self._count = 0
         self._taken_ns: dict[tuple[int, int], int] = {}
-        self._ahead_ns = 0.0  # from taking a frame until the networks look at it, smoothed
+        self._ahead_ns = 0.0  # from taking a frame until the networks run on it, smoothed
         self._ready = threading.Condition()
 
     def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
         """Admits `frame` at the end of its stream's queue; the oldest over the bound are superseded."""
         with self._ready:
-            waiting = self._streams.setdefault(frame.identity.stream_id, deque())
+            waiting = self._streams.setdefault(frame.stamp.identity.stream_id, deque())
             waiting.append(frame)
             superseded = [waiting.popleft() for _ in range(len(waiting) - self.max_pending)]
             self._count += 1 - len(superseded)
@@ -75,26 +75,26 @@ class Live:
                 while waiting:
                     frame = waiting.popleft()
                     self._count -= 1
-                    if not self._stale(frame, now_ns + self._expected_ahead_ns):
+                    if not self._stale(frame.stamp, now_ns + self._expected_ahead_ns):
                         self._streams.move_to_end(stream_id)
-                        self._taken_ns[frame.partition, frame.offset] = now_ns
+                        self._taken_ns[frame.stamp.partition, frame.stamp.offset] = now_ns
                         return frame, passed
                     passed.append(frame)
         return None, passed
 
-    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
+    def expire(self, stamp: FrameStamp, now_ns: int) -> bool:
         """Whether it was published longer than `max_age_s` ago."""
-        taken_ns = self._taken_ns.pop((frame.partition, frame.offset), now_ns)
+        taken_ns = self._taken_ns.pop((stamp.partition, stamp.offset), now_ns)
         self._ahead_ns += SMOOTHING * (now_ns - taken_ns - self._ahead_ns)
-        return self._stale(frame, now_ns)
+        return self._stale(stamp, now_ns)
 
     @property
     def _expected_ahead_ns(self) -> int:
-        """At most half the age allowed: one long wait must not make every later frame too old to be taken."""
+        """At most half the allowed age, so that one long wait does not make every later frame stale."""
         return min(round(self._ahead_ns), self.max_age_ns // 2)
 
-    def _stale(self, frame: EncodedFrame, now_ns: int) -> bool:
-        return now_ns - frame.published_ns > self.max_age_ns
+    def _stale(self, stamp: FrameStamp, now_ns: int) -> bool:
+        return now_ns - stamp.published_ns > self.max_age_ns
 
     def __len__(self) -> int:
         with self._ready:
@@ -102,7 +102,7 @@ class Live:
 
 
 class EveryFrame:
-    """First come, first served, nothing dropped; `full` at `max_bytes` of waiting frames."""
+    """First come, first served; drops nothing and is `full` at `max_bytes` of waiting frames."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -119,7 +119,7 @@ class EveryFrame:
         """Admits `frame`; supersedes nothing."""
         with self._ready:
             self._waiting.append(frame)
-            self._bytes += len(frame.content)
+            self._bytes += frame.stamp.size_bytes
             self._ready.notify()
         return []
 
@@ -131,11 +131,11 @@ class EveryFrame:
             if not self._waiting:
                 return None, []
             frame = self._waiting.popleft()
-            self._bytes -= len(frame.content)
+            self._bytes -= frame.stamp.size_bytes
             return frame, []
 
-    def expire(self, frame: EncodedFrame, now_ns: int) -> bool:
-        """Never."""
+    def expire(self, stamp: FrameStamp, now_ns: int) -> bool:
+        """Returns False: no frame is ever stale."""
         return False
 
     def __len__(self) -> int:

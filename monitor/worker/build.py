@@ -1,4 +1,4 @@
-"""Puts the parts together from one configuration."""
+"""Builds a worker and its parts from a configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..alarms.calibration import Calibration, CalibrationMismatchError, check_or
 from ..config import Configuration
 from ..judging.judge import Judge
 from ..judging.state import load_calibration
-from .ownership import Custody
+from .ownership import Ownership
 from .pipeline import Pipeline
 from .threads import Worker
 from .verdict_feed import VerdictFeed
@@ -33,12 +33,12 @@ def topics_of(configuration: Configuration) -> Topics:
 
 
 def build_observer(configuration: Configuration) -> Observer:
-    """The networks, on the configured device. Raises DeviceError where that can't be had."""
+    """The networks, on the configured device. Raises DeviceError if it is not available."""
     return Observer(configuration.models, configuration.worker.device, configuration.worker.model_threads)
 
 
 def build_judge(configuration: Configuration, observer: Observer) -> Judge:
-    """The judge of what `observer` observes."""
+    """The judge for the observations of `observer`."""
     return Judge(observer.heads, observer.models_id, configuration.judge)
 
 
@@ -92,7 +92,7 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         verdicts.book,
     )
     states = StateReader(broker.bootstrap_servers, names.state, broker.client)
-    custody = Custody(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)
+    ownership = Ownership(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)
     consumer = FrameConsumer(
         broker.bootstrap_servers,
         names.frames,
@@ -100,6 +100,6 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         broker.client,
         session_timeout_s=configuration.worker.session_timeout_s,
         instance_id=configuration.worker.instance_id,
-        tenant=custody,
+        owner=ownership,
     )
-    return Worker(consumer, pipeline, configuration.worker, health, custody), producer
+    return Worker(consumer, pipeline, configuration.worker, health, ownership), producer

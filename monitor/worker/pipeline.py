@@ -1,11 +1,11 @@
-"""The way of one frame, from topic to topic, on one screen.
+"""The steps of one frame, from topic to topic, on one screen.
 
     read ─► decode ─► observe ─► judge ─► publish
-    record  EncodedFrame  Frame    Observation  report, overlay, alerts
+    record  EncodedFrame  pixels   Observation  report, overlay, alerts
 
-Each step is one method. `worker.py` calls them from its threads, tests and offline judging call `step`. A
-record that can't go on becomes a dead letter and a `rejected` report, a frame that need not go on a
-`dropped` report: every frame gets exactly one report.
+Each step is one method. `threads.py` calls them from its threads, tests call `step`. A record that is no frame becomes
+a dead letter and a `rejected` report, a frame that the policy drops a `dropped` report: every frame gets exactly one
+report.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from numpy.typing import NDArray
 from gradwatch.models.observe import Observer
 from gradwatch.models.outputs import Observation
 from gradwatch.streams.dead_letters import DeadLetters
-from gradwatch.streams.observability.metrics import ALERTS_OPEN, FRAMES, STATES_REFUSED
+from gradwatch.streams.observability.metrics import ALERTS_OPEN, FRAMES, STATES_REFUSED, count_invalid_traceparent
 from gradwatch.streams.sinks import ReportSink
 from gradwatch.streams.transport.producer import Delivery
-from gradwatch.streams.wire.frames import decode_frame, rejected_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError
+from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
+from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError, decode_picture
 from gradwatch.streams.wire.records import Record
 
 from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
 from ..judging.corrections import VerdictBook, adopt
-from ..judging.judge import Judge, Verdict
+from ..judging.judge import Judge, Judgement
 from ..judging.report import report_of
 from ..judging.state import JudgeState, new_run
 from ..overlay import annotations as overlays
-from .resuming import resumed
-from .stored_state import Found, StoredState
+from .stored_state import Found, StoredState, resumed
 
 log = structlog.get_logger()
 
 
 class Pipeline:
-    """One frame's way. Only `judge` and what follows it touch the streams' states: one thread calls them."""
+    """The steps of frames, and the states of their streams.
+
+    Only `judge` and the methods below it use the states; one thread must call them all.
+    """
 
     def __init__(
         self,
@@ -59,88 +60,98 @@ class Pipeline:
         self.sink = sink
         self.dead_letters = dead_letters
         self.calibrations = dict(calibrations or {})
-        self.max_pixels = max_pixels  # of a picture; a larger one is refused before it is decoded
+        self.max_pixels = max_pixels  # of a picture; a larger one is rejected before it is decoded
         self.states: dict[str, JudgeState] = {}
         self.verdicts = verdicts or VerdictBook()
-        self.adopts_from: dict[int, int] = {}  # by partition: frames before it may have been reported by another worker
+        self.adopts_from: dict[int, int] = {}  # by partition: earlier frames may have been reported by another worker
 
     def step(self, record: Record) -> list[Delivery]:
-        """All steps for one record, one after the other; returns what must be delivered before it is finished."""
+        """All steps for one record; returns the deliveries that must succeed before its offset is committed."""
         try:
             frame = self.read(record)
             image = self.decode(frame)
         except BadRecordError as error:
             return self.reject(record, error)
-        observation = self.observe([frame], [image])[0]
-        verdict = self.judge(frame, observation)
-        return self.publish(verdict.report, verdict)
+        observation = self.observe([frame.stamp], [image])[0]
+        judgement = self.judge(frame.stamp, observation)
+        return self.publish(judgement.report, judgement)
 
     def read(self, record: Record) -> EncodedFrame:
         """The frame in a record of the frames topic; no pixels yet. Raises BadRecordError."""
-        return decode_frame(record)
+        frame = decode_frame(record)
+        if frame.stamp.traceparent is None:
+            count_invalid_traceparent(record.text_header("traceparent"), frame.stamp.identity.stream_id)
+        return frame
 
     def decode(self, frame: EncodedFrame) -> NDArray[np.uint8]:
         """The picture (H, W, 3) uint8 RGB. Raises BadRecordError."""
         return decode_picture(frame.content, self.max_pixels)
 
-    def observe(self, frames: list[EncodedFrame], images: list[NDArray[np.uint8]]) -> list[Observation]:
-        """What the networks, and their gradients, say of each picture."""
-        return self.observer.observe(images, [frame.identity.seq for frame in frames])
+    def observe(self, stamps: list[FrameStamp], images: list[NDArray[np.uint8]]) -> list[Observation]:
+        """The output of the networks, and of their gradients, for each picture."""
+        return self.observer.observe(images, [stamp.identity.seq for stamp in stamps])
 
-    def judge(self, frame: EncodedFrame, observation: Observation) -> Verdict:
-        """Tracks, scores, p-values, change and episodes; the stream's state goes on."""
-        before = self.states.get(frame.identity.stream_id)
-        state = self._with_verdicts(frame, self._state_for(frame, observation))
-        verdict = self.judge_frame(frame, observation, state)
-        self.states[frame.identity.stream_id] = verdict.state
-        if state.calibration is None and verdict.state.calibration is not None:
-            made = verdict.state.calibration
-            log.info("calibrated", stream=frame.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
-        ALERTS_OPEN.labels(frame.identity.stream_id).set(len(verdict.report.alert_ids))
+    def judge(self, stamp: FrameStamp, observation: Observation) -> Judgement:
+        """Judges a frame and advances its stream's state; a new run closes the alerts that the last run left open."""
+        before = self.states.get(stamp.identity.stream_id)
+        state = self._with_verdicts(stamp, self._state_for(stamp, observation))
+        judgement = self.judge_frame(stamp, observation, state)
+        self.states[stamp.identity.stream_id] = judgement.state
+        if state.calibration is None and judgement.state.calibration is not None:
+            made = judgement.state.calibration
+            log.info("calibrated", stream=stamp.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
+        ALERTS_OPEN.labels(stamp.identity.stream_id).set(len(judgement.report.alert_ids))
         if before is not None and before.run_id != state.run_id:
-            # nobody will hear of the old run again: what it left open ends here
-            verdict = replace(verdict, alerts=[*self.judge_frame.watch.close(before), *verdict.alerts])
-        return verdict
+            judgement = replace(judgement, alerts=[*self.judge_frame.watch.close(before), *judgement.alerts])
+        return judgement
 
-    def publish(self, report: FrameReport, verdict: Verdict | None = None) -> list[Delivery]:
+    def publish(self, report: FrameReport, judgement: Judgement | None = None) -> list[Delivery]:
         """Hands report, overlay and alerts to the sink."""
-        overlay = overlays.annotations(report) if verdict is not None else None
-        deliveries = self.sink.publish(report, overlay, verdict.alerts if verdict is not None else [])
+        overlay = overlays.annotations(report) if judgement is not None else None
+        deliveries = self.sink.publish(report, overlay, judgement.alerts if judgement is not None else [])
         FRAMES.labels(report.identity.stream_id, report.outcome, report.cause or "").inc()
         return deliveries
 
-    def drop(self, frame: EncodedFrame, cause: OutcomeCause) -> list[Delivery]:
-        """Reports a frame that the worker's policy dropped."""
-        return self.publish(report_of(frame, Outcome.DROPPED, self._state_name(frame), cause))
+    def drop(self, stamp: FrameStamp, cause: OutcomeCause) -> list[Delivery]:
+        """Reports a frame that the admission policy dropped."""
+        return self.publish(report_of(stamp, Outcome.DROPPED, self._state_name(stamp), cause))
 
     def reject(self, record: Record, error: BadRecordError) -> list[Delivery]:
-        """Puts a record aside with its bytes untouched, and reports it."""
-        frame = rejected_frame(record)
+        """Publishes a record to the dead letters with its bytes untouched, and reports it."""
+        stamp = rejected_stamp(record)
         dead = self.dead_letters.publish(record, error, "decode")
-        return [dead, *self.publish(report_of(frame, Outcome.REJECTED, self._state_name(frame), error.cause))]
+        return [dead, *self.publish(report_of(stamp, Outcome.REJECTED, self._state_name(stamp), error.cause))]
 
     def take_up(self, found: Found) -> None:
-        """Goes on from what another worker, or an earlier one, stored of a stream."""
+        """Continues a stream from the state that its last worker stored."""
         judge, stream_id = self.judge_frame, found.stream_id
         given = self.calibrations.get(stream_id)
         state, refused = resumed(found, given, judge.models_id, judge.configuration_id)
         if refused:
             STATES_REFUSED.labels(stream_id, refused).inc()
         if found.problem or refused:
-            log.warning("stored state refused, tracks start anew", stream=stream_id, cause=refused, why=found.problem)
+            log.warning(
+                "stored state refused, the stream starts anew", stream=stream_id, cause=refused, why=found.problem
+            )
         self.states.pop(stream_id, None)
         if state is not None:
             self.states[stream_id] = state
             bound = state.calibration.calibration_id if state.calibration else ""
-            log.info("state taken up", stream=stream_id, run=state.run_id, seq=state.next_seq, calibration=bound)
+            log.info(
+                "continued from the stored state",
+                stream=stream_id,
+                run=state.run_id,
+                seq=state.next_seq,
+                calibration=bound,
+            )
 
     def forget(self, stream_id: str) -> None:
-        """Forgets a stream that another worker has now."""
+        """Drops the state of a stream that another worker owns now."""
         if self.states.pop(stream_id, None) is not None:
             ALERTS_OPEN.labels(stream_id).set(0)
 
     def bind(self, state: JudgeState, next_offset: int, published_ns: int) -> StoredState:
-        """`state` as it is stored: with what it covers, and what it can be gone on from with."""
+        """`state` as it is stored: with the frames that it covers, and the ids that it may be continued with."""
         return StoredState(
             next_offset=next_offset,
             published_ns=published_ns,
@@ -151,9 +162,9 @@ class Pipeline:
             state=state,
         )
 
-    def _state_for(self, frame: EncodedFrame, observation: Observation) -> JudgeState:
-        """The stream's state; a new run begins anew and keeps the calibration while pictures stay of its size."""
-        stream_id, run_id = frame.identity.stream_id, frame.identity.run_id
+    def _state_for(self, stamp: FrameStamp, observation: Observation) -> JudgeState:
+        """The stream's state; a new run starts anew but keeps the calibration while the picture size is the same."""
+        stream_id, run_id = stamp.identity.stream_id, stamp.identity.run_id
         state = self.states.get(stream_id)
         if state is not None and state.run_id == run_id:
             return state
@@ -163,7 +174,7 @@ class Pipeline:
             try:
                 check_origin(given, self.judge_frame.origin(given.origin.source, observation.size))
             except CalibrationMismatchError as error:
-                # one stream's wrong file must not stop the others: refused, said, and learned anew
+                # one stream's wrong file must not stop the others
                 log.error(
                     "calibration refused, the stream calibrates on its own start", stream=stream_id, why=str(error)
                 )
@@ -173,14 +184,14 @@ class Pipeline:
             return replace(fresh, calibration=None)  # it calibrates on its own start again
         return fresh
 
-    def _with_verdicts(self, frame: EncodedFrame, state: JudgeState) -> JudgeState:
-        if frame.offset < self.adopts_from.get(frame.partition, 0):
+    def _with_verdicts(self, stamp: FrameStamp, state: JudgeState) -> JudgeState:
+        if stamp.offset < self.adopts_from.get(stamp.partition, 0):
             return state
-        known = self.verdicts.of(frame.identity.stream_id)
-        return replace(state, verdicts=adopt(state.verdicts, known, state.run_id, frame.identity.seq))
+        known = self.verdicts.of(stamp.identity.stream_id)
+        return replace(state, verdicts=adopt(state.verdicts, known, state.run_id, stamp.identity.seq))
 
-    def _state_name(self, frame: EncodedFrame) -> StreamState:
-        state = self.states.get(frame.identity.stream_id)
+    def _state_name(self, stamp: FrameStamp) -> StreamState:
+        state = self.states.get(stamp.identity.stream_id)
         if state is None or state.calibration is None:
             return StreamState.CALIBRATING
         return StreamState.ALERTING if state.alerting else StreamState.WATCHING

@@ -1,13 +1,14 @@
-"""The records in which a stream's state lies in the state topic, and the way back.
+"""The records of a stream in the state topic: how its state is written to them, read back and continued.
 
     <stream>                      StoredState: small, written about once a second
     <stream>/calibration          Calibration: some hundred kB, written when it changes
-    <stream>/clean/<run>/<n>      CleanChunk: CHUNK clean frames (about 20 kB each), while the stream calibrates
+    <stream>/clean/<run>/<n>      CleanChunk: CHUNK clean frames, while the stream calibrates
 
-A stream that calibrates on its own start gathers megabytes. They are appended: only the chunk that grows is
-written again, and all are removed once the calibration is stored. Reading the start again from the frames topic
-would need no records, but the `live` policy drops old frames, and a start may be longer than frames are kept.
-A chunk's frames follow from its number, so two workers that judged the same frames write equal chunks.
+A clean frame takes 0.7 kB and a few hundred bytes a crop, so 300 of them up to a megabyte. Chunks make that
+append-only: each second only the last chunk is written again, where one record would be written whole and could exceed
+the size limit; all are removed once the calibration is stored. The frames topic can't replace them: the `live` policy
+drops old frames, and a start may be longer than frames are kept. A chunk's frames follow from its number, so workers
+that judged the same frames write equal chunks.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from ..alarms.calibration import Calibration, CleanFrame
 from ..judging.state import JudgeState, StateFormatError, dump, load, load_calibration
 
 CHUNK = 8  # frames
+NO_RUN = ""  # the run of no frame: the next frame begins one
 
 
 class StoredState(msgspec.Struct, frozen=True):
-    """A stream's state without its calibration and clean frames, and what it covers.
+    """A stream's state without its calibration and clean frames, and the frames that it covers.
 
-    Frames below `next_offset` are judged, and their reports delivered; `published_ns` is the newest of them.
+    Frames below `next_offset` are judged and their reports delivered; `published_ns` is that of the newest one.
     """
 
     next_offset: int
@@ -56,7 +58,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What lies in the topic beside a stream's state: its calibration, and how many frames each chunk holds."""
+    """What the topic holds beside a stream's state: its calibration, and the number of frames in each chunk."""
 
     calibration_id: str = ""
     chunks: Mapping[str, int] = field(default_factory=dict)
@@ -64,9 +66,9 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the topic holds of one stream. `stored` is None, and `problem` says why, where it can't be read.
+    """What the topic holds of one stream. `stored` is None if it can't be read, and `problem` says why.
 
-    The state in `stored` has its clean frames again, as many as were found.
+    The state in `stored` has its clean frames, as many as were found.
     """
 
     stream_id: str
@@ -77,10 +79,10 @@ class Found:
 
 
 def parts(stored: StoredState, shelf: Shelf, given_id: str = "") -> tuple[list[Part], Shelf]:
-    """What must be written so that `stored` can be taken up, in order, and the shelf once that is done.
+    """The records to write for `stored`, in order, and the shelf after that.
 
-    `stored.state` comes with its clean frames and calibration. The calibration `given_id` is not written: it is in a
-    file that the configuration names.
+    `stored.state` has its clean frames and calibration. The calibration `given_id` is not written: it comes from a file
+    that the configuration names.
     """
     state, made = stored.state, stored.state.calibration
     chunks = dict(_chunks(state))
@@ -99,12 +101,12 @@ def parts(stored: StoredState, shelf: Shelf, given_id: str = "") -> tuple[list[P
 
 
 def removals(before: Shelf, after: Shelf) -> list[Part]:
-    """What may go once `after` is on the shelf."""
+    """The records to remove once `after` is written."""
     return [Part(key, None, 0) for key in before.chunks.keys() - after.chunks.keys()]
 
 
 def found_in(values: Mapping[str, bytes]) -> list[Found]:
-    """What one partition of the topic holds, by stream. Keys of no known form are passed over."""
+    """What one partition of the topic holds, by stream. Keys of unknown form are ignored."""
     names = {key.partition("/")[0] for key in values}
     return [_found(stream_id, values) for stream_id in sorted(names) if stream_id]
 
@@ -129,7 +131,7 @@ def _found(stream_id: str, values: Mapping[str, bytes]) -> Found:
             elif key == f"{stream_id}/calibration":
                 calibration = load_calibration(values[key])
             elif key.startswith(f"{stream_id}/clean/"):
-                chunks[key] = CleanChunk(())  # to be removed even if it can't be read
+                chunks[key] = CleanChunk(())  # removed later even if it can't be read
                 chunks[key] = load(values[key], CleanChunk)
         except StateFormatError as error:
             problems.append(f"{key}: {error}")
@@ -154,3 +156,52 @@ def _in_order(stored: StoredState, chunks: Mapping[str, CleanChunk]) -> Iterable
             yield frame
         if len(chunk.frames) < CHUNK:
             return
+
+
+def resumed(
+    found: Found, given: Calibration | None, models_id: str, configuration_id: str
+) -> tuple[JudgeState | None, str]:
+    """The state to continue from (None where there is none), and why the stored one was refused ("" if it was not).
+
+    A state is continued only under the models, configuration and calibration that made it, with all its clean frames.
+    A refused one leaves what outlives a run: its calibration, which `Pipeline` keeps while it fits, and its open
+    episodes, so that the first frame closes them as those of an earlier run. `given` is the calibration that the
+    configuration names for the stream.
+    """
+    stored = found.stored
+    if stored is None:
+        left = JudgeState(found.stream_id, NO_RUN, calibration=found.calibration) if found.calibration else None
+        return left, "format" if found.problem else ""
+    calibration = found.calibration
+    if given is not None and given.calibration_id == stored.calibration_id:
+        calibration = given
+    cause = _refusal(stored, calibration, given, models_id, configuration_id)
+    if cause:
+        return replace(stored.state, run_id=NO_RUN, clean=(), calibration=calibration), cause
+    return replace(stored.state, calibration=calibration if stored.calibration_id else None), ""
+
+
+def _refusal(
+    stored: StoredState, calibration: Calibration | None, given: Calibration | None, models_id: str, config_id: str
+) -> str:
+    if stored.models_id != models_id:
+        return "models"
+    if stored.configuration_id != config_id:
+        return "configuration"
+    if stored.calibration_id and (calibration is None or calibration.calibration_id != stored.calibration_id):
+        return "calibration"
+    if given is not None and given.calibration_id != stored.calibration_id and _fits(given, stored, calibration):
+        return "calibration"  # the configuration has named another file since
+    if len(stored.state.clean) != stored.clean_frames:
+        return "clean_frames"
+    return ""
+
+
+def _fits(given: Calibration, stored: StoredState, calibration: Calibration | None) -> bool:
+    """Whether `given` is for pictures of the stream's size; True where that size is unknown."""
+    clean = stored.state.clean
+    if clean:
+        return clean[0].observation.size == (given.origin.width, given.origin.height)
+    if calibration is not None and stored.calibration_id:
+        return (calibration.origin.width, calibration.origin.height) == (given.origin.width, given.origin.height)
+    return True

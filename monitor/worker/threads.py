@@ -1,13 +1,13 @@
-"""Threads and order, nothing else: the steps are in `pipeline.py`, who is next is in `admission.py`.
+"""The threads of a worker and the queues between them; the steps are in `pipeline.py`.
 
-    main    poll, admit or hold back, commit          (alone owns the consumer)
-    decode  pixels, in order of arrival               (a small pool)
-    model   observe                                   (one thread a device)
-    judge   states, reports, publishing               (alone owns the streams' states)
+    main    polls, admits, pauses the consumer, commits   (alone uses the consumer)
+    decode  decodes pictures in order of arrival          (a small pool)
+    model   runs the networks                             (one thread a device)
+    judge   judges, publishes, stores states              (alone changes the streams' states)
 
-What outlives this worker, and which partitions' frames are its to judge, is in `custody.py`.
+`admission.py` chooses the next frame, `ownership.py` which partitions are judged here.
 
-Every queue is bounded: the judge takes at most JUDGE_AHEAD observed frames ahead, the model thread decodes
+Every queue is bounded: at most JUDGE_AHEAD observed frames wait for the judge, the model thread decodes
 `decode_threads` + `max_batch` frames ahead, all others wait undecoded in the admission, where `live` may still drop
 them.
 """
@@ -35,51 +35,51 @@ from gradwatch.streams.observability.metrics import FRAME_AGE, STAGE_DURATION
 from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import Delivery
-from gradwatch.streams.wire.frames import rejected_frame
-from gradwatch.streams.wire.messages import EncodedFrame, OutcomeCause
+from gradwatch.streams.wire.frames import rejected_stamp
+from gradwatch.streams.wire.messages import EncodedFrame, FrameStamp, OutcomeCause
 from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
 
 from ..config import WorkerSettings
 from .admission import Admission, EveryFrame, Live
-from .ownership import Custody, NoCustody
+from .ownership import Ownership, Stateless
 from .pipeline import Pipeline
 
 log = structlog.get_logger()
 
 POLL_S = 0.05
-TICK_S = 0.02  # how long the judge waits for work before it looks after the states
-FAILED_S = 1.0  # for storing states once a thread has failed
+TICK_S = 0.02  # longest wait of the judge for work between two ticks of the ownership
+FAILED_S = 1.0  # time to store states after a thread has failed
 JUDGE_AHEAD = 4
-BACKLOG = 1000  # reports waiting to be published; beyond it the consumer is held back
+BACKLOG = 1000  # frames waiting for the judge, above which the consumer is paused
 
 
 class Decoded(NamedTuple):
-    """A frame with its pixels, or with the reason why it has none."""
+    """A decoded frame: pixels, or the error that decoding raised."""
 
-    frame: EncodedFrame
+    stamp: FrameStamp
     image: NDArray[np.uint8] | None
     error: BadRecordError | None
     decode_ms: float
 
 
 class Observed(NamedTuple):
-    """A frame that the networks have seen."""
+    """A frame with the output of the networks."""
 
-    frame: EncodedFrame
+    stamp: FrameStamp
     observation: Observation
     latency_ms: dict[str, float]
 
 
 class Dropped(NamedTuple):
-    """A frame that the policy dropped."""
+    """A frame that the admission policy dropped."""
 
-    frame: EncodedFrame
+    stamp: FrameStamp
     cause: OutcomeCause
 
 
 class Rejected(NamedTuple):
-    """A record that can't become a frame."""
+    """A record that is no frame."""
 
     record: Record
     error: BadRecordError
@@ -89,7 +89,10 @@ Work = Observed | Dropped | Rejected
 
 
 class Worker:
-    """Runs until stopped, or until nothing has come for `until_idle_s`."""
+    """Consumes frames, judges them and publishes the results. Every frame gets exactly one report.
+
+    Without `ownership` it owns every partition and stores no states.
+    """
 
     def __init__(
         self,
@@ -97,13 +100,13 @@ class Worker:
         pipeline: Pipeline,
         settings: WorkerSettings,
         health: Health | None = None,
-        custody: Custody | None = None,
+        ownership: Ownership | None = None,
     ) -> None:
         self.consumer = consumer
         self.pipeline = pipeline
         self.settings = settings
         self.health = health or Health(settings.unhealthy_after_s)
-        self.custody = custody or NoCustody()
+        self.ownership = ownership or Stateless()
         self.admission: Admission = (
             Live(settings.max_pending_frames, settings.max_frame_age_s)
             if settings.policy == "live"
@@ -119,13 +122,16 @@ class Worker:
         cv2.setNumThreads(1)  # decoding runs in its own pool
 
     def stop(self) -> None:
-        """Asks the worker to finish what it has begun and leave; may be called from a signal handler."""
+        """Ends `run` after the begun frames are finished; may be called from a signal handler."""
         self.stopping.set()
 
     def run(self, until_idle_s: float | None = None, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Polls until stopped; calls `on_ready` once partitions are assigned. Raises what any of its threads raised."""
+        """Polls until stopped or idle for `until_idle_s`; calls `on_ready` once partitions are assigned.
+
+        Raises what any of its threads raised.
+        """
         pool = ThreadPoolExecutor(self.settings.decode_threads, thread_name_prefix="decode")
-        # daemons: a network that hangs must not keep a worker that was asked to leave
+        # daemon threads: a network that hangs must not keep a stopped worker alive
         model = threading.Thread(target=self._guarded, args=(self._model_loop, pool), name="model", daemon=True)
         judge = threading.Thread(target=self._guarded, args=(self._judge_loop,), name="judge", daemon=True)
         model.start()
@@ -140,36 +146,36 @@ class Worker:
             raise self.failure
 
     def _drain(self, pool: ThreadPoolExecutor, model: threading.Thread, judge: threading.Thread) -> None:
-        """Finishes what was begun within `drain_s`; what waits undecoded is not committed and will be read again."""
+        """Finishes begun frames within `drain_s`; undecoded ones stay uncommitted: the next owner reads them again."""
         deadline_s = self._drained_by_s = time.monotonic() + self.settings.drain_s
         model.join(max(0.0, deadline_s - time.monotonic()))
         self._to_judge.put(None)
         judge.join(max(0.0, deadline_s - time.monotonic()))
         pool.shutdown(wait=False, cancel_futures=True)
-        self.custody.close()
+        self.ownership.close()
         try:
             self.consumer.close(0.0 if self.failure else max(0.0, deadline_s - time.monotonic()))
         except Exception as error:
-            # the first failure is the cause, what closing says of it a consequence
+            # the first failure is the cause, an error of closing its consequence
             self.failure = self.failure or error
 
     # -- main thread ---------------------------------------------------------------------------------
 
     def _main_loop(self, until_idle_s: float | None, on_ready: Callable[[], None]) -> None:
         last_record_s = time.monotonic()
-        held_back = ready = waiting = False
+        paused = ready = loading = False
         while not self.stopping.is_set():
             self.health.beat("poll")
-            records = self.consumer.poll(POLL_S if not waiting else 0.0)
-            waiting = self.custody.take_up(self.consumer, POLL_S)
-            if not ready and self.consumer.assigned and not waiting:
+            records = self.consumer.poll(POLL_S if not loading else 0.0)
+            loading = self.ownership.load_states(self.consumer, POLL_S)
+            if not ready and self.consumer.assigned and not loading:
                 ready = True
                 on_ready()
             for record in records:
                 self._admit(record)
             full = self.admission.full or self._to_judge.qsize() > BACKLOG
-            if full != held_back:
-                held_back = full
+            if full != paused:
+                paused = full
                 self.consumer.pause() if full else self.consumer.resume()
             if records or not ready or self.consumer.offsets.unfinished:
                 last_record_s = time.monotonic()
@@ -181,28 +187,27 @@ class Worker:
         try:
             frame = self.pipeline.read(record)
         except BadRecordError as error:
-            if self._is_new(record, rejected_frame(record).identity.stream_id):
+            if self._is_new(record, rejected_stamp(record).identity.stream_id):
                 self._to_judge.put(Rejected(record, error))
             return
-        if not self._is_new(record, frame.identity.stream_id):
+        if not self._is_new(record, frame.stamp.identity.stream_id):
             return
         self._records[record.partition, record.offset] = record
         for old in self.admission.put(frame):
-            self._drop(old, OutcomeCause.SUPERSEDED)
+            self._drop(old.stamp, OutcomeCause.SUPERSEDED)
 
     def _is_new(self, record: Record, stream_id: str) -> bool:
-        """Notes a record that came, unless an earlier worker has reported it."""
+        """Whether no earlier worker has reported the record; a new one counts as in flight."""
         place = record.partition, stream_id, record.offset, record.timestamp_ms * 1_000_000
-        if self.custody.already_judged(*place):
+        if self.ownership.already_judged(*place):
             self.consumer.finish(record.partition, record.offset)
             return False
-        self.custody.arrive(*place)
+        self.ownership.note_arrival(*place)
         return True
 
-    def _drop(self, frame: EncodedFrame, cause: OutcomeCause) -> None:
-        self._records.pop((frame.partition, frame.offset), None)
-        # without its bytes: reports of dropped frames may have to wait for the broker
-        self._to_judge.put(Dropped(replace(frame, content=b""), cause))
+    def _drop(self, stamp: FrameStamp, cause: OutcomeCause) -> None:
+        self._records.pop((stamp.partition, stamp.offset), None)
+        self._to_judge.put(Dropped(stamp, cause))
 
     # -- model thread and its decode pool ----------------------------------------------------------------
 
@@ -216,25 +221,25 @@ class Worker:
             self._observe([waiting.result()])
 
     def _decode_ahead(self, pool: ThreadPoolExecutor, ahead: deque[Future[Decoded]]) -> None:
-        """Fills `ahead`. Waits for a first frame; then only until a batch is full, and for `max_wait_s` at most."""
+        """Fills `ahead`: waits for a first frame, then at most `max_wait_s` for a full batch."""
         until_s = time.monotonic() + (self.settings.max_wait_s if ahead else POLL_S)
         while len(ahead) < self.settings.max_batch + self.settings.decode_threads:
             rest_s = until_s - time.monotonic() if len(ahead) < self.settings.max_batch else 0.0
             frame, stale = self.admission.take(time.time_ns(), max(0.0, rest_s))
             for old in stale:
-                self._drop(old, OutcomeCause.STALE)
+                self._drop(old.stamp, OutcomeCause.STALE)
             if frame is None:
                 return
-            if self.custody.leaving(frame.partition):
-                self._leave_out(frame)
+            if self.ownership.is_leaving(frame.stamp.partition):
+                self._leave_to_next_owner(frame.stamp)
                 continue
             if not ahead:
                 until_s = time.monotonic() + self.settings.max_wait_s
             ahead.append(pool.submit(self._decode, frame))
 
-    def _leave_out(self, frame: EncodedFrame) -> None:
-        self._records.pop((frame.partition, frame.offset), None)
-        self.custody.leave_out(frame.partition, frame.identity.stream_id)
+    def _leave_to_next_owner(self, stamp: FrameStamp) -> None:
+        self._records.pop((stamp.partition, stamp.offset), None)
+        self.ownership.leave_to_next_owner(stamp.partition, stamp.identity.stream_id)
 
     def _decode(self, frame: EncodedFrame) -> Decoded:
         started_s = time.perf_counter()
@@ -242,32 +247,32 @@ class Worker:
             image, error = self.pipeline.decode(frame), None
         except BadRecordError as bad:
             image, error = None, bad
-        return Decoded(frame, image, error, 1e3 * (time.perf_counter() - started_s))
+        return Decoded(frame.stamp, image, error, 1e3 * (time.perf_counter() - started_s))
 
     def _observe(self, batch: list[Decoded]) -> None:
-        seen = [decoded for decoded in batch if self._fit(decoded)]
-        if not seen:
+        fresh = [decoded for decoded in batch if self._is_due(decoded)]
+        if not fresh:
             return
         started_s = time.perf_counter()
-        images = [decoded.image for decoded in seen if decoded.image is not None]
-        observations = self.pipeline.observe([decoded.frame for decoded in seen], images)
+        images = [decoded.image for decoded in fresh if decoded.image is not None]
+        observations = self.pipeline.observe([decoded.stamp for decoded in fresh], images)
         observe_ms = 1e3 * (time.perf_counter() - started_s)
-        for decoded, observation in zip(seen, observations, strict=True):
+        for decoded, observation in zip(fresh, observations, strict=True):
             while not self._ahead.acquire(timeout=POLL_S):
                 self.health.beat("model")
                 if self.failure is not None:
                     return
             latency_ms = {"decode": decoded.decode_ms, "observe": observe_ms}
-            self._to_judge.put(Observed(decoded.frame, observation, latency_ms))
+            self._to_judge.put(Observed(decoded.stamp, observation, latency_ms))
 
-    def _fit(self, decoded: Decoded) -> bool:
-        """Whether the frame has pixels and is still young enough; what is not goes to the judge thread as it is."""
-        frame = decoded.frame
-        identify(frame.identity)
-        if self.admission.expire(frame, time.time_ns()) and decoded.image is not None:
-            self._drop(frame, OutcomeCause.STALE)
+    def _is_due(self, decoded: Decoded) -> bool:
+        """Whether the frame has pixels and is not stale; any other one goes straight to the judge to be reported."""
+        stamp = decoded.stamp
+        identify(stamp.identity)
+        if self.admission.expire(stamp, time.time_ns()) and decoded.image is not None:
+            self._drop(stamp, OutcomeCause.STALE)
             return False
-        record = self._records.pop((frame.partition, frame.offset), None)
+        record = self._records.pop((stamp.partition, stamp.offset), None)
         if decoded.image is None and record is not None and decoded.error is not None:
             self._to_judge.put(Rejected(record, decoded.error))
         return decoded.image is not None
@@ -277,72 +282,72 @@ class Worker:
     def _judge_loop(self) -> None:
         while (work := self._next_work()) is not None:
             self.health.beat("judge")
-            identify(None if isinstance(work, Rejected) else work.frame.identity)
+            identify(None if isinstance(work, Rejected) else work.stamp.identity)
             partition, offset = _position(work)
-            deliveries = self._until_room(work) if self.custody.owns(partition) else None
+            deliveries = self._publish(work) if self.ownership.owns(partition) else None
             if isinstance(work, Observed):
                 self._ahead.release()
             if deliveries is not None:
-                covers = self.custody.finish(partition, offset, isinstance(work, Observed), deliveries)
+                covers = self.ownership.finish(partition, offset, isinstance(work, Observed), deliveries)
                 self.consumer.finish(partition, offset, [*deliveries, *covers])
                 self.reports += 1
-            self.custody.passed(partition)
+            self.ownership.note_done(partition)
             self.health.rest("judge")
         self._store_last()
 
     def _next_work(self) -> Work | None:
-        """What is next, None at the end; looks after the states before it returns, and while it waits."""
+        """The next item, None at the end; calls `ownership.tick` while it waits and before it returns."""
         while True:
             try:
                 work = self._to_judge.get(timeout=TICK_S)
             except queue.Empty:
-                self.custody.tick(time.monotonic())
+                self.ownership.tick(time.monotonic())
             else:
-                self.custody.tick(time.monotonic())
+                self.ownership.tick(time.monotonic())
                 return work
 
     def _store_last(self) -> None:
-        """Stores the states as they are now, for at most the time that draining may take."""
+        """Stores the final states within the time allowed for draining."""
         until_s = time.monotonic() + FAILED_S if self.failure else self._drained_by_s
-        while not self.custody.hurry() and time.monotonic() < until_s:
-            self.custody.tick(time.monotonic())
+        while not self.ownership.store_now() and time.monotonic() < until_s:
+            self.ownership.tick(time.monotonic())
             time.sleep(TICK_S / 4)
 
-    def _until_room(self, work: Work) -> list[Delivery] | None:
-        """Publishes; a broker that takes nothing holds the judge back, and so the whole path, and loses nothing.
+    def _publish(self, work: Work) -> list[Delivery] | None:
+        """Judges and publishes. While the broker takes no records, it and the whole path wait; nothing is lost.
 
-        None where the frame's partition went to another worker meanwhile.
+        Returns None if the frame's partition went to another worker meanwhile.
         """
         publish = self._publication(work)
-        while self.custody.owns(_position(work)[0]):
+        while self.ownership.owns(_position(work)[0]):
             try:
                 return publish()
             except BrokerUnavailableError as error:
-                log.warning("broker takes nothing", error=str(error))
+                log.warning("the broker takes no records, waiting", error=str(error))
                 self.health.beat("judge")
                 if self.stopping.wait(POLL_S):
                     raise
         return None
 
     def _publication(self, work: Work) -> Callable[[], list[Delivery]]:
-        """What to publish for `work`; judging is done once, publishing as often as the broker makes it."""
+        """A function that publishes the result for `work`: it is judged once, publishing may be repeated."""
         if isinstance(work, Dropped):
-            return lambda: self.pipeline.drop(work.frame, work.cause)
+            return lambda: self.pipeline.drop(work.stamp, work.cause)
         if isinstance(work, Rejected):
             return lambda: self.pipeline.reject(work.record, work.error)
         started_s = time.perf_counter()
-        verdict = self.pipeline.judge(work.frame, work.observation)
+        judgement = self.pipeline.judge(work.stamp, work.observation)
         now_ns = time.time_ns()
-        latency_ms = verdict.report.latency_ms | work.latency_ms
+        latency_ms = judgement.report.latency_ms | work.latency_ms
         latency_ms |= {
             "judge": 1e3 * (time.perf_counter() - started_s),
-            "age": (now_ns - work.frame.published_ns) / 1e6,
+            "age": (now_ns - work.stamp.published_ns) / 1e6,
         }
-        report = replace(verdict.report, latency_ms=latency_ms)
-        FRAME_AGE.labels(work.frame.identity.stream_id).observe(latency_ms["age"] / 1e3)
+        report = replace(judgement.report, latency_ms=latency_ms)
+        FRAME_AGE.labels(work.stamp.identity.stream_id).observe(latency_ms["age"] / 1e3)
         for stage in ("decode", "observe", "judge"):
             STAGE_DURATION.labels(stage).observe(latency_ms[stage] / 1e3)
-        return lambda: self.pipeline.publish(report, verdict)
+        return lambda: self.pipeline.publish(report, judgement)
 
     def _guarded(self, loop: Callable[..., None], *arguments: object) -> None:
         try:
@@ -356,5 +361,5 @@ class Worker:
 
 
 def _position(work: Work) -> tuple[int, int]:
-    source = work.record if isinstance(work, Rejected) else work.frame
+    source = work.record if isinstance(work, Rejected) else work.stamp
     return source.partition, source.offset

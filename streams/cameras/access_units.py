@@ -1,8 +1,8 @@
-"""Key frames of H.264 and H.265 that come in parts, put together again.
+"""Reassembles key frames of H.264 and H.265 that FFmpeg's parser has split into several packets.
 
 Parameter sets belong before the first slice of a key frame. Some cameras send them before each of its slices
 (GStreamer's RTP payloader with `config-interval=-1` does), and FFmpeg's parser then takes every slice for a picture.
-A decoder that is given these would paint over what each of them lacks, and spoil all pictures up to the next key frame.
+A decoder would conceal the missing parts of each, and spoil all pictures up to the next key frame.
 """
 
 from __future__ import annotations
@@ -10,53 +10,54 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from .clock import Arrival
+from .clock import Instant
 from .connection import CodecSetup, Packet
 
-Came = tuple[Packet, Arrival]
-UNIT = re.compile(rb"\x00\x00\x01(?=(...))", re.S)  # of Annex B: a start code; the bytes behind may hold the next
-LENGTHS_NOT_START_CODES = b"\x01"  # how the extradata of MP4 and its like begin
+TimedPacket = tuple[Packet, Instant]
+"""A packet and its arrival."""
+UNIT = re.compile(rb"\x00\x00\x01(?=(...))", re.S)  # Annex B: a start code and its 3 bytes, which may overlap the next
+LENGTHS_NOT_START_CODES = b"\x01"  # the first byte of the extradata of MP4 and its like
 
 
-class WholePictures:
-    """The packets of one connection, in order, with those that are one picture as one packet.
+class AccessUnitAssembler:
+    """Joins the packets of one connection that belong to one picture; keeps their order.
 
-    Whether a camera does this shows at its first key frame. That one waits for the packet behind it; later ones only
-    if it came in parts, so that other cameras are not a frame late.
+    A camera's first key frame waits for the packet after it. Later ones wait only if that one was in parts, so that
+    other cameras are not delayed by a frame.
     """
 
     def __init__(self, setup: CodecSetup) -> None:
         self._codec, extradata = setup.codec, setup.extradata or b""
         self._has_units = self._codec in ("h264", "hevc") and not extradata.startswith(LENGTHS_NOT_START_CODES)
         self._expects_parts = True
-        self._held: Came | None = None  # a key frame that may go on
-        self._parts = 0  # that it has so far
+        self._held: TimedPacket | None = None  # a key frame that may continue
+        self._parts = 0  # of the held key frame so far
 
-    def put(self, packet: Packet, at: Arrival) -> list[Came]:
-        """The pictures that are whole now that `packet` has come, and when they came: none, one or two."""
+    def put(self, packet: Packet, at: Instant) -> list[TimedPacket]:
+        """Adds a packet that arrived at `at`; returns the pictures that are whole now: none, one or two."""
         if not self._has_units:
             return [(packet, at)]
-        goes_on = _goes_on(packet.content, self._codec)
-        if self._held is not None and goes_on and _at_one_time(self._held[0], packet):
+        continues = _continues_picture(packet.content, self._codec)
+        if self._held is not None and continues and _have_same_time(self._held[0], packet):
             self._held, self._parts = (_joined(self._held[0], packet), at), self._parts + 1
             return []
         if self._held is not None:
             self._expects_parts = self._parts > 1
-        self._expects_parts |= goes_on  # a part without its beginning: this picture is spoiled, the next will be whole
-        whole = self.rest()
-        if packet.is_key and self._expects_parts and not goes_on:
+        self._expects_parts |= continues  # a part whose beginning was not held: only later pictures will be whole
+        whole = self.flush()
+        if packet.is_key and self._expects_parts and not continues:
             self._held, self._parts = (packet, at), 1
             return whole
         return [*whole, (packet, at)]
 
-    def rest(self) -> list[Came]:
-        """What is held back, if anything: no more packets come."""
+    def flush(self) -> list[TimedPacket]:
+        """The picture that is held back, if any: no more packets follow."""
         held, self._held = self._held, None
         return [] if held is None else [held]
 
 
-def _goes_on(content: bytes, codec: str) -> bool:
-    """Whether the first slice in it is not the first of its picture: both codecs say so in one bit."""
+def _continues_picture(content: bytes, codec: str) -> bool:
+    """Whether the first slice in `content` is not the first of its picture, which one bit tells in both codecs."""
     for unit in UNIT.finditer(content):
         first, second, third = unit[1]
         if codec == "h264" and first & 0x1F in (1, 2, 5):
@@ -66,7 +67,7 @@ def _goes_on(content: bytes, codec: str) -> bool:
     return False
 
 
-def _at_one_time(held: Packet, packet: Packet) -> bool:
+def _have_same_time(held: Packet, packet: Packet) -> bool:
     return held.media_ns is None or packet.media_ns is None or held.media_ns == packet.media_ns
 
 

@@ -1,7 +1,7 @@
-"""How a camera is reached: its address as FFmpeg takes it, and apart from that what may be shown of it.
+"""Addresses of cameras: the URL and options for FFmpeg, and separately what may be shown of them.
 
-Whatever is said, logged or published names a camera by `CameraAddress.shown`. User, password and the values of
-parameters that look like credentials are made known to `logs.hide` as soon as an address is read.
+Messages, logs and records name a camera by `CameraAddress.shown` only. Passwords and the values of parameters that look
+like credentials are registered with `logs.hide` as soon as an address is parsed.
 """
 
 from __future__ import annotations
@@ -26,46 +26,41 @@ PARAMETER = re.compile(
 )
 DEVICE = re.compile(r"(?:/dev/video)?(\d{1,3})")
 
-# What a network camera may make FFmpeg open: never a file of this machine, whatever a playlist says.
+# What a network camera may make FFmpeg open: never a file of this machine, whatever a playlist contains.
 PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto"
-# Probing for no longer than a packet: the first picture comes after 0.15 s instead of 2 s (measured on loopback), and
-# what was probed is kept. FFmpeg's `nobuffer` throws it away, the first key frame too, and H.264 starts with the next.
+# Probes no more than a packet: the first picture comes after 0.15 s instead of 2 s (measured on loopback), and the
+# probed packets are kept. FFmpeg's `nobuffer` drops them with the first key frame, and H.264 starts with the next.
 PROBE_LITTLE = {"probesize": "32", "analyzeduration": "1", "fpsprobesize": "0"}
 PROBE_TO_TELL_FORMATS = {"probesize": "500000", "analyzeduration": "500000", "fpsprobesize": "0"}
-REORDERING_US = "100000"  # over UDP, so long may a packet be late
+REORDERING_US = "100000"  # how late a packet may be over UDP
 
 
 class CameraAddressError(GradwatchError, ValueError):
-    """Not the address of a camera; says what one looks like."""
+    """Not the address of a camera; the message shows the legal forms."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraAddress:
-    """`url` and `options` go to FFmpeg and may hold credentials; `shown` may be said to anybody.
+    """`url` and `options` are for FFmpeg and may contain credentials; `shown` may be published.
 
-    `options` are tried in turn until the camera takes some: a USB camera is asked for JPEG first.
+    `options` are tried in turn until the camera accepts one: a USB camera is asked for JPEG first.
     """
 
     url: str = field(repr=False)
     shown: str
     options: tuple[dict[str, str], ...] = field(repr=False)
-    format: str | None = None  # FFmpeg's name of the device or container, None: it finds out
-
-    @property
-    def is_device(self) -> bool:
-        """Whether the camera is on this machine."""
-        return self.format == "v4l2"
+    format: str | None = None  # FFmpeg's name of the device or container; None: detected
 
 
-def is_live(source: str) -> bool:
-    """Whether `source` names a camera, and not a file or a folder."""
-    return "://" in source or DEVICE.fullmatch(source) is not None
+def is_live(source: str | Path) -> bool:
+    """Whether `source` is meant as the address of a camera; a Path never is."""
+    return isinstance(source, str) and ("://" in source or DEVICE.fullmatch(source) is not None)
 
 
 def camera_address(source: str, transport: Transport = "tcp") -> CameraAddress:
-    """The address in `rtsp://`, `rtsps://`, `http://`, `https://`, a number (of /dev/videoN) or /dev/videoN.
+    """Parses `rtsp://…`, `rtsps://…`, `http://…`, `https://…`, a number (of /dev/videoN) or /dev/videoN.
 
-    User and password may hold any character that leaves the host recognizable, percent-encoded or not.
+    User and password may contain any character that leaves the host recognizable, percent-encoded or not.
     Raises `CameraAddressError`.
     """
     device = DEVICE.fullmatch(source)
@@ -86,7 +81,7 @@ def camera_address(source: str, transport: Transport = "tcp") -> CameraAddress:
         )
     options = {"protocol_whitelist": PROTOCOLS}
     if scheme.startswith("rtsp"):
-        # only pictures: a microphone that goes on would hide that they have stopped
+        # video only: sound that continues would hide that the pictures have stopped
         options |= {"rtsp_transport": transport, "allowed_media_types": "video", "max_delay": REORDERING_US}
         options |= PROBE_LITTLE
     else:
@@ -95,14 +90,14 @@ def camera_address(source: str, transport: Transport = "tcp") -> CameraAddress:
 
 
 def hide_credentials_of(source: str) -> None:
-    """Makes the credentials in `source` known, so that no log shows them; any text may be given."""
+    """Registers the credentials in `source`, which may be any text, so that no log shows them."""
     if is_live(source) and "://" in source:
         _credentials(_split(source.partition("://")[2])[0])
         _shown(source)
 
 
 def stream_name(address: CameraAddress) -> str:
-    """What the camera's stream may be called where nobody says: its host and path."""
+    """The default name of the camera's stream: its host and path, or its device."""
     return address.shown.partition("://")[2] or Path(address.shown).name
 
 
@@ -114,8 +109,8 @@ def _device(number: int) -> CameraAddress:
 def _split(rest: str) -> tuple[str, str]:
     """User information and the rest, which begins with the host.
 
-    By the book the first of `/?#` ends the authority. People write passwords as they are, so where what would be
-    the host then is none, the last @ decides.
+    By RFC 3986 the first of `/?#` ends the authority. Many passwords are pasted unencoded, so where the rest would
+    then begin with no legal host, the last @ decides.
     """
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     user_info, _, host = authority.rpartition("@")
@@ -125,7 +120,7 @@ def _split(rest: str) -> tuple[str, str]:
 
 
 def _credentials(user_info: str) -> str:
-    """User and password as a URL takes them, `@` behind; makes the password known to the logs."""
+    """User and password percent-encoded, followed by `@`; registers the password with the logs."""
     if not user_info:
         return ""
     user, colon, password = user_info.partition(":")

@@ -1,6 +1,6 @@
-"""Cameras attached to the topics: one run each, with its frames, its health records and its counts.
+"""Publishes live cameras and recordings as streams: one run each, with its frames, health records and counts.
 
-Each camera has threads, a run and a queue of its own and shares only the producer, so that none stops another.
+Each source has its own threads, run and queue and shares only the producer, so that none stops another.
 """
 
 from __future__ import annotations
@@ -10,19 +10,16 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import structlog
 
-from gradwatch import MissingFileError
-
 from ..health_topic import HealthTopic
 from ..observability.health import Condition, Health
 from ..observability.logs import scrub
-from ..publish import Run, SourceSummary, publish
-from ..recordings.bag_storage import is_bag
-from ..sources import SOURCES, FrameSource, Playback
+from ..publish import RunPublisher, SourceSummary, publish
+from ..recordings.played import Playback
+from ..sources import open_source
 from ..transport.producer import BoundedProducer
 from ..wire.topics import Topics
 from .address import Transport, camera_address, is_live
@@ -31,26 +28,26 @@ from .camera import LiveCamera
 
 log: Any = structlog.get_logger(__name__)
 
-QUEUE_BYTES = 8 * 1024 * 1024  # of frames that wait while the broker takes nothing
+QUEUE_BYTES = 8 * 1024 * 1024  # of frames that wait while the broker accepts none
 FLUSH_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class CameraPlan:
-    """One source and how it is attached; `source` may hold credentials, `stream_id` may not."""
+    """One source and how to attach it; `source` may contain credentials, `stream_id` may not."""
 
     stream_id: str
     source: str = field(repr=False)
     transport: Transport = "tcp"
-    rate_hz: float | None = None  # None: as many frames as come
+    rate_hz: float | None = None  # None: every frame
     partition: int | None = None  # None: by key
 
 
 @dataclass(frozen=True, slots=True)
 class CameraSummary:
-    """What became of a camera's frames and how often it was disturbed; `frames` = `published` + all `dropped`.
+    """Counts of a source's frames and disturbances; `frames` = `published` + all `dropped`.
 
-    `failure` says in words what ended it, "" where it was stopped or came to its end.
+    `failure` is the error that ended it, "" where it was stopped or reached its end.
     """
 
     stream_id: str
@@ -73,19 +70,20 @@ def attach(
     wait: bool = False,
     backoff: Backoff | None = None,
 ) -> CameraSummary:
-    """Publishes one source until `stop` is set, or until it ends where it is a recording.
+    """Publishes one source until `stop` is set, or until the end of a recording.
 
-    A camera's first connection must come about unless `wait`: raises `CameraError`; `CameraAddressError` for what
-    is no address, FileNotFoundError for a recording that is not there.
+    Raises `CameraError` if a camera's first connection fails, unless `wait`; `CameraAddressError` for an illegal
+    address, and as `open_source` for a recording.
     """
     health = health or Health()
     if not is_live(plan.source):
-        source = recorded(Path(plan.source), Playback(plan.rate_hz), plan.stream_id)
+        source = open_source(plan.source, Playback(plan.rate_hz), plan.stream_id)
         played = publish(
             source, producer, topics, plan.stream_id, pace=True, partition=plan.partition, stop=stop, health=health
         )
         return _summary(played, played.frames, {}, {})
-    run, records = Run(producer, topics, plan.stream_id, plan.partition, QUEUE_BYTES), HealthTopic(producer, topics)
+    run = RunPublisher(producer, topics, plan.stream_id, plan.partition, QUEUE_BYTES)
+    records = HealthTopic(producer, topics)
     camera = LiveCamera(
         camera_address(plan.source, plan.transport),
         plan.stream_id,
@@ -95,7 +93,7 @@ def attach(
         report=records.put,
         backoff=backoff,
     )
-    health.require(f"broker {plan.stream_id}", run.broker)
+    health.require(f"broker {plan.stream_id}", run.broker_condition)
     health.require(f"camera {plan.stream_id}", camera.condition)
     with closing(camera.live()) as frames:
         for frame in frames:
@@ -103,12 +101,12 @@ def attach(
             if frame is None:
                 run.drain()
             else:
-                run.take(frame, wait_for_room=False)
+                run.put(frame, wait_for_room=False)
             records.drain()
             if stop.is_set():
                 break
     health.rest(f"source {plan.stream_id}")
-    return _summary(run.finish(FLUSH_S), camera.came, camera.dropped, camera.disturbances.counts)
+    return _summary(run.finish(FLUSH_S), camera.received, camera.dropped, camera.disturbances.counts)
 
 
 def attach_all(
@@ -119,9 +117,9 @@ def attach_all(
     stop: threading.Event,
     health: Health | None = None,
 ) -> list[CameraSummary]:
-    """Publishes every source on a thread of its own and returns when all have ended; a failure is told in its summary.
+    """Publishes every source on its own thread and returns when all have ended; an error is in its source's summary.
 
-    Cameras that are away are waited for.
+    Waits for cameras that can't be reached.
     """
     health = health or Health()
     summaries: dict[str, CameraSummary] = {}
@@ -129,9 +127,9 @@ def attach_all(
     def run(plan: CameraPlan) -> None:
         try:
             summaries[plan.stream_id] = attach(plan, producer, topics, stop=stop, health=health, wait=True)
-        except Exception as error:  # whatever it is, the other cameras go on
+        except Exception as error:  # any error ends this source only
             failure = scrub(f"{type(error).__name__}: {error}")
-            log.exception("camera ended", stream=plan.stream_id)
+            log.exception("source failed", stream=plan.stream_id)
             health.require(f"camera {plan.stream_id}", lambda: Condition(False, failure))
             health.rest(f"source {plan.stream_id}")
             summaries[plan.stream_id] = CameraSummary(plan.stream_id, failure=failure)
@@ -144,19 +142,8 @@ def attach_all(
     return [summaries[plan.stream_id] for plan in plans]
 
 
-def recorded(path: Path, playback: Playback, name: str | None) -> FrameSource:
-    """A bag (ROS 2 or MCAP), a folder of pictures or a video. Raises MissingFileError where there is nothing."""
-    if not path.exists():
-        raise MissingFileError(
-            f"expected a camera's address (rtsp://…, http://…, a number), a file or a folder, got {scrub(str(path))}"
-        )
-    if is_bag(path):
-        return SOURCES["bag"](path, playback=playback, name=name)
-    return SOURCES["pictures" if path.is_dir() else "video"](path, playback, name)
-
-
-def _summary(run: SourceSummary, came: int, dropped: dict[str, int], disturbances: dict[str, int]) -> CameraSummary:
+def _summary(run: SourceSummary, received: int, dropped: dict[str, int], disturbances: dict[str, int]) -> CameraSummary:
     causes = Counter({str(cause): count for cause, count in dropped.items()}) + Counter(run.dropped)
     return CameraSummary(
-        run.stream_id, run.run_id, came, run.published, dict(causes), run.published_bytes, disturbances
+        run.stream_id, run.run_id, received, run.published, dict(causes), run.published_bytes, disturbances
     )

@@ -1,10 +1,10 @@
-"""When a live picture was taken: this machine's clock for the time of day, the camera's for the spacing.
+"""Capture times of live pictures: this machine's clock for the time of day, the camera's for the spacing.
 
-Two clocks tell of a live picture. The *media clock* is the camera's: its differences are the true spacing of the
-pictures, but it starts anywhere and runs a little fast or slow. The *wall clock* at arrival is UTC, but late by what
-the network took, which is never the same twice. They are kept apart here: capture time is media time plus an offset,
-and only the offset follows the wall clock. No picture arrives before it is taken, so an arrival that is earlier than
-thought lowers the offset at once; it rises slowly, by a low pass, which also follows the drift between the clocks.
+Each live picture has two times. The *media clock* is the camera's: its differences are the true spacing of the
+pictures, but it starts anywhere and runs a little fast or slow. The *wall clock* at arrival is UTC, but late by the
+network's delay, which varies. So capture time is media time plus an offset, and only the offset follows the wall clock.
+No picture arrives before it is taken, so an arrival earlier than the offset predicts lowers it at once; it rises
+slowly, by a low pass, which also follows the drift between the clocks.
 
 Recordings have no arrival: they keep their own timeline, on the clock `media`.
 """
@@ -15,21 +15,21 @@ import math
 from dataclasses import dataclass
 
 RISE_S = 10.0  # time constant: 100 ppm of drift stay within 1 ms, and jitter of 50 ms moves no frame by more than 1 ms
-JUMP_S = 1.0  # beyond what jitter, a full buffer or a lost second of pictures explain
-LATE_S = 3.0  # so long must pictures stay late before the camera's clock is taken to have moved, not the network
+JUMP_S = 1.0  # more than jitter, a full buffer or a lost second of pictures explains
+LATE_S = 3.0  # pictures late for longer than this mean that the camera's clock has moved, not that the network is slow
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """When a packet came: `wall_ns` UTC, `monotonic_ns` of a clock that nobody sets."""
+class Instant:
+    """A moment on both clocks of this machine: `wall_ns` UTC, `monotonic_ns` never set."""
 
     wall_ns: int
     monotonic_ns: int
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
-    """`capture_ns` UTC; `step_ns` since the picture before or None; `jump`: which clock leapt, in words."""
+class CaptureTime:
+    """`capture_ns` UTC; `step_ns` since the previous picture or None; `jump` describes a clock that jumped, or ""."""
 
     capture_ns: int
     step_ns: int | None = None
@@ -41,19 +41,19 @@ class CaptureClock:
 
     def __init__(self) -> None:
         self._offset_ns: int | None = None  # of capture time from media time, in this connection
-        self._last: tuple[Arrival, int] | None = None  # the last that had a media time, in this connection
+        self._last: tuple[Instant, int] | None = None  # arrival and media time of the last that had one, likewise
         self._last_capture_ns: int | None = None
         self._is_first = True  # of its connection
-        self._last_arrival: Arrival | None = None  # in whichever connection
+        self._last_arrival: Instant | None = None  # in any connection
         self._late_since_ns: int | None = None
 
     def reconnected(self) -> None:
-        """The camera's clock may begin anywhere now."""
+        """Starts over: the camera's clock may begin anywhere."""
         self._is_first = True
         self._offset_ns = self._last = self._late_since_ns = None
 
-    def capture(self, arrival: Arrival, media_ns: int | None) -> Captured:
-        """The capture time of the picture that came at `arrival`; `media_ns` None: the camera has no clock."""
+    def capture_time(self, arrival: Instant, media_ns: int | None) -> CaptureTime:
+        """The capture time of the picture that arrived at `arrival`; `media_ns` None: the camera has no clock."""
         set_by_ns = self._wall_clock_set_by(arrival)
         jump = f"this machine's clock was set by {set_by_ns / 1e9:+.1f} s" if set_by_ns else ""
         if media_ns is None:
@@ -70,24 +70,24 @@ class CaptureClock:
         self._last = self._last if media_ns is None else (arrival, media_ns)
         self._last_arrival, self._last_capture_ns = arrival, capture_ns
         step_ns = None if last_ns is None or is_first or jump else capture_ns - last_ns
-        return Captured(capture_ns, step_ns, jump)
+        return CaptureTime(capture_ns, step_ns, jump)
 
-    def _wall_clock_set_by(self, arrival: Arrival) -> int:
-        """By how much somebody set the wall clock since the picture before; 0 for less than a jump."""
+    def _wall_clock_set_by(self, arrival: Instant) -> int:
+        """By how much the wall clock was set since the previous picture; 0 for less than a jump."""
         if self._last_arrival is None:
             return 0
         wall_ns = arrival.wall_ns - self._last_arrival.wall_ns
         set_by_ns = wall_ns - (arrival.monotonic_ns - self._last_arrival.monotonic_ns)
         return set_by_ns if abs(set_by_ns) > JUMP_S * 1e9 else 0
 
-    def _follow(self, arrival: Arrival, media_ns: int) -> str:
-        """Moves the offset by what this arrival tells; returns in words a jump of the camera's clock."""
+    def _follow(self, arrival: Instant, media_ns: int) -> str:
+        """Updates the offset by this arrival; returns a description of a jump of the camera's clock, or ""."""
         if self._offset_ns is None or self._last is None:
             return ""
-        before, media_before_ns = self._last
-        passed_ns, media_passed_ns = arrival.monotonic_ns - before.monotonic_ns, media_ns - media_before_ns
+        last_arrival, last_media_ns = self._last
+        passed_ns, media_passed_ns = arrival.monotonic_ns - last_arrival.monotonic_ns, media_ns - last_media_ns
         late_ns = arrival.wall_ns - media_ns - self._offset_ns
-        # A stream that is resumed after a stall comes late and catches up; a camera can't run ahead of time.
+        # A stream that resumes after a stall is late and catches up; a camera can't run ahead of time.
         if media_passed_ns < 0 or (media_passed_ns - passed_ns > JUMP_S * 1e9 and late_ns < -JUMP_S * 1e9):
             return f"the camera's clock went {media_passed_ns / 1e9:+.1f} s within {passed_ns / 1e9:.1f} s"
         if late_ns > JUMP_S * 1e9:

@@ -1,12 +1,12 @@
-"""One connection to a camera, on PyAV: from opening it to its packets, and in plain words why it failed.
+"""One connection to a camera, on PyAV: opens it, yields its packets, and explains failures.
 
-FFmpeg's own texts quote the address with its password, so none of them goes further: an error is told by its kind.
+FFmpeg's own error texts quote the address with its password, so none is passed on: messages follow from the error type.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,15 +22,31 @@ from ..wire.messages import Disturbance
 from .address import CameraAddress
 
 OPEN_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 4.0  # without a packet: a hung socket is noticed before the disturbance is 5 s old
+READ_TIMEOUT_S = 4.0  # without a packet, so that a hung socket is reported within 5 s
 
 INTRA_CODECS = frozenset(("mjpeg", "rawvideo"))  # each packet is a picture
-WITHOUT_TIMES = frozenset(("mpjpeg", "mjpeg", "h264", "hevc"))  # FFmpeg counts pictures there at a made-up rate
-SINGLE_PICTURES = ("image2", "_pipe")  # FFmpeg's formats for them
+WITHOUT_TIMES = frozenset(("mpjpeg", "mjpeg", "h264", "hevc"))  # formats for which FFmpeg invents times
+SINGLE_PICTURES = ("image2", "_pipe")  # FFmpeg's formats of single pictures
+
+
+TIMEOUT_MESSAGE = "{shown} sent nothing for {timeout_s:g} s; is the camera on and reachable from here?"
+MESSAGES = (
+    ((av.error.FileNotFoundError,), "no camera at {shown}; expected one of those on this machine: {devices}"),
+    ((av.error.PermissionError,), "{shown} may not be opened; add the user to the group `video`"),
+    ((av.error.HTTPNotFoundError,), "{shown} has no stream (404); expected the path in the camera's manual"),
+    ((av.error.ConnectionRefusedError,), "nobody listens at {shown}; is the camera on, and is the port right?"),
+    ((av.error.ConnectionResetError, av.error.BrokenPipeError, av.error.EOFError), "{shown} closed the connection"),
+    ((av.error.ExitError, av.error.TimeoutError), TIMEOUT_MESSAGE),  # FFmpeg returns the first when PyAV interrupts it
+    (
+        (av.error.InvalidDataError, av.error.DemuxerNotFoundError, av.error.PatchWelcomeError),
+        "{shown} sends something other than video; expected H.264, H.265 or MJPEG: is the path right?",
+    ),
+    ((av.error.ProtocolNotFoundError,), "{shown} redirects to a protocol that a camera may not use"),
+)
 
 
 class CameraError(GradwatchError):
-    """Why there is no connection, or no longer one, and what to do; holds no credential."""
+    """Why a connection could not be opened or was lost, and what to do; contains no credential."""
 
     def __init__(self, message: str, disturbance: Disturbance = Disturbance.DISCONNECTED) -> None:
         super().__init__(message)
@@ -39,7 +55,7 @@ class CameraError(GradwatchError):
 
 @dataclass(frozen=True, slots=True)
 class CodecSetup:
-    """What a decoder must know of a connection's pictures; no object of FFmpeg's, so any thread may use it."""
+    """Parameters for the decoder of a connection; holds no FFmpeg object, so any thread may use it."""
 
     codec: str
     extradata: bytes | None
@@ -50,12 +66,12 @@ class CodecSetup:
 
     @property
     def is_jpeg(self) -> bool:
-        """Whether the packets are JPEGs as they should be published."""
+        """Whether the packets are JPEGs, to be published unchanged."""
         return self.codec == "mjpeg"
 
     @property
     def is_intra(self) -> bool:
-        """Whether each packet can be decoded without the others."""
+        """Whether each packet can be decoded on its own."""
         return self.codec in INTRA_CODECS
 
 
@@ -69,7 +85,7 @@ class Packet:
 
 
 class Connection:
-    """An open camera. Iterating gives packets until it ends or fails, with None for what is no picture."""
+    """An open connection. Iterating yields packets until it ends or fails, None for a packet without a picture."""
 
     def __init__(self, container: InputContainer, setup: CodecSetup, index: int, shown: str) -> None:
         self.setup = setup
@@ -83,7 +99,7 @@ class Connection:
                 else:
                     yield None
         except av.error.FFmpegError as error:
-            raise failure(error, self._shown, READ_TIMEOUT_S) from None
+            raise camera_error(error, self._shown, READ_TIMEOUT_S) from None
 
     def _packet(self, packet: Any) -> Packet:
         time, base = (packet.dts if packet.pts is None else packet.pts), Fraction(packet.time_base or 0)
@@ -92,8 +108,8 @@ class Connection:
 
 
 @contextmanager
-def connected(address: CameraAddress) -> Iterator[Connection]:
-    """An open connection, closed with the block. Raises `CameraError`, here and while it is read."""
+def connect(address: CameraAddress) -> Iterator[Connection]:
+    """Opens a connection for a `with` block. Raises `CameraError`, when opening and while it is read."""
     container = _open(address)
     try:
         yield _connection(container, address)
@@ -114,15 +130,15 @@ def _open(address: CameraAddress) -> InputContainer:
         except av.error.FFmpegError as error:
             problem = error
     assert problem is not None
-    raise failure(problem, address.shown, OPEN_TIMEOUT_S) from None
+    raise camera_error(problem, address.shown, OPEN_TIMEOUT_S) from None
 
 
 def _connection(container: InputContainer, address: CameraAddress) -> Connection:
     name = container.format.name
     if any(part in name for part in SINGLE_PICTURES):
-        raise CameraError(f"{address.shown} gives one picture and ends; expected a stream: give its MJPEG address")
+        raise CameraError(f"{address.shown} sends a single picture; expected a stream: use the MJPEG address")
     if not container.streams.video:
-        raise CameraError(f"{address.shown} gives no video; expected a stream of pictures: is the path right?")
+        raise CameraError(f"{address.shown} sends no video; expected a stream of pictures: is the path right?")
     stream = container.streams.video[0]
     context = stream.codec_context
     if context is None:
@@ -134,55 +150,20 @@ def _connection(container: InputContainer, address: CameraAddress) -> Connection
     return Connection(container, setup, stream.index, address.shown)
 
 
-def failure(error: Exception, shown: str, timeout_s: float) -> CameraError:
-    """What FFmpeg's error means, without its text."""
+def camera_error(error: Exception, shown: str, timeout_s: float) -> CameraError:
+    """The meaning of an FFmpeg error, without its text."""
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-        message = "refuses user and password; check them, and what the user may see"
-        return CameraError(f"{shown} {message}", Disturbance.UNAUTHORIZED)
-    for kinds, meaning in MEANINGS:
-        if isinstance(error, kinds):
-            return CameraError(meaning(shown, timeout_s))
+        refusal = f"{shown} refuses user and password; check them, and the user's permissions"
+        return CameraError(refusal, Disturbance.UNAUTHORIZED)
+    for types, message in MESSAGES:
+        if isinstance(error, types):
+            devices = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
+            return CameraError(message.format(shown=shown, timeout_s=timeout_s, devices=devices))
     number = getattr(error, "errno", None) or 0
-    words = errno.errorcode.get(number, type(error).__name__)
-    return CameraError(f"{shown} can't be reached or read ({words}); check name, cable and network")
+    code = errno.errorcode.get(number, type(error).__name__)
+    return CameraError(f"{shown} can't be reached or read ({code}); check name, cable and network")
 
 
-def silence(shown: str, timeout_s: float) -> str:
-    """What is said of a camera that does not answer, or that stops."""
-    return f"{shown} said nothing for {timeout_s:g} s; is the camera on and reachable from here?"
-
-
-def _no_device(shown: str, _: float) -> str:
-    found = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
-    return f"no camera at {shown}; expected one of those that are here: {found}"
-
-
-Kinds = tuple[type[BaseException], ...]
-MEANINGS: tuple[tuple[Kinds, Callable[[str, float], str]], ...] = (
-    ((av.error.FileNotFoundError,), _no_device),
-    ((av.error.PermissionError,), lambda shown, _: f"{shown} may not be opened; add the user to the group `video`"),
-    (
-        (av.error.HTTPNotFoundError,),
-        lambda shown, _: f"{shown} has no stream (404); expected the path that the camera's manual gives",
-    ),
-    (
-        (av.error.ConnectionRefusedError,),
-        lambda shown, _: f"nobody listens at {shown}; is the camera on, and is the port right?",
-    ),
-    (
-        (av.error.ConnectionResetError, av.error.BrokenPipeError, av.error.EOFError),
-        lambda shown, _: f"{shown} closed the connection",
-    ),
-    (
-        (av.error.ExitError, av.error.TimeoutError),  # the first is how a time-out of ours comes back
-        silence,
-    ),
-    (
-        (av.error.InvalidDataError, av.error.DemuxerNotFoundError, av.error.PatchWelcomeError),
-        lambda shown, _: f"{shown} sends what is no video; expected H.264, H.265 or MJPEG: is the path right?",
-    ),
-    (
-        (av.error.ProtocolNotFoundError,),
-        lambda shown, _: f"{shown} leads to a protocol that is not allowed from a camera",
-    ),
-)
+def timeout_message(shown: str, timeout_s: float) -> str:
+    """The message for a camera that does not answer, or that stops sending."""
+    return TIMEOUT_MESSAGE.format(shown=shown, timeout_s=timeout_s)

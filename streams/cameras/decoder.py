@@ -1,4 +1,4 @@
-"""From a camera's packets to JPEGs for the topic: a JPEG passes as it is, any other picture is encoded once."""
+"""Turns a camera's packets into JPEGs: a JPEG passes unchanged, any other picture is decoded and encoded once."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from .connection import CodecSetup, Packet
 from .picture_health import HEIGHT, WIDTH, Luma, jpeg_thumbnail
 
 JPEG_QUALITY = 90
-# The color matrix by its number in H.273; a stream that does not say its own is taken for BT.709 from 720 lines on.
+# The color matrix by its number in H.273; a stream without one is taken for BT.709 from 720 lines on.
 MATRICES = {1: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 9: Colorspace.BT2020}
 HD_HEIGHT = 720
 
 
 class UndecodableError(ValueError):
-    """A packet that is no picture."""
+    """A packet that can't be decoded to a picture."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A camera's picture: a JPEG that came so, or a decoded frame; `size` is width and height, px."""
+class CameraPicture:
+    """A camera's picture: the JPEG that it sent, or a decoded frame; `size` is (width, height), px."""
 
     size: tuple[int, int]
     media_ns: int | None
     jpeg: bytes | None = None
     frame: av.VideoFrame | None = None
 
-    def encoded(self, look: bool) -> tuple[bytes, Luma | None]:
-        """The JPEG to publish and, where one wants to `look`, its thumbnail (None too for a damaged picture)."""
+    def encode(self, with_thumbnail: bool) -> tuple[bytes, Luma | None]:
+        """The JPEG to publish and, if asked for, its thumbnail; None for a damaged picture."""
         if self.jpeg is not None:
-            return self.jpeg, jpeg_thumbnail(self.jpeg) if look else None
+            return self.jpeg, jpeg_thumbnail(self.jpeg) if with_thumbnail else None
         assert self.frame is not None
         image = _pixels(self.frame)
         content = simplejpeg.encode_jpeg(image, JPEG_QUALITY, "RGB", "420")
-        return content, _luma_thumbnail(image) if look else None
+        return content, _luma_thumbnail(image) if with_thumbnail else None
 
 
 class Decoder:
@@ -54,11 +54,8 @@ class Decoder:
         self._context = None if setup.is_jpeg else _context(setup)
         self._has_key = setup.is_intra
 
-    def decode(self, packet: Packet) -> list[Picture]:
-        """The pictures that come out for this packet: none or one, or several where some were held back.
-
-        Raises `UndecodableError`.
-        """
+    def decode(self, packet: Packet) -> list[CameraPicture]:
+        """The pictures that are complete with this packet: none, one or several. Raises `UndecodableError`."""
         if self._context is None:
             return [_jpeg_picture(packet)]
         self._has_key = self._has_key or packet.is_key
@@ -68,20 +65,20 @@ class Decoder:
         sent.pts = packet.media_ns
         return self._decode(sent)
 
-    def flush(self) -> list[Picture]:
-        """The pictures that were held back."""
+    def flush(self) -> list[CameraPicture]:
+        """The pictures that the decoder still holds."""
         try:
             return [] if self._context is None else self._decode(None)
         except UndecodableError:
             return []
 
-    def _decode(self, packet: av.Packet[Any] | None) -> list[Picture]:
+    def _decode(self, packet: av.Packet[Any] | None) -> list[CameraPicture]:
         context = cast(VideoCodecContext, self._context)
         try:
             frames = context.decode(packet)
         except av.error.FFmpegError as error:
             raise UndecodableError(type(error).__name__) from None
-        return [Picture((frame.width, frame.height), frame.pts, frame=frame) for frame in frames]
+        return [CameraPicture((frame.width, frame.height), frame.pts, frame=frame) for frame in frames]
 
 
 def _context(setup: CodecSetup) -> VideoCodecContext:
@@ -91,25 +88,25 @@ def _context(setup: CodecSetup) -> VideoCodecContext:
     context.width, context.height = setup.width, setup.height
     if setup.pixel_format is not None:
         context.pix_fmt = setup.pixel_format
-    context.thread_count = 1  # threads over frames would each hold one back
+    context.thread_count = 1  # each further thread would delay the pictures by a frame
     context.options = {"flags": "low_delay"}
     return context
 
 
-def _jpeg_picture(packet: Packet) -> Picture:
+def _jpeg_picture(packet: Packet) -> CameraPicture:
     if not packet.content.startswith(JPEG_MAGIC):
-        raise UndecodableError("no JPEG")
+        raise UndecodableError("not a JPEG")
     try:
         size = picture_size(packet.content)
     except BadRecordError as error:
         raise UndecodableError(str(error)) from None
-    return Picture(size, packet.media_ns, jpeg=packet.content)
+    return CameraPicture(size, packet.media_ns, jpeg=packet.content)
 
 
 def _pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB of a frame, by the color matrix that it states or is taken to have."""
-    usual = Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
-    matrix = MATRICES.get(int(frame.colorspace), usual)
+    """(H, W, 3) RGB of a frame, by the color matrix that it states, or by default."""
+    default = Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
+    matrix = MATRICES.get(int(frame.colorspace), default)
     return np.asarray(frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray(), np.uint8)
 
 

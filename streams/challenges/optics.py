@@ -1,9 +1,4 @@
-"""What a camera does to every picture of a stream: lost color, lost focus, too much or too little light, noise.
-
-The settings are those that CURE-TSD published for Adobe After Effects; where a setting says nothing in numbers, its
-meaning was fitted on the grid of one frame that the data set's README shows, and the constant says so. Sizes in
-pixels are for CURE-TSD's pictures, which are 1628 px wide, and scale with the width.
-"""
+"""Faults of the camera: lost color, lost focus, too much or too little light, noise. Settings: see `reference.py`."""
 
 from __future__ import annotations
 
@@ -11,11 +6,8 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
-
-REFERENCE_WIDTH_PX = 1628
+from .reference import REFERENCE_WIDTH_PX, Image, Map
 
 # Decolorization: weights of the black and white filter for primary and secondary colors.
 REDS_GREENS, BLUES, YELLOWS_CYANS, MAGENTAS = 0.40, 0.20, 0.60, 0.80
@@ -41,8 +33,8 @@ NOISE_MARGIN_PX = 128
 def decolorize(image: Image, level: int, seed: int, seq: int) -> Image:
     """Mixed with its black and white: minimum + secondary weight * (middle - minimum) + primary * (maximum - middle).
 
-    A saturated difference of 8-bit channels is 0 wherever the channels stand the other way round, so each term is
-    one subtraction. All weights but the mixture's are published.
+    A saturated difference of 8-bit channels is 0 where the second is larger, so each term is one subtraction. All
+    weights but the mixture's are published.
     """
     red, green, blue = cv2.split(image)
     lowest = cv2.min(cv2.min(red, green), blue)
@@ -58,12 +50,12 @@ def decolorize(image: Image, level: int, seed: int, seq: int) -> Image:
 
 
 def lens_blur(image: Image, level: int, seed: int, seq: int) -> Image:
-    """Out of focus: every point becomes a hexagon, the iris, of 2, 4, 6, 8, 10 px in a picture 1628 px wide."""
+    """Out of focus: every point becomes a hexagon, the iris, with a radius of 2, 4, 6, 8, 10 px."""
     height, width = image.shape[:2]
     radius_px = LENS_RADIUS_PX[level - 1] * width / REFERENCE_WIDTH_PX
     if radius_px <= HALF_SIZE_FROM_PX:
         return np.asarray(cv2.filter2D(image, -1, _hexagon(radius_px)), dtype=np.uint8)
-    # The smaller iris makes up for the variance of the resizing.
+    # The smaller iris compensates for the variance of the resizing.
     half_radius_px = float(np.sqrt(radius_px**2 - HALF_SIZE_VARIANCE_PX2 * 24 / 5)) / 2
     small = cv2.resize(image, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
     blurred = cv2.filter2D(small, -1, _hexagon(half_radius_px))
@@ -71,11 +63,11 @@ def lens_blur(image: Image, level: int, seed: int, seq: int) -> Image:
 
 
 @lru_cache(maxsize=16)
-def _hexagon(radius_px: float) -> NDArray[np.float32]:
-    """A hexagon that stands on a corner, as a kernel whose sum is 1; edges are smooth to an eighth of a pixel.
+def _hexagon(radius_px: float) -> Map:
+    """A hexagon that stands on a corner, as a kernel whose sum is 1; its edges are antialiased to 1/8 px.
 
-    Its variance along an axis is 5/24 of its radius squared, and pixels add 1/12 px2. One that is no larger than a
-    pixel is drawn as three taps of that variance.
+    Its variance along an axis is 5/24 of its radius squared, and pixels add 1/12 px2. A hexagon no larger than a pixel
+    is drawn as three taps of that variance.
     """
     if radius_px <= 1.0:
         spread = radius_px**2 * (5 / 24 + 1 / 12) / 2
@@ -93,28 +85,28 @@ def _hexagon(radius_px: float) -> NDArray[np.float32]:
 def darken(image: Image, level: int, seed: int, seq: int) -> Image:
     """Exposure of -1, -3, -5, -7, -9 stops: a factor 2^EV in linear light, so 2^(EV / 2.2) on the picture.
 
-    The factors 0.73, 0.39, 0.21, 0.11, 0.06 are those of the reference grid to two digits.
+    The factors 0.73, 0.39, 0.21, 0.11, 0.06 match the reference grid to two digits.
     """
     gain = 2.0 ** (DARKENING_EV[level - 1] / DISPLAY_GAMMA)
     return np.asarray(cv2.convertScaleAbs(image, alpha=gain), dtype=np.uint8)
 
 
 def expose(image: Image, level: int, seed: int, seq: int) -> Image:
-    """Too much light: a factor 1.6, 2.6, 4.1, 6.6, 10.5 on the picture, and what is over full scale clips."""
+    """Too much light: a factor 1.6, 2.6, 4.1, 6.6, 10.5 on the picture, clipped at full scale."""
     return np.asarray(cv2.convertScaleAbs(image, alpha=EXPOSURE_GAIN[level - 1]), dtype=np.uint8)
 
 
 def gaussian_blur(image: Image, level: int, seed: int, seq: int) -> Image:
-    """Blurriness 5, 10, 15, 20, 25 px of a picture 1628 px wide."""
+    """Blurriness of 5, 10, 15, 20, 25 px."""
     sigma_px = BLURRINESS_PX[level - 1] * SIGMA_PER_BLURRINESS * image.shape[1] / REFERENCE_WIDTH_PX
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), dtype=np.uint8)
 
 
 def noise(image: Image, level: int, seed: int, seq: int) -> Image:
-    """Colored sensor noise: layers of 20, 40, 60, 70, 71 % one over the other, `level` of them.
+    """Colored sensor noise: `level` layers of 20, 40, 60, 70, 71 %, added one after the other.
 
-    Every layer clips to [0, 255], which lifts the blacks and dulls the whites. The grain is one pixel
-    whatever the size of the picture, as on a sensor.
+    Every layer clips to [0, 255], which lifts the blacks and dulls the whites. The grain is one pixel at every picture
+    size, as on a sensor.
     """
     height, width = image.shape[:2]
     brighter, darker = _noise_field(height, width)
@@ -124,7 +116,7 @@ def noise(image: Image, level: int, seed: int, seq: int) -> Image:
         top, left = rng.integers(0, NOISE_MARGIN_PX, 2)
         part = (slice(top, top + height), slice(left, left + width))
         strength = amount * NOISE_SPREAD
-        # At every place one of the two fields is 0, so two saturating steps clip like one signed addition.
+        # At every pixel one of the two fields is 0, so two saturating steps clip like one signed addition.
         noisy = np.asarray(cv2.addWeighted(noisy, 1.0, brighter[part], strength, 0.0), dtype=np.uint8)
         noisy = np.asarray(cv2.addWeighted(noisy, 1.0, darker[part], -strength, 0.0), dtype=np.uint8)
     return noisy
@@ -132,7 +124,7 @@ def noise(image: Image, level: int, seed: int, seq: int) -> Image:
 
 @lru_cache(maxsize=4)
 def _noise_field(height: int, width: int) -> tuple[Image, Image]:
-    """Uniform noise on [-255, 255], split by sign; frames take parts of it at random offsets."""
+    """Uniform noise on [-255, 255], split by sign; frames use parts of it at random offsets."""
     shape = (height + NOISE_MARGIN_PX, width + NOISE_MARGIN_PX, 3)
     field = np.random.default_rng(8).integers(-255, 256, shape, dtype=np.int16)
     return np.maximum(field, 0).astype(np.uint8), np.maximum(-field, 0).astype(np.uint8)

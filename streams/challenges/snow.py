@@ -1,6 +1,6 @@
-"""Snow: what is bright turns white, first the sky and the lines, then the whole road, and flakes fall before it.
+"""Snow: bright parts turn white, first the sky and the lines, then the whole road, and flakes fall in front.
 
-CURE-TSD compounds After Effects' glow, which screens bright parts with themselves and spreads them sideways, and
+CURE-TSD combines After Effects' glow, which screens bright parts with themselves and spreads them sideways, with
 falling flakes. How white each luma gets at each level was read off the reference grid.
 """
 
@@ -10,11 +10,8 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
-
-REFERENCE_WIDTH_PX = 1628
+from .reference import REFERENCE_WIDTH_PX, Image, Map
 
 # Share of the way to white at lumas GLOW_LUMA, by level; fitted.
 GLOW_LUMA = (0, 48, 84, 108, 132, 156, 180, 204, 228, 255)
@@ -30,19 +27,19 @@ GLOW_WIDTH_PX = 10.0
 # Share of the picture that flakes hide, at its top and at its bottom; fitted.
 FLAKE_COVER_TOP = (0.002, 0.015, 0.045, 0.09, 0.29)
 FLAKE_COVER_BOTTOM = (0.002, 0.02, 0.06, 0.14, 0.40)
-MIST_SHARE = (0.5, 0.5, 0.6, 0.7, 0.8)  # of the cover: flakes too far off to be seen one by one
-# Flakes that are seen, far and near: radius, way in a frame to the right and down; px of a picture 1628 px wide.
+MIST_SHARE = (0.5, 0.5, 0.6, 0.7, 0.8)  # of the cover: flakes too distant to be drawn singly
+# Drawn flakes, far and near: radius, movement per frame to the right and down; px.
 FLAKES = ((1.0, 5.0, 31.0), (2.0, -9.0, 67.0))
-STREAK = 2.0  # a flake falls while the shutter is open: so many times longer than wide
+STREAK = 2.0  # length over width: a flake falls while the shutter is open
 
 
 def snow(image: Image, level: int, seed: int, seq: int) -> Image:
-    """White ground and flakes that keep their way from one seq to the next. Arguments as `apply_challenge`."""
+    """White ground, and flakes that move on from one seq to the next. Arguments as `apply_challenge`."""
     height, width = image.shape[:2]
     scale = width / REFERENCE_WIDTH_PX
     spread_px = 2 * round(GLOW_WIDTH_PX * scale / 2) + 1
     glow = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), _glow_table(level))
-    # What stays of the distance to white after the glow, then after the flakes.
+    # The share of the distance to white that is left after the glow, then after the flakes.
     stays = cv2.bitwise_not(cv2.blur(glow, (spread_px, 1)))
     stays = cv2.multiply(stays, _between_flakes(height, width, level, seed, seq), scale=1 / 255)
     left = cv2.multiply(cv2.bitwise_not(image), cv2.cvtColor(stays, cv2.COLOR_GRAY2RGB), scale=1 / 255)
@@ -50,7 +47,7 @@ def snow(image: Image, level: int, seed: int, seq: int) -> Image:
 
 
 def _between_flakes(height: int, width: int, level: int, seed: int, seq: int) -> Image:
-    """How much of the picture is seen between the flakes of one seq (H, W), 255 all of it."""
+    """How visible the picture is between the flakes of one seq (H, W); 255 = fully."""
     scale = width / REFERENCE_WIDTH_PX
     fields, thinner = _flakes(height, width, level, seed)
     far, near = (
@@ -63,10 +60,10 @@ def _between_flakes(height: int, width: int, level: int, seed: int, seq: int) ->
 
 @lru_cache(maxsize=4)
 def _flakes(height: int, width: int, level: int, seed: int) -> tuple[tuple[Image, ...], Image]:
-    """How clear it is between the flakes (H, W) for each of `FLAKES`, 255 all clear, and how much thinner higher up.
+    """How visible the picture is (H, W) through each of `FLAKES`, 255 = fully, and how much thinner they are higher up.
 
-    Flakes fall at random and over each other (a Boolean model), so a field whose flakes hide `area_px` each is hidden
-    to the share 1 - exp(-density * area_px). Fields go on at the opposite edge.
+    Flakes fall at random and over each other (a Boolean model), so a field whose flakes hide `area_px` each hides the
+    share 1 - exp(-density * area_px). Fields wrap around at the edges.
     """
     rng = np.random.default_rng((seed, 11))
     top, bottom, mist = FLAKE_COVER_TOP[level - 1], FLAKE_COVER_BOTTOM[level - 1], MIST_SHARE[level - 1]
@@ -84,8 +81,8 @@ def _flakes(height: int, width: int, level: int, seed: int) -> tuple[tuple[Image
     return tuple(fields), np.repeat(rows.round().astype(np.uint8), width, axis=1)
 
 
-def _flake(radius_px: float) -> NDArray[np.float32]:
-    """A soft streak downwards, as optical depth with a peak of 2."""
+def _flake(radius_px: float) -> Map:
+    """A soft vertical streak, as optical depth with a peak of 2."""
     half = max(1, round(radius_px))
     long = max(1, round(radius_px * STREAK))
     y, x = np.mgrid[-long : long + 1, -half : half + 1].astype(np.float32)
@@ -95,6 +92,6 @@ def _flake(radius_px: float) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=5)
 def _glow_table(level: int) -> Image:
-    """Luma -> how far the glow brings it towards white, 0 to 255."""
+    """Luma -> how far the glow moves it towards white, 0 to 255."""
     share = np.interp(np.arange(256), GLOW_LUMA, GLOW[level - 1])
     return np.asarray((255 * share).round(), dtype=np.uint8)

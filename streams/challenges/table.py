@@ -1,34 +1,23 @@
 """The CURE challenges: any road picture under any of CURE-TSD's twelve challenges, in five levels.
 
-The settings are those that CURE-TSD published for Adobe After Effects (README of olivesgatech/CURE-TSD;
-Temel et al., "Traffic Sign Detection Under Challenging Conditions", IEEE T-ITS 2019). Where After Effects
-does not say what a setting means in numbers, the meaning was fitted on the README's grid of one frame under
-twelve challenges and five levels; each constant says so. Sizes in pixels are for CURE-TSD's pictures, which
-are 1628 px wide, and scale with the width. `gradwatch evaluate challenges` holds all of them against the grid.
-
-A challenge is a function of (picture, level, seed, seq) alone: rain, noise and broken blocks change with seq,
-snowflakes go their way from one seq to the next, dirt, haze and shadows stay on the lens, in the air and on the
-road. `python -m gradwatch.streams.challenges.table PICTURE OUT` draws all of them.
+A challenge is a pure function of (picture, level, seed, seq): rain, noise and broken blocks change with seq,
+snowflakes move on from one seq to the next, dirt, haze and shadows stay in place. `gradwatch evaluate challenges`
+compares all of them with CURE-TSD's reference grid.
 """
 
 from __future__ import annotations
 
-import argparse
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from . import optics as camera_faults
-from . import weather
+from . import optics, weather
 from .codec_error import codec_error
+from .reference import Image
 from .snow import snow
-
-Image = NDArray[np.uint8]
 
 LEVELS = (1, 2, 3, 4, 5)
 
@@ -37,11 +26,7 @@ LABEL_PX, HEAD_PX, GAP_PX = 130, 28, 4  # of the contact sheet
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One row of CURE-TSD's table of challenges.
-
-    `type_number` is the two-digit number in file names; `apply(image, level, seed, seq)` expects a level
-    from 1 to 5.
-    """
+    """One row of CURE-TSD's table; `type_number` is that of file names, `apply` takes (image, level, seed, seq)."""
 
     name: str
     type_number: int
@@ -51,14 +36,14 @@ class Challenge:
 CHALLENGES: dict[str, Challenge] = {
     row.name: row
     for row in (
-        Challenge("decolorization", 1, camera_faults.decolorize),
-        Challenge("lens_blur", 2, camera_faults.lens_blur),
+        Challenge("decolorization", 1, optics.decolorize),
+        Challenge("lens_blur", 2, optics.lens_blur),
         Challenge("codec_error", 3, codec_error),
-        Challenge("darkening", 4, camera_faults.darken),
+        Challenge("darkening", 4, optics.darken),
         Challenge("dirty_lens", 5, weather.dirty_lens),
-        Challenge("exposure", 6, camera_faults.expose),
-        Challenge("gaussian_blur", 7, camera_faults.gaussian_blur),
-        Challenge("noise", 8, camera_faults.noise),
+        Challenge("exposure", 6, optics.expose),
+        Challenge("gaussian_blur", 7, optics.gaussian_blur),
+        Challenge("noise", 8, optics.noise),
         Challenge("rain", 9, weather.rain),
         Challenge("shadow", 10, weather.shadow),
         Challenge("snow", 11, snow),
@@ -77,10 +62,10 @@ def check_challenge(name: str, level: int) -> None:
 
 
 def apply_challenge(image: Image, name: str, level: int, seed: int, seq: int) -> Image:
-    """The picture under a challenge; level 0 or the name "none" returns `image` itself.
+    """The picture under a challenge; `image` itself for level 0 or the name "none".
 
-    image (H, W, 3) uint8 RGB of any size, `seed` and `seq` >= 0. The same arguments give the same picture.
-    Raises ValueError for an unknown name or level, and for anything that is not such a picture.
+    image (H, W, 3) uint8 RGB of any size, `seed` and `seq` >= 0. Raises ValueError for an unknown name or level, and
+    for any other kind of picture.
     """
     check_challenge(name, level)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -110,20 +95,3 @@ def _label(text: str, height_px: int, width_px: int = LABEL_PX) -> Image:
 def _framed(cell: Image) -> Image:
     framed = cv2.copyMakeBorder(cell, 0, GAP_PX, 0, GAP_PX, cv2.BORDER_CONSTANT, value=(255, 255, 255))
     return np.asarray(framed, dtype=np.uint8)
-
-
-def _main() -> None:
-    parser = argparse.ArgumentParser(description="Draw every challenge and level of one picture.")
-    parser.add_argument("picture", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    picture = cv2.imread(str(arguments.picture), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        parser.error(f"expected a picture at {arguments.picture}, got nothing that can be decoded")
-    sheet = contact_sheet(np.asarray(picture, dtype=np.uint8), arguments.seed)
-    cv2.imwrite(str(arguments.out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
-
-
-if __name__ == "__main__":
-    _main()

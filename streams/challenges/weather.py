@@ -1,8 +1,8 @@
-"""What lies between the camera and the road: rain, haze, shadows and a dirty lens, as layers drawn over a picture.
+"""Rain, haze, shadows and a dirty lens, as layers drawn over a picture.
 
-Each is a map of weights and a map of colors, `weight * picture + (1 - weight) * color`, made once per size,
-level and seed and kept in a bounded cache. How strong the layers are was fitted on CURE-TSD's reference grid:
-there a level is nearly an affine change of the clean picture, and gain and offset can be read off in bands.
+Each is a map of weights and a map of colors, `weight * picture + (1 - weight) * color`, computed once per size,
+level and seed and kept in a bounded cache. The strengths were fitted on CURE-TSD's reference grid: there a level is
+nearly an affine change of the clean picture, whose gain and offset can be read off in bands.
 """
 
 from __future__ import annotations
@@ -11,12 +11,8 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
-Map = NDArray[np.float32]
-
-REFERENCE_WIDTH_PX = 1628
+from .reference import REFERENCE_WIDTH_PX, Image, Map
 
 # Rain: a color ramp at 25 % opacity, then drops; shares of the picture that drops cover, fitted.
 RAMP_OPACITY = 0.25
@@ -24,32 +20,32 @@ RAMP_TOP, RAMP_BOTTOM = (0x0F, 0x1E, 0x2D), (0x5A, 0x74, 0x92)
 DROPS_TOP, DROPS_BOTTOM = (190, 194, 208), (148, 157, 168)
 DROP_COVER_TOP = (0.16, 0.22, 0.25, 0.28, 0.33)
 DROP_COVER_BOTTOM = (0.40, 0.48, 0.52, 0.55, 0.60)
-MIST_SHARE = 0.75  # of the cover: drops too far off to be seen one by one
-RAIN_SOFT_SHARE = (0.15, 0.22, 0.24, 0.25, 0.26)  # of the light is scattered on its way, fitted
+MIST_SHARE = 0.75  # of the cover: drops too distant to be drawn singly
+RAIN_SOFT_SHARE = (0.15, 0.22, 0.24, 0.25, 0.26)  # of the light that is scattered; fitted
 RAIN_SOFT_PX = 30.0
-RAIN_MARGIN = 0.25  # the field of drops is larger than the picture by this share, each frame takes a part
+RAIN_MARGIN = 0.25  # the field of drops is larger than the picture by this share; each frame uses a part
 
-# Haze: an affine change of the whole picture and a white glow around the vanishing point; both fitted. The published
-# gray layers of 10 to 50 % can be seen in it: from level to level the veil gets grayer and the contrast less.
+# Haze: an affine change of the whole picture and a white glow around the vanishing point; both fitted. They agree
+# with the published gray layers of 10 to 50 %: from level to level the veil gets grayer and the contrast less.
 HAZE_GAIN = (0.62, 0.47, 0.30, 0.24, 0.24)
 HAZE_OFFSET = (43.0, 72.0, 104.0, 130.0, 130.0)
 HAZE_GLOW = 0xFF
 HAZE_GLOW_OPACITY = (0.02, 0.04, 0.06, 0.60, 0.83)
-HAZE_GLOW_RADIUS = (0.40, 0.8)  # to the side and upright, in picture widths
+HAZE_GLOW_RADIUS = (0.40, 0.8)  # horizontal and vertical, in picture widths
 
-# Shadow: Venetian blinds, upright; the published width is that of a bar and of the gap beside it together.
+# Shadow: vertical Venetian blinds; the published width is that of a bar and the gap beside it together.
 SHADOW_WIDTH_PX = 142.0
 SHADOW_SHARE = 0.47
 SHADOW_OPACITY = (0.15, 0.30, 0.45, 0.60, 0.75)
 
-# Dirty lens: mean opacity and colors of the dirt, fitted; the published pictures of dirt are not free.
+# Dirty lens: mean opacity and colors of the dirt, fitted; the pictures of dirt used there are not free.
 DIRT_OPACITY = (0.03, 0.06, 0.13, 0.28, 0.64)
 DIRT_SOFT_PX, DIRT_SOFT_SHARE = 10.0, 0.6
 DIRT_LIGHT, DIRT_HEAVY = (214, 224, 224), (168, 172, 170)
 
 
 def rain(image: Image, level: int, seed: int, seq: int) -> Image:
-    """A gray-blue veil and falling streaks; every seq shows other drops. Arguments as `apply_challenge`."""
+    """A gray-blue veil and streaks; every seq shows other drops. Arguments as `apply_challenge`."""
     height, width = image.shape[:2]
     ramp, drops, cover = _rain_colors(height, width, level)
     far, near = _rain_field(height, width, level, seed)
@@ -67,15 +63,15 @@ def rain(image: Image, level: int, seed: int, seq: int) -> Image:
 
 
 def haze(image: Image, level: int, seed: int, seq: int) -> Image:
-    """A gray veil, brightest around the vanishing point; it stays for the whole stream (seq is not used)."""
+    """A gray veil, brightest around the vanishing point; constant for the stream (seq is not used)."""
     weight, veil = _haze_layer(*image.shape[:2], level, seed)
     radius_px = max(1, round(3 * image.shape[1] / REFERENCE_WIDTH_PX / 2))
-    # Published: smart blur of radius 3, which flattens texture and keeps edges, as a median does.
+    # Published: smart blur of radius 3, which flattens texture and keeps edges as a median does.
     return _blend(np.asarray(cv2.medianBlur(image, 2 * radius_px + 1), dtype=np.uint8), veil, weight)
 
 
 def shadow(image: Image, level: int, seed: int, seq: int) -> Image:
-    """Upright bars of shadow with sharp edges; they stay where they are (seed and seq are not used)."""
+    """Vertical bars of shadow with sharp edges, always in the same place (seed and seq are not used)."""
     width = image.shape[1]
     width_px = SHADOW_WIDTH_PX * width / REFERENCE_WIDTH_PX
     shaded = image.copy()
@@ -87,9 +83,9 @@ def shadow(image: Image, level: int, seed: int, seq: int) -> Image:
 
 
 def dirty_lens(image: Image, level: int, seed: int, seq: int) -> Image:
-    """Smudges, specks and out-of-focus drops on the glass, which also blur what is seen through them.
+    """Smudges, specks and out-of-focus drops on the glass, which also blur the picture behind them.
 
-    They stay for the whole stream (seq is not used); a higher level adds to the dirt of the lower ones.
+    Constant for the stream (seq is not used); a higher level adds to the dirt of the lower ones.
     """
     height, width = image.shape[:2]
     weight, dirt, sharp = _dirt_layer(height, width, level, seed)
@@ -97,7 +93,7 @@ def dirty_lens(image: Image, level: int, seed: int, seq: int) -> Image:
 
 
 def _soft(image: Image, sigma_px: float) -> Image:
-    """The picture blurred by `sigma_px` of a picture 1628 px wide, at a size that is small enough to be quick."""
+    """The picture blurred by `sigma_px` (at the reference width), at a reduced size for speed."""
     height, width = image.shape[:2]
     sigma_px = sigma_px * width / REFERENCE_WIDTH_PX
     times = max(1, int(sigma_px / 2))
@@ -126,14 +122,14 @@ def _rain_colors(height: int, width: int, level: int) -> tuple[Image, Image, Map
 
 @lru_cache(maxsize=4)
 def _rain_field(height: int, width: int, level: int, seed: int) -> tuple[Map, Map]:
-    """Far drops (short, thin, many) and near drops (long, soft, few), with means that add to 1 - MIST_SHARE."""
+    """Far drops (short, thin, many) and near drops (long, soft, few); their means add to 1 - MIST_SHARE."""
     rng = np.random.default_rng((seed, 9))
     scale = width / REFERENCE_WIDTH_PX
     slant = rng.uniform(-0.12, 0.12)
     shape = (round(height * (1 + RAIN_MARGIN)), round(width * (1 + RAIN_MARGIN)))
     fields = []
     for length_px, width_px, per_megapixel in ((45.0, 1.6, 1600.0), (190.0, 5.0, 130.0)):
-        density = per_megapixel * (level + 2) / 1e6 / scale**2  # drops on CURE-TSD's picture, whatever this one's size
+        density = per_megapixel * (level + 2) / 1e6 / scale**2  # drops per area of CURE-TSD's picture
         here = rng.random(shape, dtype=np.float32) < density
         drops = np.where(here, rng.uniform(0.4, 1.0, shape), 0.0).astype(np.float32)
         streaks = cv2.filter2D(drops, -1, _streak(length_px * scale, max(width_px * scale, 0.7), slant))
@@ -144,7 +140,7 @@ def _rain_field(height: int, width: int, level: int, seed: int) -> tuple[Map, Ma
 
 
 def _streak(length_px: float, width_px: float, slant: float) -> Map:
-    """One falling drop: a soft line through the middle of a kernel, peak 1, `slant` px sideways per px down."""
+    """One drop: a soft line through the middle of a kernel, peak 1, `slant` px sideways per px down."""
     half = max(2, round(length_px / 2))
     side = max(2, round(abs(slant) * half + 2 * width_px))
     y, x = np.mgrid[-half : half + 1, -side : side + 1].astype(np.float32)
@@ -162,7 +158,7 @@ def _haze_layer(height: int, width: int, level: int, seed: int) -> tuple[Map, Im
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     across, upright = HAZE_GLOW_RADIUS
     distance = np.hypot((x - center_x) / (across * width), (y - center_y) / (upright * width))
-    # The published ellipse goes from opaque in its middle to clear at its edge.
+    # The published ellipse is opaque in the middle and clear at the edge.
     glow = HAZE_GLOW_OPACITY[level - 1] * np.clip(1.0 - distance, 0.0, 1.0)
     weight = gain * (1 - glow)
     veil = (offset * (1 - glow) + HAZE_GLOW * glow) / (1 - weight)
@@ -171,7 +167,7 @@ def _haze_layer(height: int, width: int, level: int, seed: int) -> tuple[Map, Im
 
 @lru_cache(maxsize=4)
 def _dirt_layer(height: int, width: int, level: int, seed: int) -> tuple[Map, Image, Map]:
-    """Weight of the picture (H, W), color of the dirt (H, W, 3), and how sharp the picture is seen (H, W)."""
+    """Weight of the picture (H, W), color of the dirt (H, W, 3), and sharpness of the picture (H, W)."""
     rng = np.random.default_rng((seed, 5))
     mean_opacity = DIRT_OPACITY[level - 1]
     smear = _clouds(rng, height, width, cells=6)
@@ -189,10 +185,7 @@ def _dirt_layer(height: int, width: int, level: int, seed: int) -> tuple[Map, Im
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int, cells: int, tall: int = 1) -> Map:
-    """Smooth noise (H, W) in [0, 1] with about `cells` blotches across the picture and finer ones in them.
-
-    Blotches are `tall` times as high as wide.
-    """
+    """Smooth noise (H, W) in [0, 1]: about `cells` blotches across, `tall` times as high as wide, and finer ones."""
     total = np.zeros((height, width), np.float32)
     for octave in range(3):
         across = cells * 2**octave
@@ -203,7 +196,7 @@ def _clouds(rng: np.random.Generator, height: int, width: int, cells: int, tall:
 
 
 def _specks(rng: np.random.Generator, height: int, width: int) -> Map:
-    """Round drops and specks (H, W) in [0, 1], out of focus because they lie on the glass."""
+    """Round drops and specks (H, W) in [0, 1], out of focus because they are on the lens."""
     scale = width / REFERENCE_WIDTH_PX
     specks = np.zeros((height, width), np.float32)
     for _ in range(140):

@@ -1,7 +1,7 @@
-"""Whether a process is alive, and whether it is ready: what `/healthz` and `/readyz` answer.
+"""Liveness and readiness of a process: what `/healthz` and `/readyz` return.
 
-Alive: every thread that is at work gives a beat now and then, and none has failed. Ready: alive, and every
-condition holds that was required. Threads push their beats; conditions are asked only when somebody looks.
+Alive: every thread that is working has sent a heartbeat recently, and none has failed. Ready: alive, and every
+required condition holds. Threads send heartbeats; conditions are evaluated only on request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UNHEALTHY_AFTER_S = 30.0
 
 
 class Condition(NamedTuple):
-    """Whether something that was required is so, and why."""
+    """Whether a required condition holds, and why."""
 
     ok: bool
     reason: str
@@ -26,7 +26,7 @@ class Condition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of an answer. `age_s` is since the last beat, or since a condition was first seen as it is now."""
+    """One line of a response. `age_s`: since the last heartbeat, or since a condition was first seen as it is now."""
 
     name: str
     ok: bool
@@ -49,9 +49,9 @@ class _Required:
 
 
 class Health:
-    """What a process knows of itself. Thread-safe.
+    """Heartbeats and conditions of one process. Thread-safe.
 
-    A thread at work without a beat for `limit_s` is taken for dead. `clock` gives seconds that never go back.
+    A working thread without a heartbeat for `limit_s` counts as dead. `clock` returns monotonic seconds.
     """
 
     def __init__(self, limit_s: float = UNHEALTHY_AFTER_S, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,34 +63,31 @@ class Health:
         self._lock = threading.Lock()
 
     def beat(self, name: str) -> None:
-        """Says that `name` is alive and at work."""
+        """Heartbeat of thread `name`, which is working."""
         self._note(name, at_work=True)
 
     def rest(self, name: str) -> None:
-        """Says that `name` waits for work: it may be silent for as long as it likes."""
+        """Thread `name` waits for work: until its next heartbeat it may be silent."""
         self._note(name, at_work=False)
 
     def fail(self, name: str, reason: str) -> None:
-        """Says that `name` has ended with an error; there is no way back."""
+        """Thread `name` has ended with an error. Final: later heartbeats are ignored."""
         with self._lock:
             self._beats[name] = _Beat(self._clock(), failure=reason or "failed")
 
     def require(self, name: str, condition: Callable[[], Condition]) -> None:
-        """Asks `condition` from now on, in whatever thread looks; replaces an earlier one of that name."""
+        """Requires `condition`, which is evaluated in the thread that asks; replaces an earlier one of that name."""
         with self._lock:
             self._required[name] = _Required(condition, self._clock())
 
     def liveness(self) -> list[Check]:
-        """A check for each thread that ever gave a beat."""
+        """A check for each thread that ever sent a heartbeat."""
         now_s = self._clock()
         with self._lock:
             return [self._alive(name, beat, now_s) for name, beat in self._beats.items()]
 
     def readiness(self) -> list[Check]:
-        """What `liveness` says, and a check for each condition: what is not alive is not ready.
-
-        Nor is what has not come so far as to require anything.
-        """
+        """The checks of `liveness` and one for each condition; not ready before the first condition is required."""
         with self._lock:
             required = list(self._required.items())
         met = [self._met(name, entry) for name, entry in required]
@@ -118,7 +115,7 @@ class Health:
         try:
             ok, reason = entry.condition()
         except Exception as error:
-            # whoever looks must get an answer: a condition that can't be told is not met
+            # the caller must get a response: a condition that can't be evaluated is not met
             ok, reason = False, f"{type(error).__name__}: {error}"
         if entry.ok is not ok:
             entry.ok, entry.since_s = ok, self._clock()

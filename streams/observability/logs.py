@@ -1,8 +1,8 @@
-"""Structured logs on standard error that name the frame they are about and never hold a credential.
+"""Structured logs on standard error that name the frame they are about and never contain a credential.
 
-Credentials are taken out three times: by the name of a field, by their form in any text (an address with
-`user:password@`, `password=…`, an authorization header), and by their own value where it is known. The last step
-before a line is written does it, so that libraries' messages, exceptions and their traces go through it too.
+Credentials are removed in three ways: by the name of a field, by their form in any text (an address with
+`user:password@`, `password=…`, an authorization header), and by their value where it is known. This is the last step
+before a line is written, so it covers libraries' messages, exceptions and tracebacks too.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import structlog
 from ..wire.messages import FrameIdentity
 
 HIDDEN = "***"
-LEAST_SECRET = 4  # a shorter one would blank words that only look like it
+MIN_SECRET = 4  # letters; replacing a shorter one would blank innocent words
 WORDS = r"pas+w(?:or)?d|passphrase|secret|token|credential|private_?key|keyfile|api_?key|authorization"
 FIELD = re.compile(WORDS + "|sasl|cookie", re.IGNORECASE)
 SECRET_NAME = re.compile(WORDS, re.IGNORECASE)
-USER_INFO = re.compile(r"(?<=://)\S{1,1000}@")  # to the last @: a password may hold one, and a slash too
+USER_INFO = re.compile(r"(?<=://)\S{1,1000}@")  # to the last @: a password may contain one, and a slash too
 PASSWORD = re.compile(r"://[^:@/\s]*:(\S{1,1000})@")
-# Bounded everywhere: log lines quote what strangers send, and an unbounded one would take minutes over 100 kB.
+# All repetitions are bounded: log lines quote untrusted input, and unbounded ones would take minutes for 100 kB.
 ASSIGNED = re.compile(
     rf"((?:{WORDS})[\w.-]{{0,40}}['\"\\]{{0,3}}\s{{0,4}}[:=]\s{{0,4}})(b?'(?:[^'\\]|\\.)*'|b?\"(?:[^\"\\]|\\.)*\"|[^\s,;)}}\]'\"]+)",
     re.IGNORECASE,
@@ -36,7 +36,7 @@ _known: set[str] = set()
 
 
 def configure_logging(json: bool | None = None, level: int = logging.INFO) -> None:
-    """Logs as JSON lines, or for a person; None: for a person where standard error is a terminal."""
+    """Logs JSON lines, or text for a person; None: text where standard error is a terminal."""
     json = not sys.stderr.isatty() if json is None else json
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -44,7 +44,7 @@ def configure_logging(json: bool | None = None, level: int = logging.INFO) -> No
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # the plain trace: rich's would show local variables, and settings are among them
+    # the plain traceback: rich's would show local variables, settings among them
     for_people = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
@@ -67,13 +67,13 @@ def configure_logging(json: bool | None = None, level: int = logging.INFO) -> No
     )
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level)
-    # The Kafka client logs each connection and rebalance, alembic each plug-in; their warnings are what one needs.
+    # The Kafka client logs each connection and rebalance, alembic each plug-in; only their warnings matter.
     for chatty in ("kafka", "alembic"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
 
 
 def identify(identity: FrameIdentity | None) -> None:
-    """From here on this thread's logs name the frame; None: no frame."""
+    """From now on this thread's logs name the frame; None: no frame."""
     if identity is None:
         structlog.contextvars.unbind_contextvars("stream", "run", "seq")
     else:
@@ -81,14 +81,14 @@ def identify(identity: FrameIdentity | None) -> None:
 
 
 def hide(secrets: Iterable[str]) -> None:
-    """Blanks these texts wherever they appear from now on; those of less than four letters only by their field."""
+    """Removes these texts from all later lines; those below `MIN_SECRET` only by the name of their field."""
     for secret in secrets:
-        if len(secret) >= LEAST_SECRET:
+        if len(secret) >= MIN_SECRET:
             _known.update({secret, repr(secret)[1:-1], dumps(secret)[1:-1]})
 
 
 def hide_credentials(settings: Mapping[str, Any]) -> None:
-    """Hides the passwords in a client's settings, those in addresses among them."""
+    """Hides the passwords in a client's settings, also those in addresses."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
             hide_credentials(value)
@@ -97,7 +97,7 @@ def hide_credentials(settings: Mapping[str, Any]) -> None:
 
 
 def scrub(text: str) -> str:
-    """`text` without credentials: those that are known, and what has the form of one."""
+    """`text` without credentials: known ones, and whatever has the form of one."""
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     text = USER_INFO.sub(HIDDEN + "@", text)
@@ -105,7 +105,7 @@ def scrub(text: str) -> str:
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: the event with no credential in it."""
+    """A structlog processor: returns the event without credentials."""
     return dict(_redacted(event))
 
 
@@ -123,4 +123,4 @@ def _without_secrets(value: Any) -> Any:
         return dict(_redacted(value))
     if isinstance(value, list | tuple | set | frozenset):
         return [_without_secrets(inner) for inner in value]
-    return scrub(repr(value))  # settings and exceptions show what they hold
+    return scrub(repr(value))  # the text of settings and exceptions includes their fields

@@ -1,6 +1,6 @@
-"""Metrics: every one that a source or a worker exposes. `docs/metrics.md` is the table of them.
+"""All metrics of sources, workers and the evidence service; `docs/metrics.md` lists them.
 
-Names carry base units and never a camera or model; labels are `stream_id`, `stage`, `outcome`, `cause`, `kind` and
+Names contain base units and never a camera or model; labels are `stream_id`, `stage`, `outcome`, `cause`, `kind` and
 `state`.
 """
 
@@ -11,19 +11,22 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client.metrics import MetricWrapperBase
+
+from ..wire.tracing import TraceparentError, read_traceparent
 
 AGE_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 15.0, 60.0)
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-OTHER = "other"  # the label of all streams that have none of their own
+OTHER = "other"  # the label of all streams without one of their own
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody uses
 
 
 class StreamLabels:
-    """Which streams have a label of their own: those reserved, and the first that come until there are `limit`.
+    """The streams that have a label of their own: reserved ones, and the first others until there are `limit`.
 
-    Stream ids come from producers that nobody vouches for; each new label would stay for ever, here and in
-    Prometheus. All other streams are counted together under `other`, where a gauge shows the one that set it last.
+    Stream ids come from untrusted producers, and each new label would stay for ever, here and in Prometheus. All other
+    streams are counted together under `other`, where a gauge shows the one that set it last.
     """
 
     def __init__(self, limit: int = 1000) -> None:
@@ -32,12 +35,12 @@ class StreamLabels:
         self._lock = threading.Lock()
 
     def reserve(self, stream_ids: Iterable[str]) -> None:
-        """Gives these streams their own labels whatever comes before them; for streams that a user has named."""
+        """Gives these streams labels of their own, regardless of the limit; for streams that a user has named."""
         with self._lock:
             self._own.update(stream_ids)
 
     def label(self, stream_id: str) -> str:
-        """`stream_id`, or `other` where there are `limit` labels without it. Thread-safe."""
+        """`stream_id`, or `other` once there are `limit` labels without it. Thread-safe."""
         if stream_id in self._own:
             return stream_id
         with self._lock:
@@ -53,64 +56,66 @@ class StreamLabels:
 STREAMS = StreamLabels()
 
 
-class StreamCounter(Counter):
-    """A counter whose first label is `stream_id`, given by position and folded into `other` beyond the limit."""
+class _PerStream(MetricWrapperBase):
+    """A metric whose first label is `stream_id`, given by position and folded into `other` beyond the limit."""
 
     def labels(self, *labelvalues: Any, **labelkwargs: Any) -> Self:
         """The child of these labels, `stream_id` first."""
         return super().labels(STREAMS.label(labelvalues[0]), *labelvalues[1:], **labelkwargs)
 
 
-class StreamGauge(Gauge):
-    """A gauge, as `StreamCounter`."""
-
-    def labels(self, *labelvalues: Any, **labelkwargs: Any) -> Self:
-        """The child of these labels, `stream_id` first."""
-        return super().labels(STREAMS.label(labelvalues[0]), *labelvalues[1:], **labelkwargs)
+class StreamCounter(_PerStream, Counter):
+    """A counter per stream."""
 
 
-class StreamHistogram(Histogram):
-    """A histogram, as `StreamCounter`."""
-
-    def labels(self, *labelvalues: Any, **labelkwargs: Any) -> Self:
-        """The child of these labels, `stream_id` first."""
-        return super().labels(STREAMS.label(labelvalues[0]), *labelvalues[1:], **labelkwargs)
+class StreamGauge(_PerStream, Gauge):
+    """A gauge per stream."""
 
 
-FRAMES = StreamCounter("gradwatch_frames", "Frames by what became of them.", ["stream_id", "outcome", "cause"])
+class StreamHistogram(_PerStream, Histogram):
+    """A histogram per stream."""
+
+
+FRAMES = StreamCounter("gradwatch_frames", "Frames by outcome.", ["stream_id", "outcome", "cause"])
 FRAME_AGE = StreamHistogram(
-    "gradwatch_frame_age_seconds", "From publishing a frame to its report.", ["stream_id"], buckets=AGE_BUCKETS_S
+    "gradwatch_frame_age_seconds", "Time from publishing a frame to its report.", ["stream_id"], buckets=AGE_BUCKETS_S
 )
 STAGE_DURATION = Histogram(
     "gradwatch_stage_duration_seconds", "Time that a frame spends in a stage.", ["stage"], buckets=STAGE_BUCKETS_S
 )
-ALERTS = StreamCounter("gradwatch_alerts", "Revisions of alerts that were published.", ["stream_id", "kind", "state"])
+ALERTS = StreamCounter("gradwatch_alerts", "Published revisions of alerts.", ["stream_id", "kind", "state"])
 ALERTS_OPEN = StreamGauge("gradwatch_alerts_open", "Episodes that are open now.", ["stream_id"])
 FRAMES_SKIPPED = StreamCounter(
     "gradwatch_frames_skipped",
-    "Frames that came and got no report here, because another worker reports them or an earlier one did.",
+    "Frames received and not reported here, because another worker reports them or an earlier one did.",
     ["stream_id", "cause"],
 )
 STATES_STORED = StreamCounter("gradwatch_states_stored", "States of streams that were stored.", ["stream_id"])
 STATES_REFUSED = StreamCounter(
-    "gradwatch_states_refused", "Stored states that could not be taken up, by cause.", ["stream_id", "cause"]
+    "gradwatch_states_refused", "Stored states that could not be restored, by cause.", ["stream_id", "cause"]
 )
 OVERLAYS_SKIPPED = StreamCounter(
-    "gradwatch_overlays_skipped", "Overlays left out because the broker was slow.", ["stream_id", "cause"]
+    "gradwatch_overlays_skipped", "Overlays not published because the broker was slow.", ["stream_id", "cause"]
 )
 DEAD_LETTERS = StreamCounter(
-    "gradwatch_dead_letters", "Records put aside, by the stage that refused them.", ["stream_id", "stage", "cause"]
+    "gradwatch_dead_letters",
+    "Records sent to the dead letter topic, by the stage that refused them.",
+    ["stream_id", "stage", "cause"],
 )
 TRACEPARENTS_DROPPED = StreamCounter(
-    "gradwatch_traceparents_dropped", "Trace contexts that were not valid and went no further.", ["stream_id", "cause"]
+    "gradwatch_traceparents_dropped", "Invalid trace contexts that were dropped.", ["stream_id", "cause"]
 )
 SOURCE_FRAMES = StreamCounter(
     "gradwatch_source_frames", "Frames of a source: published, or dropped by cause.", ["stream_id", "outcome", "cause"]
 )
 SOURCE_DISTURBANCES = StreamCounter(
-    "gradwatch_source_disturbances", "Disturbances of a camera that began, or were but a moment.", ["stream_id", "kind"]
+    "gradwatch_source_disturbances",
+    "Disturbances of a camera that began, or lasted only a moment.",
+    ["stream_id", "kind"],
 )
-SOURCE_DISTURBED = StreamGauge("gradwatch_source_disturbed", "1 while a camera is disturbed so.", ["stream_id", "kind"])
+SOURCE_DISTURBED = StreamGauge(
+    "gradwatch_source_disturbed", "1 while a camera has this disturbance.", ["stream_id", "kind"]
+)
 SOURCE_HEALTH_RECORDS = StreamCounter(
     "gradwatch_source_health_records",
     "Health records of a source: published, or dropped by cause.",
@@ -118,31 +123,38 @@ SOURCE_HEALTH_RECORDS = StreamCounter(
 )
 SOURCE_LAG = StreamGauge("gradwatch_source_lag_seconds", "How far a paced source is behind its clock.", ["stream_id"])
 EVIDENCE_WRITTEN = StreamCounter(
-    "gradwatch_evidence_written",
-    "Evidence files that were written, by the state of their alert.",
-    ["stream_id", "state"],
+    "gradwatch_evidence_written", "Evidence files written, by the state of their alert.", ["stream_id", "state"]
 )
 EVIDENCE_FAILED = StreamCounter(
     "gradwatch_evidence_failed",
-    "Attempts at an evidence file that failed and will be made again, and alerts that can't be read, by cause.",
+    "Failed attempts at an evidence file, which are repeated, and alerts that can't be read, by cause.",
     ["stream_id", "cause"],
 )
 EVIDENCE_MISSING = StreamCounter(
-    "gradwatch_evidence_missing_frames", "Frames that evidence files lack, by cause.", ["stream_id", "cause"]
+    "gradwatch_evidence_missing_frames", "Frames missing from evidence files, by cause.", ["stream_id", "cause"]
 )
 EVIDENCE_EVICTED = StreamCounter(
     "gradwatch_evidence_evicted", "Evidence files removed to stay within the disk space.", ["stream_id", "cause"]
 )
 EVIDENCE_WAITING = Gauge("gradwatch_evidence_waiting", "Alerts whose evidence is not complete yet.")
-EVIDENCE_STORED = Gauge("gradwatch_evidence_stored_bytes", "Evidence on disk.")
-CONSUMER_UNFINISHED = Gauge("gradwatch_consumer_unfinished_bytes", "Polled and not finished.")
-CONSUMER_PAUSED = Gauge("gradwatch_consumer_paused", "1 while the consumer is held back.")
-PRODUCER_PENDING = Gauge("gradwatch_producer_pending_bytes", "Sent and not acknowledged.")
+EVIDENCE_STORED = Gauge("gradwatch_evidence_stored_bytes", "Bytes of evidence on disk.")
+CONSUMER_UNFINISHED = Gauge("gradwatch_consumer_unfinished_bytes", "Bytes of records polled and not finished.")
+CONSUMER_PAUSED = Gauge("gradwatch_consumer_paused", "1 while the consumer is paused.")
+PRODUCER_PENDING = Gauge("gradwatch_producer_pending_bytes", "Bytes of records sent and not acknowledged.")
 STREAM_LABELS = Gauge(
     "gradwatch_stream_labels", "Streams with a label of their own; at the limit all others are `other`."
 )
 HEALTHY = Gauge("gradwatch_healthy", "1 while /healthz answers 200.")
 READY = Gauge("gradwatch_ready", "1 while /readyz answers 200.")
-BUILD = Info("gradwatch_build", "Version that runs.")
+BUILD = Info("gradwatch_build", "Running version.")
 
 STREAM_LABELS.set_function(lambda: len(STREAMS))
+
+
+def count_invalid_traceparent(text: str | None, stream_id: str) -> None:
+    """Counts a trace context that is present and not valid, by cause."""
+    try:
+        read_traceparent(text or "")
+    except TraceparentError as error:
+        if text:
+            TRACEPARENTS_DROPPED.labels(stream_id, error.cause).inc()

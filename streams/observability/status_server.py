@@ -1,4 +1,4 @@
-"""One port for those who look after a process: `/metrics` for Prometheus, `/healthz` and `/readyz` as JSON."""
+"""One HTTP port for monitoring a process: `/metrics` for Prometheus, `/healthz` and `/readyz` as JSON."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 PATHS = ("/metrics", "/healthz", "/readyz")
-SILENCE_S = 5.0  # after which a client that says nothing loses its thread
-CLOSES_WITHIN_S = 0.1  # the server looks as often whether it should
+CLIENT_TIMEOUT_S = 5.0  # after which a silent client is disconnected
+SHUTDOWN_POLL_S = 0.1
 
 
 class PortUnavailableError(GradwatchError):
-    """The port for metrics and health can't be had; the message names it and says why."""
+    """The port for metrics and health can't be opened; the message contains it and the reason."""
 
 
 class StatusServer:
-    """Serves on threads of its own until closed. `port` 0 takes a free one, then see `port`.
+    """Serves on threads of its own until closed. With `port` 0 it takes a free one; see the attribute `port`.
 
-    Open it to the network (`0.0.0.0`) only where Prometheus or the prober is elsewhere: there is no access control.
-    Raises `PortUnavailableError`.
+    There is no access control: use `0.0.0.0` only where Prometheus or the prober runs on another machine. Raises
+    `PortUnavailableError`.
     """
 
     def __init__(self, port: int, address: str = LOOPBACK, health: Health | None = None) -> None:
@@ -50,7 +50,7 @@ class StatusServer:
         BUILD.info({"version": gradwatch.__version__})
         HEALTHY.set_function(lambda: _all_ok(self.health.liveness()))
         READY.set_function(lambda: _all_ok(self.health.readiness()))
-        threading.Thread(target=self._server.serve_forever, args=(CLOSES_WITHIN_S,), name="status", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(SHUTDOWN_POLL_S,), name="status", daemon=True).start()
 
     def close(self) -> None:
         """Frees the port."""
@@ -66,7 +66,7 @@ class StatusServer:
 
 @contextmanager
 def serving(port: int | None, address: str, health: Health) -> Iterator[StatusServer | None]:
-    """Serves for as long as the block runs; `port` None: does nothing. Raises `PortUnavailableError`."""
+    """Serves while the block runs; does nothing where `port` is None. Raises `PortUnavailableError`."""
     if port is None:
         yield None
         return
@@ -85,12 +85,12 @@ class _Server(ThreadingTCPServer):
         super().__init__((address, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away in mid-answer is no event."""
+        """A client that disconnects before its response is not worth a warning."""
         log.debug("request failed", exc_info=True)
 
 
 class _Handler(MetricsHandler):
-    timeout = SILENCE_S
+    timeout = CLIENT_TIMEOUT_S
     server: _Server
 
     def do_GET(self) -> None:

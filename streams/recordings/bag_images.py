@@ -1,8 +1,8 @@
-"""Messages of ROS 2 and Foxglove that hold a picture: what is in them, and when it was taken.
+"""Decodes the picture messages of ROS 2 and Foxglove: the picture and its time stamp.
 
 ROS 2: `sensor_msgs/msg/CompressedImage` and `sensor_msgs/msg/Image` (rgb8, bgr8, mono8), as CDR. Foxglove:
 `foxglove.CompressedImage`, as protobuf or JSON (docs.foxglove.dev/docs/sdk/schemas/compressed-image). The fields that
-are read have been the same in every release of ROS 2, so no definition is looked for in the bag.
+are read are the same in every release of ROS 2, so the definitions in the bag are ignored.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ CHANNELS = {"rgb8": 3, "bgr8": 3, "mono8": 1}  # bytes of a pixel, by the encodi
 
 
 class UnreadableImageError(ValueError):
-    """A message that holds no picture that can be played; the text says what was expected and what is there."""
+    """A message without a picture that can be played."""
 
 
 @dataclass(frozen=True, slots=True)
 class BagPicture:
-    """A picture as JPEG or PNG bytes, or as (H, W, 3) uint8 RGB; `stamp_ns` is its header's, 0 where it has none."""
+    """A picture as JPEG or PNG bytes, or as (H, W, 3) uint8 RGB; `stamp_ns` is from its header, 0 if absent."""
 
     stamp_ns: int
     content: bytes | None = None
@@ -40,9 +40,9 @@ Decode = Callable[[bytes], BagPicture]
 
 
 def decoder_of(schema_name: str, message_encoding: str, schema: Any = None) -> Decode | None:
-    """How messages of this type become pictures, None where they hold none.
+    """The decoder of a message type, None for a type without pictures. It raises UnreadableImageError.
 
-    `schema` is MCAP's own record, which protobuf needs. What comes back raises UnreadableImageError.
+    `schema` is MCAP's own record; protobuf needs it.
     """
     kind = (schema_name, message_encoding)
     if kind == (ROS_COMPRESSED, "cdr"):
@@ -72,7 +72,7 @@ def _ros_raw(data: bytes) -> BagPicture:
             f"expected {width} x {height} px of {message.encoding} in rows of {step} bytes, "
             f"got {len(message.data)} bytes"
         )
-    # Rows may end in bytes that belong to no pixel.
+    # Rows may end in padding.
     rows = message.data[: step * height].reshape(height, step)[:, : width * channels]
     pixels = rows.reshape(height, width, channels)
     if message.encoding == "bgr8":
@@ -84,8 +84,8 @@ def _ros_raw(data: bytes) -> BagPicture:
 def _from_cdr(data: bytes, name: str) -> Any:
     try:
         return _typestore().deserialize_cdr(data, name)
-    except Exception as error:  # whatever a damaged message makes of the generated code
-        raise UnreadableImageError(f"expected {name}, got {len(data)} bytes that hold none: {error}") from error
+    except Exception as error:  # generated code, which raises anything on a damaged message
+        raise UnreadableImageError(f"expected {name}, got {len(data)} other bytes: {error}") from error
 
 
 @cache
@@ -125,10 +125,10 @@ def _foxglove_protobuf(schema: Any) -> Decode:
 
     try:
         parse = DecoderFactory().decoder_for("protobuf", schema)
-    except Exception as error:  # descriptors come from the file
+    except Exception as error:  # the descriptors are in the file, and may be damaged
         raise UnreadableImageError(f"expected the descriptors of {FOXGLOVE_COMPRESSED}, got {error}") from error
     if parse is None:
-        raise UnreadableImageError(f"expected a schema in protobuf's encoding, got {schema.encoding!r}")
+        raise UnreadableImageError(f"expected a schema encoded as protobuf, got {schema.encoding!r}")
 
     def decode(data: bytes) -> BagPicture:
         try:
@@ -144,7 +144,7 @@ def _foxglove_protobuf(schema: Any) -> Decode:
 
 
 def _picture(content: bytes, stated: str) -> bytes:
-    """`content` where it is a JPEG or PNG, whatever its message states."""
+    """`content`, which must be a JPEG or PNG whatever format its message states."""
     try:
         picture_encoding(content)
     except BadRecordError as error:

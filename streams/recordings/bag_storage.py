@@ -1,7 +1,7 @@
-"""What ROS 2 bags and MCAP files hold: their topics, and the messages of one in the order in which they were logged.
+"""Reads ROS 2 bags and MCAP files: their topics, and the messages of one in the order in which they were logged.
 
-SQLite storage is read by `rosbags`, MCAP by `mcap`; neither needs ROS. MCAP is read from front to back, so a file
-whose recorder was killed gives all of its whole records.
+`rosbags` reads SQLite storage, `mcap` MCAP; neither needs ROS. MCAP is read from front to back, so that a file whose
+recorder was killed yields all of its whole records.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ import yaml
 from gradwatch import MissingFileError, MissingPackageError
 
 from .bag_images import Decode, UnreadableImageError, decoder_of
-from .video import VideoError
+from .played import RecordingError
 
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 MAX_RECORD_BYTES = 1 << 30  # of an MCAP: a damaged length must not take all memory
 METADATA = "metadata.yaml"
-SUFFIXES = (".mcap", ".db3", ".bag")  # the last is of ROS 1, which `open_storage` refuses with a way out
+SUFFIXES = (".mcap", ".db3", ".bag")  # the last is ROS 1, which `open_storage` refuses with the command that converts
 
 
-class BagError(VideoError):
-    """A bag that can't be played; the message says where, what was expected and what was found."""
+class BagError(RecordingError):
+    """A bag that can't be played."""
 
 
 class TruncatedBagError(BagError):
-    """The end of a bag is missing; everything before it was given."""
+    """The end of a bag is missing; everything before it was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTopic:
-    """A topic of a bag; `has_pictures` says that its messages can be played."""
+    """A topic of a bag; `has_pictures` if its messages can be played."""
 
     name: str
     type: str
@@ -48,7 +48,7 @@ class StoredTopic:
 
 @dataclass(frozen=True, slots=True)
 class LoggedMessage:
-    """One message: when it was logged, its bytes, and what makes a picture of them."""
+    """One message: its log time, its bytes and their decoder."""
 
     log_ns: int
     content: bytes
@@ -56,25 +56,25 @@ class LoggedMessage:
 
 
 class Storage(Protocol):
-    """A bag, whatever it is stored in."""
+    """An open bag, in any storage."""
 
     def topics(self) -> list[StoredTopic]:
         """All topics by name. Raises BagError."""
 
     def messages(self, topic: str) -> Iterator[LoggedMessage]:
-        """The messages of a topic with pictures. Raises BagError, TruncatedBagError at the end of a bag that was cut off."""
+        """The messages of a topic with pictures. Raises BagError, TruncatedBagError where the bag is cut off."""
 
 
-def is_bag(path: Path) -> bool:
-    """Whether a path is meant as a bag, by its name or as a folder that a recorder of ROS 2 has written."""
+def is_bag(path: Path | str) -> bool:
+    """Whether a path is meant as a bag: by its suffix, or as a folder that ROS 2 recorded."""
+    path = Path(path)
     return path.suffix in SUFFIXES or (path / METADATA).is_file()
 
 
 def open_storage(path: Path) -> Storage:
-    """The storage of a bag: a folder with metadata.yaml, a .db3 or a .mcap file.
+    """Opens a bag: a folder with metadata.yaml, a .db3 or a .mcap file.
 
-    Raises BagError for anything else, MissingFileError where nothing is there, MissingPackageError without the
-    extra `bags`.
+    Raises BagError for anything else, MissingFileError, MissingPackageError without the extra `bags`.
     """
     if not path.exists():
         raise MissingFileError(f"expected a bag at {path}, got nothing there")
@@ -96,19 +96,19 @@ def open_storage(path: Path) -> Storage:
 
 
 def _mcap_files(folder: Path) -> list[Path]:
-    """The files of a bag in order if they are plain MCAP, else none."""
+    """The files of a bag in order if they are plain MCAP, else []."""
     if not (folder / METADATA).is_file():
         raise BagError(f"expected {METADATA} in {folder}, got none; play its files one by one, or: ros2 bag reindex")
     with _reading(folder / METADATA):
-        told = yaml.safe_load((folder / METADATA).read_text())["rosbag2_bagfile_information"]
+        metadata = yaml.safe_load((folder / METADATA).read_text())["rosbag2_bagfile_information"]
         # Some recorders wrote the folder's name before the file's.
-        files = [folder / Path(name).name for name in told["relative_file_paths"]]
-        compressed = told.get("compression_mode", "").lower() not in ("", "none")  # beside MCAP's own compression
+        files = [folder / Path(name).name for name in metadata["relative_file_paths"]]
+        compressed = metadata.get("compression_mode", "").lower() not in ("", "none")  # MCAP's own is separate
     if compressed or any(file.suffix != ".mcap" for file in files):
         return []
     missing = [file.name for file in files if not file.is_file()]
     if missing:
-        raise BagError(f"expected all files that {folder / METADATA} names, got none called {', '.join(missing)}")
+        raise BagError(f"expected all files that {folder / METADATA} lists, missing {', '.join(missing)}")
     return files
 
 
@@ -123,7 +123,7 @@ class _McapStorage:
         for file in self._files:
             with _reading(file):
                 for channel, schema in self._channels(file):
-                    found[channel.topic] = _described(channel, schema)
+                    found[channel.topic] = _stored_topic(channel, schema)
         return [found[name] for name in sorted(found)]
 
     def messages(self, topic: str) -> Iterator[LoggedMessage]:
@@ -143,7 +143,7 @@ class _McapStorage:
                         decoders[record.id] = decode
 
     def _channels(self, file: Path) -> Iterator[tuple[Any, Any]]:
-        """Channels and their schemas: by the summary where the file has one, else by reading all of it."""
+        """Channels and their schemas: from the summary where the file has one, else from all of its records."""
         from mcap.reader import make_reader
         from mcap.records import Channel, Schema
 
@@ -154,7 +154,7 @@ class _McapStorage:
                 yield from ((c, summary.schemas.get(c.schema_id)) for c in summary.channels.values())
                 return
         schemas: dict[int, Any] = {}
-        with suppress(TruncatedBagError):  # said once, by whoever reads the messages
+        with suppress(TruncatedBagError):  # reported once, when the messages are read
             for record in self._records(file):
                 if isinstance(record, Schema):
                     schemas[record.id] = record
@@ -171,22 +171,20 @@ class _McapStorage:
                 yield from reader.records
             except EndOfFile:
                 if _is_whole(file):
-                    raise BagError(f"{file}: expected whole records, got one that goes beyond the end") from None
-                raise TruncatedBagError(
-                    f"{file} breaks off after {file.stat().st_size} bytes, in the midst of a record"
-                ) from None
+                    raise BagError(f"{file}: expected whole records, got one that ends beyond the file") from None
+                raise TruncatedBagError(f"{file} is cut off within a record, at {file.stat().st_size} bytes") from None
 
 
 class _RosStorage:
-    """A bag in SQLite, or one that was compressed as a whole: a folder or a single file."""
+    """A bag in SQLite, or one that is compressed as a whole: a folder or a single file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def topics(self) -> list[StoredTopic]:
         with self._open() as bag:
-            told = {name: held.msgtype or "several types" for name, held in sorted(bag.topics.items())}
-        return [StoredTopic(name, kind, "cdr", decoder_of(kind, "cdr") is not None) for name, kind in told.items()]
+            types = {name: topic.msgtype or "several types" for name, topic in sorted(bag.topics.items())}
+        return [StoredTopic(name, kind, "cdr", decoder_of(kind, "cdr") is not None) for name, kind in types.items()]
 
     def messages(self, topic: str) -> Iterator[LoggedMessage]:
         with self._open() as bag:
@@ -204,7 +202,7 @@ class _RosStorage:
             yield bag
 
 
-def _described(channel: Any, schema: Any) -> StoredTopic:
+def _stored_topic(channel: Any, schema: Any) -> StoredTopic:
     name = "" if schema is None else schema.name
     try:
         playable = decoder_of(name, channel.message_encoding, schema) is not None
@@ -221,7 +219,7 @@ def _decoder(file: Path, channel: Any, schema: Any) -> Decode | None:
 
 
 def _is_whole(file: Path) -> bool:
-    """Whether an MCAP was finished: a recorder that is killed writes no magic at the end."""
+    """Whether an MCAP is finished: a recorder that is killed writes no magic at the end."""
     size = file.stat().st_size
     with file.open("rb") as opened:
         opened.seek(max(0, size - len(MCAP_MAGIC)))
@@ -230,11 +228,11 @@ def _is_whole(file: Path) -> bool:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Whatever the libraries raise on damaged files becomes a BagError that names the file."""
+    """Turns any error that the libraries raise on a damaged file into a BagError that names it."""
     try:
         yield
     except BagError:
         raise
     except Exception as error:
-        said = str(error) or type(error).__name__
-        raise BagError(f"expected a bag at {path}, got one that can't be read: {said}") from error
+        reason = str(error) or type(error).__name__
+        raise BagError(f"expected a bag at {path}, got one that can't be read: {reason}") from error

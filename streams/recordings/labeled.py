@@ -1,128 +1,89 @@
-"""Folders of pictures whose names say what they show: read, chosen from, put in order and played.
+"""Folders of pictures whose file names state what they show, as sources: CURE-TSR and CURE-OR.
 
-CURE-TSR and CURE-OR come so: `curetsr.py` and `cureor.py` say how their names are read, each in one `LabeledPictures`.
-What the names say is truth, so it is never in a frame: `LabeledFolder.names` stands beside the frames by seq.
+The labels are ground truth, so they are never in a frame: `read` returns them beside the pictures, in playing order.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
 
 import cv2
 
 from gradwatch import MissingFileError
 
-from ..sources import DEFAULT_RATE_HZ, FrameSource, Playback, PlayedSource, Still
-from .video import VideoError
+from .cure_names import CropName, ObjectName
+from .pictures import PICTURE_SUFFIXES, stills
+from .played import AS_RECORDED, FrameSource, Playback, PlayedSource, RecordingError
 
 Only = Mapping[str, Collection[str]]
-"""What to play, by a facet of the names: {"challenge": ["none", "rain"]}; all where a facet is absent."""
-
-
-class PictureNameError(VideoError):
-    """A file name that a data set does not have, or a choice of pictures that it can't have."""
-
-
-class PictureName(Protocol):
-    """What a data set's file name says."""
-
-    @property
-    def play_order(self) -> tuple[int, ...]:
-        """Pictures are played in this order."""
-
-    @property
-    def facets(self) -> Mapping[str, str]:
-        """By what pictures can be chosen, as in `Only`."""
-
-
-Name = TypeVar("Name", bound=PictureName)
+"""Which pictures to play, by facets of their names: {"challenge": ["none", "rain"]}; a facet left out admits all."""
 
 
 @dataclass(frozen=True, slots=True)
-class LabeledFolder(Generic[Name]):
-    """The pictures of a folder in the order in which they are played; `names[seq]` is the truth of picture `seq`."""
+class LabeledPictures:
+    """A data set of labeled pictures, found and chosen by their names."""
 
-    folder: Path
-    paths: tuple[Path, ...]
-    names: tuple[Name, ...]
+    name_type: type[CropName] | type[ObjectName]
 
-    def source(self, playback: Playback, name: str | None) -> FrameSource:
-        """The pictures as a source: JPEG and PNG unchanged, anything else as PNG, which adds no error of its own."""
-        return PlayedSource(name or self.folder.name, self._stills, playback)
+    def matches(self, path: Path | str) -> bool:
+        """Whether the first picture found below a folder has a name of this data set."""
+        first = next(self._paths(Path(path)), None)
+        return first is not None and self.name_type.PATTERN.fullmatch(first.name) is not None
 
-    def _stills(self) -> Iterator[Still]:
-        for seq, path in enumerate(self.paths):
-            yield Still(round(seq * 1e9 / DEFAULT_RATE_HZ), content=_encoded(path))
-
-
-@dataclass(frozen=True, slots=True)
-class LabeledPictures(Generic[Name]):
-    """How a data set's pictures are found and read: the ends of their files, what a file name says (`parse` raises
-    PictureNameError for one that it refuses), and all values that each facet can have.
-    """
-
-    suffixes: Sequence[str]
-    parse: Callable[[str], Name]
-    facets: Mapping[str, Collection[str]]
-
-    def source(
-        self,
-        folder: Path | str,
-        playback: Playback = Playback(),  # noqa: B008 (frozen)
-        name: str | None = None,
-        only: Only = {},  # noqa: B006 (only read)
+    def open(
+        self, folder: Path | str, playback: Playback = AS_RECORDED, name: str | None = None, only: Only | None = None
     ) -> FrameSource:
-        """The pictures below a folder as a source; see `read`."""
-        return self.read(folder, only).source(playback, name)
+        """The pictures that `read` returns as a source: JPEG and PNG unchanged, anything else as (lossless) PNG."""
+        paths = [path for path, _ in self.read(folder, only)]
+        return PlayedSource(name or Path(folder).name, lambda: stills(map(_encoded, paths)), playback)
 
-    def read(self, folder: Path | str, only: Only = {}) -> LabeledFolder[Name]:  # noqa: B006 (only read)
-        """The pictures below a folder that `only` chooses, in their `play_order`, and what they show.
+    def read(self, folder: Path | str, only: Only | None = None) -> list[tuple[Path, CropName | ObjectName]]:
+        """The pictures below a folder that `only` admits and their labels, in `play_order`.
 
-        Raises PictureNameError for a picture that `parse` refuses, for an unknown facet or value, and where nothing is
-        left; MissingFileError for a missing folder.
+        Raises CureNameError for a picture of another name, RecordingError for an unknown facet or value and where no
+        picture is left, MissingFileError for a missing folder.
         """
-        folder = Path(folder)
+        folder, only = Path(folder), only or {}
         if not folder.is_dir():
             raise MissingFileError(f"expected a folder of pictures at {folder}, got none")
         self._check(only)
         found = []
-        for path in picture_paths(folder, self.suffixes):
-            name = self.parse(path.name)
-            said = name.facets
-            if all(said[facet] in values for facet, values in only.items()):
-                found.append((name.play_order, str(path), name))
+        for path in self._paths(folder):
+            label = self.name_type.parse(path.name)
+            if all(label.facets[facet] in values for facet, values in only.items()):
+                found.append((path, label))
         if not found:
             chosen = "; ".join(f"{facet} {', '.join(values)}" for facet, values in only.items()) or "them"
-            raise PictureNameError(f"expected {', '.join(self.suffixes)} files below {folder}, got none of {chosen}")
-        found.sort(key=lambda row: row[:2])
-        return LabeledFolder(folder, tuple(Path(row[1]) for row in found), tuple(row[2] for row in found))
+            suffixes = ", ".join(self.name_type.SUFFIXES)
+            raise RecordingError(f"expected {suffixes} files below {folder}, got none of {chosen}")
+        return sorted(found, key=lambda picture: (picture[1].play_order, str(picture[0])))
+
+    def _paths(self, folder: Path) -> Iterator[Path]:
+        """All pictures below `folder`, in no order and one at a time: these data sets have millions."""
+        for at, _, files in os.walk(folder):
+            yield from (Path(at, file) for file in files if file.lower().endswith(self.name_type.SUFFIXES))
 
     def _check(self, only: Only) -> None:
+        facets = self.name_type.FACETS
         for facet, values in only.items():
-            if facet not in self.facets:
-                raise PictureNameError(f"expected to choose by {', '.join(self.facets)}, got {facet!r}")
+            if facet not in facets:
+                raise RecordingError(f"expected to choose by {', '.join(facets)}, got {facet!r}")
             for value in values:
-                if value not in self.facets[facet]:
-                    raise PictureNameError(f"{facet}: expected one of {', '.join(self.facets[facet])}, got {value!r}")
+                if value not in facets[facet]:
+                    raise RecordingError(f"{facet}: expected one of {', '.join(facets[facet])}, got {value!r}")
 
 
-def picture_paths(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    """All files below `folder` that end in one of `suffixes`, in no order: these data sets have millions."""
-    for at, _, files in os.walk(folder):
-        for file in files:
-            if file.lower().endswith(tuple(suffixes)):
-                yield Path(at, file)
+CURE_TSR = LabeledPictures(CropName)
+CURE_OR = LabeledPictures(ObjectName)
 
 
 def _encoded(path: Path) -> bytes:
-    if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
+    if path.suffix.lower() in PICTURE_SUFFIXES:
         return path.read_bytes()
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise VideoError(f"expected a picture at {path}, got {path.stat().st_size} bytes that can't be decoded")
-    _, content = cv2.imencode(".png", image)
-    return bytes(content)
+        raise RecordingError(f"expected a picture at {path}, got {path.stat().st_size} bytes that can't be decoded")
+    return bytes(cv2.imencode(".png", image)[1])

@@ -1,1 +1,4 @@
-"""Kafka: the only place that imports the client library."""
+"""Kafka: consumer, producer, readers of topics, administration, local brokers. No other folder imports the client.
+
+Imports wire/ and observability/. Handles keys and values as bytes: it decodes no message.
+"""

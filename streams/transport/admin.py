@@ -1,4 +1,4 @@
-"""Creating topics as the contract needs them, and saying what is wrong with those that exist."""
+"""Creates topics with the settings that the wire format needs, and checks those that exist."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from gradwatch import GradwatchError
+
 from ..wire.topics import DEFAULT_PARTITIONS, Topics, TopicSettings
 from .connection import Settings, connect
 
 UNKNOWN = "unknown"
-EXISTENCE, PARTITIONS = "topic", "partitions"  # settings in a `TopicProblem` beside those of the broker
-AT_LEAST = frozenset({"retention.ms", "max.message.bytes"})  # more than we ask for is fine
+EXISTENCE, PARTITIONS = "topic", "partitions"  # values of `TopicProblem.setting` beside the broker's settings
+AT_LEAST = frozenset({"retention.ms", "max.message.bytes"})  # larger values are fine
+
+
+class TopicRefusedError(GradwatchError, RuntimeError):
+    """The broker refused to create or change a topic; the message contains its reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicProblem:
-    """One setting of one topic that is not as the contract needs it, and the command that mends it.
+    """One wrong setting of one topic, and the command that corrects it.
 
-    `got` is `unknown` where the broker does not tell its settings; `mendable` says that `mend_topics` can set it.
+    `got` is `unknown` where the broker does not report its settings; `mendable`: `mend_topics` can set it.
     """
 
     topic: str
@@ -34,12 +40,12 @@ class TopicProblem:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether the broker does not tell."""
+        """Whether the broker does not report the setting."""
         return self.got == UNKNOWN
 
     @property
     def is_fatal(self) -> bool:
-        """Whether a worker can't do its work: a topic is missing, or a stream's state has no partition of its own."""
+        """Whether a worker can't run: a topic is missing, or a stream's state has no partition of its own."""
         return self.setting in (EXISTENCE, PARTITIONS)
 
     def __str__(self) -> str:
@@ -53,11 +59,10 @@ def ensure_topics(
     client_settings: Settings = {},  # noqa: B006 (only read)
     replication_factor: int = -1,
 ) -> list[str]:
-    """Creates the topics that don't exist and returns their names; leaves those that exist as they are.
+    """Creates the topics that don't exist and returns their names; leaves the others as they are.
 
-    `partitions` is that of frames, state and verdicts; where the frames topic exists, its own counts instead.
-    `replication_factor` -1 is the broker's default. Raises `BrokerUnavailableError`, or RuntimeError with the broker's
-    words where it refuses.
+    `partitions` is that of frames, state and verdicts, unless the frames topic exists: then its own count is used.
+    `replication_factor` -1 is the broker's default. Raises `BrokerUnavailableError`, `TopicRefusedError`.
     """
     with _admin(bootstrap_servers, client_settings) as admin:
         present = set(admin.list_topics())
@@ -66,12 +71,16 @@ def ensure_topics(
         missing = {n: s for n, s in topics.settings(partitions).items() if n not in present}
         if not missing:
             return []
-        wanted = {name: _creation(settings, replication_factor) for name, settings in missing.items()}
+        wanted = {
+            name: {"num_partitions": one.partitions, "replication_factor": replication_factor, "configs": one.configs}
+            for name, one in missing.items()
+        }
         answer = admin.create_topics(wanted, raise_errors=False)
         for topic in answer["topics"]:
             error = for_code(topic["error_code"])
             if topic["error_code"] and error is not TopicAlreadyExistsError:
-                raise RuntimeError(f"could not create topic {topic['name']}: {error.__name__} {topic['error_message']}")
+                message = f"could not create topic {topic['name']}: {error.__name__} {topic['error_message']}"
+                raise TopicRefusedError(message)
         admin.wait_for_topics(list(missing), timeout_ms=15_000)
     return sorted(missing)
 
@@ -79,30 +88,28 @@ def ensure_topics(
 def check_topics(
     bootstrap_servers: str,
     topics: Topics,
-    partitions: int | None = None,
     client_settings: Settings = {},  # noqa: B006 (only read)
 ) -> list[TopicProblem]:
-    """What is missing or different; empty when all is well. Partition counts: those of state and verdicts must be
-    the frames topic's (or `partitions` where given), those of the other topics are free.
+    """Lists what is missing or different; empty if nothing is.
+
+    State and verdicts must have as many partitions as frames, other topics any number.
     """
     with _admin(bootstrap_servers, client_settings) as admin:
         present = set(admin.list_topics())
-        wanted = topics.settings(partitions or DEFAULT_PARTITIONS)
-        names = [name for name in wanted if name in present]
+        names = [name for name in topics.settings() if name in present]
         counts = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(names)} if names else {}
         configs = _configs(admin, names)
-    wanted = topics.settings(partitions or counts.get(topics.frames, DEFAULT_PARTITIONS))
+    wanted = topics.settings(counts.get(topics.frames, DEFAULT_PARTITIONS))
     problems = [_missing(bootstrap_servers, name, wanted[name]) for name in wanted if name not in present]
     for name in names:
         equal = name in (topics.frames, topics.state, topics.verdicts)
         if equal and counts[name] != wanted[name].partitions:
-            more = counts[name] < wanted[name].partitions
-            mendable = more and name != topics.frames  # its streams would move
-            problems.append(_partitions(bootstrap_servers, name, wanted[name].partitions, counts[name], mendable))
+            raisable = name != topics.frames  # more partitions of it would move its streams
+            problems.append(_wrong_count(bootstrap_servers, name, wanted[name].partitions, counts[name], raisable))
         for setting, expected in wanted[name].configs.items():
             got = configs.get(name, {}).get(setting, UNKNOWN)
-            if not _good(setting, expected, got):
-                problems.append(_setting(bootstrap_servers, name, setting, expected, got))
+            if not _is_right(setting, expected, got):
+                problems.append(_wrong_setting(bootstrap_servers, name, setting, expected, got))
     return problems
 
 
@@ -111,10 +118,10 @@ def mend_topics(
     problems: Iterable[TopicProblem],
     client_settings: Settings = {},  # noqa: B006 (only read)
 ) -> list[TopicProblem]:
-    """Sets what `check_topics` found wrong on topics that exist, and returns what it did.
+    """Corrects the mendable ones of the problems that `check_topics` found, and returns these.
 
     It raises the partition counts of state and verdicts, which are written by number, so no stream moves; it never
-    lowers one, and never touches the frames topic's. Raises RuntimeError with the broker's words where it refuses.
+    lowers one, and never changes the frames topic's. Raises `BrokerUnavailableError`, `TopicRefusedError`.
     """
     mended = [problem for problem in problems if problem.mendable]
     settings: dict[str, dict[str, str]] = {}
@@ -132,7 +139,7 @@ def mend_topics(
             if counts:
                 admin.create_partitions(counts)
         except KafkaError as error:
-            raise RuntimeError(f"could not mend {', '.join([*settings, *counts])}: {error}") from error
+            raise TopicRefusedError(f"could not change {', '.join([*settings, *counts])}: {error}") from error
     return mended
 
 
@@ -141,7 +148,7 @@ def delete_topics(
     names: Iterable[str],
     client_settings: Settings = {},  # noqa: B006 (only read)
 ) -> None:
-    """Deletes topics; names that don't exist are passed over. The embedded broker frees its memory only so."""
+    """Deletes those of the topics that exist; only this frees memory of the embedded broker."""
     with _admin(bootstrap_servers, client_settings) as admin:
         present = sorted(set(names) & set(admin.list_topics()))
         if present:
@@ -150,14 +157,6 @@ def delete_topics(
 
 def _admin(bootstrap_servers: str, client_settings: Settings) -> Any:
     return connect(KafkaAdminClient, bootstrap_servers, client_settings)
-
-
-def _creation(settings: TopicSettings, replication_factor: int) -> dict[str, Any]:
-    return {
-        "num_partitions": settings.partitions,
-        "replication_factor": replication_factor,
-        "configs": settings.configs,
-    }
 
 
 def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
@@ -169,12 +168,13 @@ def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
 
 
 def _check_altered(answer: Mapping[str, Mapping[str, object]]) -> None:
-    refused = [f"{name}: {what}" for told in answer.values() for name, what in told.items() if "Error" in str(what)]
+    results = [(name, str(result)) for kind in answer.values() for name, result in kind.items()]
+    refused = [f"{name}: {result}" for name, result in results if "Error" in result]
     if refused:
-        raise RuntimeError(f"could not set topics: {'; '.join(refused)}")
+        raise TopicRefusedError(f"could not set topics: {'; '.join(refused)}")
 
 
-def _good(setting: str, expected: str, got: str) -> bool:
+def _is_right(setting: str, expected: str, got: str) -> bool:
     if setting in AT_LEAST and got != UNKNOWN:
         return int(got) >= int(expected) or int(got) == -1  # -1: kept for ever
     return got == expected
@@ -182,18 +182,23 @@ def _good(setting: str, expected: str, got: str) -> bool:
 
 def _missing(servers: str, name: str, settings: TopicSettings) -> TopicProblem:
     options = "".join(f" --config {key}={value}" for key, value in settings.configs.items())
-    create = f"kafka-topics.sh --bootstrap-server {servers} --create --topic {name} --partitions {settings.partitions}"
-    return TopicProblem(name, EXISTENCE, "to exist", "no topic of that name", f"create it: {create}{options}")
+    create = f"{_command(servers, 'create', name)} --partitions {settings.partitions}{options}"
+    return TopicProblem(name, EXISTENCE, "to exist", "no topic of that name", f"create it: {create}")
 
 
-def _partitions(servers: str, name: str, expected: int, got: int, mendable: bool) -> TopicProblem:
-    alter = f"kafka-topics.sh --bootstrap-server {servers} --alter --topic {name} --partitions {expected}"
-    delete = f"kafka-topics.sh --bootstrap-server {servers} --delete --topic {name}"
-    remedy = f"raise them: {alter}" if got < expected else f"partitions can't be lowered, make it anew: {delete}"
-    return TopicProblem(name, PARTITIONS, str(expected), str(got), remedy, mendable)
+def _wrong_count(servers: str, name: str, expected: int, got: int, raisable: bool) -> TopicProblem:
+    if got < expected:
+        remedy = f"raise them: {_command(servers, 'alter', name)} --partitions {expected}"
+    else:
+        remedy = f"partitions can't be lowered, create it anew: {_command(servers, 'delete', name)}"
+    return TopicProblem(name, PARTITIONS, str(expected), str(got), remedy, mendable=raisable and got < expected)
 
 
-def _setting(servers: str, name: str, setting: str, expected: str, got: str) -> TopicProblem:
+def _command(servers: str, action: str, name: str) -> str:
+    return f"kafka-topics.sh --bootstrap-server {servers} --{action} --topic {name}"
+
+
+def _wrong_setting(servers: str, name: str, setting: str, expected: str, got: str) -> TopicProblem:
     remedy = (
         f"set it: kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name {name} "
         f"--add-config {setting}={expected}"

@@ -1,4 +1,4 @@
-"""An Apache Kafka of one's own, for benchmarks and tests: started from the jars of any download, thrown away after."""
+"""Starts a temporary Apache Kafka from the jars of any download, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ LOGGING = "appender.console.type=Console\nappender.console.name=console\nrootLog
 
 @contextmanager
 def apache_kafka(home: Path, folder: Path) -> Iterator[str]:
-    """The address of one broker in KRaft mode on loopback; jars in `home/libs`, data and log in `folder`.
+    """Runs one broker in KRaft mode on loopback and yields its address; jars in `home/libs`, data and log in `folder`.
 
-    Needs Java 17. Raises `BrokerUnavailableError` with the end of its log where it does not come up in a minute.
+    Needs Java 17. Raises `BrokerUnavailableError` with the end of its log if it does not start within a minute.
     """
     port, controller = free_ports(2)
     properties, logging, log_path = folder / "server.properties", folder / "log4j2.properties", folder / "broker.log"
@@ -52,7 +52,9 @@ def apache_kafka(home: Path, folder: Path) -> Iterator[str]:
         subprocess.run([*java, "kafka.tools.StorageTool", *arguments], check=True, stdout=log, stderr=log)
         process = subprocess.Popen([*java, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
     try:
-        _wait_until_it_answers(port, process, log_path)
+        if not wait_until_listening(port, process, START_TIMEOUT_S):
+            end_of_log = log_path.read_text(errors="replace")[-500:]
+            raise BrokerUnavailableError(f"Apache Kafka did not start on 127.0.0.1:{port}; its log: {end_of_log}")
         yield f"127.0.0.1:{port}"
     finally:
         process.kill()  # a controlled shutdown can take 10 s
@@ -60,7 +62,7 @@ def apache_kafka(home: Path, folder: Path) -> Iterator[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` ports of loopback that nobody listens on now."""
+    """`count` ports of loopback that are free now."""
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(probe.getsockname()[1]) for probe in probes]
     for probe in probes:
@@ -69,21 +71,22 @@ def free_ports(count: int) -> list[int]:
 
 
 def new_cluster_id() -> str:
-    """An id for a new cluster. Its first byte is set: one that begins with "-" would be read as an option."""
+    """An id for a new cluster. Its first byte is fixed: an id that begins with "-" would be read as an option."""
     return base64.urlsafe_b64encode(b"g" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
 
 
 def is_listening(port: int) -> bool:
-    """Whether somebody takes connections on this port of loopback."""
+    """Whether a server accepts connections on this port of loopback."""
     with socket.socket() as probe:
+        probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _wait_until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline_s = time.monotonic() + START_TIMEOUT_S
+def wait_until_listening(port: int, process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Whether a server listens on this port of loopback before `process` ends or the time is over."""
+    deadline_s = time.monotonic() + timeout_s
     while process.poll() is None and time.monotonic() < deadline_s:
         if is_listening(port):
-            return
-        time.sleep(0.1)
-    said = log.read_text(errors="replace")[-500:]
-    raise BrokerUnavailableError(f"Apache Kafka did not come up on 127.0.0.1:{port}; it said: {said}")
+            return True
+        time.sleep(0.05)
+    return False

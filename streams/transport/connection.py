@@ -1,8 +1,8 @@
-"""Reaching a broker: what keeps a client from it becomes an error that a person can act on, once and quickly.
+"""Connects to brokers, and turns every reason for failure into one error that a person can act on, quickly.
 
-kafka-python's clients try again until their time is over, whatever the reason, and then say only that they could
-not bootstrap: a wrong password costs ten attempts, and perhaps the account. So one connection is made before every
-client: what waiting can mend is tried again, what it can't mend is said at once.
+kafka-python's clients retry until their timeout, whatever the reason, and then report only that they could not
+bootstrap: a wrong password costs ten attempts, and perhaps the account. So a test connection is made before every
+client: where waiting may help it is retried, everything else raises at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 from kafka.errors import (
     AuthorizationError,
     KafkaConfigurationError,
-    KafkaError,
     KafkaTimeoutError,
     SaslAuthenticationFailedError,
     UnsupportedSaslMechanismError,
@@ -33,30 +32,33 @@ from .header_names import read_any_header_name
 
 Settings = Mapping[str, Any]
 Client = TypeVar("Client")
-Answer = TypeVar("Answer")
 
 TIMEOUT_MS = 8_000  # with the start of Python, an answer within 10 s
-PAUSE_S = 0.5  # between rounds over the servers
-CUT_OFF = 3  # connections closed in the midst of authentication, after which the credentials are taken to be wrong
+RETRY_AFTER_S = 0.5  # between rounds over the servers
+MAX_CUT_OFF = 3  # connections closed during authentication before the credentials count as wrong
 
 
 class BrokerUnavailableError(GradwatchError):
     """The broker did not answer in time, or the topic does not exist; waiting may help."""
 
 
+class TopicMissingError(GradwatchError, ValueError):
+    """There is no topic of that name."""
+
+
 class BrokerRefusedError(GradwatchError):
-    """The broker, or we, refused the connection: credentials, certificates or settings. Waiting does not help."""
+    """Broker or client refused the connection: credentials, certificates or settings. Waiting does not help."""
 
 
 def connect(client: Callable[..., Client], bootstrap_servers: str, settings: Settings) -> Client:
-    """`client(bootstrap_servers=…, **settings)` once a server has let us in.
+    """Returns `client(bootstrap_servers=…, **settings)` once a server accepts connections.
 
     Servers are tried in turn for `bootstrap_timeout_ms` (8 s unless set). Raises `BrokerUnavailableError` where none
-    answers by then, `BrokerRefusedError` at once where one refuses; neither message holds a credential.
+    answers by then, `BrokerRefusedError` at once where one refuses; neither message contains a credential.
     """
     read_any_header_name()
     settings = {"bootstrap_timeout_ms": TIMEOUT_MS} | dict(settings)
-    wait_until_let_in(bootstrap_servers, settings, settings["bootstrap_timeout_ms"] / 1000)
+    wait_until_accepted(bootstrap_servers, settings, settings["bootstrap_timeout_ms"] / 1000)
     try:
         return client(bootstrap_servers=bootstrap_servers, **settings)
     except KafkaTimeoutError as error:
@@ -65,47 +67,39 @@ def connect(client: Callable[..., Client], bootstrap_servers: str, settings: Set
         raise BrokerRefusedError(f"broker.client: expected settings of kafka-python's clients, got {error}") from None
 
 
-def answer_of(bootstrap_servers: str, topic: str, question: Callable[[], Answer]) -> Answer:
-    """What `question` returns, which asks a client about `topic`; a client's error becomes `BrokerUnavailableError`."""
-    try:
-        return question()
-    except KafkaError as error:
-        raise BrokerUnavailableError(f"{bootstrap_servers} did not answer for topic {topic}: {error}") from error
-
-
-def wait_until_let_in(bootstrap_servers: str, settings: Settings, timeout_s: float) -> None:
-    """Returns once one connection, with TLS and SASL as set, was made and closed again. Raises as `connect`."""
+def wait_until_accepted(bootstrap_servers: str, settings: Settings, timeout_s: float) -> None:
+    """Returns once a connection, with TLS and SASL as set, was made and closed again. Raises as `connect`."""
     deadline_s = time.monotonic() + timeout_s
     cut_off = 0
     while True:
-        failure = _first_failure(bootstrap_servers, settings, deadline_s)
+        failure = _try_servers(bootstrap_servers, settings, deadline_s)
         if failure is None:
             return
         refusal = _refusal(failure, settings)
         cut_off += _authenticates(settings) and "socket disconnected" in str(failure)
-        if refusal is None and cut_off == CUT_OFF:
-            # Some brokers' answer is lost with the connection that they close.
+        if refusal is None and cut_off == MAX_CUT_OFF:
+            # Some brokers close the connection so early that their answer is lost.
             refusal = f"closed the connection during authentication: {_credentials(settings)} may be wrong"
         if refusal is not None:
             raise BrokerRefusedError(f"{bootstrap_servers}: {refusal}") from None
-        if time.monotonic() + PAUSE_S > deadline_s:
+        if time.monotonic() + RETRY_AFTER_S > deadline_s:
             raise BrokerUnavailableError(
-                f"expected a Kafka broker at {bootstrap_servers}, got none: {_words(failure, settings)}"
+                f"expected a Kafka broker at {bootstrap_servers}, got none: {_explain(failure, settings)}"
             ) from None
-        time.sleep(PAUSE_S)
+        time.sleep(RETRY_AFTER_S)
 
 
-def _first_failure(bootstrap_servers: str, settings: Settings, deadline_s: float) -> Exception | None:
-    """None if a server lets us in, else why the last one tried does not; a refusal ends the round."""
+def _try_servers(bootstrap_servers: str, settings: Settings, deadline_s: float) -> Exception | None:
+    """None if a server accepts a connection, else the last one's error; a refusal ends the round."""
     network = NetworkSelector()
     failure: Exception | None = None
     try:
-        with _quiet():
+        with _client_logs_off():
             manager = KafkaConnectionManager(network, bootstrap_servers=bootstrap_servers, **settings)
             for server in manager.cluster.bootstrap_brokers():
                 left_ms = max(100.0, 1000 * (deadline_s - time.monotonic()))
                 try:
-                    network.run(_let_in, manager, server.node_id, left_ms)
+                    network.run(_connect_to, manager, server.node_id, left_ms)
                 except Exception as error:
                     failure = error
                     if _refusal(error, settings) is not None:
@@ -121,12 +115,12 @@ def _first_failure(bootstrap_servers: str, settings: Settings, deadline_s: float
     return failure
 
 
-async def _let_in(manager: Any, node_id: str, timeout_ms: float) -> None:
+async def _connect_to(manager: Any, node_id: str, timeout_ms: float) -> None:
     await manager.get_connection(node_id, timeout_ms=timeout_ms, pop_on_close=False, refresh_metadata_on_err=False)
 
 
 def _refusal(failure: Exception, settings: Settings) -> str | None:
-    """What was refused, in words; None where waiting may help."""
+    """What was refused, as text; None where waiting may help."""
     if isinstance(failure, UnsupportedSaslMechanismError):
         return f"does not offer sasl_mechanism {settings.get('sasl_mechanism')}"
     if isinstance(failure, SaslAuthenticationFailedError | AuthorizationError):
@@ -136,11 +130,11 @@ def _refusal(failure: Exception, settings: Settings) -> str | None:
     if isinstance(failure, FileNotFoundError | PermissionError | ssl.SSLError):
         files = [str(settings[name]) for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile") if settings.get(name)]
         return f"can't read {', '.join(files)}: {failure.strerror or failure}"
-    return _distrust(failure.__context__, settings)
+    return _tls_refusal(failure.__context__, settings)
 
 
-def _distrust(failure: BaseException | None, settings: Settings) -> str | None:
-    """Why the TLS handshake can't succeed, None if it was not that."""
+def _tls_refusal(failure: BaseException | None, settings: Settings) -> str | None:
+    """Why the TLS handshake can't succeed; None for any other error."""
     if isinstance(failure, ssl.SSLCertVerificationError):
         authority = settings.get("ssl_cafile") or "the system's authorities"
         return f"its certificate is not trusted by {authority}: {failure.verify_message}"
@@ -158,28 +152,28 @@ def _authenticates(settings: Settings) -> bool:
     return str(settings.get("security_protocol", "")).startswith("SASL")
 
 
-def _words(failure: Exception, settings: Settings) -> str:
-    """The client's message without the name of its class, and what it may mean."""
-    said = str(failure).removeprefix(f"{type(failure).__name__}: ")
-    if (number := re.fullmatch(r"(\d+) E[A-Z]+", said)) is not None:
-        said = os.strerror(int(number[1]))
+def _explain(failure: Exception, settings: Settings) -> str:
+    """The error's message without the name of its class, and what it may mean."""
+    text = str(failure).removeprefix(f"{type(failure).__name__}: ")
+    if (number := re.fullmatch(r"(\d+) E[A-Z]+", text)) is not None:
+        text = os.strerror(int(number[1]))
     encrypts = str(settings.get("security_protocol", "")).endswith("SSL")
-    if not encrypts and ("socket disconnected" in said or _is_tls_alert(said)):
-        said += "; a listener that expects TLS closes connections without it"
-    if encrypts and "UNEXPECTED_EOF" in said:
-        said += f"; a listener that does not expect {settings['security_protocol']} closes connections with it"
-    return said
+    if not encrypts and ("socket disconnected" in text or _is_tls_alert(text)):
+        text += "; a listener that expects TLS closes connections without it"
+    if encrypts and "UNEXPECTED_EOF" in text:
+        text += f"; a listener that does not expect {settings['security_protocol']} closes connections with it"
+    return text
 
 
-def _is_tls_alert(said: str) -> bool:
-    """Whether the client took the first bytes of a TLS alert, 15 03 hexadecimal, for the length of an answer."""
-    length = re.search(r"Invalid frame length: (\d+)", said)
+def _is_tls_alert(text: str) -> bool:
+    """Whether the client took the first bytes of a TLS alert, 15 03 hexadecimal, for the length of a response."""
+    length = re.search(r"Invalid frame length: (\d+)", text)
     return length is not None and int(length[1]) >> 16 == 0x1503
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """The client logs every failed attempt as an error; ours says it once."""
+def _client_logs_off() -> Iterator[None]:
+    """The client logs every failed attempt as an error; we report the outcome once."""
     logger = logging.getLogger("kafka")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,9 +1,7 @@
-"""A member of the consumer group on the frames topic; commits only what is finished.
+"""A member of the consumer group on the frames topic; commits only finished frames.
 
 A frame is finished when its report and alerts, and the state that covers it, are acknowledged. Frames finish in any
 order; per partition the longest finished prefix is committed, so a crash may judge frames twice but never skips one.
-
-A `Tenant` decides when the frames of a partition that came may flow, and hears of one that goes before it is gone.
 """
 
 from __future__ import annotations
@@ -22,37 +20,36 @@ from ..observability.metrics import CONSUMER_PAUSED, CONSUMER_UNFINISHED
 from ..wire.records import Record
 from ..wire.topics import MAX_RECORD_BYTES
 from .connection import Settings, connect
-from .offsets import Awaited, DeliveryError, FinishedOffsets
-from .records import record_of
-
-__all__ = ["Awaited", "DeliveryError", "FinishedOffsets", "FrameConsumer", "Tenant"]
+from .offsets import Awaited, FinishedOffsets
+from .partitions import records_of
 
 log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S = 1.0
+COMMIT_TIMEOUT_MS = 5_000
+REVOKE_WAIT_S = 1.0  # in which a partition that is being revoked may finish what was polled from it
 
 
-class Tenant(Protocol):
-    """Who must be ready before frames of a partition come, and done before it goes. Called on the client's thread."""
+class PartitionOwner(Protocol):
+    """Prepares partitions before their frames flow, and is told of their revocation on the client's thread."""
 
-    def prepare(self, partitions: Collection[int]) -> None:
-        """Hears that `partitions` are about to go, and finishes what it has begun."""
+    def on_revoking(self, partitions: Collection[int]) -> None:
+        """`partitions` are about to be revoked: finishes what it has begun."""
 
-    def settled(self, partitions: Collection[int]) -> bool:
-        """Whether it has; for a bounded time this is waited for."""
+    def is_settled(self, partitions: Collection[int]) -> bool:
+        """Whether it has finished that; the consumer waits for it, within a bound."""
 
-    def leave(self, partitions: Collection[int]) -> None:
-        """Lets go of `partitions`: another member may have them now, or has them already."""
+    def on_revoked(self, partitions: Collection[int]) -> None:
+        """Releases `partitions`: another member may own them now, or owns them already."""
 
 
-class FrameConsumer:
+class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """Polls a topic as a member of `group_id` (cooperative-sticky, so a rebalance stops only what moves).
 
-    One thread calls everything but `finish`, which any thread may call. `client_settings` go to
-    `kafka.KafkaConsumer` as they are and win over ours. `revoke_wait_s` is how long a partition that is taken away
-    may still finish what was polled from it. With a `tenant`, frames of a partition that came are held until
-    `release`. `instance_id` makes this a static member, which gets its partitions back after a quick restart (Apache
-    Kafka). Raises `BrokerUnavailableError` if no broker answers, `BrokerRefusedError` if one refuses.
+    One thread calls everything but `finish` and `joined`, which any thread may call. `client_settings` win over ours.
+    With an `owner`, frames of an assigned partition are held back until `release`. `instance_id` makes this a static
+    member, which gets its partitions back after a quick restart (Apache Kafka). Raises `BrokerUnavailableError` if no
+    broker answers, `BrokerRefusedError` if one refuses.
     """
 
     def __init__(
@@ -61,12 +58,10 @@ class FrameConsumer:
         topic: str,
         group_id: str,
         client_settings: Settings = {},  # noqa: B006 (only read)
-        from_beginning: bool = True,
         session_timeout_s: float = 10.0,
-        revoke_wait_s: float = 1.0,
         *,
         instance_id: str | None = None,
-        tenant: Tenant | None = None,
+        owner: PartitionOwner | None = None,
     ) -> None:
         self.topic = topic
         self.offsets = FinishedOffsets()
@@ -75,16 +70,15 @@ class FrameConsumer:
         self._commit_pending_until_s = 0.0
         self._paused = False
         self._closing = False
-        self._revoke_wait_s = revoke_wait_s
-        self._tenant = tenant
+        self._owner = owner
         self._held: dict[int, int] = {}
-        self._comings = 0
+        self._assignments = 0
         settings: dict[str, Any] = {
             "group_id": group_id,
             "group_instance_id": instance_id,
             "partition_assignment_strategy": (CooperativeStickyAssignor,),
             "enable_auto_commit": False,
-            "auto_offset_reset": "earliest" if from_beginning else "latest",
+            "auto_offset_reset": "earliest",
             "allow_auto_create_topics": False,
             "max_partition_fetch_bytes": MAX_RECORD_BYTES,
             "fetch_max_bytes": 2 * MAX_RECORD_BYTES,
@@ -94,8 +88,8 @@ class FrameConsumer:
             "reconnect_backoff_max_ms": 2_000,
         }
         self._client = connect(KafkaConsumer, bootstrap_servers, settings | dict(client_settings))
-        self._client.subscribe([topic], listener=_Rebalance(self))
-        # Known before the group is joined: else the first assignment is empty, and the group rebalances again.
+        self._client.subscribe([topic], listener=self)
+        # Looked up before joining: else the first assignment is empty, and the group rebalances again.
         self._client.partitions_for_topic(topic)
 
     @property
@@ -105,44 +99,40 @@ class FrameConsumer:
 
     @property
     def joined(self) -> bool:
-        """Whether this member has joined its group, with or without a partition; any thread may ask."""
+        """Whether this member has joined its group, with or without a partition."""
         return bool(self._client.group_metadata().generation_id >= 0)
 
     @property
     def held(self) -> Mapping[int, int]:
-        """Partitions whose frames wait for `release`, and for each a number that grows with every coming."""
+        """Partitions whose frames wait for `release`, each with the number of its assignment, which grows."""
         return self._held
 
     def release(self, partitions: Collection[int]) -> dict[int, int]:
-        """Lets the frames of `partitions` come; begins anew what is known of their offsets.
+        """Lets the frames of `partitions` flow, and starts their offsets anew.
 
-        Returns the end of each partition: what lies before it another worker may have reported already. Empty where
-        the broker does not say.
+        Returns the end offset of each: another worker may have reported what lies before it. Empty where the broker
+        does not answer.
         """
         self.offsets.forget(partitions)
         for partition in partitions:
             self._held.pop(partition, None)
         if not self._paused:
             self.resume()
-        return self._ends(partitions)
-
-    def _ends(self, partitions: Collection[int]) -> dict[int, int]:
         if not partitions:
             return {}
         try:
-            told = self._client.end_offsets([TopicPartition(self.topic, partition) for partition in partitions])
+            ends = self._client.end_offsets([TopicPartition(self.topic, partition) for partition in partitions])
         except KafkaError as error:
-            log.warning("ends of partitions %s are unknown: %s", sorted(partitions), error)
+            log.warning("end offsets of partitions %s are unknown: %s", sorted(partitions), error)
             return {}
-        return {place.partition: int(end) for place, end in told.items()}
+        return {place.partition: int(end) for place, end in ends.items()}
 
     def poll(self, timeout_s: float) -> list[Record]:
-        """Records that have come, waiting for at most `timeout_s`; also commits what is finished each second.
+        """Records that have arrived, waiting for at most `timeout_s`; also commits what is finished each second.
 
-        While paused it returns nothing but must still be called: membership of the group hangs on it.
+        While paused it returns nothing but must still be called, or the group drops this member.
         """
-        polled = self._client.poll(timeout_ms=max(0, int(timeout_s * 1000)))
-        records = [record_of(raw) for batch in polled.values() for raw in batch]
+        records = records_of(self._client.poll(timeout_ms=max(0, int(timeout_s * 1000))))
         for record in records:
             self.offsets.arrive(record.partition, record.offset, _size(record))
         CONSUMER_UNFINISHED.set(self.offsets.unfinished_bytes)
@@ -151,14 +141,14 @@ class FrameConsumer:
         return records
 
     def finish(self, partition: int, offset: int, deliveries: Iterable[Awaited] = ()) -> None:
-        """Says that a record needs nothing more than that its `deliveries` succeed."""
+        """Notes that a record is finished once its `deliveries` have succeeded."""
         self.offsets.finish(partition, offset, deliveries)
 
-    def commit_finished(self, force: bool = False, timeout_s: float = 5.0) -> None:
+    def commit_finished(self, force: bool = False) -> None:
         """Commits the longest finished prefix of each partition, without waiting and at most once a second.
 
-        With `force` it commits now and waits for at most `timeout_s`; a failure is logged, because the records are
-        then merely read again. Raises `DeliveryError` for a frame whose outputs were lost.
+        With `force` it commits now and waits for the answer; a failure is only logged, since it means that the records
+        are read again. Raises `DeliveryError` for a frame whose outputs were lost.
         """
         now_s = time.monotonic()
         if not force and now_s < self._commit_at_s:
@@ -166,16 +156,16 @@ class FrameConsumer:
         self._commit_at_s = now_s + COMMIT_EVERY_S
         due = self._due(self.offsets.committable())
         if due and force:
-            self._commit_and_wait(due, timeout_s)
+            self._commit_and_wait(due)
         elif due and now_s >= self._commit_pending_until_s:
-            # One commit at a time, so that a silent broker gets no queue of them; its answer clears this.
+            # One commit at a time, so that none queue up for a silent broker; its response clears this.
             self._commit_pending_until_s = now_s + 30.0
-            self._client.commit_async(self._as_commit(due), callback=self._commit_answered)
+            self._client.commit_async(self._as_commit(due), callback=self._on_commit)
 
     def pause(self, max_bytes: int = 0) -> bool:
         """Stops fetching if more than `max_bytes` of polled records are unfinished; returns whether paused now.
 
-        0 always stops. What the client has fetched already, up to `fetch_max_bytes`, waits inside it.
+        0 always stops. The client buffers what it has fetched already, up to `fetch_max_bytes`.
         """
         if max_bytes == 0 or self.offsets.unfinished_bytes > max_bytes:
             self._paused = True
@@ -183,12 +173,12 @@ class FrameConsumer:
         return self._paused
 
     def resume(self) -> None:
-        """Fetches again, but for partitions that are held."""
+        """Fetches again, except from partitions that are held."""
         self._paused = False
         self._client.resume(*(paused for paused in self._client.paused() if paused.partition not in self._held))
 
     def close(self, drain_s: float = 5.0) -> None:
-        """Stops fetching, gives what is finished `drain_s` to be delivered, commits, and leaves the group."""
+        """Stops fetching, waits up to `drain_s` for deliveries of finished frames, commits, and leaves the group."""
         deadline_s = time.monotonic() + drain_s
         try:
             self.pause()
@@ -200,20 +190,63 @@ class FrameConsumer:
             self._closing = True
             self._client.close(autocommit=False, timeout_ms=5_000)
 
-    def _commit_and_wait(self, due: dict[int, int], timeout_s: float) -> None:
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Holds the partitions back for their owner. As all `on_…`: called by the client while `poll` waits."""
+        if self._owner is not None:
+            self._assignments += 1
+            self._held |= {partition.partition: self._assignments for partition in assigned}
+        if self._paused or self._owner is not None:
+            self._client.pause(*assigned)
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Waits, within the bound, until what was begun is finished, and commits it: the next owner starts there.
+
+        The commit is only sent: it precedes the request that gives the partitions up, on the same connection.
+        """
+        partitions = {partition.partition for partition in revoked}
         try:
-            self._client.commit(self._as_commit(due), timeout_ms=int(timeout_s * 1000))
+            if not self._closing:
+                self._settle(partitions)
+                due = self._due({p: offset for p, offset in self.offsets.committable().items() if p in partitions})
+                if due:
+                    self._client.commit_async(self._as_commit(due), callback=self._on_commit)
+        finally:
+            self._forget(partitions)
+
+    def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
+        """Another member owns them already: nothing may be committed."""
+        self._forget({partition.partition for partition in lost})
+
+    def _settle(self, partitions: Collection[int]) -> None:
+        deadline_s = time.monotonic() + REVOKE_WAIT_S
+        if self._owner is not None:
+            self._owner.on_revoking(partitions)
+        while not self._is_settled(partitions) and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        if self._owner is not None:
+            self._owner.on_revoked(partitions)
+
+    def _is_settled(self, partitions: Collection[int]) -> bool:
+        self.offsets.committable()
+        if self._owner is not None:  # it need not finish what was polled but not begun
+            return self._owner.is_settled(partitions)
+        return not self.offsets.unfinished_in(partitions)
+
+    def _forget(self, partitions: Collection[int]) -> None:
+        if self._owner is not None:
+            self._owner.on_revoked(partitions)
+        self.offsets.forget(partitions)
+        for partition in partitions:
+            self._committed.pop(partition, None)
+            self._held.pop(partition, None)
+
+    def _commit_and_wait(self, due: dict[int, int]) -> None:
+        try:
+            self._client.commit(self._as_commit(due), timeout_ms=COMMIT_TIMEOUT_MS)
         except KafkaError as error:
             log.warning("commit of %s failed, its frames will be read again: %s", due, error)
         else:
             self._committed.update(due)
-
-    def _settled(self, partitions: Collection[int]) -> bool:
-        """Whether nothing of `partitions` is under way: a tenant need not finish what it has not begun."""
-        self.offsets.committable()
-        if self._tenant is not None:
-            return self._tenant.settled(partitions)
-        return not self.offsets.unfinished_in(partitions)
 
     def _due(self, committable: Mapping[int, int]) -> dict[int, int]:
         return {p: offset for p, offset in committable.items() if offset > self._committed.get(p, -1)}
@@ -221,69 +254,15 @@ class FrameConsumer:
     def _as_commit(self, due: Mapping[int, int]) -> dict[TopicPartition, OffsetAndMetadata]:
         return {TopicPartition(self.topic, p): OffsetAndMetadata(offset, "", -1) for p, offset in due.items()}
 
-    def _commit_answered(self, offsets: dict[TopicPartition, OffsetAndMetadata], response: object) -> None:
+    def _on_commit(self, offsets: dict[TopicPartition, OffsetAndMetadata], response: object) -> None:
         self._commit_pending_until_s = 0.0
         if isinstance(response, BaseException):
-            # While the group rebalances a commit can't be taken; that is no news.
+            # No commit is accepted while the group rebalances, which is normal.
             level = logging.DEBUG if isinstance(response, RebalanceInProgressError) else logging.WARNING
             log.log(level, "commit failed, will be tried again: %s", response)
             return
         owned = self._client.assignment()
         self._committed.update({tp.partition: entry.offset for tp, entry in offsets.items() if tp in owned})
-
-
-class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Runs on the client's own thread while `poll` waits."""
-
-    def __init__(self, consumer: FrameConsumer) -> None:
-        self._consumer = consumer
-
-    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        consumer = self._consumer
-        if consumer._tenant is not None:
-            consumer._comings += 1
-            consumer._held |= {partition.partition: consumer._comings for partition in assigned}
-        if consumer._paused or consumer._tenant is not None:
-            consumer._client.pause(*assigned)
-
-    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Lets finish what can, within the bound, and commits it: the next owner starts there.
-
-        The commit is only sent: it goes ahead of the request that gives the partitions up, on the same connection.
-        """
-        partitions = {partition.partition for partition in revoked}
-        try:
-            if not self._consumer._closing:
-                self._commit_last(partitions)
-        finally:
-            self._forget(partitions)
-
-    def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
-        """Another member has them already: nothing may be committed."""
-        self._forget({partition.partition for partition in lost})
-
-    def _commit_last(self, partitions: Collection[int]) -> None:
-        consumer = self._consumer
-        deadline_s = time.monotonic() + consumer._revoke_wait_s
-        if consumer._tenant is not None:
-            consumer._tenant.prepare(partitions)
-        while not consumer._settled(partitions) and time.monotonic() < deadline_s:
-            time.sleep(0.01)
-        if consumer._tenant is not None:
-            consumer._tenant.leave(partitions)
-        finished = consumer.offsets.committable()
-        due = consumer._due({p: offset for p, offset in finished.items() if p in partitions})
-        if due:
-            consumer._client.commit_async(consumer._as_commit(due), callback=consumer._commit_answered)
-
-    def _forget(self, partitions: Collection[int]) -> None:
-        consumer = self._consumer
-        if consumer._tenant is not None:
-            consumer._tenant.leave(partitions)
-        consumer.offsets.forget(partitions)
-        for partition in partitions:
-            consumer._committed.pop(partition, None)
-            consumer._held.pop(partition, None)
 
 
 def _size(record: Record) -> int:

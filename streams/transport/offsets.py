@@ -1,4 +1,4 @@
-"""Which offsets of a partition may be committed: those of the longest finished prefix. Knows no broker and no clock."""
+"""Tracks which offsets may be committed: per partition those of the longest finished prefix."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Protocol
 
 
 class DeliveryError(RuntimeError):
-    """A finished frame's report or alert could not be delivered; its frame must be judged again."""
+    """A finished frame's report or alert could not be delivered, so the frame must be judged again."""
 
 
 class Awaited(Protocol):
-    """What `FinishedOffsets` asks of a delivery."""
+    """A delivery, as `FinishedOffsets` sees it."""
 
     @property
     def exception(self) -> BaseException | None:
@@ -32,10 +32,9 @@ class _Entry:
 
 
 class FinishedOffsets:
-    """Which offsets may be committed. Pure and thread-safe: knows no broker and no clock.
+    """Records in order of arrival, and which of them are finished. Thread-safe; without I/O and clock.
 
-    Offsets of a partition need not be consecutive (compaction and transactions leave gaps); their order of arrival
-    counts.
+    Offsets of a partition need not be consecutive: compaction and transactions leave gaps.
     """
 
     def __init__(self) -> None:
@@ -57,12 +56,12 @@ class FinishedOffsets:
 
     @property
     def awaiting(self) -> int:
-        """Number of records that need nothing more than their deliveries."""
+        """Number of finished records whose deliveries are not done."""
         with self._lock:
             return sum(entry.deliveries is not None for entry in self._by_offset.values())
 
     def arrive(self, partition: int, offset: int, size: int = 0) -> None:
-        """Notes a record of `size` bytes that was polled."""
+        """Adds a polled record of `size` bytes."""
         with self._lock:
             entry = _Entry(offset, size)
             self._arrived.setdefault(partition, deque()).append(entry)
@@ -70,7 +69,7 @@ class FinishedOffsets:
             self._unfinished_bytes += size
 
     def finish(self, partition: int, offset: int, deliveries: Iterable[Awaited] = ()) -> None:
-        """Notes that the record needs nothing more than its `deliveries`; unknown (revoked) records are ignored."""
+        """Marks a record as finished once its `deliveries` are done; unknown (revoked) records are ignored."""
         with self._lock:
             entry = self._by_offset.get((partition, offset))
             if entry is not None and entry.deliveries is None:
@@ -78,7 +77,7 @@ class FinishedOffsets:
                 self._unfinished_bytes -= entry.size
 
     def committable(self) -> dict[int, int]:
-        """The next offset to read, by partition. Raises `DeliveryError` where a delivery ended in an error."""
+        """The next offset to read, by partition. Raises `DeliveryError` where a delivery failed."""
         with self._lock:
             for partition, entries in self._arrived.items():
                 while entries and _delivered(partition, entries[0]):
@@ -88,7 +87,7 @@ class FinishedOffsets:
             return dict(self._next)
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Drops everything about partitions that now belong to another member."""
+        """Drops the records of partitions that now belong to another member."""
         with self._lock:
             for partition in partitions:
                 for entry in self._arrived.pop(partition, ()):
@@ -105,9 +104,9 @@ class FinishedOffsets:
 def _delivered(partition: int, entry: _Entry) -> bool:
     if entry.deliveries is None:
         return False
-    # a failed one counts before the others are done: a state waits for the reports that it covers, and would for ever
-    failed = next((delivery.exception for delivery in entry.deliveries if delivery.exception is not None), None)
-    if failed is not None:
-        message = f"outputs of the frame at partition {partition} offset {entry.offset} were not delivered: {failed}"
-        raise DeliveryError(message) from failed
+    # Fails even while others are open: a state waits for the reports that it covers, and would wait for ever.
+    for delivery in entry.deliveries:
+        if (error := delivery.exception) is not None:
+            message = f"outputs of the frame at partition {partition} offset {entry.offset} were not delivered: {error}"
+            raise DeliveryError(message) from error
     return all(delivery.done() for delivery in entry.deliveries)

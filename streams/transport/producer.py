@@ -15,12 +15,18 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from ..observability.metrics import PRODUCER_PENDING
+from ..wire.records import Headers
 from ..wire.topics import MAX_RECORD_BYTES
 from .connection import BrokerUnavailableError, Settings, connect
 
-__all__ = ["BoundedProducer", "BrokerUnavailableError", "Delivery", "RecordTooLargeError", "Settings"]
-
 RECORD_OVERHEAD_BYTES = 512  # what the client keeps beside the bytes of a record
+SETTINGS: dict[str, Any] = {
+    "acks": "all",
+    "enable_idempotence": True,
+    "linger_ms": 5,
+    "batch_size": 256 * 1024,  # with the client's 16 KiB each overlay was a request of its own: 40 % more work
+    "max_request_size": MAX_RECORD_BYTES,
+}
 
 
 class RecordTooLargeError(ValueError):
@@ -28,7 +34,7 @@ class RecordTooLargeError(ValueError):
 
 
 class Delivery:
-    """What becomes of one record; finished by the client's thread."""
+    """The outcome of sending one record; set on the client's thread."""
 
     def __init__(self) -> None:
         self.exception: BaseException | None = None
@@ -54,7 +60,7 @@ class Delivery:
         callback(self)
 
     def finish(self, offset: int = -1, exception: BaseException | None = None) -> None:
-        """Records the outcome; for the producer and for tests."""
+        """Sets the outcome; for the producer and for tests."""
         with self._lock:
             self.offset, self.exception = offset, exception
             self._finished.set()
@@ -84,14 +90,10 @@ class BoundedProducer:
         self._pending_bytes = 0
         self._room = threading.Condition()
         settings = {
-            "acks": "all",
-            "enable_idempotence": True,
-            "linger_ms": 5,
-            "batch_size": 256 * 1024,  # at the client's 16 KiB each overlay was a request of its own: 40 % more work
-            "max_request_size": MAX_RECORD_BYTES,
+            **SETTINGS,
             "max_block_ms": int(timeout_s * 1000),
             "reconnect_backoff_max_ms": 2_000,
-            # A topic that the broker makes up has the wrong partitions; `ensure_topics` makes ours.
+            # A topic that the broker creates by itself has the wrong partitions; `ensure_topics` creates ours.
             "allow_auto_create_topics": False,
         }
         self._client = connect(KafkaProducer, bootstrap_servers, settings | dict(client_settings))
@@ -106,37 +108,33 @@ class BoundedProducer:
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: list[tuple[str, bytes]] | None = None,
+        headers: Headers | None = None,
         partition: int | None = None,
         timestamp_ms: int | None = None,
     ) -> Delivery:
-        """Sends as soon as there is room. Raises `RecordTooLargeError`, and `BrokerUnavailableError` after `timeout_s`."""
+        """Sends as soon as there is room. Raises `RecordTooLargeError`, `BrokerUnavailableError` after `timeout_s`."""
         size = self._size(topic, key, value, headers)
-        with self._room:
-            if not self._room.wait_for(lambda: self._fits(size), self.timeout_s):
-                raise BrokerUnavailableError(
-                    f"expected room for {size} bytes within {self.timeout_s} s, got {self._pending_bytes} of "
-                    f"{self.max_bytes} bytes still unacknowledged by {self.bootstrap_servers}"
-                )
-            self._take(size)
-        return self._send(size, topic, key, value, headers, partition, timestamp_ms)
+        if not self._reserve(size, self.timeout_s):
+            raise BrokerUnavailableError(
+                f"expected room for {size} bytes within {self.timeout_s} s, got {self._pending_bytes} of "
+                f"{self.max_bytes} bytes still unacknowledged by {self.bootstrap_servers}"
+            )
+        return self._send(size, topic, value, key, headers or [], partition, timestamp_ms)
 
     def try_send(
         self,
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: list[tuple[str, bytes]] | None = None,
+        headers: Headers | None = None,
         partition: int | None = None,
         timestamp_ms: int | None = None,
     ) -> Delivery | None:
         """Sends if there is room now, else returns None. Only the first record for a topic may wait (metadata)."""
         size = self._size(topic, key, value, headers)
-        with self._room:
-            if not self._fits(size):
-                return None
-            self._take(size)
-        return self._send(size, topic, key, value, headers, partition, timestamp_ms)
+        if not self._reserve(size, 0.0):
+            return None
+        return self._send(size, topic, value, key, headers or [], partition, timestamp_ms)
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Waits until nothing is pending; returns whether that came true within `timeout_s`."""
@@ -160,10 +158,16 @@ class BoundedProducer:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _fits(self, size: int) -> bool:
-        return self._pending_bytes + size <= self.max_bytes
+    def _reserve(self, size: int, timeout_s: float) -> bool:
+        """Takes `size` bytes of the budget; returns whether they came free in time."""
+        with self._room:
+            if not self._room.wait_for(lambda: self._pending_bytes + size <= self.max_bytes, timeout_s):
+                return False
+            self._pending_bytes += size
+        PRODUCER_PENDING.inc(size)
+        return True
 
-    def _size(self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]] | None) -> int:
+    def _size(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None) -> int:
         size = len(key or b"") + len(value or b"") + RECORD_OVERHEAD_BYTES
         size += sum(len(name) + len(content) for name, content in headers or ())
         if size > self.max_bytes:
@@ -172,40 +176,27 @@ class BoundedProducer:
             )
         return size
 
-    def _send(
-        self,
-        size: int,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[tuple[str, bytes]] | None,
-        partition: int | None,
-        timestamp_ms: int | None,
-    ) -> Delivery:
+    def _send(self, size: int, topic: str, *rest: Any) -> Delivery:
+        delivery = Delivery()
+
+        def on_success(metadata: Any) -> None:
+            self._release(size)
+            delivery.finish(offset=metadata.offset)
+
+        def on_error(error: BaseException) -> None:
+            self._release(size)
+            delivery.finish(exception=_translated(error, topic, size, self.bootstrap_servers))
+
         try:
-            future = self._client.send(topic, value, key, headers or [], partition, timestamp_ms)
+            future = self._client.send(topic, *rest)
         except Exception as error:
             self._release(size)
             if isinstance(error, KafkaError):
                 raise _translated(error, topic, size, self.bootstrap_servers) from error
             raise
-        delivery = Delivery()
-
-        def delivered(metadata: Any) -> None:
-            self._release(size)
-            delivery.finish(offset=metadata.offset)
-
-        def failed(error: BaseException) -> None:
-            self._release(size)
-            delivery.finish(exception=_translated(error, topic, size, self.bootstrap_servers))
-
-        future.add_callback(delivered)
-        future.add_errback(failed)
+        future.add_callback(on_success)
+        future.add_errback(on_error)
         return delivery
-
-    def _take(self, size: int) -> None:
-        self._pending_bytes += size
-        PRODUCER_PENDING.inc(size)
 
     def _release(self, size: int) -> None:
         with self._room:

@@ -1,15 +1,20 @@
-"""What kafka-python alone needs: the yardsticks that `gradwatch bench path` holds our loop against."""
+"""kafka-python without our loop around it: the yardstick of `gradwatch bench path`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from typing import NamedTuple
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from ..wire.topics import MAX_RECORD_BYTES
 from .connection import BrokerUnavailableError, Settings
+from .partitions import PartitionReader
+from .producer import SETTINGS as PRODUCER_SETTINGS
+
+TIMEOUT_S = 60.0
 
 
 class Consumed(NamedTuple):
@@ -25,77 +30,35 @@ def consume_raw(
     topic: str,
     count: int,
     client_settings: Settings = {},  # noqa: B006 (only read)
-    timeout_s: float = 60.0,
+    outputs: Sequence[tuple[str, bytes]] = (),
 ) -> Consumed:
-    """Reads the first `count` records of `topic` and forgets them, with the fetch sizes of `FrameConsumer`.
+    """Reads the first `count` records of `topic` with the fetch sizes of `FrameConsumer`.
 
-    Raises BrokerUnavailableError where they don't come within `timeout_s`.
+    For each record it sends `outputs` (topic and value) with the settings of `BoundedProducer` and without headers,
+    and waits until all are acknowledged: the least that a loop with these outputs can cost with this client. Raises
+    BrokerUnavailableError where the records don't arrive within `TIMEOUT_S`.
     """
-    return _consume(bootstrap_servers, topic, count, client_settings, timeout_s, lambda record: None, lambda: None)
-
-
-def relay_raw(
-    bootstrap_servers: str,
-    topic: str,
-    count: int,
-    outputs: Sequence[tuple[str, bytes]],
-    client_settings: Settings = {},  # noqa: B006 (only read)
-    timeout_s: float = 60.0,
-) -> Consumed:
-    """Reads as `consume_raw` and sends `outputs` (topic and value) for each record, until all are acknowledged.
-
-    The producer has the settings of `BoundedProducer`, the records no headers: the least that a loop with these
-    outputs can cost with this client. Raises BrokerUnavailableError as `consume_raw`.
-    """
-    settings = {"acks": "all", "enable_idempotence": True, "linger_ms": 5, "batch_size": 256 * 1024}
-    settings["max_request_size"] = MAX_RECORD_BYTES
-    producer = KafkaProducer(bootstrap_servers=bootstrap_servers, **(settings | dict(client_settings)))
-
-    def send(record: Any) -> None:
-        for to, value in outputs:
-            producer.send(to, value, record.key)
-
-    try:
-        return _consume(bootstrap_servers, topic, count, client_settings, timeout_s, send, producer.flush)
-    finally:
-        producer.close()
-
-
-def _consume(
-    bootstrap_servers: str,
-    topic: str,
-    count: int,
-    client_settings: Settings,
-    timeout_s: float,
-    each: Callable[[Any], None],
-    finish: Callable[[], object],
-) -> Consumed:
-    settings = {
-        "group_id": None,
-        "auto_offset_reset": "earliest",
-        "max_partition_fetch_bytes": MAX_RECORD_BYTES,
-        "fetch_max_bytes": 2 * MAX_RECORD_BYTES,
-        "max_poll_records": 64,
-        "bootstrap_timeout_ms": 10_000,
-    }
-    client = KafkaConsumer(bootstrap_servers=bootstrap_servers, **(settings | dict(client_settings)))
-    try:
-        partitions = [TopicPartition(topic, number) for number in sorted(client.partitions_for_topic(topic) or ())]
-        client.assign(partitions)
-        client.seek_to_beginning(*partitions)
-        deadline_s = time.monotonic() + timeout_s
+    with ExitStack() as opened:
+        settings = {"fetch_max_bytes": 2 * MAX_RECORD_BYTES, "max_poll_records": 64}
+        reader = opened.enter_context(closing(PartitionReader(bootstrap_servers, client_settings, **settings)))
+        if outputs:
+            producer_settings = PRODUCER_SETTINGS | dict(client_settings)
+            producer = KafkaProducer(bootstrap_servers=bootstrap_servers, **producer_settings)
+            opened.callback(producer.close)
+        reader.seek(reader.first_offsets(reader.partitions(topic)))
+        deadline_s = time.monotonic() + TIMEOUT_S
         records, started_s, started_cpu_s = 0, 0.0, 0.0
         while records < count:
             if time.monotonic() > deadline_s:
-                raise BrokerUnavailableError(f"expected {count} records of {topic} in {timeout_s:.0f} s, got {records}")
-            polled = client.poll(timeout_ms=50)
+                raise BrokerUnavailableError(f"expected {count} records of {topic} in {TIMEOUT_S:.0f} s, got {records}")
+            polled = reader.client.poll(timeout_ms=50)
             if polled and not records:
                 started_s, started_cpu_s = time.perf_counter(), time.process_time()
             for batch in polled.values():
                 records += len(batch)
                 for record in batch:
-                    each(record)
-        finish()
+                    for to, value in outputs:
+                        producer.send(to, value, record.key)
+        if outputs:
+            producer.flush()
         return Consumed(records, time.perf_counter() - started_s, time.process_time() - started_cpu_s)
-    finally:
-        client.close()

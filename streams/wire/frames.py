@@ -11,29 +11,38 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from .messages import BARE_RUN, STREAM_ID, EncodedFrame, FrameIdentity, OutcomeCause, StreamIdError, check_stream_id
+from .messages import (
+    BARE_RUN,
+    STREAM_ID,
+    EncodedFrame,
+    FrameIdentity,
+    FrameStamp,
+    OutcomeCause,
+    StreamIdError,
+    check_stream_id,
+)
 from .pixels import BadRecordError, picture_encoding
 from .records import Record, WireRecord, check_schema, cloud_event_headers, int64
 from .topics import MAX_RECORD_BYTES
-from .tracing import carried_traceparent
+from .tracing import valid_traceparent
 
 READ_HEADERS = frozenset(("gw_schema", "gw_run", "gw_seq", "gw_capture_ns", "gw_clock", "content-type", "ce_source"))
 
 
 def encode_frame(frame: EncodedFrame) -> WireRecord:
     """Key, value and headers of a frame; its `published_ns` is the record's timestamp, which the producer sets."""
-    identity = frame.identity
-    event_ns = frame.capture_ns if frame.clock == "utc" else frame.published_ns
+    stamp, identity = frame.stamp, frame.stamp.identity
+    event_ns = stamp.capture_ns if stamp.clock == "utc" else stamp.published_ns
     headers = cloud_event_headers("frame", identity.stream_id, f"{identity.run_id}/{identity.seq}", event_ns)
     headers += [
         ("content-type", frame.encoding.encode()),
         ("gw_run", identity.run_id.encode()),
         ("gw_seq", str(identity.seq).encode()),
-        ("gw_capture_ns", str(frame.capture_ns).encode()),
-        ("gw_clock", frame.clock.encode()),
+        ("gw_capture_ns", str(stamp.capture_ns).encode()),
+        ("gw_clock", stamp.clock.encode()),
     ]
-    if frame.traceparent is not None:
-        headers.append(("traceparent", frame.traceparent.encode()))
+    if stamp.traceparent is not None:
+        headers.append(("traceparent", stamp.traceparent.encode()))
     return WireRecord(check_stream_id(identity.stream_id).encode(), frame.content, headers)
 
 
@@ -45,7 +54,7 @@ def decode_frame(record: Record) -> EncodedFrame:
     we don't know are ignored.
     """
     headers = _text_headers(record)
-    frame = _stamped(record, headers)
+    stamp = _stamped(record, headers)
     if record.size > MAX_RECORD_BYTES:
         message = f"{_where(record)}: expected at most {MAX_RECORD_BYTES} bytes, got {record.size}"
         raise BadRecordError(OutcomeCause.TOO_LARGE, message)
@@ -55,13 +64,13 @@ def decode_frame(record: Record) -> EncodedFrame:
     declared = headers.get("content-type", encoding)
     if _is_ours(headers) and declared != encoding:
         raise _bad(record, "content-type", f"{encoding}, which the first bytes say", declared)
-    return replace(frame, content=record.value, encoding=encoding)
+    return EncodedFrame(stamp, record.value, encoding)
 
 
-def rejected_frame(record: Record) -> EncodedFrame:
-    """What a record that can't become a frame is reported as; it has no content.
+def rejected_stamp(record: Record) -> FrameStamp:
+    """The stamp under which a record that is no frame is reported.
 
-    Its identity and times are those of its headers where these are sound, else it is known by its place.
+    Identity and times come from its headers where these are valid, else from its place in the topic.
     """
     try:
         return _stamped(record, _text_headers(record))
@@ -96,34 +105,38 @@ def _is_ours(headers: Mapping[str, str]) -> bool:
     return any(name.startswith("gw_") for name in headers)
 
 
-def _stamped(record: Record, headers: dict[str, str]) -> EncodedFrame:
-    """Identity and times of a record, without its content. Raises `BadRecordError` (bad_schema)."""
+def _stamped(record: Record, headers: dict[str, str]) -> FrameStamp:
+    """Identity, times and place of a record. Raises `BadRecordError` (bad_schema)."""
     if not _is_ours(headers):
-        placed = _placed(record)
-        traceparent = carried_traceparent(headers.get("traceparent"), placed.identity.stream_id)
-        return replace(placed, traceparent=traceparent)
+        return replace(_placed(record), traceparent=valid_traceparent(headers.get("traceparent")))
     check_schema((name, value) for name, value in record.headers if value is not None)
     identity = _identity(record, headers)
     capture_ns = _natural(record, headers, "gw_capture_ns")
     clock = headers.get("gw_clock", "")
     if clock not in {"utc", "media"}:
         raise _bad(record, "gw_clock", "utc or media", clock)
-    return EncodedFrame(
+    return FrameStamp(
         identity=identity,
         capture_ns=capture_ns,
         published_ns=record.published_ns,
-        content=b"",
         clock="media" if clock == "media" else "utc",
-        traceparent=carried_traceparent(headers.get("traceparent"), identity.stream_id),
+        traceparent=valid_traceparent(headers.get("traceparent")),
         partition=record.partition,
         offset=record.offset,
+        size_bytes=len(record.value or b""),
     )
 
 
-def _placed(record: Record) -> EncodedFrame:
-    """A record known by its place alone, captured when it was published; without its content."""
-    time_ns = record.published_ns
-    return EncodedFrame(bare_identity(record), time_ns, time_ns, b"", partition=record.partition, offset=record.offset)
+def _placed(record: Record) -> FrameStamp:
+    """The stamp of a record without usable headers: its place is its identity, its timestamp its capture time."""
+    return FrameStamp(
+        bare_identity(record),
+        capture_ns=record.published_ns,
+        published_ns=record.published_ns,
+        partition=record.partition,
+        offset=record.offset,
+        size_bytes=len(record.value or b""),
+    )
 
 
 def _identity(record: Record, headers: dict[str, str]) -> FrameIdentity:

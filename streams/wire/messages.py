@@ -112,30 +112,29 @@ class FrameIdentity(Struct, frozen=True, order=True):
         return f"{self.stream_id}/{self.run_id}/{self.seq}"
 
 
-class EncodedFrame(Struct, frozen=True):
-    """A frame as it came: no pixels yet.
+class FrameStamp(Struct, frozen=True):
+    """Everything about a frame but its content: what judging, reports and drops use.
 
     `capture_ns` is event time on `clock`; `published_ns` is the record's timestamp, always wall clock.
-    `partition` and `offset` are -1 until the frame has come from a topic.
+    `partition` and `offset` are -1 until the frame has been read from a topic, `size_bytes` is the content's.
     """
 
     identity: FrameIdentity
     capture_ns: int
     published_ns: int
-    content: bytes
-    encoding: Literal["image/jpeg", "image/png"] = "image/jpeg"
     clock: Literal["utc", "media"] = "utc"
     traceparent: str | None = None
     partition: int = -1
     offset: int = -1
+    size_bytes: int = 0
 
 
-class Frame(Struct, frozen=True):
-    """A decoded frame. `image` is (H, W, 3) uint8 RGB."""
+class EncodedFrame(Struct, frozen=True):
+    """A frame as its camera encoded it: its stamp, and JPEG or PNG bytes that are not decoded yet."""
 
-    identity: FrameIdentity
-    capture_ns: int
-    image: NDArray[np.uint8]
+    stamp: FrameStamp
+    content: bytes
+    encoding: Literal["image/jpeg", "image/png"] = "image/jpeg"
 
 
 class ReportedDetections(Struct, frozen=True):
@@ -174,7 +173,7 @@ class ReportedForecasts(Struct, frozen=True):
 
     `mean` (m, T, 2) px, `radius` (m, T) px of the disc that shall hold the centre with probability
     `coverage_asked`; `coverage_achieved` is the share of past regions of this stream that did, NaN before
-    the first could be checked. `calibrated` is False as long as the radii are the Kalman filter's own.
+    the first could be checked.
     """
 
     horizon_s: Floats
@@ -183,7 +182,6 @@ class ReportedForecasts(Struct, frozen=True):
     coverage_asked: float
     coverage_achieved: float
     checked: int
-    calibrated: bool = False
 
 
 class FrameReport(Struct, frozen=True):
@@ -191,6 +189,7 @@ class FrameReport(Struct, frozen=True):
 
     `scores` hold one value per crop, tile, track or frame, higher = more anomalous; `p_values` hold those
     that could be calibrated, in (0, 1], small = anomalous; a score that does not apply is absent.
+    `score_detections` holds, for each score of crops, the detection that each of its values and p-values is about.
     `change` holds the change statistic of each alarm-carrying scorer as a ratio to the threshold that
     raises an alert (1 = at the threshold).
     """
@@ -209,6 +208,7 @@ class FrameReport(Struct, frozen=True):
     detections: ReportedDetections | None = None
     scores: dict[str, Floats] = field(default_factory=dict)
     p_values: dict[str, Floats] = field(default_factory=dict)
+    score_detections: dict[str, Integers] = field(default_factory=dict)
     tracks: ReportedTracks | None = None
     forecasts: ReportedForecasts | None = None
     change: dict[str, float] = field(default_factory=dict)

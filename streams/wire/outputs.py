@@ -1,53 +1,24 @@
-"""Bytes <-> messages, as `docs/wire.md` says: reports, alerts, verdicts, health; frames are in `frame_codec.py`.
+"""Encodes and decodes all messages but frames: reports, alerts, attachments, verdicts, health (`docs/wire.md`).
 
-All of the wire's verbs can be imported from here.
+Every `decode_…` raises `BadRecordError` (bad_schema) for bytes that are no such message.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
-from .frames import bare_identity, decode_frame, encode_frame, rejected_frame
 from .messages import Alert, Attachment, FrameReport, HealthRecord, OutcomeCause, Verdict
-from .pictures import decode_picture
-from .pixels import BadRecordError, Encoding, encode_jpeg, picture_encoding, picture_size
-from .records import Headers, Record, WireRecord, check_schema, cloud_event_headers, int64
+from .pixels import BadRecordError
+from .records import int64
 
-__all__ = [
-    "BadRecordError",
-    "Encoding",
-    "Headers",
-    "Record",
-    "WireRecord",
-    "bare_identity",
-    "check_schema",
-    "cloud_event_headers",
-    "decode_alert",
-    "decode_attachment",
-    "decode_frame",
-    "decode_health",
-    "decode_picture",
-    "decode_report",
-    "decode_verdict",
-    "encode_alert",
-    "encode_attachment",
-    "encode_frame",
-    "encode_health",
-    "encode_jpeg",
-    "encode_report",
-    "encode_verdict",
-    "picture_encoding",
-    "picture_size",
-    "rejected_frame",
-    "schemas",
-]
+Message = TypeVar("Message")
 
-# msgspec tells all but these by its DecodeError: text that is not UTF-8, nesting beyond any bound.
+# Beside its own DecodeError msgspec raises the others for text that is not UTF-8 and for deep nesting.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 DTYPES = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -62,22 +33,22 @@ def encode_report(report: FrameReport) -> bytes:
 
 
 def decode_report(content: bytes) -> FrameReport:
-    """The report in `content`; its arrays are read-only views. Raises `BadRecordError` (bad_schema)."""
+    """The report in `content`; its arrays are read-only views."""
     try:
         return _REPORT_DECODER.decode(content)
     except UNREADABLE as error:
-        raise BadRecordError(
-            OutcomeCause.BAD_SCHEMA, f"expected a FrameReport, got {len(content)} bytes: {error}"
-        ) from error
+        raise _bad("a FrameReport", f"{len(content)} bytes", error) from error
 
 
 def _array_to_wire(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        name = DTYPE_NAMES.get(value.dtype)  # numpy makes `dtype.name` anew each time: 5 µs, 36 arrays a report
+        name = DTYPE_NAMES.get(value.dtype)  # numpy computes `dtype.name` each time: 5 µs, 36 arrays a report
         if name is None:
             little = value.dtype.newbyteorder("<")
             if little not in DTYPE_NAMES:
-                raise TypeError(f"an array on the wire is float32 or int32, got {value.dtype} of shape {value.shape}")
+                raise TypeError(
+                    f"an array on the wire must be float32 or int32, got {value.dtype} of shape {value.shape}"
+                )
             return _array_to_wire(value.astype(little))
         return {"shape": value.shape, "dtype": name, "data": value.tobytes()}
     if isinstance(value, np.generic):
@@ -93,79 +64,75 @@ def _array_from_wire(kind: Any, value: Any) -> Any:
         raise ValueError(f"expected data of shape {shape} {dtype}, got {len(data)} bytes")
     try:
         return np.frombuffer(data, dtype).reshape(shape)
-    except OverflowError as error:  # of dimensions beside a 0
-        raise ValueError(f"expected a shape that an array can have, got {shape}") from error
+    except OverflowError as error:  # a huge dimension beside a 0
+        raise ValueError(f"expected the shape of an array, got {shape}") from error
 
 
 _REPORT_ENCODER = msgspec.msgpack.Encoder(enc_hook=_array_to_wire)
 _REPORT_DECODER = msgspec.msgpack.Decoder(FrameReport, dec_hook=_array_from_wire)
 
 
-# --- alerts, verdicts and health: JSON, times as decimal strings -----------------------------------------------------
+# --- the others: JSON, times as decimal strings, since JavaScript's numbers lose the last digits ---------------------
 
 
 def encode_alert(alert: Alert) -> bytes:
-    """JSON; every `_ns` field is a decimal string, since JavaScript's numbers lose the last digits.
-
-    Raises ValueError for NaN and infinity, which JSON does not have.
-    """
-    fields = msgspec.to_builtins(alert)
-    for name, value in fields.items():
+    """JSON. Raises ValueError for NaN and infinity, which JSON does not have."""
+    for name, value in msgspec.to_builtins(alert).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"field {name} of alert {alert.alert_id}: expected a finite number, got {value}")
-    return msgspec.json.encode(_times_as_text(fields))
+    return _to_json(alert)
 
 
 def decode_alert(content: bytes) -> Alert:
-    """The alert in `content`. Raises `BadRecordError` (bad_schema)."""
-    try:
-        return msgspec.convert(_fields_with_times(content), Alert)
-    except UNREADABLE as error:
-        raise BadRecordError(OutcomeCause.BAD_SCHEMA, f"expected an Alert, got {content[:80]!r}: {error}") from error
+    """The alert in `content`."""
+    return _from_json(content, Alert, "an Alert")
 
 
 def encode_attachment(attachment: Attachment) -> bytes:
-    """JSON as alerts'."""
-    return msgspec.json.encode(_times_as_text(msgspec.to_builtins(attachment)))
+    """JSON."""
+    return _to_json(attachment)
 
 
 def decode_attachment(content: bytes) -> Attachment:
-    """The attachment in `content`. Raises `BadRecordError` (bad_schema)."""
-    try:
-        return msgspec.convert(_fields_with_times(content), Attachment)
-    except UNREADABLE as error:
-        raise BadRecordError(
-            OutcomeCause.BAD_SCHEMA, f"expected an Attachment, got {content[:80]!r}: {error}"
-        ) from error
+    """The attachment in `content`."""
+    return _from_json(content, Attachment, "an Attachment")
 
 
 def encode_verdict(verdict: Verdict) -> bytes:
-    """JSON as alerts'. A verdict is taken back by a record of its key without a value."""
-    return msgspec.json.encode(_times_as_text(msgspec.to_builtins(verdict)))
+    """JSON. A verdict is revoked by a record of its key without a value."""
+    return _to_json(verdict)
 
 
 def decode_verdict(content: bytes) -> Verdict:
-    """The verdict in `content`. Raises `BadRecordError` (bad_schema)."""
-    try:
-        verdict: Verdict = msgspec.convert(_fields_with_times(content, {"until_ns"}), Verdict)
-        return verdict
-    except UNREADABLE as error:
-        raise BadRecordError(OutcomeCause.BAD_SCHEMA, f"expected a Verdict, got {content[:80]!r}: {error}") from error
+    """The verdict in `content`."""
+    kind: Any = Verdict
+    verdict: Verdict = _from_json(content, kind, "a Verdict", optional={"until_ns"})
+    return verdict
 
 
 def encode_health(health: Mapping[str, object]) -> bytes:
-    """JSON of what a source or a worker says about itself; `_ns` fields as decimal strings, NaN as null."""
-    return msgspec.json.encode(_times_as_text(health))
+    """JSON of what a source or a worker reports about itself; NaN as null."""
+    return _to_json(health)
 
 
 def decode_health(content: bytes) -> HealthRecord:
-    """What a source said of its camera. Raises `BadRecordError` (bad_schema), also for what a worker said."""
+    """What a source reported about its camera; a worker's record raises too."""
+    return _from_json(content, HealthRecord, "a HealthRecord")
+
+
+def _to_json(message: object) -> bytes:
+    return msgspec.json.encode(_times_as_text(msgspec.to_builtins(message)))
+
+
+def _from_json(content: bytes, kind: type[Message], name: str, optional: Collection[str] = ()) -> Message:
     try:
-        return msgspec.convert(_fields_with_times(content), HealthRecord)
+        return msgspec.convert(_fields_with_times(content, optional), kind)
     except UNREADABLE as error:
-        raise BadRecordError(
-            OutcomeCause.BAD_SCHEMA, f"expected a HealthRecord, got {content[:80]!r}: {error}"
-        ) from error
+        raise _bad(name, repr(content[:80]), error) from error
+
+
+def _bad(expected: str, got: str, error: Exception) -> BadRecordError:
+    return BadRecordError(OutcomeCause.BAD_SCHEMA, f"expected {expected}, got {got}: {error}")
 
 
 def _times_as_text(value: Any) -> Any:
@@ -178,7 +145,7 @@ def _times_as_text(value: Any) -> Any:
 
 
 def _fields_with_times(content: bytes, optional: Collection[str] = ()) -> dict[str, Any]:
-    """A JSON object's fields, its `_ns` fields as numbers; null stays where it is `optional`."""
+    """A JSON object's fields, its `_ns` fields as numbers; `optional` ones may be null."""
     fields = msgspec.json.decode(content, type=dict[str, Any])
     for name, value in fields.items():
         if name.endswith("_ns") and not (value is None and name in optional):
@@ -197,7 +164,7 @@ def _time_from_text(name: str, value: object) -> int:
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schemas of what others read, by file name in `docs/schemas`; the report's is that of its MessagePack."""
+    """JSON Schemas of the messages, by file name in `docs/schemas`; the report's describes its MessagePack."""
     return {
         "alert.schema.json": _schema_with_times(Alert),
         "attachment.schema.json": _schema_with_times(Attachment),

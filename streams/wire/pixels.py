@@ -1,16 +1,20 @@
-"""Pictures <-> pixels: JPEG and PNG bytes become (H, W, 3) uint8 RGB and back, within a bound on the pixels.
+"""Encoded pictures: JPEG and PNG bytes to (H, W, 3) uint8 RGB and back; damaged or huge pictures are refused.
 
-Pictures come from anyone who may write to a topic, so their size is read from their header and compared with the
-bound before anything is decoded: a PNG of a few kilobytes can claim gigabytes of pixels.
+Anyone who may write to a topic may send a picture, so its size is read from the header and checked before anything is
+decoded: a PNG of a few kilobytes can claim gigabytes of pixels. JPEGs are decoded by libjpeg-turbo's own interface,
+which stops at the first warning. OpenCV returns the same pixels, but fills what it can't read with gray or garbage,
+and such a picture would be judged as if the camera had seen it.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Literal
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
 from .messages import OutcomeCause
@@ -18,17 +22,22 @@ from .messages import OutcomeCause
 Encoding = Literal["image/jpeg", "image/png"]
 
 MAX_PIXELS = 40_000_000  # 120 MB as RGB; an 8K picture has 33 million
+MAX_SCANS = 100  # a progressive JPEG has about ten; each costs a pass over all pixels, however few bytes it has
+PIXELS_PER_BYTE = 512  # at most: Huffman coding spends at least a bit on each block of 8 x 8
 JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-# Inside the entropy-coded data every FF is followed by 00 or a restart marker, so these two are never found by chance.
-START_OF_SCAN, END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
+# Inside the entropy-coded data every FF is followed by 00 or a restart marker, so this is never found by chance.
+START_OF_SCAN = b"\xff\xda"
 # Start-of-frame markers: 0xC0 to 0xCF except DHT (C4), JPG (C8) and DAC (CC), which share the range.
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 WITHOUT_LENGTH = frozenset(range(0xD0, 0xDA)) | {0x01}
+# Many USB cameras pad their pictures so; nothing is missing.
+PADDING = re.compile(r"Corrupt JPEG data: (\d{1,2}) extraneous bytes before marker 0xd9")
+MAX_PADDING_BYTES = 16
 
 
 class BadRecordError(ValueError):
-    """A record that can't become a frame; `cause` is what its report will say."""
+    """A record that can't become a frame; `cause` goes into its report."""
 
     def __init__(self, cause: OutcomeCause, message: str) -> None:
         super().__init__(message)
@@ -50,7 +59,7 @@ def picture_encoding(content: bytes) -> Encoding:
 def picture_size(content: bytes) -> tuple[int, int]:
     """Reads (width, height) in px from the picture's header; decodes nothing.
 
-    Raises `BadRecordError` (undecodable) where the header is missing, cut off or says zero.
+    Raises `BadRecordError` (undecodable) where the header is missing, truncated or contains a zero.
     """
     size = _png_size(content) if picture_encoding(content) == "image/png" else _jpeg_size(content)
     if size is None or 0 in size:
@@ -62,29 +71,15 @@ def decode_picture(content: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
     """Decodes a JPEG or PNG to (H, W, 3) uint8 RGB.
 
     EXIF orientation is ignored, so that boxes, `picture_size` and what the camera sent agree. Raises `BadRecordError`:
-    too_large above `max_pixels`, undecodable for anything broken. A JPEG that was cut off is refused too:
-    decoders fill its lost part with gray, which would be judged as if the camera had seen it.
+    too_large above `max_pixels` or `MAX_SCANS`, undecodable for anything truncated or damaged. A flipped bit that
+    leaves a legal JPEG can't be detected.
     """
     width, height = picture_size(content)
-    if width * height > max_pixels:
-        raise BadRecordError(
-            OutcomeCause.TOO_LARGE,
-            f"expected at most {max_pixels} pixels, got {width} x {height} = {width * height}",
-        )
-    if content.startswith(JPEG_MAGIC) and content.rfind(END_OF_JPEG) <= content.rfind(START_OF_SCAN):
-        raise BadRecordError(
-            OutcomeCause.UNDECODABLE, f"expected an end-of-image marker, got {len(content)} bytes without"
-        )
-    try:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error as error:
-        raise BadRecordError(
-            OutcomeCause.UNDECODABLE, f"OpenCV could not decode {len(content)} bytes: {error}"
-        ) from error
-    if image is None:
-        raise BadRecordError(OutcomeCause.UNDECODABLE, f"expected a {width} x {height} picture, got broken bytes")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), np.uint8)
+    pixels = width * height
+    if pixels > max_pixels:
+        message = f"expected at most {max_pixels} pixels, got {width} x {height} = {pixels}"
+        raise BadRecordError(OutcomeCause.TOO_LARGE, message)
+    return _decode_jpeg(content, pixels) if content.startswith(JPEG_MAGIC) else _decode_png(content)
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
@@ -119,3 +114,33 @@ def _jpeg_size(content: bytes) -> tuple[int, int] | None:
         else:
             at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
     return None
+
+
+def _decode_jpeg(content: bytes, pixels: int) -> NDArray[np.uint8]:
+    scans = content.count(START_OF_SCAN)
+    if scans > MAX_SCANS:
+        raise BadRecordError(OutcomeCause.TOO_LARGE, f"expected a JPEG of at most {MAX_SCANS} scans, got {scans}")
+    if pixels > PIXELS_PER_BYTE * len(content):
+        message = f"expected {pixels // PIXELS_PER_BYTE} bytes or more for {pixels} pixels, got {len(content)}"
+        raise BadRecordError(OutcomeCause.UNDECODABLE, message)
+    try:
+        return np.asarray(simplejpeg.decode_jpeg(content), np.uint8)
+    except ValueError as error:
+        padding = PADDING.match(str(error))
+        if padding is not None and int(padding[1]) <= MAX_PADDING_BYTES:
+            return np.asarray(simplejpeg.decode_jpeg(content, strict=False), np.uint8)
+        message = f"expected a whole JPEG, got {len(content)} bytes that libjpeg can't decode: {error}"
+        raise BadRecordError(OutcomeCause.UNDECODABLE, message) from error
+
+
+def _decode_png(content: bytes) -> NDArray[np.uint8]:
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        message = f"expected a whole PNG, got {len(content)} bytes that OpenCV can't decode: {error}"
+        raise BadRecordError(OutcomeCause.UNDECODABLE, message) from error
+    if image is None:  # a checksum does not match
+        message = f"expected a whole PNG, got {len(content)} damaged bytes"
+        raise BadRecordError(OutcomeCause.UNDECODABLE, message)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), np.uint8)

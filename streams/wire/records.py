@@ -1,4 +1,4 @@
-"""Records as they are on a topic, and what all of ours carry: CloudEvents attributes and the schema's version."""
+"""Records of topics, and the headers of all of ours: CloudEvents attributes and the schema version."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .pixels import BadRecordError
 Headers = list[tuple[str, bytes]]
 
 SCHEMA_MAJOR = 1
+SCHEMA_MINOR = {"report": 1}  # by kind of event, 0 where absent; docs/wire.md lists what each added
 MAX_TIME_NS = 2**63 - 1  # in the year 2262
 INTEGER = re.compile(r"-?[0-9]{1,19}")
 SCHEMA = re.compile(r"([0-9]{1,6})(\.[0-9]{1,6})?")
@@ -21,7 +22,7 @@ SCHEMA = re.compile(r"([0-9]{1,6})(\.[0-9]{1,6})?")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it came from a topic; `timestamp_ms` is wall clock, key and value are untouched."""
+    """One record as read from a topic; `timestamp_ms` is wall clock, key and value are unchecked."""
 
     topic: str
     partition: int
@@ -33,7 +34,7 @@ class Record:
 
     @property
     def published_ns(self) -> int:
-        """The timestamp in ns, kept within 0 and 64 bits: a producer may write any number, -1 means none."""
+        """The timestamp in ns, clipped to 0 .. 64 bits: a producer may write any number, -1 means none."""
         return min(max(self.timestamp_ms, 0) * 1_000_000, MAX_TIME_NS)
 
     @property
@@ -41,6 +42,11 @@ class Record:
         """Bytes of key, value and headers."""
         headers = sum(len(name.encode()) + len(value or b"") for name, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
+
+    def text_header(self, name: str) -> str | None:
+        """The last value of a header as text; None where it is absent or null."""
+        values = [value for header, value in self.headers if header == name and value is not None]
+        return values[-1].decode("utf-8", "replace") if values else None
 
 
 class WireRecord(NamedTuple):
@@ -52,7 +58,7 @@ class WireRecord(NamedTuple):
 
 
 def check_schema(headers: Iterable[tuple[str, bytes | None]]) -> None:
-    """Raises `BadRecordError` (bad_schema) unless `gw_schema` is a version that this code reads: "1" or "1.x"."""
+    """Raises `BadRecordError` (bad_schema) unless `gw_schema` is a supported version: "1" or "1.x"."""
     version = (dict(headers).get("gw_schema") or b"").decode("ascii", "replace")
     match = SCHEMA.fullmatch(version)
     if match is None or int(match[1]) != SCHEMA_MAJOR:
@@ -64,7 +70,7 @@ def check_schema(headers: Iterable[tuple[str, bytes | None]]) -> None:
 
 
 def cloud_event_headers(kind: str, stream_id: str, event_id: str, time_ns: int) -> Headers:
-    """CloudEvents 1.0 in Kafka's binary mode, and our schema version: source and id together name the event."""
+    """CloudEvents 1.0 in Kafka's binary mode, and our schema version; source and id together identify the event."""
     seconds, rest_ns = divmod(time_ns, 1_000_000_000)
     moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return [
@@ -73,12 +79,17 @@ def cloud_event_headers(kind: str, stream_id: str, event_id: str, time_ns: int) 
         ("ce_source", stream_id.encode()),
         ("ce_id", event_id.encode()),
         ("ce_time", f"{moment}.{rest_ns:09d}Z".encode()),
-        ("gw_schema", str(SCHEMA_MAJOR).encode()),
+        ("gw_schema", _schema_version(kind).encode()),
     ]
 
 
+def _schema_version(kind: str) -> str:
+    minor = SCHEMA_MINOR.get(kind)
+    return str(SCHEMA_MAJOR) if minor is None else f"{SCHEMA_MAJOR}.{minor}"
+
+
 def int64(text: str) -> int | None:
-    """The number that `text` is in decimal, None unless it is one of 64 bits."""
-    # int() alone would take " 1_0", other scripts' digits and any length.
+    """`text` as a decimal number; None unless it is one of 64 bits."""
+    # int() alone accepts " 1_0", other scripts' digits and any length.
     value = int(text) if INTEGER.fullmatch(text) else 2**63
     return value if -(2**63) <= value < 2**63 else None

@@ -1,4 +1,4 @@
-"""The table of topics: their names and the settings that the contract needs; `docs/wire.md` says why."""
+"""The table of topics: names and required settings; `docs/wire.md` gives the reasons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULT_PARTITIONS = 24
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
 EVIDENCE_WINDOW_S = 65.0  # from 5 s before an alert's onset to 60 s after it
-LAG_BUDGET_S = 835.0  # how far behind whoever reads an alert's frames again may be
+LAG_BUDGET_S = 835.0  # how far a worker, or a service that reads an alert's frames again, may lag behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,10 @@ class TopicSettings:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names of the topics. The frames come from `frames_topic`; all outputs begin with `prefix`.
+    """Names of the topics. Frames are read from `frames_topic`; all outputs begin with `prefix`.
 
-    They are set apart because one output prefix belongs to one consumer group: a second look at the same frames
-    is another prefix. Frames are kept for the window of an alert's evidence and for `lag_budget_s` beside it: so long
-    may a worker or a reader of frames lag behind and still find them.
+    They are configured apart because an output prefix belongs to one consumer group: judging the same frames again
+    needs another prefix. Frames are retained for the window of an alert's evidence plus `lag_budget_s`.
     """
 
     prefix: str = DEFAULT_PREFIX
@@ -40,12 +39,12 @@ class Topics:
 
     @property
     def frames(self) -> str:
-        """JPEG or PNG, key stream_id; short retention."""
+        """JPEG or PNG, key stream_id, short retention."""
         return self.frames_topic
 
     @property
     def reports(self) -> str:
-        """MessagePack, one for each frame, key stream_id."""
+        """MessagePack, one per frame, key stream_id."""
         return self.prefix + "reports"
 
     @property
@@ -55,12 +54,12 @@ class Topics:
 
     @property
     def alerts(self) -> str:
-        """JSON, written by the worker alone, key stream_id; long retention."""
+        """JSON, written by the worker alone, key stream_id, long retention."""
         return self.prefix + "alerts"
 
     @property
     def attachments(self) -> str:
-        """JSON, explanations and evidence, key alert id."""
+        """JSON about explanations and evidence, key alert id."""
         return self.prefix + "attachments"
 
     @property
@@ -70,29 +69,29 @@ class Topics:
 
     @property
     def state(self) -> str:
-        """The worker's state of each stream, compacted, in the partition of the stream's frames."""
+        """The worker's state of each stream; compacted, in the partition of the stream's frames."""
         return self.prefix + "state"
 
     @property
     def verdicts(self) -> str:
-        """Reviewers' verdicts, compacted, in the partition of the stream's frames."""
+        """Reviewers' verdicts; compacted, in the partition of the stream's frames."""
         return self.prefix + "verdicts"
 
     @property
     def dlq(self) -> str:
-        """Records that could not be processed, untouched."""
+        """Records that could not be processed, unchanged."""
         return self.prefix + "dlq"
 
     def settings(self, partitions: int = DEFAULT_PARTITIONS) -> dict[str, TopicSettings]:
         """Settings by topic name; `partitions` is that of frames, state and verdicts, which must be equal.
 
-        It can't be raised later without moving streams to other partitions, hence the generous default.
+        Raising it later would move streams to other partitions, hence the generous default.
         """
         retention_ms = round(1000 * (EVIDENCE_WINDOW_S + self.lag_budget_s))
         segment_ms = min(5 * MINUTE_MS, retention_ms // 3)
         return {
-            # A segment is deleted only as a whole, so it must not last longer than the retention. `uncompressed`:
-            # pictures don't get smaller, and consumers need no library for what other producers compressed.
+            # Only whole segments are deleted, so a segment must be shorter than the retention. `uncompressed`:
+            # pictures don't get smaller, and consumers need no library for other producers' compression.
             self.frames: _deleted(
                 partitions, retention_ms, {"segment.ms": str(segment_ms), "compression.type": "uncompressed"}
             ),
@@ -113,7 +112,7 @@ def _deleted(partitions: int, retention_ms: int, more: dict[str, str] | None = N
 
 
 def _compacted(partitions: int) -> TopicSettings:
-    # The active segment is never compacted: small, short-lived segments keep what a new owner reads short.
+    # The active segment is never compacted: with small, short-lived segments a new owner has less to read.
     segments = {"segment.bytes": str(MAX_RECORD_BYTES), "segment.ms": str(MINUTE_MS)}
     configs = {"cleanup.policy": "compact", "compression.type": "producer", "min.cleanable.dirty.ratio": "0.1"}
     return TopicSettings(partitions, configs | {"max.message.bytes": str(MAX_RECORD_BYTES)} | segments)

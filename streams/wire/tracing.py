@@ -1,14 +1,12 @@
-"""W3C Trace Context: the header `traceparent` ties a frame to its report, overlay and alerts in anybody's tracing.
+"""W3C Trace Context: the header `traceparent` ties a frame to its report, overlay and alerts in any tracing system.
 
-gradwatch records no spans; it carries the context, and a source makes one for a frame that has none.
+gradwatch records no spans; it passes the context on, and a source creates one for a frame that has none.
 """
 
 from __future__ import annotations
 
 import os
 import re
-
-from ..observability.metrics import TRACEPARENTS_DROPPED
 
 TRACEPARENT = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<parent>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
@@ -26,8 +24,7 @@ class TraceparentError(ValueError):
 def new_traceparent() -> str:
     """The start of a new trace.
 
-    Its flag `sampled` is off: whoever samples by their parent's decision must not record every frame of every
-    camera because of us.
+    Its flag `sampled` is off: a system that samples by the parent's decision must not record every frame because of us.
     """
     return f"00-{_identifier(16)}-{_identifier(8)}-00"
 
@@ -51,14 +48,11 @@ def read_traceparent(text: str) -> str:
     return f"00-{trace}-{parent}-{flags}"
 
 
-def carried_traceparent(text: str | None, stream_id: str) -> str | None:
-    """The traceparent that goes on with a frame: None where there is none, or an invalid one, which is counted."""
-    if not text:
-        return None
+def valid_traceparent(text: str | None) -> str | None:
+    """`text` as by `read_traceparent`; None where it is absent or invalid."""
     try:
-        return read_traceparent(text)
-    except TraceparentError as error:
-        TRACEPARENTS_DROPPED.labels(stream_id, error.cause).inc()
+        return read_traceparent(text) if text else None
+    except TraceparentError:
         return None
 
 

@@ -1,8 +1,8 @@
-"""Procedural drives with exact truth: a camera on a road, signs that grow as they near, people who walk.
+"""Procedural drives with exact ground truth: a camera on a road, approaching signs, walking people.
 
-No photograph goes in. A frame is a pure function of the drive's arguments and its number, so a drive of any
-length costs nothing until a frame is asked for. Clean drives are not constant: light, exposure, speed,
-curves, shake and scenery change within them about as much as between the seeds of one setting.
+No photograph is used. A frame is a pure function of the drive's arguments and its number, so a drive of any length
+costs nothing until a frame is drawn. Clean drives are not constant: light, exposure, speed, curves, shake and scenery
+change within them about as much as between the seeds of one setting.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ from .road_surface import RoadSurface
 from .roadside import Roadside
 from .scenery import draw_scenery
 from .signs import SIGN_LABELS, draw_sign
-from .sprites import Image, Sprite, paste
+from .sprites import Box, Image, Sprite, paste
 from .vehicles import draw_vehicle
 
-Box = tuple[float, float, float, float]
-
-SMALLEST_SIGN_PX, SMALLEST_PEDESTRIAN_PX = 8.0, 16.0  # smaller ones are drawn, but not in the truth
+SMALLEST_SIGN_PX, SMALLEST_PEDESTRIAN_PX = 8.0, 16.0  # smaller ones are drawn, but absent from the truth
 WALK_M_PER_CYCLE = 1.45
 SIGN_SPRITE_PX = 128
 BEFORE_SIGN_PX = 12.0  # swap_candidates counts frames before the swap from this size on
@@ -35,9 +33,9 @@ BEFORE_SIGN_PX = 12.0  # swap_candidates counts frames before the swap from this
 class TruthBox:
     """One object in one frame.
 
-    `identity` is unique within a drive over both kinds; `label` is one of `SIGN_LABELS` or "pedestrian";
-    `xyxy` px is clipped to the picture; `visibility` is the share of the object that is inside the picture
-    and not behind something nearer, 0..1, estimated from boxes.
+    `identity` is unique within a drive over both kinds; `label` is one of `SIGN_LABELS` or "pedestrian"; `xyxy` px is
+    clipped to the picture; `visibility` is the share of the object inside the picture and not behind nearer objects,
+    0..1, estimated from boxes.
     """
 
     kind: Literal["sign", "pedestrian"]
@@ -69,7 +67,7 @@ class _Sign:
 
 @dataclass(frozen=True, slots=True)
 class _Walker:
-    """A person who goes from (s, x) at `from_s` with a velocity until `until_s`, and stands before and after."""
+    """A person who walks from (s, x) at `from_s` until `until_s`, and stands before and after."""
 
     identity: int
     seed: int
@@ -81,11 +79,11 @@ class _Walker:
 
 
 class Drive:
-    """One drive; frames are numbered from 0.
+    """One drive of `frames` frames, numbered from 0.
 
-    setting: one of `SETTINGS`. frames: how many. rate_hz: frames a second of capture time. size: (width,
-    height) px, the proportions of 16:9 look best. Raises `ValueError` for an unknown setting, a swap of a
-    sign that does not exist, and `IndexError` for a frame outside the drive.
+    setting: one of `SETTINGS`. rate_hz: frames per second of capture time. size: (width, height) px, best 16:9. Raises
+    `ValueError` for an unknown setting or a swap of a sign that does not exist, `IndexError` for a frame outside the
+    drive.
     """
 
     def __init__(
@@ -123,7 +121,7 @@ class Drive:
     def _plan_signs(self, rng: np.random.Generator) -> list[_Sign]:
         road = self._motion.setting
         signs: list[_Sign] = []
-        meet_s = float(rng.uniform(2.5, 6.0))  # when the camera passes the sign
+        meet_s = float(rng.uniform(2.5, 6.0))  # when the camera passes it
         while meet_s < self.frames / self.rate_hz + 12:
             x = float(rng.uniform(*road.sign_x_m))
             if self.setting != "motorway" and rng.random() < 0.15:
@@ -151,7 +149,7 @@ class Drive:
             walk = road.pavement_m or 1.0
             if rng.random() < 0.28 and self.setting == "town":
                 start_x, end_x = (right + 0.7, left - 0.8) if rng.random() < 0.5 else (left - 0.8, right + 0.7)
-                until = meet_s - float(rng.uniform(1.3, 3.0))  # across before the camera arrives
+                until = meet_s - float(rng.uniform(1.3, 3.0))  # is across before the camera arrives
                 begin = until - abs(end_x - start_x) / pace
                 velocity = (0.0, (end_x - start_x) / (until - begin))
                 walkers.append(_Walker(first + len(walkers), seed, s, start_x, velocity, begin, until))
@@ -201,10 +199,10 @@ class Drive:
         cycles = np.hypot(*walker.velocity) * gone / WALK_M_PER_CYCLE
         u, foot = view.project(ahead, x, 0.0)
         tall = person.stature_m * view.focal_px / ahead
-        away = np.arctan2(x - view.x, ahead)  # the camera sees those aside from aside
+        away = np.arctan2(x - view.x, ahead)  # the angle at which the camera sees the person
         course = np.arctan2(walker.velocity[1], walker.velocity[0] or (1e-6 if walker.seed % 2 else -1e-6))
         heading = round(float(np.degrees(course - away)) / 10) * 10 % 360
-        # who stands keeps the phase in which the legs are together
+        # a standing person has the legs together
         phase = round(cycles * PHASES) % PHASES if 0 < gone < walker.until_s - walker.from_s else 0
         sprite, (left, right) = draw_pedestrian(walker.seed, phase, heading, 160 if tall < 150 else 288)
         height = tall * (1 + 2 * MARGIN)
@@ -220,24 +218,18 @@ class Drive:
         return Item(ahead, body, paint, 0.7)
 
     def _subjects(self, view: View, seq: int, people: bool = True) -> list[tuple[_Sign | _Walker, Item]]:
-        """The signs and, if asked for, the pedestrians of a frame."""
+        """The signs of a frame, and with `people` its pedestrians."""
         time_s = self._time_s(seq)
         first, last = np.searchsorted(self._sign_s, (view.s, view.s + 200))
-        found: list[tuple[_Sign | _Walker, Item]] = []
-        for sign in self._signs[first:last]:
-            item = self._sign_item(view, sign, self._label(sign, seq))
-            if item is not None:
-                found.append((sign, item))
-        if not people:
-            return found
-        for index in np.flatnonzero(np.abs(self._walker_from - time_s + 6) < 26):
-            item = self._walker_item(view, self._walkers[index], time_s)
-            if item is not None:
-                found.append((self._walkers[index], item))
-        return found
+        found: list[tuple[_Sign | _Walker, Item | None]]
+        found = [(sign, self._sign_item(view, sign, self._label(sign, seq))) for sign in self._signs[first:last]]
+        if people:
+            near = [self._walkers[i] for i in np.flatnonzero(np.abs(self._walker_from - time_s + 6) < 26)]
+            found += [(walker, self._walker_item(view, walker, time_s)) for walker in near]
+        return [(subject, item) for subject, item in found if item is not None]
 
     def truth(self, seq: int) -> list[TruthBox]:
-        """The signs and pedestrians of a frame, none of them wholly outside the picture."""
+        """The signs and pedestrians of a frame that are at least partly inside the picture."""
         return self._truth(seq, people=True)
 
     def _truth(self, seq: int, people: bool) -> list[TruthBox]:
@@ -280,11 +272,11 @@ class Drive:
     def swap_candidates(
         self, min_before: int = 8, min_after: int = 6, min_side_px: float = 18.0
     ) -> list[tuple[int, int]]:
-        """(identity, at_seq) of swaps that a watcher has a fair chance to see.
+        """(identity, at_seq) of swaps that a monitor can reasonably detect, one per sign.
 
-        Before `at_seq` the sign was in at least `min_before` frames with a side of 12 px or more, from it on in at
-        least `min_after` with a side of `min_side_px` or more; all of them at least 70 % visible, pedestrians
-        left out of account. One a sign.
+        Before `at_seq` the sign is in at least `min_before` frames with a side of 12 px or more, from it on in at
+        least `min_after` with a side of `min_side_px` or more; all of them at least 70 % visible, ignoring
+        pedestrians.
         """
         seen: dict[int, list[tuple[int, float]]] = {}
         for seq in range(self.frames):
@@ -306,7 +298,7 @@ def _sign_face(label: str, seed: int) -> Sprite:
 
 
 def _visibility(item: Item, inside: Box, others: list[Item]) -> float:
-    """The share of an item's box that is in the picture and not behind nearer boxes, on a grid of 8 x 8."""
+    """The share of an item's box inside the picture and not behind nearer boxes, on a grid of 8 x 8."""
     x0, y0, x1, y1 = item.box
     xs, ys = np.meshgrid(x0 + (np.arange(8) + 0.5) / 8 * (x1 - x0), y0 + (np.arange(8) + 0.5) / 8 * (y1 - y0))
     clear = ((xs > inside[0]) & (xs < inside[2]) & (ys > inside[1]) & (ys < inside[3])) * 1.0

@@ -1,7 +1,7 @@
-"""How the camera moves through a synthetic drive: settings, speed, curves, shake and light.
+"""The camera's motion through a synthetic drive: settings, speed, curves, shake and light.
 
-Road coordinates: `s` m along the road, `x` m to the right of the middle of the camera's lane, `y` m above
-the road. Everything is a closed formula of time, so that any frame can be had without those before it.
+Road coordinates: `s` m along the road, `x` m to the right of the middle of the camera's lane, `y` m above the road.
+Everything is a closed formula of time, so that any frame can be drawn without its predecessors.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from .sprites import Box, Floats
 
 CAMERA_HEIGHT_M = 1.3
 FOCAL_WIDTHS = 0.94  # focal length over picture width: a horizontal field of view of 56 degrees
@@ -20,7 +19,7 @@ HORIZON = 0.45  # of the picture's height
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A kind of road. Lengths in m in road coordinates, times in s; pairs are ranges to draw from."""
+    """A kind of road. Lengths in m in road coordinates, times in s; pairs are ranges of random values."""
 
     speed_m_s: float
     speed_swing: float  # share of the speed by which it swings
@@ -58,11 +57,11 @@ SETTINGS = tuple(SETTING)
 
 
 class Drift:
-    """A smooth random function of time or place: a sum of sines of deviation `amplitude`."""
+    """A smooth random function of time or place: a sum of sines with standard deviation `amplitude`."""
 
     def __init__(self, rng: np.random.Generator, periods: tuple[float, float], amplitude: float, terms: int = 4):
         log_low, log_high = np.log(periods)
-        # one period from each part of the range, so that every drift has fast and slow movement
+        # one period from each part of the range, so that every drift has fast and slow components
         steps = (np.arange(terms) + rng.random(terms)) / terms
         self.omega = 2 * np.pi / np.exp(log_low + steps * (log_high - log_low))
         self.phase = rng.uniform(0, 2 * np.pi, terms)
@@ -84,7 +83,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The camera of one frame; projects road coordinates into the picture."""
+    """The camera's pose in one frame; projects road coordinates into the picture."""
 
     s: float
     x: float
@@ -101,8 +100,8 @@ class View:
         scale = self.focal_px / ahead_m
         return self.center_px + aside * scale, self.horizon_px + (CAMERA_HEIGHT_M - y) * scale
 
-    def box(self, ahead_m: float, x: tuple[float, float], y: tuple[float, float]) -> tuple[float, float, float, float]:
-        """xyxy px of an upright rectangle that faces the camera; `x` = (left, right), `y` = (bottom, top) m."""
+    def box(self, ahead_m: float, x: tuple[float, float], y: tuple[float, float]) -> Box:
+        """The pixel box of an upright rectangle that faces the camera; `x` = (left, right), `y` = (bottom, top) m."""
         left, top = self.project(ahead_m, x[0], y[1])
         right, bottom = self.project(ahead_m, x[1], y[0])
         return left, top, right, bottom
@@ -119,7 +118,7 @@ class Light:
 
 
 class EgoMotion:
-    """The way of one drive's camera and the light on it."""
+    """Position, pose and light of one drive's camera over time."""
 
     def __init__(self, setting: str, rng: np.random.Generator, size: tuple[int, int]) -> None:
         self.setting = SETTING[setting]
@@ -137,7 +136,7 @@ class EgoMotion:
         self._sun = Drift(rng, (5.0, 25.0), 1.3)
 
     def place_m(self, time_s: float) -> float:
-        """Metres driven since the start."""
+        """Distance driven since the start."""
         speed = self.setting.speed_m_s * self._speed_factor
         return float(speed * (time_s + self._speed.integral(time_s)))
 
@@ -163,7 +162,7 @@ class EgoMotion:
         )
 
     def light(self, time_s: float) -> Light:
-        """The light at a time, without what the scenery shades."""
+        """The light at a time, without the shade of the scenery."""
         return Light(
             exposure_ev=self._cloud(time_s),
             warmth=self._warmth(time_s),

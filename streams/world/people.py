@@ -1,7 +1,7 @@
-"""Walking people, drawn as a jointed figure that is seen from any side.
+"""Walking people, drawn as a jointed figure from any side.
 
-Figure coordinates: stature 1, `forward`, `right` and `up` from the ground below the hips. A step cycle of
-2 pi swings each leg once to and fro; arms go against the legs.
+Figure coordinates: stature 1; `forward`, `right` and `up` from the ground below the hips. A step cycle of 2 pi swings
+each leg once to and fro; arms move opposite to the legs.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .sprites import Image, Sprite
+from .sprites import Image, Sprite, fill_polygon
 
 Color = NDArray[np.float64]
 Joint = NDArray[np.float64]  # forward, right, up
 
 UP, HEEL = np.array([0.0, 0.0, 1.0]), np.array([0.012, 0.0, 0.012])
-CANVAS_WIDTH = 0.7  # of the canvas's height, which is the stature and a margin
+CANVAS_WIDTH = 0.7  # of the canvas's height, which is the stature plus margins
 MARGIN = 0.03
 SUPER_SAMPLING = 2
 PHASES = 12
 SKINS = ((236, 196, 170), (214, 170, 140), (176, 128, 98), (120, 82, 60), (86, 58, 44))
-# Contrast of figures in daylight; with flat colors a COCO detector misses half of those below 90 px.
+# Contrast as in daylight; with flat colors a COCO detector misses half of the figures below 90 px.
 _CURVE = np.clip((np.arange(256) - 105) * 1.8 + 113, 12, 246)
 SUNLIT = np.stack([_CURVE, _CURVE, _CURVE, np.arange(256)], axis=-1).astype(np.uint8)[:, None]  # (256, 1, RGBA)
 HAIRS = ((36, 28, 24), (70, 48, 32), (120, 86, 52), (150, 146, 142), (24, 22, 24))
@@ -32,7 +32,7 @@ HAIRS = ((36, 28, 24), (70, 48, 32), (120, 86, 52), (150, 146, 142), (24, 22, 24
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What one person looks like; colors are RGB 0..255."""
+    """The appearance of one person; colors are RGB 0..255."""
 
     stature_m: float
     girth: float
@@ -42,7 +42,7 @@ class Person:
     legs: Color
     shoes: Color
     bag: Color
-    coat: float  # how far the top reaches below the hips, of the stature
+    coat: float  # length of the top below the hips, as a share of the stature
     long_hair: bool
     carries: str  # "backpack", "handbag" or ""
     stride: float
@@ -50,7 +50,7 @@ class Person:
 
 @lru_cache(maxsize=1024)
 def draw_person(seed: int) -> Person:
-    """Invents a person."""
+    """Draws a person's appearance at random."""
     rng = np.random.default_rng((seed, 77))
 
     def cloth(low: float, high: float) -> Color:
@@ -75,7 +75,7 @@ def draw_person(seed: int) -> Person:
 
 
 class _Figure:
-    """Joints of a person in a step, drawn far parts first."""
+    """A canvas for one person in one step; parts are drawn from far to near."""
 
     def __init__(self, person: Person, height_px: int, heading_rad: float) -> None:
         self.person = person
@@ -87,29 +87,27 @@ class _Figure:
         self.sine, self.cosine = np.sin(heading_rad), np.cos(heading_rad)
 
     def at(self, joint: Joint) -> tuple[float, float]:
-        """Where a joint is on the canvas, px."""
+        """The pixel of a joint on the canvas."""
         forward, right, up = joint
         across = forward * self.sine + right * self.cosine
         return self.canvas.shape[1] / 2 + across * self.scale, self.canvas.shape[0] - (up + MARGIN) * self.scale
 
     def depth(self, joint: Joint) -> float:
-        """How far behind the figure's middle a joint is."""
+        """The distance of a joint behind the figure's middle."""
         return float(joint[0] * self.cosine - joint[1] * self.sine)
 
     def polygon(self, points: NDArray[np.float64], color: Color) -> None:
         """Fills a polygon of canvas px."""
-        red, green, blue = np.clip(color, 0, 255)
-        fixed = [np.round(points * 16).astype(np.int32)]
-        cv2.fillPoly(self.canvas, fixed, (red, green, blue, 255), cv2.LINE_AA, 4)
+        fill_polygon(self.canvas, points, (*np.clip(color, 0, 255), 255))
 
     def ellipse(self, center: tuple[float, float], radii: tuple[float, float], color: Color) -> None:
-        """Fills an ellipse; radii of the stature."""
+        """Fills an ellipse; radii as shares of the stature."""
         angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
         circle = np.stack([np.cos(angles) * radii[0], np.sin(angles) * radii[1]], axis=1) * self.scale
         self.polygon(circle + center, color)
 
     def limb(self, start: Joint, end: Joint, widths: tuple[float, float], color: Color) -> None:
-        """A tapered rod, darker on the side away from the light (the right) and where it is far."""
+        """A tapered rod, darker on the right, away from the light, and where it is farther away."""
         a, b = np.asarray(self.at(start)), np.asarray(self.at(end))
         along = (b - a) / max(float(np.linalg.norm(b - a)), 1e-6)
         normal = np.array([-along[1], along[0]])
@@ -188,7 +186,7 @@ def _head(figure: _Figure) -> None:
     if person.long_hair and figure.cosine >= 0:
         figure.ellipse((x + back, y + 0.035 * figure.scale), (0.056, 0.078), person.hair * 0.9)
     figure.ellipse((x + back, y - 0.008 * figure.scale), (0.054, 0.066), person.hair)
-    if figure.cosine < 0.55:  # some of the face is seen
+    if figure.cosine < 0.55:  # part of the face is visible
         front = figure.sine * 0.013 * figure.scale
         figure.ellipse((x + front, y + 0.014 * figure.scale), (0.046, 0.053), person.skin * 0.9)
         figure.ellipse((x + front * 1.3 - 0.008 * figure.scale, y + 0.012 * figure.scale), (0.034, 0.042), person.skin)
@@ -204,15 +202,14 @@ def draw_pedestrian(
 ) -> tuple[Sprite, tuple[float, float]]:
     """Draws one person in one of `PHASES` phases of a step.
 
-    heading_deg: 0 walks away from the viewer, 90 to the right, 180 towards the viewer. The sprite is
-    height_px high for the stature and `MARGIN` of it above and below. Returns it with the left and right
-    end of the body as shares of the sprite's width.
+    heading_deg: 0 walks away from the viewer, 90 to the right, 180 towards the viewer. The sprite is `height_px` high,
+    which includes `MARGIN` above and below. Returns it with the body's left and right end as shares of its width.
     """
     person = draw_person(seed)
     phase = 2 * np.pi * (phase_index % PHASES) / PHASES
     figure = _Figure(person, height_px, float(np.radians(heading_deg)))
-    near = 1 if figure.sine > 0 else -1  # the right side is near for one who walks to the right
-    if abs(figure.cosine) > 0.9:  # seen along the road: the leg in front of the other one is near
+    near = 1 if figure.sine > 0 else -1  # walking to the right, the right side is near
+    if abs(figure.cosine) > 0.9:  # seen along the road: the leading leg is near
         near = 1 if np.sin(phase) * figure.cosine < 0 else -1
     legs = {1: phase, -1: phase + np.pi}
     for side in (-near, near):

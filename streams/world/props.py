@@ -1,4 +1,4 @@
-"""Things in a frame: upright pictures, walls along the road and vehicles, put into perspective and painted."""
+"""Objects of a frame: upright pictures, walls along the road and vehicles, in perspective and in painting order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ego_motion import View
-from .sprites import Image, Sprite, paste, paste_quad
+from .sprites import Box, Image, Sprite, paste, paste_quad
 from .vehicles import Vehicle
-
-Box = tuple[float, float, float, float]
 
 PIECE_M = 10.0
 NEAR_M, FAR_M = 2.5, 230.0
@@ -21,9 +19,9 @@ NEAR_M, FAR_M = 2.5, 230.0
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing in one frame, to be painted far ones first.
+    """One object in one frame.
 
-    `opacity` is the share of its box that hides what is behind it; `solid` is a part that hides all of it.
+    `opacity`: the share of its box that hides what is behind it; `solid`: a part of the box that is fully opaque.
     """
 
     ahead_m: float
@@ -34,7 +32,7 @@ class Item:
 
 
 def paint_in_order(image: Image, items: list[Item]) -> None:
-    """Paints items far ones first, leaving out those that something solid hides."""
+    """Paints the farthest items first, without those that something solid hides."""
     solids: list[Box] = []
     seen = []
     for item in sorted(items, key=lambda item: item.ahead_m):
@@ -51,9 +49,9 @@ def paint_in_order(image: Image, items: list[Item]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Prop:
-    """A thing that stands: upright across the road (s1 == s0) or a wall along it.
+    """A standing object: upright across the road (s1 == s0), or a wall along it.
 
-    `x` = (left, right) where it stands across, (foot, top) of a wall; `y` = (bottom, top); all m.
+    `x` = (left, right) across the road, (foot, top) of a wall; `y` = (bottom, top); all in m.
     """
 
     sprite: Sprite
@@ -65,7 +63,7 @@ class Prop:
     opacity: float = 0.0
 
 
-def standing(vehicle: Vehicle, s: float, x: float) -> list[Prop]:
+def parked(vehicle: Vehicle, s: float, x: float) -> list[Prop]:
     """A parked vehicle as props."""
     half = vehicle.width_m / 2
     flank = (x - half, x - half + vehicle.taper_m)
@@ -74,8 +72,9 @@ def standing(vehicle: Vehicle, s: float, x: float) -> list[Prop]:
 
 
 def vehicle_items(view: View, vehicle: Vehicle, ahead: float, x: float, front: bool) -> list[Item]:
-    """A vehicle `ahead` m in front of the camera, its middle at `x` m, seen from the front or from behind."""
-    half, items = vehicle.width_m / 2, []
+    """A vehicle `ahead` m in front of the camera, centered at `x` m, seen from the front or from behind."""
+    items: list[Item] = []
+    half = vehicle.width_m / 2
     shadow = view.box(ahead, (x - half * 1.08, x + half * 1.08), (0.0, 0.0))
     thick = 0.9 * view.focal_px / ahead * (1.3 / ahead + 0.02)
     beyond = ahead + vehicle.length_m
@@ -85,9 +84,7 @@ def vehicle_items(view: View, vehicle: Vehicle, ahead: float, x: float, front: b
         flank = vehicle.side if front else vehicle.mirrored_side
         lean = (inner, inner - facing * vehicle.taper_m)
         side = Prop(flank, ahead + view.s, beyond + view.s, lean, (0.0, vehicle.height_m), 0.85, 0.8)
-        item = prop_item(view, side)
-        if item is not None:
-            items.append(item)
+        items += filter(None, [prop_item(view, side)])
     box = view.box(ahead, (x - half, x + half), (0.0, vehicle.height_m))
 
     def paint(image: Image) -> None:
@@ -99,7 +96,7 @@ def vehicle_items(view: View, vehicle: Vehicle, ahead: float, x: float, front: b
 
 
 def pieces(prop: Prop, s: float) -> list[Prop]:
-    """Cuts long walls where they are near, because things are painted in the order of their distance."""
+    """Cuts long near walls into pieces, because items are painted in order of distance."""
     length = prop.s1 - prop.s0
     if length < 1.5 * PIECE_M or prop.s0 - s > 3 * PIECE_M:
         return [prop]
@@ -110,7 +107,7 @@ def pieces(prop: Prop, s: float) -> list[Prop]:
 
 
 def prop_item(view: View, prop: Prop) -> Item | None:
-    """A prop in perspective, or None where it is out of sight."""
+    """A prop in perspective; None if it is out of sight."""
     near, far = prop.s0 - view.s, prop.s1 - view.s
     if far < NEAR_M or near > FAR_M:
         return None
@@ -137,10 +134,8 @@ def prop_item(view: View, prop: Prop) -> Item | None:
 
 
 def _paint_wall(image: Image, prop: Prop, quad: NDArray[np.float64], hidden: float) -> None:
-    """Paints the part of a wall that is in front of the camera; `hidden` is the share behind it."""
-    sprite = prop.sprite
-    if hidden > 0.02:
-        sprite = sprite.crop(hidden, 1.0)
+    """Paints the part of a wall in front of the camera; `hidden` is the share behind it."""
+    sprite = prop.sprite.crop(hidden, 1.0) if hidden > 0.02 else prop.sprite
     paste_quad(image, sprite, quad, prop.light)
 
 

@@ -1,4 +1,4 @@
-"""The parts of a frame that fill it: sky, road and verge in perspective, and the camera's exposure and noise."""
+"""The background of a frame: sky, road and verge in perspective; and the camera's exposure and noise."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .sprites import Image
 
 Floats32 = NDArray[np.float32]
 
-# Up to which distance m each level of the ground's picture serves.
+# The distance in m up to which each level of the ground's picture is used.
 LEVEL_REACH_M = (9.0, 18.0, 40.0, 90.0, 1e9)
-FOLD_M = 4.0  # beyond its edge the verge repeats to and fro over this width
+FOLD_M = 4.0  # beyond the edge of the ground's picture the verge is mirrored to and fro over this width
 NOISE_MARGIN_PX = 64
 
 
@@ -61,7 +61,7 @@ class RoadSurface:
         return np.asarray(cv2.addWeighted(parts[0], 1 - weight, parts[1], weight, 0), np.uint8)
 
     def paint(self, view: View, light: Light, wooded: float, decks: list[float]) -> Image:
-        """Sky and ground; `wooded` 0..1 dapples the road, `decks` m ahead shade it."""
+        """Sky and ground; `wooded` 0..1 dapples the road, overpasses at `decks` m ahead shade it."""
         width, height = self.size
         image: Image = np.empty((height, width, 3), np.uint8)
         sky = self._sky(view, light)
@@ -79,9 +79,9 @@ class RoadSurface:
         return image
 
     def _surface(self, view: View, ahead: NDArray[np.float64], x: Floats32) -> Image:
-        """The ground's picture in perspective; changes `x`."""
+        """The ground's picture in perspective; modifies `x`."""
         edge = np.float32(GROUND_HALF_M - FOLD_M)
-        # Only the far rows, which come first, reach beyond the picture of the ground.
+        # Only the far rows, the first ones, reach beyond the picture of the ground.
         wide = int(np.searchsorted(-np.maximum(np.abs(x[:, 0]), np.abs(x[:, -1])), -edge))
         over = np.abs(x[:wide])
         folded = edge + FOLD_M - np.abs(np.mod(over - edge, np.float32(2 * FOLD_M)) - FOLD_M)
@@ -89,7 +89,7 @@ class RoadSurface:
         surface: Image = np.empty((*x.shape, 4), np.uint8)
         far = 0.0
         for level, reach in zip(self.ground, LEVEL_REACH_M, strict=True):
-            first, last = np.searchsorted(-ahead, (-reach, -far))  # rows come far ones first
+            first, last = np.searchsorted(-ahead, (-reach, -far))  # the far rows are first
             far = reach
             if last <= first:
                 continue
@@ -108,7 +108,7 @@ class RoadSurface:
         return shade
 
     def _dapples(self, view: View, light: Light, ahead: NDArray[np.float64], x: Floats32, wooded: float) -> Floats32:
-        """Shade of trees at half the resolution, 1 = none."""
+        """Shade of trees at half resolution, 1 = none."""
         along = np.mod(view.s + ahead[::2], SHADOW_PERIOD_M) / SHADOW_PX_M
         map_x = (x[::2, ::2] + np.float32(SHADOW_HALF_M)) / np.float32(SHADOW_PX_M)
         map_y = np.ascontiguousarray(np.broadcast_to(along.astype(np.float32)[:, None], map_x.shape))

@@ -1,7 +1,7 @@
-"""What stands along the road and what drives on it, laid out by seed and found again from any place or time.
+"""Objects along the road and traffic on it, reproducible from the seed for any place and time.
 
-The road is cut into cells of 40 m and the time into cells of 10 s; what a cell holds follows from the seed
-and the cell's number alone. Scenery changes over a few hundred metres: houses, parks, woods, open fields.
+The road is divided into cells of 40 m and time into cells of 10 s; the content of a cell depends on the seed and the
+cell's number alone. Scenery changes over a few hundred meters: houses, parks, woods, open fields.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 
 from .ego_motion import SETTING, Drift, View
-from .props import FAR_M, NEAR_M, Item, Prop, pieces, prop_item, standing, vehicle_items
+from .props import FAR_M, NEAR_M, Item, Prop, parked, pieces, prop_item, vehicle_items
 from .sprites import Image, Sprite, paste
 from .vehicles import Vehicle
 
 CELL_M = 40.0
 TRAFFIC_CELL_S = 10.0
-TOWN_REACH_M = 115.0  # houses hide what is farther
+TOWN_REACH_M = 115.0  # houses hide everything farther away
 DECK_M = 9.0  # an overpass's extent along the road
 
 
@@ -43,13 +43,13 @@ class Roadside:
         return float(1 / (1 + np.exp(-2.2 * self._trees(s))))
 
     def deck(self, cell: int) -> float | None:
-        """Where the overpass of a cell begins, or None."""
+        """Where the overpass of a cell begins; None if it has none."""
         rng = np.random.default_rng((self.seed, cell & 0xFFFFFFFF, 3))
         share = {"motorway": 0.05, "town": 0.025, "country": 0.006}[self.kind]
         return (cell + float(rng.random())) * CELL_M if rng.random() < share else None
 
     def decks(self, s: float, ahead_m: float = FAR_M) -> list[float]:
-        """Where overpasses begin from a little behind `s` to `ahead_m` in front of it."""
+        """Where overpasses begin, from a little behind `s` to `ahead_m` in front of it."""
         cells = range(int((s - 2 * DECK_M) // CELL_M), int((s + ahead_m) // CELL_M) + 1)
         return [at for at in map(self.deck, cells) if at is not None]
 
@@ -104,7 +104,7 @@ class Roadside:
                     continue
                 x = walk + rng.uniform(0.2, 2.2)
                 house = self._house(rng, s, side * x, "house")
-                props += house if gap > 0 or x < last_x else house[:1]  # else a neighbor hides the end
+                props += house if gap > 0 or x < last_x else house[:1]  # else a neighbor hides the end wall
                 last_x, gap = x, float(rng.choice([0.0, 0.0, 1.5, 4.0]))
                 s = house[0].s1 + gap
             if not built:
@@ -125,7 +125,7 @@ class Roadside:
             vehicle = self.vehicles[int(rng.integers(len(self.vehicles)))]
             if vehicle.height_m > 3:
                 continue
-            props += standing(vehicle, float(s), 2.9 + rng.uniform(-0.1, 0.1))
+            props += parked(vehicle, float(s), 2.9 + rng.uniform(-0.1, 0.1))
         return props
 
     def _country(self, rng: np.random.Generator, start: float) -> list[Prop]:
@@ -186,7 +186,7 @@ class Roadside:
         return meetings
 
     def traffic(self, view: View, time_s: float) -> list[Item]:
-        """Other vehicles at a time, the one ahead in the same lane among them."""
+        """Other vehicles at a time, including the one ahead in the same lane."""
         items = vehicle_items(view, self.vehicles[self._lead], 42 * np.exp(self._lead_gap(time_s)), 0.1, False)
         here = int(time_s // TRAFFIC_CELL_S)
         for cell in range(here - 6, here + 7):
@@ -197,15 +197,12 @@ class Roadside:
         return items
 
     def items(self, view: View, reach_m: float = FAR_M) -> list[Item]:
-        """Everything that stands along the road up to `reach_m` ahead."""
-        items = []
+        """All objects along the road up to `reach_m` ahead."""
+        items: list[Item] = []
         reach_m = min(reach_m, FAR_M if self.kind != "town" else TOWN_REACH_M)
         for cell in range(int(view.s // CELL_M) - 1, int((view.s + reach_m) // CELL_M) + 1):
             for prop in self._cell(cell):
-                for piece in pieces(prop, view.s):
-                    item = prop_item(view, piece)
-                    if item is not None:
-                        items.append(item)
+                items += filter(None, (prop_item(view, piece) for piece in pieces(prop, view.s)))
         for at in self.decks(view.s, reach_m):
             items += self._deck_items(view, at - view.s)
         return items

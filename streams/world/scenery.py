@@ -1,6 +1,6 @@
-"""What a synthetic drive passes: sky, road surface, trees, houses, rails and vehicles, drawn once per drive.
+"""The pictures of a drive, drawn once: skies, road surface, trees, houses, rails, lamps.
 
-Everything is invented from a random generator; no photograph goes in.
+Everything comes from a random generator; no photograph is used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ego_motion import SETTING, Setting
-from .sprites import Image, Sprite, value_noise
+from .sprites import Image, Sprite, fill_polygon, value_noise
 
 Floats32 = NDArray[np.float32]
 Color = NDArray[np.float64]
@@ -39,7 +39,7 @@ class Palette:
 
 
 def palette(rng: np.random.Generator) -> Palette:
-    """Draws the colors of a drive; they differ from drive to drive about as much as light does within one."""
+    """Draws the colors of a drive; they vary between drives about as much as light does within one."""
 
     def near(*rgb: float, spread: float = 9.0) -> Color:
         return np.asarray(rgb) + rng.uniform(-spread, spread) + rng.uniform(-spread, spread, 3) * 0.6
@@ -60,18 +60,14 @@ def _clip(picture: NDArray[np.floating]) -> Image:
     return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
-def _fill(picture: Image, points: list[tuple[float, float]], color: tuple[float, ...]) -> None:
-    cv2.fillPoly(picture, [np.round(np.asarray(points) * 16).astype(np.int32)], color, cv2.LINE_AA, 4)
-
-
 def draw_skies(size: tuple[int, int], setting: str, colors: Palette, rng: np.random.Generator) -> tuple[Image, Image]:
     """Two panoramas (H, 2 W, 3) of the same hills, under a fair and under an overcast sky; they wrap around.
 
-    size (W, H): of the picture, H the rows above the horizon with room to shake.
+    size (W, H): width of the picture, and rows above the horizon with a margin for shaking.
     """
     width, height = size[0] * 2, size[1]
     up = np.linspace(1, 0, height, dtype=np.float32)[:, None, None]  # 1 at the zenith
-    # Clouds lie on a ceiling: the nearer the horizon, the flatter.
+    # Clouds lie on a ceiling: flatter towards the horizon.
     ceiling = value_noise((height, width), 7, rng, octaves=6)
     flat = height * 0.42 / (0.2 + np.linspace(1, 0, height, dtype=np.float32))
     columns = np.broadcast_to(np.arange(width, dtype=np.float32), (height, width))
@@ -100,33 +96,43 @@ def draw_skies(size: tuple[int, int], setting: str, colors: Palette, rng: np.ran
     return skies[0], skies[1]
 
 
-def _stripe(across: NDArray[Any], center_m: float, width_m: float, soft_m: float = 0.03) -> NDArray[Any]:
-    return np.clip((width_m / 2 - np.abs(across - center_m)) / soft_m + 0.5, 0, 1)
+def _stripe(across: NDArray[Any], center_m: float | NDArray[Any], width_m: float) -> NDArray[Any]:
+    """1 on a stripe along the road, 0 beside it, with an edge of 3 cm."""
+    return np.clip((width_m / 2 - np.abs(across - center_m)) / 0.03 + 0.5, 0, 1)
+
+
+def _asphalt(
+    setting: Setting, colors: Palette, rng: np.random.Generator, across: NDArray[Any], coarse: Floats32, fine: Floats32
+) -> NDArray[Any]:
+    """Asphalt (rows, columns, 3) with wheel tracks, patches and sealed cracks."""
+    rows, columns = coarse.shape
+    wear = np.zeros(columns)
+    for x in (-0.8, 0.8, -0.8 + 2 * setting.lines_m[0], 0.8 + 2 * setting.lines_m[0]):
+        wear += np.exp(-(((across - x) / 0.35) ** 2))
+    gray = 1 + 0.03 * coarse + 0.055 * fine - 0.06 * wear
+    ground: NDArray[Any] = gray[..., None] * colors.asphalt.astype(np.float32)
+    for _ in range(7):
+        row, column = rng.integers(0, rows), rng.integers(columns // 4, columns * 3 // 4)
+        long, wide = rng.integers(20, 160), rng.integers(40, 200)
+        ground[row : row + long, column : column + wide] *= rng.uniform(0.84, 1.1)
+    for x in rng.uniform(setting.left_edge_m, setting.right_edge_m, 2):
+        path = x + 0.18 * value_noise((8, rows), 6, rng)[0]
+        broken = np.clip(0.3 + value_noise((8, rows), 12, rng)[1], 0, 1)[:, None]
+        ground *= 1 - 0.25 * (broken * _stripe(across[None, :], path[:, None], 0.04))[..., None].astype(np.float32)
+    return ground
 
 
 def draw_ground(setting: Setting, colors: Palette, rng: np.random.Generator) -> list[Image]:
-    """The road from above, RGBA levels (rows along, columns across), alpha = how much of it is verge.
+    """The road from above: RGBA levels (rows along, columns across), alpha = share of verge.
 
-    Each level has a quarter of the rows and from the third on half of the columns of the one before: near
-    the horizon a picture's row covers metres of road, but not of its width.
+    Each level has a quarter of the rows and from the third on half of the columns of the one before: near the horizon
+    a row of the picture covers meters along the road, but not across.
     """
     shape = (int(GROUND_PERIOD_M / GROUND_ALONG_M), int(2 * GROUND_HALF_M / GROUND_ACROSS_M))
     across = (np.arange(shape[1]) + 0.5) * GROUND_ACROSS_M - GROUND_HALF_M
     along = (np.arange(shape[0]) + 0.5) * GROUND_ALONG_M
     coarse, fine = value_noise(shape, 24, rng, octaves=4), rng.normal(size=shape).astype(np.float32)
-    wear = np.zeros(shape[1])
-    for x in (-0.8, 0.8, -0.8 + 2 * setting.lines_m[0], 0.8 + 2 * setting.lines_m[0]):
-        wear += np.exp(-(((across - x) / 0.35) ** 2))  # wheel tracks are a little darker
-    gray = 1 + 0.03 * coarse + 0.055 * fine - 0.06 * wear
-    ground = gray[..., None] * colors.asphalt.astype(np.float32)
-    for _ in range(7):  # patches where the road was opened
-        row, column = rng.integers(0, shape[0]), rng.integers(shape[1] // 4, shape[1] * 3 // 4)
-        long, wide = rng.integers(20, 160), rng.integers(40, 200)
-        ground[row : row + long, column : column + wide] *= rng.uniform(0.84, 1.1)
-    for x in rng.uniform(setting.left_edge_m, setting.right_edge_m, 2):  # sealed cracks
-        path = x + 0.18 * value_noise((8, shape[0]), 6, rng)[0]
-        broken = np.clip(0.3 + value_noise((8, shape[0]), 12, rng)[1], 0, 1)[:, None]
-        ground *= 1 - 0.25 * (broken * _stripe(across[None, :], path[:, None], 0.04))[..., None].astype(np.float32)
+    ground = _asphalt(setting, colors, rng, across, coarse, fine)
     dashes = (along % setting.dash_m[1] < setting.dash_m[0]).astype(np.float64)[:, None]
     paint = np.zeros(shape)
     for x in setting.lines_m:
@@ -160,7 +166,7 @@ def draw_ground(setting: Setting, colors: Palette, rng: np.random.Generator) -> 
 
 
 def draw_shadows(rng: np.random.Generator) -> Image:
-    """Dappled shade of trees from above, (rows along, columns across) uint8, 255 = full shade."""
+    """Dappled shade of trees from above: (rows along, columns across) uint8, 255 = full shade."""
     shape = (int(SHADOW_PERIOD_M / SHADOW_PX_M), int(2 * SHADOW_HALF_M / SHADOW_PX_M))
     return _clip(255 / (1 + np.exp(-4 * (value_noise(shape, 9, rng, octaves=4) - 0.25))))
 
@@ -181,7 +187,7 @@ def draw_tree(colors: Palette, rng: np.random.Generator, kind: str) -> Sprite:
         reach = 0.82 * np.sin(np.pi * np.clip(down * 0.96 + 0.02, 0, 1)) ** 0.6
     within = reach * (1 + 0.17 * lobes) - np.abs(x) + 0.085 * (leaves - 0.3) - 0.03
     crown = np.clip(within * width / 6, 0, 1) * (y > top) * (y < bottom + 0.03 * leaves)
-    # lumps of foliage catch the light of the upper left on their edges
+    # edges of the foliage catch the light from the upper left
     relief = leaves - np.roll(leaves, (3, 4), axis=(0, 1))
     bulk = lobes - np.roll(lobes, (14, 14), axis=(0, 1))
     lit = 0.86 + 0.16 * relief + 0.1 * bulk - 0.2 * x - 0.34 * (down - 0.4) + 0.08 * leaves
@@ -229,7 +235,7 @@ def draw_house(colors: Palette, rng: np.random.Generator, floors: int, columns: 
 
 
 def draw_strip(kind: str, colors: Palette, rng: np.random.Generator) -> Sprite:
-    """A stretch of "rail", "hedge", "fence", "barrier" or "concrete", to be set up along the road."""
+    """A piece of "rail", "hedge", "fence", "barrier" or "concrete", to be placed along the road."""
     height, width = 64, 512
     picture = np.zeros((height, width, 4))
     rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
@@ -277,8 +283,8 @@ def draw_lamp() -> Sprite:
     """The arm of a street lamp, its head to the left."""
     picture = np.zeros((32, 128, 4), np.uint8)
     picture[..., :3] = 104
-    _fill(picture, [(127, 30), (127, 22), (26, 9), (26, 15)], (112.0, 116.0, 118.0, 255.0))
-    _fill(picture, [(2, 7), (38, 7), (38, 17), (2, 17)], (150.0, 152.0, 150.0, 255.0))
+    fill_polygon(picture, [(127, 30), (127, 22), (26, 9), (26, 15)], (112.0, 116.0, 118.0, 255.0))
+    fill_polygon(picture, [(2, 7), (38, 7), (38, 17), (2, 17)], (150.0, 152.0, 150.0, 255.0))
     return Sprite(picture)
 
 

@@ -11,25 +11,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
+from .sprites import Box, Image
+
 Color = tuple[float, float, float]
 Point = tuple[float, float]
 Points = Sequence[Point] | NDArray[np.float64]
-Box = tuple[float, float, float, float]
 
 FIXED_POINT_BITS = 4  # cv2 draws at 1/16 px
 
 
 def arc(center: Point, radii: Point, start_deg: float, end_deg: float) -> list[Point]:
-    """Points on an ellipse from one angle to another; 0 is to the right and angles turn clockwise."""
+    """Points on an ellipse from one angle to another; 0 is to the right, angles grow clockwise."""
     angles = np.radians(np.linspace(start_deg, end_deg, max(4, int(abs(end_deg - start_deg) / 12))))
-    return [
-        (float(x), float(y))
-        for x, y in zip(center[0] + radii[0] * np.cos(angles), center[1] + radii[1] * np.sin(angles), strict=True)
-    ]
+    return [(float(center[0] + radii[0] * np.cos(a)), float(center[1] + radii[1] * np.sin(a))) for a in angles]
 
 
-# Strokes in a box one wide and one high. Our own, because cv2's fonts differ between its releases.
+# Strokes in the unit square. Our own, because cv2's fonts differ between its releases.
 GLYPHS: dict[str, list[list[tuple[float, float]]]] = {
     "0": [arc((0.5, 0.5), (0.45, 0.5), 0, 360)],
     "1": [[(0.2, 0.25), (0.6, 0.0), (0.6, 1.0)]],
@@ -52,7 +49,7 @@ GLYPHS: dict[str, list[list[tuple[float, float]]]] = {
 
 
 class Plate:
-    """A square canvas in sign coordinates; `back` fills it, so that the plate's edge has no fringe."""
+    """A square canvas in sign coordinates, filled with `back` so that the plate's edge has no fringe."""
 
     def __init__(self, size_px: int, back: Color) -> None:
         self.size_px = size_px
@@ -65,7 +62,7 @@ class Plate:
         return np.round(np.asarray(points, np.float64) * scale + center).astype(np.int32)
 
     def cut(self, points: Points) -> None:
-        """Makes this polygon the outline of the plate."""
+        """Sets the outline of the plate."""
         cv2.fillPoly(self.alpha, [self._fixed(points)], 255, cv2.LINE_AA, FIXED_POINT_BITS)
 
     def fill(self, points: Points, color: Color) -> None:
@@ -82,7 +79,7 @@ class Plate:
         cv2.polylines(self.rgb, [self._fixed(points)], False, color, width_px, cv2.LINE_AA, FIXED_POINT_BITS)
 
     def arrow(self, points: Points, width: float, color: Color) -> None:
-        """Draws a polyline whose last point carries a head."""
+        """Draws a polyline with an arrowhead at its last point."""
         path = np.asarray(points, np.float64)
         along = (path[-1] - path[-2]) / np.linalg.norm(path[-1] - path[-2])
         across = np.array([-along[1], along[0]])

@@ -1,21 +1,22 @@
 """The fourteen sign types of CURE-TSD, drawn by our own code.
 
-Shapes follow the pictures of the data set's two halves (real: Belgian roads, unreal: a simulated city;
-Temel et al., IEEE T-ITS 2019, doi 10.1109/TITS.2019.2931429). Drawing is in sign coordinates: x to the
-right and y down, the plate within [-1, 1]. Everything that varies follows from the seed and not from the
-size, so that one sign keeps its face while it grows.
+Shapes follow the pictures of the data set's two halves (real: Belgian roads, unreal: a simulated city; Temel et al.,
+IEEE T-ITS 2019, doi 10.1109/TITS.2019.2931429). All variation depends on the seed and not on the size, so that a sign
+keeps its appearance while it grows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .sign_plate import Color, Image, Plate, Points, arc
+from .sign_plate import Color, Plate, Points, arc
+from .sprites import Image
 
 SUPER_SAMPLING = 4
 SMALLEST_CANVAS_PX = 96  # thin strokes vanish on smaller ones
@@ -24,14 +25,14 @@ BLACK: Color = (24.0, 24.0, 26.0)
 
 @dataclass(frozen=True, slots=True)
 class SignStyle:
-    """What differs from one sign of a type to the next; colors are RGB in 0..255."""
+    """The variation between signs of one type; colors are RGB in 0..255."""
 
     red: Color
     blue: Color
     white: Color
     rim: float  # width of the red rim, sign coordinates
     weight: float  # factor on the width of strokes
-    variant: int  # 0..59, picks among equal ways to draw a type
+    variant: int  # 0..59, selects among alternative drawings of a type
     speed: int
 
 
@@ -144,41 +145,20 @@ def _triangle(plate: Plate, style: SignStyle, up: float) -> None:
 def _hump(plate: Plate, style: SignStyle) -> None:
     _triangle(plate, style, up=1)
     half = 0.36 if style.variant % 2 else 0.28
-    bump = [
-        (-0.5, 0.52),
-        (-half, 0.5),
-        *arc((0, 0.48), (half * 0.8, 0.3), 190, 350),
-        (half, 0.5),
-        (0.5, 0.52),
-        (0.5, 0.58),
-    ]
-    plate.fill([*bump, (-0.5, 0.58)], BLACK)
-
-
-def _yield(plate: Plate, style: SignStyle) -> None:
-    _triangle(plate, style, up=-1)
+    bump = [(-0.5, 0.52), (-half, 0.5), *arc((0, 0.48), (half * 0.8, 0.3), 190, 350), (half, 0.5), (0.5, 0.52)]
+    plate.fill([*bump, (0.5, 0.58), (-0.5, 0.58)], BLACK)
 
 
 def _no_turn(plate: Plate, style: SignStyle, side: float) -> None:
-    """The arrow turns left for `side` = -1; the two types mirror each other."""
+    """The arrow turns left for `side` = -1, right for 1."""
     _ring(plate, style, style.white)
     curved = [(-0.18, 0.58), (-0.18, 0.1), *arc((0.12, 0.05), (0.3, 0.3), 180, 260), (0.3, -0.28), (0.55, -0.3)]
     angled = [(-0.2, 0.52), (-0.2, -0.25), (0.0, -0.25), (0.5, -0.25)]
     path = np.asarray(angled if style.variant % 3 == 0 else curved) * (side, 1)
-    slash_first = style.variant % 4 == 1
-    if slash_first:
-        _slash(plate, style, rising=side > 0 and style.variant % 5 != 0)
-    plate.arrow(path, 0.17 * style.weight, BLACK)
-    if not slash_first:
-        _slash(plate, style, rising=side > 0 and style.variant % 5 != 0)
-
-
-def _no_left(plate: Plate, style: SignStyle) -> None:
-    _no_turn(plate, style, -1.0)
-
-
-def _no_right(plate: Plate, style: SignStyle) -> None:
-    _no_turn(plate, style, 1.0)
+    slash = partial(_slash, plate, style, rising=side > 0 and style.variant % 5 != 0)
+    arrow = partial(plate.arrow, path, 0.17 * style.weight, BLACK)
+    for draw in (slash, arrow) if style.variant % 4 == 1 else (arrow, slash):
+        draw()
 
 
 def _priority_to(plate: Plate, style: SignStyle) -> None:
@@ -216,15 +196,15 @@ DRAWINGS: dict[str, tuple[str, Callable[[Plate, SignStyle], None]]] = {
     "stop": ("red", _stop),
     "bicycle": ("blue", _bicycle),
     "hump": ("red", _hump),
-    "no_left": ("red", _no_left),
-    "no_right": ("red", _no_right),
+    "no_left": ("red", partial(_no_turn, side=-1.0)),
+    "no_right": ("red", partial(_no_turn, side=1.0)),
     "priority_to": ("red", _priority_to),
     "no_entry": ("red", _no_entry),
-    "yield": ("red", _yield),
+    "yield": ("red", partial(_triangle, up=-1)),
     "parking": ("blue", _parking),
 }
 SIGN_LABELS = tuple(DRAWINGS)
-"""The types in the order of their CURE-TSD ids, 1 to 14."""
+"""In the order of the CURE-TSD ids, 1 to 14."""
 
 
 def _style(rng: np.random.Generator) -> SignStyle:
@@ -259,7 +239,7 @@ def _weather(rgb: Image, rng: np.random.Generator) -> Image:
 
 
 def _tilt(size_px: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A slight rotation and perspective about the plate's centre, kept inside the canvas."""
+    """A slight rotation and perspective about the plate's center, kept inside the canvas."""
     square = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
     angle = np.radians(np.clip(rng.normal(0, 2.5), -7, 7))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -271,10 +251,10 @@ def _tilt(size_px: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def draw_sign(label: str, size_px: int, seed: int) -> Image:
-    """Draws one sign: (size_px, size_px, 4) uint8 RGBA, straight alpha, color defined outside the plate too.
+    """Draws one sign: (size_px, size_px, 4) uint8 RGBA, straight alpha, with color outside the plate too.
 
-    `seed` decides fading, tint, dirt, tilt, stroke widths and the number of a speed limit (20 to 130); the
-    same seed gives the same sign at every size. Raises `ValueError` for an unknown label or a size below 4.
+    `seed` determines fading, tint, dirt, tilt, stroke widths and the number of a speed limit (20 to 130). Raises
+    `ValueError` for an unknown label or a size below 4.
     """
     if label not in DRAWINGS:
         raise ValueError(f"sign label must be one of {', '.join(SIGN_LABELS)}, got {label!r}")

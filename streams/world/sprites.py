@@ -1,6 +1,8 @@
-"""Pictures with alpha that are pasted into a frame upright or in perspective."""
+"""Pictures with alpha, pasted into a frame upright or in perspective."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
+Box = tuple[float, float, float, float]  # xyxy
 
 SMALLEST_LEVEL_PX = 8
 RESIZE_FROM_PX = 16_000
@@ -31,8 +34,13 @@ def value_noise(shape: tuple[int, int], cells: int, rng: np.random.Generator, oc
     return np.asarray(total / max(float(total.std()), 1e-6), np.float32)
 
 
+def fill_polygon(picture: Image, points: Sequence[tuple[float, float]] | Floats, color: tuple[float, ...]) -> None:
+    """Fills a polygon of (x, y) px with antialiased edges, exact to 1/16 px."""
+    cv2.fillPoly(picture, [np.round(np.asarray(points) * 16).astype(np.int32)], color, cv2.LINE_AA, 4)
+
+
 class Sprite:
-    """An RGBA picture with premultiplied color and its half-sized levels, so that far copies don't flicker."""
+    """An RGBA picture with premultiplied color, and half-sized levels of it so that distant copies don't flicker."""
 
     def __init__(self, rgba: Image) -> None:
         premultiplied = rgba.copy()
@@ -51,7 +59,7 @@ class Sprite:
         return float(width / height)
 
     def crop(self, start: float, end: float) -> Sprite:
-        """The columns between two shares of the width; shares the levels' memory."""
+        """The columns between two shares of the width, as views of the levels."""
         part = Sprite.__new__(Sprite)
         part.levels, part._splits = [], {}
         for level in self.levels:
@@ -61,19 +69,19 @@ class Sprite:
         return part
 
     def mirrored(self) -> Sprite:
-        """The sprite with left and right exchanged."""
+        """The sprite with left and right swapped."""
         other = self.crop(0.0, 1.0)
         other.levels = [np.ascontiguousarray(level[:, ::-1]) for level in self.levels]
         return other
 
     def split(self, count: int) -> list[Sprite]:
-        """`count` parts side by side."""
+        """`count` parts of equal width, from left to right."""
         if count not in self._splits:
             self._splits[count] = [self.crop(i / count, (i + 1) / count) for i in range(count)]
         return self._splits[count]
 
     def level(self, scale: float) -> Image:
-        """The level that is at most twice as large as needed when the full picture is drawn at `scale`."""
+        """The level to draw at `scale` of the full picture: at most twice as large as needed."""
         index = int(np.floor(np.log2(1 / max(scale, 1e-6)) + 0.05))
         return self.levels[min(max(index, 0), len(self.levels) - 1)]
 
@@ -88,7 +96,7 @@ def _blend(image: Image, patch: Image, left: int, top: int, light: float) -> Non
     target[:] = cv2.add(cv2.multiply(target, beneath, scale=1 / 255), lit)
 
 
-def paste(image: Image, sprite: Sprite, xyxy: tuple[float, float, float, float], light: float = 1.0) -> None:
+def paste(image: Image, sprite: Sprite, xyxy: Box, light: float = 1.0) -> None:
     """Draws the sprite into the box `xyxy` px of `image` (H, W, 3), clipped; `light` scales its color."""
     x0, y0, x1, y1 = xyxy
     left, top = max(0, int(np.floor(x0))), max(0, int(np.floor(y0)))
@@ -98,7 +106,7 @@ def paste(image: Image, sprite: Sprite, xyxy: tuple[float, float, float, float],
     level = sprite.level((y1 - y0) / sprite.levels[0].shape[0])
     sx, sy = level.shape[1] / (x1 - x0), level.shape[0] / (y1 - y0)
     if (right - left) * (bottom - top) > RESIZE_FROM_PX:
-        # Twice as fast; its edges are off by up to half a pixel, which nobody sees at this size.
+        # Twice as fast; its edges are off by up to half a pixel, which is invisible at this size.
         first_x, last_x = int((left - x0) * sx), int(np.ceil((right - x0) * sx))
         first_y, last_y = int((top - y0) * sy), int(np.ceil((bottom - y0) * sy))
         part = level[max(first_y, 0) : last_y, max(first_x, 0) : last_x]
@@ -116,7 +124,7 @@ def paste(image: Image, sprite: Sprite, xyxy: tuple[float, float, float, float],
 
 
 def paste_quad(image: Image, sprite: Sprite, quad: Floats, light: float = 1.0) -> None:
-    """Draws the sprite onto `quad` (4, 2) px: the places of its top-left, top-right, bottom-right, bottom-left."""
+    """Draws the sprite onto `quad` (4, 2) px: its top-left, top-right, bottom-right and bottom-left corner."""
     low, high = np.floor(quad.min(axis=0)), np.ceil(quad.max(axis=0))
     left, top = int(max(0, low[0])), int(max(0, low[1]))
     right, bottom = int(min(image.shape[1], high[0])), int(min(image.shape[0], high[1]))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .sprites import Image, Sprite
+from .sprites import Image, Sprite, fill_polygon
 
 SIZE_M = {"car": (1.8, 1.46, 4.3), "van": (1.95, 2.2, 5.2), "lorry": (2.5, 3.6, 9.0)}  # width, height, length
 PAINTS = ((34, 36, 40), (196, 198, 200), (132, 136, 140), (226, 226, 222), (120, 26, 28), (36, 58, 104), (70, 84, 70))
@@ -17,36 +17,30 @@ PX_PER_M = 72
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """One vehicle's pictures and its size in m."""
+    """One vehicle's pictures and size."""
 
     rear: Sprite
     front: Sprite
     side: Sprite  # front end to the left
-    mirrored_side: Sprite
+    mirrored_side: Sprite  # front end to the right
     width_m: float
     height_m: float
     length_m: float
-    taper_m: float  # how far the roof's edge is inside the flank
-
-
-def _polygon(picture: Image, points: list[tuple[float, float]], color: tuple[float, ...], grow: float) -> None:
-    scaled = np.round(np.asarray(points) * grow * 16).astype(np.int32)
-    cv2.fillPoly(picture, [scaled], (*color[:3], 255), cv2.LINE_AA, 4)
+    taper_m: float  # distance of the roof's edge inward from the flank
 
 
 def _end(kind: str, paint: NDArray[np.float64], rng: np.random.Generator, rear: bool) -> Sprite:
-    """Front or rear; drawn in metres from the top left."""
-    width, height, _ = SIZE_M[kind]
-    picture = np.zeros((round(height * PX_PER_M), round(width * PX_PER_M), 4), np.uint8)
+    """Front or rear; drawn in m from the top left."""
+    w, h, _ = SIZE_M[kind]
+    picture = np.zeros((round(h * PX_PER_M), round(w * PX_PER_M), 4), np.uint8)
     dark, lit, glass = tuple(paint * 0.62), tuple(paint * 1.12 + 8), (52.0, 62.0, 72.0)
 
     def fill(points: list[tuple[float, float]], color: tuple[float, ...]) -> None:
-        _polygon(picture, points, color, PX_PER_M)
+        fill_polygon(picture, np.asarray(points) * PX_PER_M, (*color, 255))
 
     def rectangle(x0: float, y0: float, x1: float, y1: float, color: tuple[float, ...]) -> None:
         fill([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], color)
 
-    w, h = width, height
     for x in (0.1 * w, 0.78 * w):
         rectangle(x, h - 0.4, x + 0.12 * w, h, (18.0, 18.0, 20.0))
     if kind == "lorry" and rear:
@@ -81,7 +75,7 @@ def _side(kind: str, paint: NDArray[np.float64]) -> Image:
     """The side, front end to the left."""
     _, h, length = SIZE_M[kind]
     picture = np.zeros((round(h * PX_PER_M * 0.7), round(length * PX_PER_M * 0.7), 4), np.uint8)
-    flat, glass, grow = tuple(paint * 0.8), (46.0, 54.0, 62.0), PX_PER_M * 0.7
+    px_per_m = PX_PER_M * 0.7
     if kind == "car":
         outline = [(0.02, 0.75), (0.7, 0.62), (1.1, 0.05), (4.1, 0.03), (4.26, 0.55), (4.28, 0.7)]
         windows = [(0.95, 0.6), (1.25, 0.16), (3.9, 0.14), (4.05, 0.55)]
@@ -89,17 +83,18 @@ def _side(kind: str, paint: NDArray[np.float64]) -> Image:
         slope = 0.02 if kind == "lorry" else 0.3
         outline = [(0.02, h * 0.45), (slope, 0.03), (length - 0.02, 0.03)]
         windows = [(0.5, h * 0.42), (0.8, h * 0.14), (1.5, h * 0.14), (1.5, h * 0.42)]
-    _polygon(picture, [*outline, (length - 0.02, h - 0.22), (0.02, h - 0.22)], flat, grow)
-    _polygon(picture, windows, glass, grow)
+    outline += [(length - 0.02, h - 0.22), (0.02, h - 0.22)]
+    for points, color in ((outline, tuple(paint * 0.8)), (windows, (46.0, 54.0, 62.0))):
+        fill_polygon(picture, np.asarray(points) * px_per_m, (*color, 255))
     for x in (0.85, length - 0.85):
-        center = (round(x * grow), round((h - 0.32) * grow))
-        cv2.circle(picture, center, round(0.34 * grow), (16, 16, 18, 255), -1, cv2.LINE_AA)
-        cv2.circle(picture, center, round(0.19 * grow), (120, 122, 124, 255), -1, cv2.LINE_AA)
+        center = (round(x * px_per_m), round((h - 0.32) * px_per_m))
+        cv2.circle(picture, center, round(0.34 * px_per_m), (16, 16, 18, 255), -1, cv2.LINE_AA)
+        cv2.circle(picture, center, round(0.19 * px_per_m), (120, 122, 124, 255), -1, cv2.LINE_AA)
     return picture
 
 
 def draw_vehicle(kind: str, rng: np.random.Generator) -> Vehicle:
-    """Draws a "car", "van" or "lorry" in a random paint."""
+    """Draws a "car", "van" or "lorry" in a random color."""
     paint = np.asarray(PAINTS[int(rng.integers(len(PAINTS)))], np.float64) * rng.uniform(0.85, 1.1)
     side = _side(kind, paint)
     return Vehicle(

@@ -1,4 +1,4 @@
-"""A headless Chromium before a running system; without Chromium or Playwright these tests skip."""
+"""A headless Chromium and a running system. Without Chromium or Playwright these tests are skipped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CAMERAS = (
     Camera("town-east", "town", 1, 56, challenge="rain", level=5, onset=22),
     Camera("harbor", "country", 3, 24),
 )
-PATIENCE_MS = 15_000  # on a busy machine; what is measured has bounds of its own
+PATIENCE_MS = 15_000  # for a busy machine; measured times have their own bounds
 LONG = "storm"
 PASSWORD = "correct horse battery"
 
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def chromium_path() -> str | None:
-    """Where a Chromium is."""
+    """The path of an installed Chromium."""
     names = (os.environ.get("CHROMIUM", ""), "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
@@ -71,7 +71,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def scene(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """The system with everything played: one camera in rain, with its alert; one that is well."""
+    """The system after all frames are played: one camera in rain, with its alert, and one in good order."""
     with ExitStack() as open_parts:
         try:
             made = open_parts.enter_context(running(tmp_path_factory.mktemp("scene") / "run", CAMERAS, evidence=True))
@@ -87,7 +87,7 @@ def scene(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def open_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
-    """Makes contexts (as private windows are), which end with the test."""
+    """Opens browser contexts, which are closed after the test."""
     made: list[BrowserContext] = []
 
     def make(**options: object) -> BrowserContext:
@@ -102,7 +102,7 @@ def open_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 
 @pytest.fixture
 def page(scene: Scene, open_context: Callable[..., BrowserContext]) -> Iterator[Page]:
-    """A page of its own at the scene's address; an error in its console fails the test."""
+    """A new page at the scene's address; an error in its console fails the test."""
     opened = open_context(base_url=scene.address).new_page()
     errors = watch_errors(opened)
     yield opened
@@ -110,14 +110,14 @@ def page(scene: Scene, open_context: Callable[..., BrowserContext]) -> Iterator[
 
 
 def watch_errors(page: Page) -> list[str]:
-    """Errors of the page's scripts and what its Content-Security-Policy refuses, as they come."""
+    """Collects script errors and violations of the Content-Security-Policy of a page."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on(
         "console",
-        lambda said: (
-            errors.append(said.text)
-            if said.type == "error" and "Failed to load resource" not in said.text  # an answer 404 is no error of ours
+        lambda message: (
+            errors.append(message.text)
+            if message.type == "error" and "Failed to load resource" not in message.text  # a 404 can be intended
             else None
         ),
     )
@@ -125,23 +125,27 @@ def watch_errors(page: Page) -> list[str]:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    return tmp_path
-
-
-@pytest.fixture
 def guarded(scene: Scene, tmp_path: Path, open_context: Callable[..., BrowserContext]) -> Iterator[Page]:
-    """A page of a review process that demands log-in, over the scene's alerts; `ada` is its admin."""
-    database = f"--database=sqlite:///{tmp_path / 'guarded.db'}"
-    (tmp_path / "password").write_text(PASSWORD)
-    password = f"--password-file={tmp_path / 'password'}"
-    scene.start("review", "users", "add", "ada", "--role=admin", database, password).wait(60)
-    child, address = scene.review(database, "--login")
+    """A page of a review process that requires log-in and shows the scene's alerts; `ada` is its admin."""
+    add_user(scene, tmp_path, "ada", "admin")
+    child, address = scene.review(guarded_database(tmp_path), "--login")
     page = open_context(base_url=address).new_page()
     errors = watch_errors(page)
     yield page
     child.stop()
     assert errors == []
+
+
+def guarded_database(folder: Path) -> str:
+    """The option for the database of the `guarded` review process."""
+    return f"--database=sqlite:///{folder / 'guarded.db'}"
+
+
+def add_user(scene: Scene, folder: Path, name: str, role: str) -> None:
+    """Adds a user to the `guarded` review process."""
+    (folder / "password").write_text(PASSWORD)
+    password = f"--password-file={folder / 'password'}"
+    scene.start("review", "users", "add", name, f"--role={role}", guarded_database(folder), password).wait(60)
 
 
 def log_in(page: Page, username: str, password: str = PASSWORD) -> None:

@@ -1,45 +1,33 @@
-"""Corrections in tests: an alert that names a track, what the API takes, and what the broker has of it."""
+"""Corrections in tests: an alert that names a track, the corrections in force, and those on the topic."""
 
 from __future__ import annotations
 
-import http.client
 from typing import Any
-
-import msgspec
 
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import Alert, AlertKind, Verdict
 from gradwatch.streams.wire.outputs import decode_verdict
 
 from .alerts import first_alert, like
-from .scene import Scene, ask, wait_until
+from .scene import Scene, ask, request
 
 STREAM = "town-east"
-TRACK = 2  # of the sign that is seen at the onset of the scene's alert
+TRACK = 2  # of the sign in the frame at the onset of the scene's alert
 
 
 def mismatch(scene: Scene, onset_seq: int = 0, **changes: Any) -> Alert:
-    """An alert, in the store, that a track expects something else than the network reads."""
+    """An expectancy mismatch that is stored by the review process."""
     fields = {"track_id": TRACK, "expected": "goods_vehicles", "observed": "speed_limit"} | changes
     raised = first_alert(scene)
     made = like(raised, onset_seq or raised.onset_seq, kind=AlertKind.EXPECTANCY_MISMATCH, **fields)
-    with scene.producing() as producer:
-        scene.publish(producer, made)
-        producer.flush(10)
-    wait_until(lambda: "comments" in ask(scene.address, f"/alerts/{made.alert_id}"), 15, "the alert in the store")
+    scene.store(made)
     return made
 
 
 def act(scene: Scene, method: str, path: str, body: Any = None) -> int:
-    """What a program may do that the page does too; the status of the answer."""
-    headers = {"X-CSRF-Token": ask(scene.address, "/session")["csrf_token"], "Content-Type": "application/json"}
-    host, _, port = scene.address.removeprefix("http://").partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=30)
-    try:
-        connection.request(method, f"/api/v1{path}", None if body is None else msgspec.json.encode(body), headers)
-        return connection.getresponse().status
-    finally:
-        connection.close()
+    """Sends a request that changes something. Returns the status of the response."""
+    token = ask(scene.address, "/session")["csrf_token"]
+    return request(scene.address, f"/api/v1{path}", method, body, {"X-CSRF-Token": token})[0]
 
 
 def in_force(scene: Scene) -> list[dict]:
@@ -48,17 +36,17 @@ def in_force(scene: Scene) -> list[dict]:
     return found
 
 
-def take_all_back(scene: Scene) -> None:
-    """Leaves the scene as it was."""
+def withdraw_all(scene: Scene) -> None:
+    """Withdraws all corrections of the scene."""
     for verdict in in_force(scene):
         assert act(scene, "DELETE", f"/verdicts/{verdict['verdict_id']}") == 204
 
 
 def on_the_topic(scene: Scene, verdict_id: str) -> list[Verdict | None]:
-    """What the verdicts topic says of a verdict, in order; None: that it was taken back."""
+    """The records of a correction on the verdicts topic, in order; None is a withdrawal."""
     found: list[Verdict | None] = []
     with TopicReader(scene.broker.bootstrap_servers, [scene.topics.verdicts]) as reader:
         while records := reader.poll(2.0):
-            mine = [record for record in records if record.key == f"{STREAM}/{verdict_id}".encode()]
-            found += [None if record.value is None else decode_verdict(record.value) for record in mine]
+            same = [record for record in records if record.key == f"{STREAM}/{verdict_id}".encode()]
+            found += [None if record.value is None else decode_verdict(record.value) for record in same]
     return found

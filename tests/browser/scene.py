@@ -1,7 +1,7 @@
-"""A running system to look at: an embedded broker, a worker, sources, the evidence service and the review page.
+"""A running system for tests: an embedded broker, a worker, sources, the evidence service and the review page.
 
-Every part is the program itself as a process of its own. Pictures are of synthetic drives, judged as they come; what
-is known of them (challenge, true boxes) lies in a side file, as for any replayed recording.
+Every part runs as its own gradwatch process. The pictures are those of synthetic drives; their ground truth
+(challenge, true boxes) is in side files, as for any replayed recording.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -29,14 +30,14 @@ from gradwatch.streams.wire.topics import Topics
 from gradwatch.streams.world.drive import Drive, Swap
 
 RATE_HZ = 5.0
-ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/")
+ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/")
 READY_S = 60.0
-ROW = ".row"  # of the list of alerts, in the page
+ROW = ".row"  # selects the rows of the list of alerts
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A synthetic drive that is played once as stream `stream_id`: `frames` at 5 Hz, the challenge from `onset` on."""
+    """A synthetic drive of `frames` frames at 5 Hz, played once as `stream_id`; the challenge starts at `onset`."""
 
     stream_id: str
     setting: str
@@ -49,7 +50,7 @@ class Camera:
     first: int = 0
 
     def render(self, folder: Path, truth: Path) -> None:
-        """The pictures into `folder`, what is known of them into `truth`."""
+        """Writes the pictures to `folder` and their ground truth to `truth`."""
         drive = Drive(self.setting, self.seed, self.first + self.frames, RATE_HZ, swap=self.swap)
         folder.mkdir(parents=True)
         objects = {}
@@ -70,7 +71,7 @@ class Camera:
 
 @dataclass(slots=True)
 class Scene:
-    """Processes that run, and how to reach them."""
+    """The running processes and how to reach them."""
 
     folder: Path
     cameras: tuple[Camera, ...]
@@ -81,100 +82,110 @@ class Scene:
 
     @property
     def config(self) -> str:
-        """The option that names the configuration."""
+        """The command-line option for the configuration file."""
         return f"--config={self.folder / 'gradwatch.yaml'}"
 
     @property
     def database(self) -> str:
-        """The review database."""
+        """URL of the review database."""
         return f"sqlite:///{self.folder / 'review.db'}"
 
     def start(self, verb: str, *arguments: object) -> Child:
-        """A process of gradwatch that ends with the scene."""
+        """Starts a gradwatch process that ends with the scene."""
         log = self.folder / f"{verb}-{len(self.children)}.log"
         child = Child(verb, *arguments, log=log)
         self.children.append(child)
         return child
 
     def review(self, *options: str, port: int = 0) -> tuple[Child, str]:
-        """A review process and its address; waits until it answers."""
+        """Starts a review process. Returns it and its address once it is ready."""
         truth, evidence = f"--truth={self.folder / 'truth'}", f"--evidence={self.folder / 'evidence'}"
-        database = f"--database={self.database}"  # of an option given twice the later one counts
+        database = f"--database={self.database}"  # an option given twice: the last one wins
         child = self.start("review", self.config, f"--port={port}", database, truth, evidence, *options)
         return child, wait_for_page(child)
 
     def play(self, camera: Camera, partition: int) -> Child:
-        """Publishes a camera's pictures at their own pace."""
+        """Starts to publish a camera's pictures in real time."""
         options = [f"--stream-id={camera.stream_id}", f"--rate={RATE_HZ}", f"--partition={partition}"]
         if camera.challenge != "none":
             options += [f"--challenge={camera.challenge}", f"--level={camera.level}", f"--onset={camera.onset}"]
         return self.start("replay", self.folder / "pictures" / camera.stream_id, self.config, *options)
 
-    @contextmanager
-    def producing(self) -> Iterator[BoundedProducer]:
-        """A producer on the scene's broker."""
-        with BoundedProducer(self.broker.bootstrap_servers) as producer:
-            yield producer
+    def producing(self) -> BoundedProducer:
+        """A producer for the scene's broker; closing it flushes."""
+        return BoundedProducer(self.broker.bootstrap_servers)
 
     def publish(self, producer: BoundedProducer, alert: Alert) -> None:
-        """An alert's revision, on the alerts topic."""
+        """Sends a revision of an alert to the alerts topic."""
         producer.send(self.topics.alerts, alert.stream_id.encode(), encode_alert(alert), [])
 
+    def store(self, alert: Alert) -> None:
+        """Publishes an alert and waits until the review process has stored it."""
+        with self.producing() as producer:
+            self.publish(producer, alert)
+        wait_until(lambda: "comments" in ask(self.address, f"/alerts/{alert.alert_id}"), 15, "the alert in the store")
+
     def close(self) -> None:
-        """Ends all processes."""
+        """Stops all processes."""
         for child in reversed(self.children):
             child.stop()
         self.broker.close()
 
 
 def wait_for_page(child: Child) -> str:
-    """The address that a review process says it serves, once it answers there."""
-    deadline_s = time.monotonic() + READY_S
-    while time.monotonic() < deadline_s:
-        said = ADDRESS.search(child.log.read_text(errors="replace"))
-        if said and answers(int(said[1])):
-            return said[0].rstrip("/")
+    """Waits until a review process is ready. Returns its address, which it logs."""
+    found: list[str] = []
+
+    def is_ready() -> bool:
         if not child.running:
-            child.wait()
-        time.sleep(0.05)
-    raise TimeoutError(f"gradwatch review did not answer within {READY_S:.0f} s: {child.log.read_text()[-2000:]}")
+            child.wait()  # raises with the end of its log
+        found[:] = ADDRESS.findall(child.log.read_text(errors="replace"))
+        return bool(found) and is_serving(found[0])
+
+    wait_until(is_ready, READY_S, "gradwatch review answers")
+    return found[0]
 
 
-def answers(port: int) -> bool:
-    """Whether the review process at `port` is ready."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def is_serving(address: str) -> bool:
+    """Whether the review process at `address` is ready."""
     try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
+        return request(address, "/readyz")[0] == 200
     except OSError:
         return False
+
+
+def request(
+    address: str, path: str, method: str = "GET", body: Any = None, headers: dict[str, str] | None = None
+) -> tuple[int, bytes]:
+    """Sends a request with a JSON body. Returns the status and the content of the response."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+    content = None if body is None else msgspec.json.encode(body)
+    try:
+        connection.request(method, path, content, {"Content-Type": "application/json"} | (headers or {}))
+        response = connection.getresponse()
+        return response.status, response.read()
     finally:
         connection.close()
 
 
 def ask(address: str, path: str) -> dict:
-    """JSON of the API."""
-    host, _, port = address.removeprefix("http://").partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=30)
-    try:
-        connection.request("GET", f"/api/v1{path}")
-        return msgspec.json.decode(connection.getresponse().read())
-    finally:
-        connection.close()
+    """The JSON of a GET request to the API."""
+    found: dict = msgspec.json.decode(request(address, f"/api/v1{path}")[1])
+    return found
 
 
-def wait_until(holds, timeout_s: float, what: str) -> None:
-    """Waits until `holds()`. Raises TimeoutError that says `what` did not come."""
+def wait_until(holds: Callable[[], Any], timeout_s: float, what: str) -> None:
+    """Waits until `holds()` is true. Raises TimeoutError that names `what` was expected."""
     deadline_s = time.monotonic() + timeout_s
     while not holds():
         if time.monotonic() > deadline_s:
             raise TimeoutError(f"expected within {timeout_s:.0f} s: {what}")
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 @contextmanager
 def running(folder: Path, cameras: tuple[Camera, ...], evidence: bool = False) -> Iterator[Scene]:
-    """A scene with its worker ready and nothing played yet; all pictures are drawn."""
+    """A scene whose pictures are rendered and whose worker is ready; nothing is played yet."""
     folder.mkdir(parents=True, exist_ok=True)
     for camera in cameras:
         camera.render(folder / "pictures" / camera.stream_id, folder / "truth")

@@ -1,6 +1,6 @@
-"""Makes the pictures of docs/review.md: `python -m tests.browser.screenshots [FOLDER [NAME ...]]`, a few minutes.
+"""Makes the pictures of docs/review.md: `python -m tests.browser.screenshots [FOLDER [NAME ...]]`, in a few minutes.
 
-Without names it makes all of them. A scene is played as in the tests, with two cameras more, and looked at by Chromium.
+Without names it makes all of them. It plays the scene of the tests with two more cameras.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MORE = (Camera("bridge-north", "motorway", 5, 40), Camera("school-lane", "town",
 
 
 def show_alert(page: Page) -> None:
-    """The alert that says most: opened from the list, its clip there."""
+    """The page of an alert, opened from the list."""
     page.goto("/alerts?review=any")
     page.locator(ROW, has_text="town-east").first.click()
     page.locator(".legend-row").first.wait_for()
@@ -36,21 +36,21 @@ def show_alert(page: Page) -> None:
 
 
 def show_scores(page: Page) -> None:
-    """The same, scrolled to its scores."""
+    """The same, scrolled to the scores."""
     show_alert(page)
     page.locator(".timeline").evaluate("node => node.scrollIntoView({ block: 'end' })")
     page.wait_for_timeout(500)
 
 
 def show_cameras(page: Page) -> None:
-    """The wall."""
+    """The overview of cameras."""
     page.goto("/cameras")
     page.locator(".card-picture:not([hidden])").nth(1).wait_for()
     page.wait_for_timeout(2500)
 
 
 def show_correct(page: Page) -> None:
-    """A part of the picture that is about to be muted, by a stroke over it."""
+    """The correction dialog with a region drawn by dragging."""
     page.goto("/alerts?review=any&kind=expectancy_mismatch")
     page.locator(ROW).first.click()
     page.locator(".legend-row").first.wait_for()
@@ -67,7 +67,7 @@ def show_correct(page: Page) -> None:
 
 
 def show_keys(page: Page) -> None:
-    """The help sheet."""
+    """The help."""
     page.goto("/alerts")
     page.locator(".tabs").wait_for()
     page.keyboard.press("?")
@@ -75,17 +75,17 @@ def show_keys(page: Page) -> None:
 
 
 SHOTS: tuple[tuple[str, Callable[[Page], None], dict[str, int], str], ...] = (
-    ("review-cameras", show_cameras, WIDE, "dark"),  # first, while pictures come
+    ("review-cameras", show_cameras, WIDE, "dark"),  # first, while frames still arrive
     ("review-alert", show_alert, WIDE, "light"),
     ("review-scores", show_scores, WIDE, "dark"),
     ("review-keys", show_keys, WIDE, "light"),
     ("review-phone", show_alert, PHONE, "light"),
-    ("review-correct", show_correct, WIDE, "light"),  # last: it needs an alert that names a track
+    ("review-correct", show_correct, WIDE, "light"),  # last: it adds an alert that names a track
 )
 
 
 def take(browser: Browser, scene: Scene, folder: Path, names: list[str]) -> None:
-    """Pictures of the scene's page, as PNG files in `folder`; all where none are named."""
+    """Writes PNG files of the scene's page to `folder`; all if no names are given."""
     for name, show, size, scheme in SHOTS:
         if names and name not in names:
             continue
@@ -102,7 +102,7 @@ def take(browser: Browser, scene: Scene, folder: Path, names: list[str]) -> None
 
 
 def small(content: bytes) -> bytes:
-    """The picture within `MAX_BYTES`: shades are dropped until it fits."""
+    """A PNG file of at most `MAX_BYTES`: the colors are quantized until it fits."""
     image = decode_picture(content)
     if len(content) <= MAX_BYTES:
         return content
@@ -114,7 +114,7 @@ def small(content: bytes) -> bytes:
 
 
 def play(scene: Scene) -> None:
-    """Plays all cameras and waits for the alerts and the evidence of the first."""
+    """Plays all cameras and waits for an alert."""
     for partition, camera in enumerate(scene.cameras):
         scene.play(camera, partition)
     wait_until(lambda: len(ask(scene.address, "/alerts")["alerts"]) >= 1, 300, "an alert")

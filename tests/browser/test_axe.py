@@ -1,4 +1,4 @@
-"""axe-core on every view, light and dark, wide and on a phone: nothing serious, nothing critical."""
+"""axe-core finds nothing serious or critical in any view: light and dark, wide and on a phone."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .alerts import first_alert
-from .corrections import STREAM, TRACK, act, take_all_back
-from .scene import ROW, Scene
+from .corrections import STREAM, TRACK, act, withdraw_all
+from .page import PHONE, expect, open_alert, open_list
+from .scene import Scene
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page, Route
 
-expect = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra 'dev')").expect
 axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="needs axe-playwright-python (the extra 'dev')"
 )
 
-PHONE = {"width": 390, "height": 844}
 GRAVE = {"serious", "critical"}
 
 
 def grave(page: Page, rules: list[str] | None = None) -> list[str]:
-    """What axe-core finds that matters, with the first element of each; by all rules where none are named."""
+    """The serious and critical findings of axe-core, each with its first element; `rules` None means all rules."""
     options = {"resultTypes": ["violations"]} | ({} if rules is None else {"runOnly": rules})
     found = axe.Axe().run(page, options=options).response["violations"]
     return [
@@ -35,15 +34,13 @@ def grave(page: Page, rules: list[str] | None = None) -> list[str]:
 
 
 def views(page: Page, alert_id: str, rules: list[str] | None = None) -> list[str]:
-    """Goes through all views and returns what is wrong with any."""
+    """Opens all views and returns the findings."""
     wrong = []
-    page.goto("/alerts?review=any")
-    expect(page.locator(ROW).first).to_be_visible()
+    open_list(page)
     wrong += grave(page, rules)
     page.get_by_role("button", name="Filters").click()
     wrong += grave(page, rules)
-    page.goto(f"/alerts/{alert_id}?review=any")
-    expect(page.locator(".legend-row").first).to_be_visible()
+    open_alert(page, alert_id)
     page.get_by_text("Revisions (").click()
     page.get_by_text("Identifiers").click()
     wrong += grave(page, rules)
@@ -71,7 +68,7 @@ def views(page: Page, alert_id: str, rules: list[str] | None = None) -> list[str
 
 
 def corrections(page: Page, rules: list[str] | None) -> list[str]:
-    """The same for the dialog over an alert, in both of its forms."""
+    """The findings in both forms of the correction dialog."""
     page.keyboard.press("v")
     dialog = page.get_by_role("dialog", name="Correct the system")
     expect(dialog.get_by_label("Goods vehicles")).to_be_visible()
@@ -85,24 +82,24 @@ def corrections(page: Page, rules: list[str] | None) -> list[str]:
 
 @pytest.fixture
 def corrected(scene: Scene) -> Iterator[Callable[[Page], None]]:
-    """A scene with corrections in force; a page that it is called with is told that the alert names a track."""
+    """Corrections in force. Calling it with a page makes the first alert name a track there."""
     raised = first_alert(scene)
-    named = {"stream_id": STREAM, "run_id": raised.run_id, "track_id": TRACK, "label": "yield"}
+    label = {"stream_id": STREAM, "run_id": raised.run_id, "track_id": TRACK, "label": "yield"}
     part = {"stream_id": STREAM, "polygon": [[500, 100], [700, 100], [700, 300]]}
-    for body in ({"kind": "override_class"} | named, {"kind": "mute_region"} | part):
+    for body in ({"kind": "override_class"} | label, {"kind": "mute_region"} | part):
         assert act(scene, "POST", "/verdicts", body) == 201
 
     def name_a_track(route: Route) -> None:
-        said = {"track_id": TRACK, "expected": "goods_vehicles", "observed": "speed_limit"}
-        route.fulfill(json=route.fetch().json() | said)
+        named = {"track_id": TRACK, "expected": "goods_vehicles", "observed": "speed_limit"}
+        route.fulfill(json=route.fetch().json() | named)
 
     yield lambda page: page.route(f"**/api/v1/alerts/{raised.alert_id}?*", name_a_track)
-    take_all_back(scene)
+    withdraw_all(scene)
 
 
-# what can differ in the dark are colors; the long form tries all rules again
+# in the dark only colors can differ; the long form applies all rules
 @pytest.mark.parametrize(("scheme", "rules"), [("light", None), ("dark", ["color-contrast"])])
-def test_no_view_has_a_grave_fault(
+def test_no_view_has_a_grave_finding(
     scheme, rules, scene: Scene, corrected: Callable[[Page], None], open_context: Callable[..., BrowserContext]
 ):
     page = open_context(base_url=scene.address, color_scheme=scheme, reduced_motion="reduce").new_page()
@@ -111,7 +108,7 @@ def test_no_view_has_a_grave_fault(
 
 
 @pytest.mark.storm
-def test_no_view_has_a_grave_fault_in_the_dark(
+def test_no_view_has_a_grave_finding_in_the_dark(
     scene: Scene, corrected: Callable[[Page], None], open_context: Callable[..., BrowserContext]
 ):
     page = open_context(base_url=scene.address, color_scheme="dark", reduced_motion="reduce").new_page()
@@ -121,28 +118,27 @@ def test_no_view_has_a_grave_fault_in_the_dark(
 
 @pytest.mark.storm
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_view_on_a_phone_has_a_grave_fault(
+def test_no_view_on_a_phone_has_a_grave_finding(
     scheme: str, scene: Scene, corrected: Callable[[Page], None], open_context: Callable[..., BrowserContext]
 ):
-    options = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "color_scheme": scheme}
-    page = open_context(base_url=scene.address, reduced_motion="reduce", **options).new_page()
+    page = open_context(base_url=scene.address, color_scheme=scheme, reduced_motion="reduce", **PHONE).new_page()
     corrected(page)
     assert views(page, first_alert(scene).alert_id) == []
 
 
-def test_a_phone_shows_all_without_scrolling_sideways(scene: Scene, open_context: Callable[..., BrowserContext]):
-    page = open_context(base_url=scene.address, viewport=PHONE, has_touch=True, is_mobile=True).new_page()
+def test_a_phone_never_scrolls_sideways(scene: Scene, open_context: Callable[..., BrowserContext]):
+    page = open_context(base_url=scene.address, **PHONE).new_page()
     for path in ("/alerts?review=any", "/cameras", "/cameras/town-east", f"/alerts/{first_alert(scene).alert_id}"):
         page.goto(path)
         page.wait_for_timeout(500)
-        assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"], path
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["viewport"]["width"], path
     page.keyboard.press("v")
     dialog = page.get_by_role("dialog", name="Correct the system")
     expect(dialog).to_be_visible()
     assert dialog.evaluate("node => node.scrollWidth - node.clientWidth") == 0
 
 
-def test_the_switch_of_colors_wins_over_the_system(scene: Scene, open_context: Callable[..., BrowserContext]):
+def test_the_chosen_theme_wins_over_the_system(scene: Scene, open_context: Callable[..., BrowserContext]):
     page = open_context(base_url=scene.address, color_scheme="light").new_page()
     page.goto("/alerts")
     page.locator(".menu summary").click()

@@ -1,34 +1,29 @@
-"""The wall of cameras: pictures that come while one looks, overlays, states in words, the worst first."""
+"""The overview of cameras: live pictures, overlays, states; and the page of one camera."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from gradwatch.streams.wire.frames import encode_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity
 
+from ..builders import encoded_frame
 from .conftest import CAMERAS
+from .page import drawn_pixels, expect
 from .scene import ROW, Scene, ask
-from .test_clip import PIXELS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Request
 
-expect = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra 'dev')").expect
-
 
 def publish_picture(scene: Scene, stream_id: str, seq: int) -> None:
-    """One more picture of a camera, without a report."""
+    """Publishes another frame of a camera, without a report."""
     run_id = ask(scene.address, f"/cameras/{stream_id}")["report"]["run_id"]
     content = (scene.folder / "pictures" / stream_id / "00003.jpg").read_bytes()
-    frame = EncodedFrame(FrameIdentity(stream_id, run_id, seq), 10**12, 0, content)
+    frame = encoded_frame(stream_id, seq, run_id, capture_ns=10**12, content=content)
     record = encode_frame(frame)
     with scene.producing() as producer:
         partition = [camera.stream_id for camera in CAMERAS].index(stream_id)
         producer.send(scene.topics.frames, record.key, record.value, record.headers, partition=partition)
-        producer.flush(10)
 
 
 def test_cards_show_pictures_overlays_and_scores(page: Page):
@@ -47,7 +42,7 @@ def test_cards_show_pictures_overlays_and_scores(page: Page):
     )
 
 
-def test_a_new_picture_is_shown_and_none_is_asked_for_elsewhere(page: Page, scene: Scene):
+def test_a_new_picture_is_loaded_only_while_cameras_are_shown(page: Page, scene: Scene):
     page.goto("/cameras")
     picture = page.get_by_alt_text("Newest picture of harbor")
     expect(picture).to_be_visible()
@@ -68,8 +63,8 @@ def test_one_camera_is_shown_large(page: Page):
     page.get_by_role("link", name="town-east: show the camera").click()
     expect(page.get_by_role("heading", name="town-east", level=1)).to_be_visible()
     page.wait_for_function("() => document.querySelector('.stage-picture')?.width === 960")
-    assert page.evaluate(PIXELS, ".stage-picture")["drawn"] == 960 * 540
+    assert drawn_pixels(page, ".stage-picture") == 960 * 540
     expect(page.locator(".legend-row").first).to_be_visible()
-    expect(page.locator(".facts")).to_contain_text("Calibration")
+    expect(page.locator(".details")).to_contain_text("Calibration")
     page.goto("/cameras/no-such-camera")
-    expect(page.get_by_text("There is no such camera")).to_be_visible()
+    expect(page.get_by_text("Camera not found")).to_be_visible()

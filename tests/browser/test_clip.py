@@ -1,4 +1,4 @@
-"""An alert's page: the clip with its overlays, the scores beside it, why it was raised, and its evidence."""
+"""The page of an alert: clip, overlays, scores, reason and evidence."""
 
 from __future__ import annotations
 
@@ -9,32 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .alerts import first_alert, like
+from .page import PIXELS, drawn_pixels, expect, open_alert
 from .scene import Scene, ask, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-expect = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra 'dev')").expect
-
-# How many pixels of a canvas show anything, and a sum that changes with the picture.
-PIXELS = """(selector) => {
-  const canvas = document.querySelector(selector);
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  let drawn = 0, sum = 0;
-  for (let at = 0; at < data.length; at += 4) {
-    drawn += data[at + 3] > 0;
-    sum = (sum * 31 + data[at] + data[at + 1] * 3 + data[at + 2] * 7) % 1000000007;
-  }
-  return { drawn, sum };
-}"""
-
 
 @pytest.fixture
 def shown(page: Page, scene: Scene) -> Page:
-    """The page of the alert that the worker raised, with its clip there."""
-    page.goto(f"/alerts/{first_alert(scene).alert_id}?review=any")
-    expect(page.locator(".legend-row").first).to_be_visible()
-    expect(page.locator(".stage-caption")).to_contain_text("+0.00 s")
+    """The page of the alert that the worker raised."""
+    open_alert(page, first_alert(scene).alert_id)
     return page
 
 
@@ -46,7 +31,7 @@ def test_the_clip_begins_at_the_onset_and_goes_frame_by_frame(shown: Page):
     expect(shown.locator(".stage-caption")).to_contain_text("+0.20 s")
     assert shown.evaluate(PIXELS, ".stage-picture")["sum"] != at_onset["sum"]
     assert float(shown.locator(".chart-cursor").get_attribute("x1")) > float(cursor)
-    shown.get_by_role("button", name="One frame back").click()
+    shown.get_by_role("button", name="Previous frame").click()
     expect(shown.locator(".stage-caption")).to_contain_text("+0.00 s")
     shown.get_by_role("slider", name="Frame of the clip").focus()
     shown.keyboard.press("Home")
@@ -65,24 +50,24 @@ def test_the_clip_plays_and_stops(shown: Page):
     expect(shown.get_by_role("button", name="Play")).to_be_visible()
 
 
-def test_overlays_can_be_switched(shown: Page):
+def test_overlays_can_be_switched_on_and_off(shown: Page):
     switches = ["Boxes", "Trajectories and uncertainty", "Ground truth"]
     for name in switches:
         shown.get_by_label(name).set_checked(False)
-    assert shown.evaluate(PIXELS, ".stage-marks")["drawn"] == 0
+    assert drawn_pixels(shown, ".stage-marks") == 0
     drawn = []
-    for _ in range(10):  # not every frame has something of each kind
+    for _ in range(10):  # not every frame has marks of each kind
         shown.keyboard.press("ArrowRight")
         shown.wait_for_timeout(100)
         for name in switches:
             shown.get_by_label(name).check()
-            drawn.append((name, shown.evaluate(PIXELS, ".stage-marks")["drawn"] > 0))
+            drawn.append((name, drawn_pixels(shown, ".stage-marks") > 0))
             shown.get_by_label(name).uncheck()
     assert {name for name, is_drawn in drawn if is_drawn} == set(switches)
     expect(shown.get_by_label("Explanation maps")).to_be_disabled()
 
 
-def test_gradient_scores_and_plain_baselines_are_told_apart(shown: Page):
+def test_gradient_scores_differ_from_plain_baselines(shown: Page):
     expect(shown.locator(".legend .family-gradient h3")).to_contain_text("Gradient scores")
     expect(shown.locator(".legend .family-baseline h3")).to_contain_text("Plain baselines")
     expect(shown.locator(".chart-text-threshold", has_text="threshold")).to_have_count(1)
@@ -93,13 +78,13 @@ def test_gradient_scores_and_plain_baselines_are_told_apart(shown: Page):
     assert {gradients.nth(at).evaluate(dashes) for at in range(gradients.count())} == {"none"}
     assert "none" not in {baselines.nth(at).evaluate(dashes) for at in range(baselines.count())}
     row = shown.locator(".legend-row", has_text="Image statistics")
-    expect(row).to_contain_text("plain image statistics")  # says what it is
+    expect(row).to_contain_text("plain image statistics")  # the explanation
     row.click()
     expect(row).to_have_attribute("aria-pressed", "false")
     assert shown.locator(".chart .line-baseline").count() == baselines.count()
     shown.get_by_role("button", name="p-value").click()
     expect(shown.locator(".chart-text-threshold")).to_have_count(0)
-    assert shown.locator(".legend-row").count() > 4  # scores that carry no alarm have p-values too
+    assert shown.locator(".legend-row").count() > 4  # scores that carry no alert have p-values too
 
 
 def test_a_click_on_the_scores_shows_the_frame(shown: Page):
@@ -109,32 +94,29 @@ def test_a_click_on_the_scores_shows_the_frame(shown: Page):
     expect(shown.locator(".stage-caption")).to_contain_text("−")
 
 
-def test_why_says_what_carries_the_alert(shown: Page, scene: Scene):
+def test_the_reason_names_the_scores_that_carry_the_alert(shown: Page, scene: Scene):
     raised = first_alert(scene)
     why = shown.locator(".why")
     expect(why.locator(".reason")).to_have_text(raised.reason)
-    expect(why).to_contain_text("one in 1 h of watching")
-    expect(shown.locator(".alert-standing")).to_contain_text("Recording: Rain")
+    expect(why).to_contain_text("one per 1 h of watching")
+    expect(shown.locator(".alert-status")).to_contain_text("Recording: Rain")
     alone = like(raised, 930, carried_by=["image_statistics"], calibration_note="provisional: 24 clean frames")
-    with scene.producing() as producer:
-        scene.publish(producer, alone)
-        producer.flush(10)
-    wait_until(lambda: "comments" in ask(scene.address, f"/alerts/{alone.alert_id}"), 15, "the alert in the store")
+    scene.store(alone)
     shown.goto(f"/alerts/{alone.alert_id}?review=any")
-    expect(why).to_contain_text("A plain baseline alone carries it.")
+    expect(why).to_contain_text("Only a plain baseline carries this alert.")
     expect(why).to_contain_text("provisional: 24 clean frames")
 
 
-def test_evidence_is_what_its_sum_says(shown: Page, scene: Scene):
+def test_the_evidence_file_has_the_shown_checksum(shown: Page, scene: Scene):
     alert_id = first_alert(scene).alert_id
     wait_until(lambda: ask(scene.address, f"/alerts/{alert_id}")["attachments"], 90, "the evidence file")
     shown.reload()
     expect(shown.locator(".hash code")).to_be_visible()
-    said = shown.locator(".hash code").text_content()
+    sha256 = shown.locator(".hash code").text_content()
     with shown.expect_download() as downloading:
         shown.keyboard.press("e")
     assert downloading.value.suggested_filename == f"{alert_id}.mcap"
-    assert hashlib.sha256(Path(downloading.value.path()).read_bytes()).hexdigest() == said
+    assert hashlib.sha256(Path(downloading.value.path()).read_bytes()).hexdigest() == sha256
 
 
 def test_neighbors_are_one_step_away(shown: Page):

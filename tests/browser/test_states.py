@@ -1,4 +1,4 @@
-"""What the page says when there is nothing, when something is down, and when an address leads nowhere."""
+"""The page without alerts, during outages, and at unknown addresses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .conftest import watch_errors
+from .page import expect, open_list
 from .scene import ROW, Scene
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
-
-expect = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra 'dev')").expect
 
 NO_BROKER = "127.0.0.1:1"
 COUNT_CONTROLS = """() => {
@@ -24,48 +23,51 @@ COUNT_CONTROLS = """() => {
 }"""
 
 
+def without_broker(folder: Path) -> tuple[str, str]:
+    """Options for an empty database and a broker that is down."""
+    return f"--database=sqlite:///{folder / 'empty.db'}", f"--bootstrap-servers={NO_BROKER}"
+
+
 @pytest.fixture
 def lonely(scene: Scene, tmp_path: Path, open_context: Callable[..., BrowserContext]) -> tuple[Page, Scene, str]:
-    """A page of a review process that has no alert and whose broker does not answer."""
-    database = f"--database=sqlite:///{tmp_path / 'empty.db'}"
-    child, address = scene.review(database, f"--bootstrap-servers={NO_BROKER}")
+    """A page of a review process that has no alerts and whose broker is down."""
+    child, address = scene.review(*without_broker(tmp_path))
     return open_context(base_url=address).new_page(), child, address
 
 
-def test_nothing_to_review_a_dead_broker_and_a_server_that_goes(lonely, scene: Scene, tmp_path: Path):
+def test_no_alerts_a_dead_broker_and_a_stopped_server(lonely, scene: Scene, tmp_path: Path):
     page, child, address = lonely
     errors = watch_errors(page)
     page.goto("/")
     expect(page.get_by_role("heading", name="Nothing to review")).to_be_visible()
-    banner = page.get_by_role("alert").filter(has_text="broker does not answer")
-    expect(banner).to_contain_text("Stored alerts can still be reviewed")
+    banner = page.get_by_role("alert").filter(has_text="broker is not responding")
+    expect(banner).to_contain_text("You can still review stored alerts")
     expect(page.locator(".pill")).to_contain_text("Broker down")
     page.goto("/cameras")
-    expect(page.get_by_text("No camera has been seen")).to_be_visible()
+    expect(page.get_by_text("No cameras yet")).to_be_visible()
 
     child.stop()
-    gone = page.get_by_role("alert").filter(has_text="review server does not answer")
+    gone = page.get_by_role("alert").filter(has_text="review server is not responding")
     expect(gone).to_be_visible()
     expect(page.locator(".pill")).to_contain_text("Reconnecting")
-    database = f"--database=sqlite:///{tmp_path / 'empty.db'}"
-    again, _ = scene.review(database, f"--bootstrap-servers={NO_BROKER}", port=int(address.rpartition(":")[2]))
+    again, _ = scene.review(*without_broker(tmp_path), port=int(address.rpartition(":")[2]))
     page.get_by_role("button", name="Try now").click()
     expect(gone).to_have_count(0)
     again.stop()
-    assert [error for error in errors if "ERR_" not in error] == []  # a refused connection is the browser's to say
+    assert [error for error in errors if "ERR_" not in error] == []  # the browser itself logs refused connections
 
 
-def test_addresses_that_lead_nowhere(page: Page):
+def test_unknown_addresses(page: Page):
     page.goto("/nowhere/at/all")
-    expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
-    page.get_by_role("link", name="To the alerts").click()
+    expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
+    page.get_by_role("link", name="Show alerts").click()
     expect(page.locator(ROW).first).to_be_visible()
     page.goto("/alerts/00000000-0000-0000-0000-000000000000")
-    expect(page.get_by_role("heading", name="There is no such alert")).to_be_visible()
+    expect(page.get_by_role("heading", name="Alert not found")).to_be_visible()
 
 
-def test_every_control_is_reached_by_tab_with_a_focus_that_shows(page: Page):
-    page.goto("/alerts?review=any")
+def test_every_control_is_reached_by_tab_with_a_visible_focus(page: Page):
+    open_list(page)
     page.locator(ROW).first.click()
     expect(page.locator(".legend-row").first).to_be_visible()
     page.locator("body").evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
@@ -90,7 +92,7 @@ def test_every_control_is_reached_by_tab_with_a_focus_that_shows(page: Page):
     assert reached >= wanted, f"{reached} of {wanted}"
 
 
-def test_nothing_jumps_while_a_page_comes(page: Page, scene: Scene):
+def test_the_layout_does_not_shift_while_a_page_loads(page: Page, scene: Scene):
     watch = """() => {
       window.shift = 0;
       new PerformanceObserver((list) => list.getEntries().forEach((entry) => {

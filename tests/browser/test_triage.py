@@ -1,26 +1,22 @@
-"""From the printed address to an answered alert: clicks, keys, filters, and what comes meanwhile."""
+"""Reviewing alerts: clicks, keys, filters, and live alerts."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
-
-import pytest
 
 from gradwatch.streams.wire.messages import Severity
 
 from .alerts import first_alert, like
+from .page import expect, open_list
 from .scene import ROW, Scene, ask, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-expect = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra 'dev')").expect
-
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>{{7*7}}'
-# what the keyboard stands on; "body" would be a focus that is lost
+# the focused element; "body" would be a lost focus
 FOCUSED = "document.activeElement.getAttribute('role') || document.activeElement.tagName.toLowerCase()"
 
 
@@ -28,12 +24,12 @@ def alert_of(scene: Scene, stream_id: str = "town-east") -> dict:
     return ask(scene.address, f"/alerts?camera={stream_id}")["alerts"][-1]
 
 
-def test_two_clicks_lead_from_the_address_to_acknowledged(page: Page, scene: Scene):
+def test_two_clicks_acknowledge_an_alert(page: Page, scene: Scene):
     page.goto("/")
     page.locator(ROW).filter(has_text="town-east").first.click()
     expect(page.get_by_role("heading", name="Why")).to_be_visible()
     page.get_by_role("button", name="Acknowledge").click()
-    page.get_by_role("button", name="Undo").hover()  # stays while it is pointed at
+    page.get_by_role("button", name="Undo").hover()  # a toast stays while it is hovered
     expect(page.get_by_text("Acknowledged by local")).to_be_visible()
     alert_id = page.url.rpartition("/")[2]
     found = ask(scene.address, f"/alerts/{alert_id}")
@@ -44,9 +40,8 @@ def test_two_clicks_lead_from_the_address_to_acknowledged(page: Page, scene: Sce
     assert ask(scene.address, f"/alerts/{alert_id}")["review"]["acknowledged_by"] is None
 
 
-def test_an_alert_can_be_answered_by_keys_alone(page: Page, scene: Scene):
-    page.goto("/alerts?review=any&camera=town-east")
-    expect(page.locator(ROW).first).to_be_visible()
+def test_an_alert_can_be_reviewed_by_keyboard_alone(page: Page, scene: Scene):
+    open_list(page, "review=any&camera=town-east")
     page.keyboard.press("j")
     expect(page.get_by_role("heading", name="Why")).to_be_visible()
     assert page.evaluate(FOCUSED) == "listbox"
@@ -80,26 +75,23 @@ def test_an_alert_can_be_answered_by_keys_alone(page: Page, scene: Scene):
     expect(page.get_by_text("Snoozed until")).to_have_count(0)
     for key in "amr":
         page.keyboard.press(key)
-    wait_until(lambda: not alert_of(scene)["review"]["reviewed"], 10, "the review to be taken back")
+    wait_until(lambda: not alert_of(scene)["review"]["reviewed"], 10, "the removed review marks")
 
 
-def test_the_help_sheet_names_every_key(page: Page):
+def test_the_help_lists_every_key(page: Page):
     page.goto("/alerts")
     expect(page.locator(".tabs")).to_be_visible()
     page.keyboard.press("?")
     sheet = page.get_by_role("dialog", name="Keyboard")
-    for text in ("Next alert", "Acknowledge", "Snooze", "Comment", "Assign", "evidence", "Filter", "This sheet"):
+    for text in ("Next alert", "Acknowledge", "Snooze", "Comment", "Assign", "evidence", "Filter", "Show this help"):
         expect(sheet.get_by_text(text).first).to_be_visible()
     page.keyboard.press("Escape")
     expect(sheet).to_have_count(0)
 
 
-def test_filters_narrow_the_list_and_stand_in_the_address(page: Page, scene: Scene):
+def test_filters_narrow_the_list_and_are_part_of_the_address(page: Page, scene: Scene):
     kept = like(first_alert(scene), 900, severity=Severity.INFO, reason="a very particular reason")
-    with scene.producing() as producer:
-        scene.publish(producer, kept)
-        producer.flush(10)
-    wait_until(lambda: ask(scene.address, "/alerts?text=particular")["alerts"], 15, "the alert in the store")
+    scene.store(kept)
     page.goto("/alerts?review=any")
     page.get_by_role("button", name="Filters").click()
     counted = ask(scene.address, "/alerts/counts")["by"]["severity"]["info"]
@@ -116,7 +108,7 @@ def test_filters_narrow_the_list_and_stand_in_the_address(page: Page, scene: Sce
     page.keyboard.type("particular")
     expect(page.locator(ROW)).to_have_count(1)
     page.keyboard.type(" nothing-like-it")
-    expect(page.get_by_text("No alert fits the filter")).to_be_visible()
+    expect(page.get_by_text("No alerts match the filter")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("searchbox")).to_have_value("")
     expect(page.locator(ROW).nth(1)).to_be_visible()
@@ -124,12 +116,9 @@ def test_filters_narrow_the_list_and_stand_in_the_address(page: Page, scene: Sce
     assert "review=snoozed" in page.url
 
 
-def test_words_of_a_stream_stay_words(page: Page, scene: Scene):
+def test_texts_of_a_stream_stay_texts(page: Page, scene: Scene):
     hostile = like(first_alert(scene), 901, reason=HOSTILE, expected=HOSTILE, observed=HOSTILE, cause=HOSTILE)
-    with scene.producing() as producer:
-        scene.publish(producer, hostile)
-        producer.flush(10)
-    wait_until(lambda: ask(scene.address, f"/alerts?text={quote('{{7*7}}')}")["alerts"], 15, "the hostile alert")
+    scene.store(hostile)
     page.goto(f"/alerts/{hostile.alert_id}?review=any")
     expect(page.locator(".reason")).to_have_text(HOSTILE)
     page.get_by_role("textbox", name="Comment").fill(HOSTILE)
@@ -140,11 +129,10 @@ def test_words_of_a_stream_stay_words(page: Page, scene: Scene):
     assert page.locator("main script, main img").count() == 0
 
 
-def test_an_alert_is_on_the_page_within_a_second(page: Page, scene: Scene):
-    page.goto("/alerts?review=any")
-    expect(page.locator(ROW).first).to_be_visible()
+def test_a_new_alert_is_shown_within_a_second(page: Page, scene: Scene):
+    open_list(page)
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
-    page.locator(".windowed-list").focus()  # somebody reads: rows must not move
+    page.locator(".windowed-list").focus()  # the list has the focus: rows must not move
     first = page.locator(ROW).first.get_attribute("data-row-id")
     page.evaluate(
         """() => {
@@ -160,8 +148,8 @@ def test_an_alert_is_on_the_page_within_a_second(page: Page, scene: Scene):
             began_s = time.time()
             scene.publish(producer, like(first_alert(scene), 910 + count))
             producer.flush(10)
-            page.wait_for_function("text => window.seen.some(([said]) => said.startsWith(text))", arg=f"{count} new")
-            shown_ms = page.evaluate("text => window.seen.find(([said]) => said.startsWith(text))[1]", f"{count} new")
+            page.wait_for_function("text => window.seen.some(([shown]) => shown.startsWith(text))", arg=f"{count} new")
+            shown_ms = page.evaluate("text => window.seen.find(([shown]) => shown.startsWith(text))[1]", f"{count} new")
             delays_s.append(shown_ms / 1000 - began_s)
     assert statistics.median(delays_s) <= 1.0, delays_s
     assert page.locator(ROW).first.get_attribute("data-row-id") == first

@@ -11,7 +11,8 @@ from typing import Any
 from kafka import KafkaAdminClient
 
 from gradwatch.streams.transport.apache import LOGGING, free_ports, is_listening, new_cluster_id
-from tests.waiting import wait_until
+
+from ..waiting import wait_until
 
 USER = "gradwatch"
 START_TIMEOUT_S = 300.0  # on a machine that others keep busy

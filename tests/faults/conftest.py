@@ -10,10 +10,10 @@ import pytest
 
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.wire.topics import Topics
-from tests.brokers import unused_names
-from tests.figures import Figures, is_quick, open_figures
-from tests.places import RUNS
 
+from ..brokers import unused_names
+from ..figures import Figures, is_quick, open_figures
+from ..places import RUNS
 from .cluster import Cluster
 
 

@@ -13,15 +13,15 @@ import yaml
 
 from gradwatch.streams.transport import connection
 from gradwatch.streams.transport.apache import free_ports
-from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, wait_until_let_in
+from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, wait_until_accepted
 from gradwatch.streams.wire.messages import Outcome
 from gradwatch.streams.wire.outputs import decode_report
-from tests.brokers import read_records
-from tests.places import MOTORWAY
-from tests.stub_worker import WorkerProcess
-from tests.stub_worker import write_configuration as write_configuration_of_worker
-from tests.verbs import said_by
 
+from ..brokers import read_records
+from ..places import MOTORWAY
+from ..stub_worker import WorkerProcess
+from ..stub_worker import write_configuration as write_configuration_of_worker
+from ..verbs import said_by
 from .traffic import wait
 
 STARTS_MAX = 4  # connections that one failing verb may make
@@ -137,16 +137,16 @@ def test_an_unset_password_names_both_variables(cluster, names, tmp_path):
 )
 def test_other_refusals_are_named_at_once(cluster, changed, words):
     with pytest.raises(BrokerRefusedError, match=words):
-        wait_until_let_in(cluster.secure_servers, cluster.secure_settings | changed, timeout_s=5.0)
+        wait_until_accepted(cluster.secure_servers, cluster.secure_settings | changed, timeout_s=5.0)
 
 
 def test_the_wrong_protocol_for_a_listener_is_hinted_at(cluster):
     with pytest.raises(BrokerUnavailableError, match="a listener that expects TLS"):
-        wait_until_let_in(cluster.secure_servers, {}, timeout_s=3.0)
+        wait_until_accepted(cluster.secure_servers, {}, timeout_s=3.0)
     with pytest.raises(
         (BrokerUnavailableError, BrokerRefusedError), match=r"does not expect (security_protocol )?SASL_SSL"
     ):
-        wait_until_let_in(cluster.bootstrap_servers, cluster.secure_settings, timeout_s=3.0)
+        wait_until_accepted(cluster.bootstrap_servers, cluster.secure_settings, timeout_s=3.0)
 
 
 def test_no_broker_is_said_with_its_address():
@@ -174,5 +174,5 @@ def test_a_worker_that_may_wait_begins_once_the_broker_is_there(cluster, topics,
 def test_an_alert_of_tls_taken_for_an_answer_is_understood():
     """Which of the two a client sees first, the alert or the end of the connection, is a matter of time."""
     failure = OSError("Invalid frame length: 352518912")
-    assert "expects TLS" in connection._words(failure, {})
-    assert "TLS" not in connection._words(OSError("Invalid frame length: 7"), {})
+    assert "expects TLS" in connection._explain(failure, {})
+    assert "TLS" not in connection._explain(OSError("Invalid frame length: 7"), {})

@@ -27,11 +27,12 @@ from gradwatch.streams.wire.messages import FrameReport, Outcome
 from gradwatch.streams.wire.outputs import decode_report
 from gradwatch.streams.wire.records import Headers, Record
 from gradwatch.streams.wire.topics import MAX_RECORD_BYTES, Topics
-from tests.brokers import temporary_topics
-from tests.builders import make_frame
-from tests.streams.wire import bad_records
-from tests.streams.wire.bad_records import BAD, JPEG
-from tests.stub_worker import WorkerProcess, write_configuration
+
+from ..brokers import temporary_topics
+from ..builders import encoded_frame
+from ..streams.wire import bad_records
+from ..streams.wire.bad_records import BAD, JPEG
+from ..stub_worker import WorkerProcess, write_configuration
 
 GOOD_STREAMS = ("north", "south", "west")
 GROWTH_MB = 20.0
@@ -79,7 +80,7 @@ class Load:
             self.bad[partition, delivery.offset] = name, wire
 
     def _good(self, stream: str) -> None:
-        wire = encode_frame(make_frame(self.judged[stream], stream, content=JPEG))
+        wire = encode_frame(encoded_frame(stream, self.judged[stream], content=JPEG))
         self._producer.send(self._topic, *wire, partition=GOOD_STREAMS.index(stream))
         self.judged[stream] += 1
 

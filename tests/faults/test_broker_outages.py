@@ -11,8 +11,8 @@ import pytest
 
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.wire.messages import Outcome
-from tests.stub_worker import START_S, WorkerProcess, write_configuration
 
+from ..stub_worker import START_S, WorkerProcess, write_configuration
 from .traffic import (
     Load,
     Memory,

@@ -7,8 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.stub_worker import START_S, WorkerProcess, write_configuration
-
+from ..stub_worker import START_S, WorkerProcess, write_configuration
 from .test_worker_kills import judge_undisturbed
 from .traffic import (
     Load,

@@ -22,17 +22,18 @@ from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.monitor.worker.threads import Worker
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.publish import publish
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.sinks import KafkaSink
-from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import FrameReport, Outcome, OutcomeCause
 from gradwatch.streams.wire.outputs import decode_report
-from tests.brokers import make_topics, read_records
-from tests.builders import make_noise_jpeg, make_observation
-from tests.figures import Figures
-from tests.waiting import LIMIT_S
 
+from ..brokers import make_topics, read_records
+from ..builders import noise_jpeg, plain_observation
+from ..figures import Figures
+from ..waiting import LIMIT_S
 from .cluster import Cluster
 
 PARTITIONS = 4
@@ -48,7 +49,7 @@ class SleepingObserver:
 
     def observe(self, images: list[np.ndarray], seqs: list[int]) -> list[Observation]:
         time.sleep(OBSERVE_S * len(images))
-        return [make_observation(size=(320, 240)) for _ in seqs]
+        return [plain_observation(size=(320, 240)) for _ in seqs]
 
 
 class Clockwork(threading.Thread):
@@ -126,7 +127,7 @@ class Overload:
 
 @pytest.fixture(scope="module")
 def picture() -> bytes:
-    return make_noise_jpeg(0, (320, 240), quality=80)
+    return noise_jpeg(0, (320, 240), quality=80)
 
 
 def equal_streams(partition: Callable[[int], int]) -> dict[str, tuple[float, int]]:

@@ -9,7 +9,8 @@ import pytest
 from kafka import KafkaAdminClient
 
 from gradwatch.streams.transport.admin import check_topics, ensure_topics
-from tests.verbs import said_by
+
+from ..verbs import said_by
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from gradwatch.streams.publish import publish
-from gradwatch.streams.sources import Playback, video
+from gradwatch.streams.recordings.played import Playback
+from gradwatch.streams.recordings.video import video
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.topics import Topics
-from tests.places import MOTORWAY
-from tests.stub_worker import START_S, WorkerProcess, write_configuration
 
+from ..places import MOTORWAY
+from ..stub_worker import START_S, WorkerProcess, write_configuration
 from .traffic import (
     Load,
     Outputs,

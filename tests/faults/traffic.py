@@ -16,18 +16,20 @@ from msgspec.structs import replace
 
 from gradwatch.monitor.config import from_tree
 from gradwatch.monitor.judging.judge import Judge
-from gradwatch.monitor.judging.offline import clean_frames, stamp
+from gradwatch.monitor.judging.offline import clean_frames, offline_stamp
 from gradwatch.monitor.judging.state import dump
 from gradwatch.streams.publish import SourceSummary, publish
-from gradwatch.streams.sources import Playback, jpegs
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.frames import decode_frame
 from gradwatch.streams.wire.messages import Alert, FrameReport
 from gradwatch.streams.wire.outputs import decode_alert, decode_report
 from gradwatch.streams.wire.topics import Topics
-from tests.stub_worker import JUDGE, SIZE, SeqObserver, WorkerProcess, observation, picture
-from tests.waiting import wait_until
+
+from ..stub_worker import JUDGE, SIZE, SeqObserver, WorkerProcess, observation, picture
+from ..waiting import wait_until
 
 CALIBRATES_FROM, CALIBRATES = 2048, 150  # frames that no test plays
 
@@ -50,7 +52,7 @@ def make_calibration(folder: Path, number: int, rate_hz: float) -> Path:
     settings = from_tree({"judge": JUDGE}).judge
     judge = Judge({}, SeqObserver.models_id, settings)
     seen = [
-        (stamp("calibration", i, round(i * 1e9 / rate_hz)), observation(number, CALIBRATES_FROM + i))
+        (offline_stamp("calibration", i, round(i * 1e9 / rate_hz)), observation(number, CALIBRATES_FROM + i))
         for i in range(CALIBRATES)
     ]
     made = judge.calibrate(clean_frames(seen, judge), f"cam{number}", seen[0][1].size)
@@ -179,7 +181,7 @@ def frames_in(servers: str, topics: Topics) -> set[Place]:
         while time.monotonic() < quiet_s:
             for record in reader.poll(0.2):
                 quiet_s = time.monotonic() + 1.5
-                identity = decode_frame(record).identity
+                identity = decode_frame(record).stamp.identity
                 found.add((identity.stream_id, identity.run_id, identity.seq))
     return found
 

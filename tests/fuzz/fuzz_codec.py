@@ -16,11 +16,10 @@ import atheris
 
 with atheris.instrument_imports(include=["gradwatch.streams"]):
     from gradwatch.streams.dead_letters import DeadLetterNotFoundError, read_letter
-    from gradwatch.streams.wire.frames import decode_frame, rejected_frame
+    from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
     from gradwatch.streams.wire.messages import STREAM_ID
     from gradwatch.streams.wire.outputs import decode_alert, decode_report, encode_alert, encode_report
-    from gradwatch.streams.wire.pictures import decode_picture
-    from gradwatch.streams.wire.pixels import BadRecordError
+    from gradwatch.streams.wire.pixels import BadRecordError, decode_picture
     from gradwatch.streams.wire.records import Record
 
 MAX_PIXELS = 250_000  # keeps the fuzzer quick
@@ -43,15 +42,15 @@ def record_in(data: bytes, names: tuple[str, ...]) -> Record:
 def read_frame(data: bytes) -> None:
     """Frames keep to the contract; what is refused is reported under a legal name."""
     record = record_in(data, NAMES)
-    frame = rejected_frame(record)
+    stamp = rejected_stamp(record)
     try:
-        frame = decode_frame(record)
+        stamp = decode_frame(record).stamp
     finally:
-        assert STREAM_ID.fullmatch(frame.identity.stream_id)
-        assert STREAM_ID.fullmatch(frame.identity.run_id)
-        assert 0 <= frame.identity.seq < 2**63
-        assert 0 <= frame.capture_ns < 2**63
-        assert 0 <= frame.published_ns < 2**63
+        assert STREAM_ID.fullmatch(stamp.identity.stream_id)
+        assert STREAM_ID.fullmatch(stamp.identity.run_id)
+        assert 0 <= stamp.identity.seq < 2**63
+        assert 0 <= stamp.capture_ns < 2**63
+        assert 0 <= stamp.published_ns < 2**63
 
 
 def read_picture(data: bytes) -> None:

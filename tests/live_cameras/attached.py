@@ -1,4 +1,4 @@
-"""`gradwatch attach` as a child process: what it says, publishes and exposes, to be searched for credentials."""
+"""`gradwatch attach` as a child process; its output, records and metrics can be searched for credentials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gradwatch.streams.wire.topics import Topics
 
 
 class Attached:
-    """Cameras of a configuration, attached to `topics`; frames and health records are read as they come."""
+    """Cameras of a configuration, attached to `topics`; frames and health records are read meanwhile."""
 
     def __init__(self, folder: Path, kafka: str, topics: Topics, cameras: dict[str, dict[str, Any]]) -> None:
         self._log, self._figures = folder / "attach.log", folder / "attach.json"
@@ -65,7 +65,7 @@ class Attached:
                 for record in reader.poll(0.05):
                     if record.topic == self._topics.frames:
                         frame = decode_frame(record)
-                        self.frames[frame.identity.stream_id].append(frame)
+                        self.frames[frame.stamp.identity.stream_id].append(frame)
                     else:
                         self._raw.append(record)
                         self.records.append((record.timestamp_ms / 1e3, decode_health(record.value or b"")))
@@ -74,11 +74,11 @@ class Attached:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as answer:
             return str(answer.read().decode())
 
-    def said(self) -> str:
+    def log(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def told(self, stream_id: str, disturbance: str, state: str, since_s: float) -> tuple[float, HealthRecord] | None:
-        """The first such record that was published from `since_s` on."""
+    def find(self, stream_id: str, disturbance: str, state: str, since_s: float) -> tuple[float, HealthRecord] | None:
+        """The first such record published from `since_s` on, with its time of publishing."""
         for published_s, record in list(self.records):
             found = (record.stream_id, record.disturbance, record.state)
             if found == (stream_id, disturbance, state) and published_s >= since_s:
@@ -86,26 +86,26 @@ class Attached:
         return None
 
     def wait_for(self, stream_id: str, disturbance: str, state: str, since_s: float, timeout_s: float = 60.0) -> float:
-        """How long after `since_s` (wall clock) a record was published, s."""
+        """Waits for such a record; returns how long after `since_s` (wall clock) it was published, s."""
         deadline_s = time.monotonic() + timeout_s
-        while (found := self.told(stream_id, disturbance, state, since_s)) is None:
+        while (found := self.find(stream_id, disturbance, state, since_s)) is None:
             if time.monotonic() > deadline_s:
-                pytest.fail(f"{stream_id}: no {disturbance} {state} within {timeout_s} s; log:\n{self.said()[-2000:]}")
+                pytest.fail(f"{stream_id}: no {disturbance} {state} within {timeout_s} s; log:\n{self.log()[-2000:]}")
             time.sleep(0.02)
         return found[0] - since_s
 
     def wait_for_frames(self, stream_id: str, count: int, timeout_s: float = 90.0) -> None:
-        """Until `count` more frames have been read."""
+        """Waits until `count` more frames have been read."""
         wanted, deadline_s = len(self.frames[stream_id]) + count, time.monotonic() + timeout_s
         while len(self.frames[stream_id]) < wanted:
             if time.monotonic() > deadline_s:
-                pytest.fail(f"{stream_id}: not {count} frames within {timeout_s} s; log:\n{self.said()[-2000:]}")
+                pytest.fail(f"{stream_id}: not {count} frames within {timeout_s} s; log:\n{self.log()[-2000:]}")
             time.sleep(0.02)
 
     def stop(self) -> dict[str, dict[str, Any]]:
-        """SIGTERM, and what it counted by stream; waits until all of it has been read."""
+        """Stops it by SIGTERM, waits until all frames have been read; returns its summaries by stream."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0, self.said()[-2000:]
+        assert self.process.wait(60) == 0, self.log()[-2000:]
         summaries = {entry["stream_id"]: entry for entry in json.loads(self._figures.read_text())["sources"]}
         for stream_id, summary in summaries.items():
             deadline_s = time.monotonic() + 30.0
@@ -113,8 +113,8 @@ class Attached:
                 time.sleep(0.05)
         return summaries
 
-    def everything_said(self) -> str:
+    def all_output(self) -> str:
         """Log, figures and topics in one text."""
-        headers = [str(frame.identity) for frames in self.frames.values() for frame in frames]
+        headers = [str(frame.stamp.identity) for frames in self.frames.values() for frame in frames]
         health = [str((record.key, record.value, record.headers)) for record in self._raw]
-        return "\n".join([self.said(), self._figures.read_text(), *headers, *health])
+        return "\n".join([self.log(), self._figures.read_text(), *headers, *health])

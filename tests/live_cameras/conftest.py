@@ -1,4 +1,4 @@
-"""A broker, figures that are kept, and output that is searched for credentials."""
+"""Topics on a broker, and figures that are kept between runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def topics(kafka: str) -> Topics:
 
 
 class Figures:
-    """What a long test measured, kept as one file so that it need not run again."""
+    """The measurements of a long test, kept in one file so that it need not run again."""
 
     def __init__(self, path: Path, title: str) -> None:
         self._path, self._title = path, title

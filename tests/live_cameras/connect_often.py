@@ -1,4 +1,4 @@
-"""Opens a camera again and again: `connect_often.py URL COUNT` prints its resident memory every 10 connections."""
+"""Opens a camera repeatedly: `connect_often.py URL COUNT` prints its resident memory every 10 connections."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gradwatch.streams.wire.messages import Disturbance, HealthRecord
 
 
 def resident_bytes() -> int:
-    """Of this process."""
+    """Resident memory of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:
-    """Until the camera has been lost `COUNT` times."""
+    """Runs until the camera has been lost `COUNT` times."""
     url, count = sys.argv[1], int(sys.argv[2])
     lost = 0
 

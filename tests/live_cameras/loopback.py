@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from gradwatch.streams.transport.apache import is_listening
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.wire.pixels import decode_picture
 
 SCRIPT = Path(__file__).parent / "rtsp_server.py"
 PYTHON = "/usr/bin/python3"  # PyGObject is the system's
 BITS, FIELD_PX = 16, 16
-# All that ends a word, an address or a value in one notation or another.
+# Every character that ends a word, an address or a value in some notation.
 PASSWORD = "p@s:s/w#r?d%&é'\"; x=1"
 USER = "ad min"
 
@@ -41,7 +41,7 @@ def require_rtsp_server() -> None:
 
 
 class RtspCamera:
-    """An RTSP server that may be killed and started again on its port; its pictures count on."""
+    """An RTSP server that can be killed and restarted on its port; its pictures are numbered."""
 
     def __init__(self, port: int, codec: str = "h264", **options: object) -> None:
         self.port = port
@@ -56,7 +56,7 @@ class RtspCamera:
         return f"rtsp://127.0.0.1:{self.port}/cam"
 
     def start(self, *options: str) -> RtspCamera:
-        """Each start numbers its pictures from another thousand."""
+        """Starts the server; each start numbers its pictures from another thousand."""
         first = f"--first={1000 * (self._starts % 64)}"
         self._starts += 1
         command = [PYTHON, str(SCRIPT), *self._options, first, *options]
@@ -68,7 +68,7 @@ class RtspCamera:
         return self
 
     def tell(self, command: str) -> None:
-        """One of the commands of `rtsp_server.py`."""
+        """Sends one of the commands of `rtsp_server.py`."""
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(command + "\n")
@@ -92,7 +92,7 @@ class RtspCamera:
 
 
 class MjpegCamera:
-    """MJPEG over HTTP, as most IP cameras have it: `pictures` in turn, `rate_hz` of them a second."""
+    """MJPEG over HTTP, as most IP cameras serve it: `pictures` in turn, `rate_hz` of them a second."""
 
     def __init__(self, pictures: list[bytes], rate_hz: float = 20.0) -> None:
         camera = self
@@ -142,7 +142,7 @@ def number_of(jpeg: bytes) -> int:
 
 
 def runs_of(numbers: list[int]) -> list[list[int]]:
-    """The numbers of each start of the server, which begin with another thousand; in one they follow each other."""
+    """The numbers grouped by start of the server, each of which begins with another thousand."""
     runs: list[list[int]] = []
     for number in numbers:
         if not runs or number // 1000 != runs[-1][-1] // 1000:
@@ -152,7 +152,7 @@ def runs_of(numbers: list[int]) -> list[list[int]]:
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> float:
-    """Returns after how many seconds `condition` held; fails where it does not within `timeout_s`."""
+    """Waits for `condition` and returns the seconds it took; fails after `timeout_s`."""
     started_s = time.monotonic()
     while not condition():
         if time.monotonic() - started_s > timeout_s:

@@ -39,7 +39,7 @@ ENCODERS = {
 
 
 class Scene:
-    """Pictures as I420 bytes: numbered, noisy, and as the commands want them."""
+    """Pictures as I420 bytes: numbered, noisy, and changed by the commands."""
 
     def __init__(self, width: int, height: int, first: int, noise: float) -> None:
         self.width, self.height, self.number, self.noise = width, height, first, noise
@@ -109,7 +109,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):
 
 
 def authentication(user: str, password: str, digest: bool) -> GstRtspServer.RTSPAuth:
-    """Lets in who knows the password, and nobody else."""
+    """Admits only clients with the password."""
     auth, token = GstRtspServer.RTSPAuth(), GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
     if digest:
@@ -121,7 +121,7 @@ def authentication(user: str, password: str, digest: bool) -> GstRtspServer.RTSP
 
 
 def permit(camera: Camera) -> None:
-    """Only the role `viewer` may look."""
+    """Permits the stream to the role `viewer` only."""
     permissions = GstRtspServer.RTSPPermissions()
     structure = Gst.Structure.new_empty("viewer")
     structure.set_value("media.factory.access", True)
@@ -131,7 +131,7 @@ def permit(camera: Camera) -> None:
 
 
 def listen_to(commands: object, scene: Scene, server: GstRtspServer.RTSPServer, options: argparse.Namespace) -> None:
-    """Does what standard input says until it ends."""
+    """Executes the commands on standard input until it ends."""
     for line in commands:
         word, _, rest = line.strip().partition(" ")
         if word in ("freeze", "thaw"):

@@ -19,16 +19,15 @@ from gradwatch.streams.cameras.address import camera_address
 from gradwatch.streams.cameras.backoff import Backoff
 from gradwatch.streams.cameras.camera import LiveCamera, camera
 from gradwatch.streams.cameras.connection import CameraError
-from gradwatch.streams.sources import SOURCES, SourceFrame
+from gradwatch.streams.recordings.played import SourceFrame
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.wire.messages import Disturbance, DisturbanceState, HealthRecord
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 from .loopback import PASSWORD, USER, MjpegCamera, RtspCamera, number_of, require_rtsp_server, runs_of, wait_for
 
 BEGIN, END, MOMENT = DisturbanceState.BEGIN, DisturbanceState.END, DisturbanceState.MOMENT
-TOLD_WITHIN_S = 5.0
+RECORDED_WITHIN_S = 5.0
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def port() -> int:
 
 
 class Watched:
-    """A live camera on a thread of its own, what it gave and what it said."""
+    """A live camera on its own thread, with its frames and health records."""
 
     def __init__(self, url: str, **options: object) -> None:
         self.frames: list[SourceFrame] = []
@@ -63,22 +62,22 @@ class Watched:
         self._thread.join(20.0)
         assert not self._thread.is_alive()
 
-    def said(self, disturbance: Disturbance, state: DisturbanceState) -> int:
+    def count(self, disturbance: Disturbance, state: DisturbanceState) -> int:
         return sum(r.disturbance is disturbance and r.state is state for r in list(self.records))
 
     def wait_for_frames(self, count: int = 5) -> None:
         there = len(self.frames)
         wait_for(lambda: len(self.frames) >= there + count, 20.0, f"{count} frames")
 
-    def is_told(self, disturbance: Disturbance, state: DisturbanceState, act: Callable[[], object]) -> None:
-        before = self.said(disturbance, state)
+    def expect(self, disturbance: Disturbance, state: DisturbanceState, act: Callable[[], object]) -> None:
+        before = self.count(disturbance, state)
         act()
-        wait_for(lambda: self.said(disturbance, state) > before, TOLD_WITHIN_S, f"{disturbance} {state}")
+        wait_for(lambda: self.count(disturbance, state) > before, RECORDED_WITHIN_S, f"{disturbance} {state}")
 
     def assert_all_accounted(self) -> None:
-        came = self.camera
-        assert came.came == came.given + came.dropped.total()
-        assert came.given == len(self.frames)
+        camera = self.camera
+        assert camera.received == camera.emitted + camera.dropped.total()
+        assert camera.emitted == len(self.frames)
 
     def numbers(self) -> list[int]:
         return [number_of(frame.content) for frame in self.frames]
@@ -92,7 +91,7 @@ def watched(url: str, **options: object) -> Iterator[Watched]:
 
 
 @pytest.mark.parametrize(("codec", "slices"), [("h264", 1), ("h264", 3), ("mjpeg", 1)])
-def test_every_picture_is_given_once_at_its_pace_and_soon(port: int, codec: str, slices: int) -> None:
+def test_every_picture_becomes_a_frame_once_at_its_pace_and_soon(port: int, codec: str, slices: int) -> None:
     with RtspCamera(port, codec, slices=slices) as server, watched(server.url) as watching:
         watching.wait_for_frames(45)
         late_ms = (time.time_ns() - watching.frames[-1].capture_ns) / 1e6
@@ -108,44 +107,44 @@ def test_every_picture_is_given_once_at_its_pace_and_soon(port: int, codec: str,
     assert not watching.camera.dropped
 
 
-def test_a_lost_camera_is_told_and_found_again(port: int) -> None:
+def test_a_lost_camera_is_recorded_and_reconnected(port: int) -> None:
     server = RtspCamera(port)
     with server, watched(server.url) as watching:
         for _ in range(2):
             watching.wait_for_frames()
-            watching.is_told(Disturbance.DISCONNECTED, BEGIN, server.kill)
-            watching.is_told(Disturbance.RECONNECTED, MOMENT, server.start)
+            watching.expect(Disturbance.DISCONNECTED, BEGIN, server.kill)
+            watching.expect(Disturbance.RECONNECTED, MOMENT, server.start)
         watching.wait_for_frames()
-    assert watching.said(Disturbance.DISCONNECTED, END) == 2
-    assert watching.said(Disturbance.NO_FRAMES, BEGIN) == 0
+    assert watching.count(Disturbance.DISCONNECTED, END) == 2
+    assert watching.count(Disturbance.NO_FRAMES, BEGIN) == 0
     runs = runs_of(watching.numbers())
     assert len(runs) == 3
     assert all(run == list(range(run[0], run[0] + len(run))) for run in runs)
 
 
-def test_a_server_that_hangs_is_noticed(port: int) -> None:
+def test_a_hanging_server_is_recorded(port: int) -> None:
     server = RtspCamera(port)
     with server, watched(server.url) as watching:
         watching.wait_for_frames()
-        watching.is_told(Disturbance.NO_FRAMES, BEGIN, lambda: server.signal(signal.SIGSTOP))
-        watching.is_told(Disturbance.DISCONNECTED, BEGIN, lambda: None)
-        watching.is_told(Disturbance.RECONNECTED, MOMENT, lambda: server.signal(signal.SIGCONT))
+        watching.expect(Disturbance.NO_FRAMES, BEGIN, lambda: server.signal(signal.SIGSTOP))
+        watching.expect(Disturbance.DISCONNECTED, BEGIN, lambda: None)
+        watching.expect(Disturbance.RECONNECTED, MOMENT, lambda: server.signal(signal.SIGCONT))
 
 
-def test_what_pictures_show_is_told(port: int) -> None:
+def test_findings_of_pictures_are_recorded(port: int) -> None:
     with RtspCamera(port) as server, watched(server.url) as watching:
         watching.wait_for_frames(15)
-        watching.is_told(Disturbance.FROZEN, BEGIN, lambda: server.tell("freeze"))
+        watching.expect(Disturbance.FROZEN, BEGIN, lambda: server.tell("freeze"))
         frozen = len(watching.frames)
-        watching.is_told(Disturbance.FROZEN, END, lambda: server.tell("thaw"))
-        assert len(watching.frames) > frozen  # they are published all the same
-        watching.is_told(Disturbance.SIZE_CHANGED, MOMENT, lambda: server.tell("size 480 272"))
-        watching.is_told(Disturbance.BLACK, BEGIN, lambda: server.tell("level 2"))
-        watching.is_told(Disturbance.OVEREXPOSED, BEGIN, lambda: server.tell("level 254"))
-        watching.is_told(Disturbance.OVEREXPOSED, END, lambda: server.tell("level"))
+        watching.expect(Disturbance.FROZEN, END, lambda: server.tell("thaw"))
+        assert len(watching.frames) > frozen  # frames continue
+        watching.expect(Disturbance.SIZE_CHANGED, MOMENT, lambda: server.tell("size 480 272"))
+        watching.expect(Disturbance.BLACK, BEGIN, lambda: server.tell("level 2"))
+        watching.expect(Disturbance.OVEREXPOSED, BEGIN, lambda: server.tell("level 254"))
+        watching.expect(Disturbance.OVEREXPOSED, END, lambda: server.tell("level"))
         watching.wait_for_frames(15)
-    assert watching.said(Disturbance.BLACK, END) == 1
-    assert watching.said(Disturbance.FROZEN, BEGIN) == 1  # not by a flat picture, nor after it
+    assert watching.count(Disturbance.BLACK, END) == 1
+    assert watching.count(Disturbance.FROZEN, BEGIN) == 1  # a flat picture is not frozen
     (changed,) = (r for r in watching.records if r.disturbance is Disturbance.SIZE_CHANGED)
     assert changed.detail == "320 x 240 px became 480 x 272"
     assert watching.camera.name == changed.stream_id
@@ -158,16 +157,16 @@ def test_a_pause_is_a_gap_or_silence_by_its_length(port: int) -> None:
         watching.wait_for_frames(30)
         server.tell("pause")
         time.sleep(1.6)
-        watching.is_told(Disturbance.GAP, MOMENT, lambda: server.tell("resume"))
-        watching.is_told(Disturbance.NO_FRAMES, BEGIN, lambda: server.tell("pause"))
-        watching.is_told(Disturbance.NO_FRAMES, END, lambda: server.tell("resume"))
+        watching.expect(Disturbance.GAP, MOMENT, lambda: server.tell("resume"))
+        watching.expect(Disturbance.NO_FRAMES, BEGIN, lambda: server.tell("pause"))
+        watching.expect(Disturbance.NO_FRAMES, END, lambda: server.tell("resume"))
         watching.wait_for_frames()
-    assert watching.said(Disturbance.GAP, MOMENT) == 1
-    assert watching.said(Disturbance.DISCONNECTED, BEGIN) == 0
+    assert watching.count(Disturbance.GAP, MOMENT) == 1
+    assert watching.count(Disturbance.DISCONNECTED, BEGIN) == 0
 
 
 @pytest.mark.parametrize("digest", [True, False])
-def test_a_password_of_any_letters_opens_and_a_wrong_one_is_told(port: int, digest: bool) -> None:
+def test_any_password_is_accepted_and_a_wrong_one_is_recorded(port: int, digest: bool) -> None:
     options = {"user": USER, "password": PASSWORD} | ({"digest": True} if digest else {})
     server = RtspCamera(port, **options)
     address = server.url.replace("://", f"://{USER}:{quote(PASSWORD)}@")
@@ -178,9 +177,9 @@ def test_a_password_of_any_letters_opens_and_a_wrong_one_is_told(port: int, dige
             server.kill()
             server.start("--password=another")
 
-        watching.is_told(Disturbance.UNAUTHORIZED, BEGIN, change_password)
+        watching.expect(Disturbance.UNAUTHORIZED, BEGIN, change_password)
         server.kill()
-        watching.is_told(Disturbance.UNAUTHORIZED, END, server.start)
+        watching.expect(Disturbance.UNAUTHORIZED, END, server.start)
         watching.wait_for_frames()
     assert all(PASSWORD not in record.detail for record in watching.records)
 
@@ -194,7 +193,7 @@ def test_a_stream_of_jpegs_passes_byte_for_byte() -> None:
     assert [(b - a) % 7 for a, b in pairwise(shown)] == [1] * (len(shown) - 1)
 
 
-def test_frames_beyond_the_rate_are_left_out_evenly_and_counted(port: int) -> None:
+def test_frames_beyond_the_rate_are_dropped_evenly_and_counted(port: int) -> None:
     with RtspCamera(port, "mjpeg", rate=20) as server, watched(server.url, rate_hz=5.0) as watching:
         watching.wait_for_frames(12)
     steps_ms = np.diff([frame.capture_ns for frame in watching.frames])[1:] / 1e6
@@ -203,8 +202,8 @@ def test_frames_beyond_the_rate_are_left_out_evenly_and_counted(port: int) -> No
     assert set(watching.camera.dropped) <= {"thinned", "stopped"}
 
 
-def taken_slowly(url: str, count: int, sleep_s: Callable[[int], float]) -> tuple[list[int], LiveCamera]:
-    """Numbers of the first pictures that somebody takes who sleeps after each."""
+def take_slowly(url: str, count: int, sleep_s: Callable[[int], float]) -> tuple[list[int], LiveCamera]:
+    """Takes `count` frames, sleeping after each; returns the numbers in their pictures."""
     live = camera(url)
     frames, taken = live.live(), []
     for frame in frames:
@@ -215,60 +214,53 @@ def taken_slowly(url: str, count: int, sleep_s: Callable[[int], float]) -> tuple
             break
     frames.close()
     assert taken == sorted(set(taken))
-    assert live.came == live.given + live.dropped.total()
+    assert live.received == live.emitted + live.dropped.total()
     return taken, live
 
 
 @pytest.mark.parametrize("codec", ["h264", "mjpeg"])
-def test_who_can_not_follow_gets_the_newest_and_the_rest_is_counted(port: int, codec: str) -> None:
+def test_a_slow_consumer_gets_the_newest_frames_and_the_others_are_counted(port: int, codec: str) -> None:
     with RtspCamera(port, codec, rate=30) as server:
-        taken, live = taken_slowly(server.url, 40, lambda _: 0.1)
+        taken, live = take_slowly(server.url, 40, lambda _: 0.1)
     superseded = live.dropped["superseded"]
     assert superseded >= 10
     assert superseded == taken[-1] - taken[0] + 1 - len(taken)
     assert not live.dropped["undecodable"]
 
 
-def test_a_hiccup_costs_no_frame(port: int) -> None:
+def test_a_short_stall_costs_no_frame(port: int) -> None:
     with RtspCamera(port) as server:
-        taken, live = taken_slowly(server.url, 40, lambda count: 1.5 * (count == 10))
+        taken, live = take_slowly(server.url, 40, lambda count: 1.5 * (count == 10))
     assert taken == list(range(taken[0], taken[0] + 40))
     assert not live.dropped["superseded"]
 
 
-def test_what_is_wrong_with_an_address_is_said_at_once_with_what_to_do(port: int) -> None:
+def test_a_wrong_address_fails_at_once_with_a_remedy(port: int) -> None:
     with RtspCamera(port) as server, MjpegCamera([encode_jpeg(np.zeros((16, 16, 3), np.uint8))]) as jpegs:
         for url, expected in {
             f"rtsp://u:hunter2@127.0.0.1:{free_ports(1)[0]}/cam": r"nobody listens at rtsp://127.*is the camera on",
             server.url + "/no": r"has no stream \(404\).*the camera's manual",
             "rtsp://u:hunter2@camera.invalid/x": r"can't be reached or read .*check name",
             "77": r"no camera at /dev/video77; expected one of",
-            jpegs.url.replace("video", "single"): r"gives one picture and ends.*give its MJPEG address",
+            jpegs.url.replace("video", "single"): r"sends a single picture.*use the MJPEG address",
         }.items():
             with pytest.raises(CameraError, match=expected) as error:
                 list(camera(url))
             assert "hunter2" not in str(error.value)
 
 
-def test_a_host_that_says_nothing_is_not_waited_for_longer_than_stated() -> None:
+def test_a_silent_host_fails_after_the_time_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started_s = time.monotonic()
-        with pytest.raises(CameraError, match=r"said nothing for 5 s"):
+        with pytest.raises(CameraError, match=r"sent nothing for 5 s"):
             list(camera(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"))
         assert time.monotonic() - started_s < 8.0
 
 
-def test_a_camera_that_is_waited_for_may_come_later(port: int) -> None:
+def test_with_wait_a_camera_may_start_later(port: int) -> None:
     server = RtspCamera(port)
     with watched(server.url, wait=True) as watching:
-        watching.is_told(Disturbance.DISCONNECTED, BEGIN, lambda: None)
+        watching.expect(Disturbance.DISCONNECTED, BEGIN, lambda: None)
         with server:
             watching.wait_for_frames()
     assert [r.state for r in watching.records if r.disturbance is Disturbance.DISCONNECTED][:2] == [BEGIN, END]
-
-
-def test_the_table_knows_cameras() -> None:
-    live = SOURCES["camera"]("rtsp://u:hunter2@h:554/x y?key=1", rate_hz=2.0)
-    assert live.name == "h-554-x-y--"
-    with pytest.raises(ValueError, match="rate_hz must be above 0, got 0"):
-        SOURCES["camera"]("rtsp://h/x", rate_hz=0)

@@ -1,6 +1,6 @@
-"""Cameras that are killed, frozen, resized and locked, attached to an Apache Kafka: nothing is lost, all of it is told.
+"""Cameras killed, frozen, resized and locked, attached to an Apache Kafka: no frame is lost, everything is recorded.
 
-`pytest -m faults tests/cameras` runs it in about fifteen minutes; `gradwatch evaluate cameras` writes the report.
+`pytest -m faults tests/live_cameras` runs it in about fifteen minutes; `gradwatch evaluate cameras` writes the report.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CODECS = ("h264", "mjpeg")
 
 
 class Trials:
-    """What is done to the cameras, and how soon each of it is told."""
+    """Disturbs the cameras, and measures how soon each disturbance is recorded."""
 
     def __init__(self, attached: Attached, cameras: dict[str, RtspCamera]) -> None:
         self.attached, self.cameras = attached, cameras
@@ -45,7 +45,7 @@ class Trials:
         self.back_s: list[float] = []
 
     def both(self, disturbance: str, state: str, command: str) -> None:
-        """The same command to both cameras."""
+        """Sends a command to both cameras and waits for its disturbance."""
         since_s = time.time()
         for camera in self.cameras.values():
             camera.tell(command)
@@ -74,9 +74,9 @@ class Trials:
             first = len(self.attached.frames[name])
             self.attached.wait_for_frames(name, 1)
             published_s = self.attached.frames[name][first].published_ns / 1e9
-            told = self.attached.told(name, "reconnected", "moment", since_s)
-            assert told is not None
-            self.told_s.setdefault("reconnected moment", []).append(max(0.0, told[0] - published_s))
+            found = self.attached.find(name, "reconnected", "moment", since_s)
+            assert found is not None
+            self.told_s.setdefault("reconnected moment", []).append(max(0.0, found[0] - published_s))
 
     def change_password(self) -> None:
         since_s = time.time()
@@ -85,10 +85,10 @@ class Trials:
         started_s = time.time()
         self.start("--password=another")
         for name in self.cameras:
-            # refused at the first attempt after the server is back, which is a matter of the back-off
+            # refused at the first attempt after the server is back, whose time depends on the back-off
             self.attached.wait_for(name, "unauthorized", "begin", since_s, 90.0)
         for name in self.cameras:
-            (at_s, record) = self.attached.told(name, "unauthorized", "begin", since_s) or (0.0, None)
+            (at_s, record) = self.attached.find(name, "unauthorized", "begin", since_s) or (0.0, None)
             assert record is not None
             assert at_s > started_s - 1.0
             self.told_s.setdefault("unauthorized begin", []).append(at_s - record.at_ns / 1e9)
@@ -120,14 +120,15 @@ def trials(tmp_path: Path, kafka: str, topics: Topics) -> Iterator[Trials]:
 
 
 def assert_published_once(trials: Trials, summaries: dict) -> dict[str, int]:
-    """Numbers in the pictures rise from the first to the last of each start, and what is missing was counted:
-    none twice, none lost. On a machine that can't follow, late pictures are `superseded`.
+    """The numbers in the pictures increase within each start of the server, and missing ones were counted as dropped.
+
+    On a slow machine, late pictures are `superseded`.
     """
     counts = {"frames_published": 0, "starts_seen": 0, "dropped_superseded": 0}
     for name in CODECS:
         frames, summary = trials.attached.frames[name], summaries[name]
-        assert [frame.identity.seq for frame in frames] == list(range(summary["published"]))
-        assert len({frame.identity.run_id for frame in frames}) == 1
+        assert [frame.stamp.identity.seq for frame in frames] == list(range(summary["published"]))
+        assert len({frame.stamp.identity.run_id for frame in frames}) == 1
         assert summary["frames"] == summary["published"] + sum(summary["dropped"].values())
         assert set(summary["dropped"]) <= {"undecodable", "stopped", "superseded"}, summary["dropped"]
         runs = runs_of([number_of(frame.content) for frame in frames])
@@ -151,7 +152,7 @@ def test_cameras_are_killed_twenty_times(trials: Trials, figures: Figures) -> No
     summaries = trials.attached.stop()
     counts = assert_published_once(trials, summaries)
     assert counts["starts_seen"] == 2 * (RESTARTS + 1)
-    assert_no_credential(trials.attached.everything_said() + metrics)
+    assert_no_credential(trials.attached.all_output() + metrics)
     figures.keep(counts | told(trials) | {"server_back_until_reconnected_s": spread(trials.back_s)})
     assert_in_time(trials)
 
@@ -174,7 +175,7 @@ def test_cameras_are_frozen_resized_darkened_and_locked(trials: Trials, figures:
     trials.change_password()
     metrics = trials.attached.metrics()
     trials.attached.stop()
-    assert_no_credential(trials.attached.everything_said() + metrics)
+    assert_no_credential(trials.attached.all_output() + metrics)
     figures.keep(told(trials))
     assert_in_time(trials)
 
@@ -199,7 +200,7 @@ def spread(seconds: list[float]) -> str:
 
 @contextmanager
 def cutting_proxy(port: int, after_bytes: int) -> Iterator[int]:
-    """A port that passes connections on to `port` and cuts each once so many bytes have come from there."""
+    """A port that forwards connections to `port` and cuts each after so many bytes from there."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def pump(source: socket.socket, sink: socket.socket, limit: float) -> None:

@@ -74,7 +74,7 @@ def configuration(folder: Path, kafka: str, policy: str, cameras: dict[str, dict
 
 
 def reports_of(kafka: str, topics: Topics) -> dict[str, list[FrameReport]]:
-    """All reports by stream, once no more come."""
+    """All reports by stream, once no more arrive."""
     found: dict[str, list[FrameReport]] = defaultdict(list)
     with TopicReader(kafka, [topics.reports]) as reader:
         quiet_s = time.monotonic() + 5.0

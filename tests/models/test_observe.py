@@ -39,7 +39,7 @@ def content(observation):
     heads = {name: (head.detection_index.tobytes(), head.logits.tobytes(), head.features.tobytes())
              for name, head in observation.heads.items()}  # fmt: skip
     tiles, found = observation.tiles, observation.detections
-    arrays = (tiles.position, tiles.loss, tiles.grad_cosines, tiles.latent, found.xyxy, found.score, found.class_id)
+    arrays = (tiles.position, tiles.loss, tiles.grad_cosines, found.xyxy, found.score, found.class_id)
     return observation.size, heads, [array.tobytes() for array in arrays], observation.image_statistics.tobytes()
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from gradwatch.models.outputs import Observation
-from tests.builders import add_signs, draw_observations
+
+from ..builders import add_signs, draw_observations
 
 
 @pytest.fixture(scope="session")

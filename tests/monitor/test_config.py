@@ -14,7 +14,8 @@ from gradwatch.monitor.alarms.policy import POLICY
 from gradwatch.monitor.config import Configuration, ConfigurationError, StreamSettings, from_tree, load, schema
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.streams.wire.messages import AlertKind
-from tests.places import DOCS, ROOT
+
+from ..places import DOCS, ROOT
 
 EXAMPLE = ROOT / "deploy" / "gradwatch.yaml"
 SCHEMA = DOCS / "schemas" / "configuration.json"

@@ -15,7 +15,7 @@ from gradwatch.streams.wire.topics import Topics
 
 
 class Producer:
-    """Takes what there is room for; the test says what becomes of it."""
+    """Accepts `room` records; the test finishes their deliveries."""
 
     def __init__(self) -> None:
         self.room, self.is_there = 10**9, True
@@ -52,7 +52,7 @@ def test_a_record_is_json_with_its_stream_as_key() -> None:
     assert headers["content-type"] == b"application/json"
 
 
-def test_while_there_is_no_room_the_newest_wait_and_the_others_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_room_the_newest_wait_and_the_others_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_topic, "MAX_WAITING", 3)
     producer = Producer()
     producer.room = 0
@@ -65,7 +65,7 @@ def test_while_there_is_no_room_the_newest_wait_and_the_others_are_counted(monke
     assert [decode_health(value).at_ns - 10**18 for _, _, value, _ in producer.sent] == [2, 3, 4]
 
 
-def test_each_record_is_counted_by_what_became_of_it() -> None:
+def test_each_record_is_counted_by_its_outcome() -> None:
     producer = Producer()
     records = HealthTopic(producer, Topics())
     records.put(record("counted"))

@@ -10,16 +10,17 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import track
 
-from gradwatch.streams.sources import Playback
+from gradwatch.streams.recordings.played import Playback
+from gradwatch.streams.sources import open_source
 from gradwatch.streams.wire.messages import check_stream_id
 
 from ...alarms.calibration import Calibration, CleanFrame
 from ...config import load
-from ...judging.offline import clean_frames, observe_all
+from ...evaluate.observing import observe_all
+from ...judging.offline import clean_frames
 from ...judging.state import dump
 from ...worker.build import build_judge, build_observer
 from ..options import ConfigOption
-from ..streams.replay import open_source
 
 
 def calibrate(

@@ -16,9 +16,7 @@ from gradwatch.streams.observability.status_server import serving
 
 from ...config import load
 from ...worker.build import build_worker, read_calibrations
-from ...worker.memory import limit_arenas
-from ...worker.startup import require_loading, require_worker
-from ...worker.topic_checks import check_broker
+from ...worker.startup import check_broker, limit_arenas, require_loading, require_worker
 from ..options import BootstrapOption, ConfigOption
 from ..streams.topics import mending_command
 

@@ -24,7 +24,7 @@ from ...evidence.format import EvidenceError, require_extra
 from ...evidence.settings import EvidenceSettings
 from ...letters import escaped
 from ...worker.build import topics_of
-from ...worker.topic_checks import check_broker
+from ...worker.startup import check_broker
 from ..options import BootstrapOption, ConfigOption
 from ..streams.topics import mending_command
 

@@ -19,7 +19,7 @@ from gradwatch import MissingPackageError
 from ...config import Configuration, load
 from ...review.settings import ReviewSettings
 from ...worker.build import topics_of
-from ...worker.memory import limit_arenas
+from ...worker.startup import limit_arenas
 from ..options import BootstrapOption, ConfigOption, JsonOption
 
 if TYPE_CHECKING:

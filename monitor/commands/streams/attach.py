@@ -1,4 +1,4 @@
-"""`gradwatch attach`: publish cameras live, each as one run of its stream."""
+"""`gradwatch attach`: publish live cameras, each as one run of its stream."""
 
 from __future__ import annotations
 
@@ -13,26 +13,20 @@ import msgspec
 import typer
 from rich.console import Console
 
-from gradwatch.streams.cameras.address import (
-    Transport,
-    camera_address,
-    hide_credentials_of,
-    is_live,
-    stream_name,
-)
+from gradwatch.streams.cameras.address import Transport, camera_address, hide_credentials_of, is_live, stream_name
 from gradwatch.streams.cameras.attach import CameraPlan, CameraSummary, attach_all
 from gradwatch.streams.cameras.attach import attach as attach_one
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.observability.metrics import STREAMS
 from gradwatch.streams.observability.status_server import LOOPBACK, serving
-from gradwatch.streams.sources import legal_stream_id
+from gradwatch.streams.recordings.played import legal_stream_id
 from gradwatch.streams.transport.admin import check_topics
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import check_stream_id
 
 from ...config import Configuration, ConfigurationError, load
 from ...worker.build import topics_of
-from ...worker.topic_checks import UnfitTopicsError
+from ...worker.startup import UnfitTopicsError
 from ..options import BootstrapOption, ConfigOption, JsonOption, MetricsAddressOption, MetricsPortOption
 from .topics import mending_command
 
@@ -41,32 +35,30 @@ def attach(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="rtsp://…, http://…, the number of a USB camera, a video, a folder of pictures or a bag; the cameras "
-            "of --config where absent.",
+            help="rtsp://…, http://…, the number of a USB camera, a video, a folder of pictures or a bag. Default: the "
+            "cameras of --config.",
             show_default=False,
         ),
     ] = None,
-    stream_id: Annotated[str | None, typer.Option(help="Stream to publish as; from the address where absent.")] = None,
+    stream_id: Annotated[str | None, typer.Option(help="Stream to publish as. Default: from the address.")] = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
-    transport: Annotated[Transport, typer.Option(help="Of RTSP.")] = "tcp",
-    rate: Annotated[float | None, typer.Option(help="At most so many frames a second; all where absent.")] = None,
-    partition: Annotated[int | None, typer.Option(help="Partition to publish to; by key where absent.")] = None,
-    wait: Annotated[
-        bool, typer.Option(help="Wait for a camera that is away at first, else leave with an error.")
-    ] = False,
+    transport: Annotated[Transport, typer.Option(help="Transport of RTSP.")] = "tcp",
+    rate: Annotated[float | None, typer.Option(help="Most frames a second. Default: all.")] = None,
+    partition: Annotated[int | None, typer.Option(help="Partition to publish to. Default: by key.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for a camera that can't be reached at the start.")] = False,
     metrics_port: MetricsPortOption = None,
     metrics_address: MetricsAddressOption = LOOPBACK,
     json: JsonOption = None,
 ) -> None:
-    """Publish cameras until stopped (SIGTERM or Ctrl-C); a lost camera is connected again, within its run."""
+    """Publish cameras until stopped (SIGTERM or Ctrl-C); a lost camera is reconnected, within its run."""
     if source is not None:
         hide_credentials_of(source)
     configuration = load(config)
     plans = [_plan(source, stream_id, transport, rate, partition)] if source else _plans(configuration)
     servers = bootstrap_servers or configuration.broker.bootstrap_servers
     _check_topics(configuration, servers, mending_command(config, bootstrap_servers))
-    cv2.setNumThreads(1)  # cameras are threads already
+    cv2.setNumThreads(1)  # each camera has its own threads
     STREAMS.reserve(plan.stream_id for plan in plans)
     stop, health, names = threading.Event(), Health(), topics_of(configuration)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,7 +74,7 @@ def attach(
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode({"sources": [*map(asdict, summaries)]}), indent=2))
     for summary in summaries:
-        Console(stderr=True).print(_sentence(summary), soft_wrap=True, markup=False, highlight=False)
+        Console(stderr=True).print(_describe(summary), soft_wrap=True, markup=False, highlight=False)
     if any(summary.failure for summary in summaries):
         raise typer.Exit(1)
 
@@ -104,7 +96,7 @@ def _plans(configuration: Configuration) -> list[CameraPlan]:
 
 
 def _check_topics(configuration: Configuration, servers: str, remedy: str) -> None:
-    """Raises UnfitTopicsError where a topic that sources write to is missing: sending would wait for it, each time."""
+    """Raises UnfitTopicsError if a topic that sources write to is missing: every send would wait for it."""
     names = topics_of(configuration)
     problems = check_topics(servers, names, client_settings=configuration.broker.client)
     missing = [p for p in problems if p.is_fatal and p.setting == "topic" and p.topic in (names.frames, names.health)]
@@ -112,7 +104,7 @@ def _check_topics(configuration: Configuration, servers: str, remedy: str) -> No
         raise UnfitTopicsError("\n".join([*map(str, missing), f"or let gradwatch do it: {remedy}"]))
 
 
-def _sentence(summary: CameraSummary) -> str:
+def _describe(summary: CameraSummary) -> str:
     if summary.failure:
         return f"{summary.stream_id}: {summary.failure}"
     dropped = ", ".join(f"{count} {cause}" for cause, count in summary.dropped.items()) or "none"

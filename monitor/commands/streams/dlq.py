@@ -1,4 +1,4 @@
-"""`gradwatch dlq …`: look at the records that were put aside, and send them back."""
+"""`gradwatch dlq …`: inspect dead letters and requeue them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from gradwatch.streams.wire.messages import OutcomeCause
 from gradwatch.streams.wire.topics import Topics
 
 from ...config import BrokerSettings, load
-from ...letters import Wanted, details, table
+from ...letters import LetterFilter, details, table
 from ...worker.build import topics_of
 from ..options import BootstrapOption, ConfigOption, JsonOption
 
-dlq = typer.Typer(help="Look at the records that could not be read, and send them back.", no_args_is_help=True)
+dlq = typer.Typer(help="Inspect the records that could not be processed, and requeue them.", no_args_is_help=True)
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PLACE = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
 
-StreamOption = Annotated[str | None, typer.Option("--stream", help="Only of this stream.")]
-CauseOption = Annotated[OutcomeCause | None, typer.Option(help="Only of this cause.")]
-SinceOption = Annotated[str | None, typer.Option(help="Only those put aside since: 30m, 12h, 7d, or 2026-09-21T14:00.")]
+StreamOption = Annotated[str | None, typer.Option("--stream", help="Only dead letters of this stream.")]
+CauseOption = Annotated[OutcomeCause | None, typer.Option(help="Only dead letters with this cause.")]
+SinceOption = Annotated[str | None, typer.Option(help="Only newer ones: 30m, 12h, 7d, or since 2026-09-21T14:00.")]
 
 
 @dlq.command("list")
@@ -42,12 +42,12 @@ def list_letters(
     stream: StreamOption = None,
     cause: CauseOption = None,
     since: SinceOption = None,
-    limit: Annotated[int, typer.Option(help="So many at most.", min=1, max=100_000)] = 50,
+    limit: Annotated[int, typer.Option(help="Most dead letters to list.", min=1, max=100_000)] = 50,
     json: JsonOption = None,
 ) -> None:
-    """List the dead letters, the newest first."""
+    """List the dead letters, newest first."""
     broker, topics = _broker(config, bootstrap_servers)
-    wanted = Wanted(stream, cause, _since_ms(since))
+    wanted = LetterFilter(stream, cause, _since_ms(since))
     with TopicHistory(broker.bootstrap_servers, topics.dlq, broker.client) as history:
         found = list(islice(history.newest_first(wanted.summary), limit))
     if json is not None:
@@ -58,17 +58,17 @@ def list_letters(
         return
     console.print(table(found))
     if len(found) == limit:
-        console.print(f"there may be more than these {limit}: --limit, --since", highlight=False)
+        console.print(f"stopped at {limit}; for more use --limit or --since", highlight=False)
 
 
 @dlq.command()
 def show(
-    place: Annotated[str, typer.Argument(help="PARTITION:OFFSET, as the list says.")],
+    place: Annotated[str, typer.Argument(help="PARTITION:OFFSET, as in the list.")],
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     save: Annotated[Path | None, typer.Option(help="Write the value's original bytes to this file.")] = None,
 ) -> None:
-    """Show one dead letter: why it is one, its headers and the start of its value."""
+    """Show one dead letter: the reason, the headers and the start of the value."""
     broker, topics = _broker(config, bootstrap_servers)
     with TopicHistory(broker.bootstrap_servers, topics.dlq, broker.client) as history:
         letter = _letter(history, topics, place)
@@ -76,7 +76,7 @@ def show(
     for line in details(letter):
         console.print(line)
     if save is not None and "value" in letter.left_out:
-        raise typer.BadParameter(f"the value of {letter.place} was left out for size, there is nothing to save")
+        raise typer.BadParameter(f"the value of {letter.place} was left out for size and can't be saved")
     if save is not None:
         save.write_bytes(letter.record.value or b"")
         console.print(f"written to {save}")
@@ -84,28 +84,30 @@ def show(
 
 @dlq.command("requeue")
 def requeue_letters(
-    places: Annotated[list[str] | None, typer.Argument(help="PARTITION:OFFSET …, as the list says.")] = None,
+    places: Annotated[list[str] | None, typer.Argument(help="PARTITION:OFFSET …, as in the list.")] = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     cause: CauseOption = None,
     stream: StreamOption = None,
     since: SinceOption = None,
-    every: Annotated[bool, typer.Option("--all", help="All that there are, or all of --stream and --since.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="All dead letters, or all that match --stream and --since.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
 ) -> None:
-    """Publish dead letters again as they came; the header dlq_requeued counts how often. They stay on the list."""
+    """Publish dead letters again, unchanged; the header dlq_requeued counts how often. They stay on the list."""
     if bool(places) == (every or cause is not None):
         raise typer.BadParameter("expected either PARTITION:OFFSET … or --cause or --all")
     broker, topics = _broker(config, bootstrap_servers)
-    wanted = Wanted(stream, cause, _since_ms(since))
+    wanted = LetterFilter(stream, cause, _since_ms(since))
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     with TopicHistory(broker.bootstrap_servers, topics.dlq, broker.client) as history:
-        count = len(places) if places else sum(1 for _ in _all(history, wanted))
+        count = len(places) if places else sum(1 for _ in _matching(history, wanted))
         question = f"Publish {count} dead letters again to {topics.frames}?"
         if not count:
             console.print(f"no such dead letters on {topics.dlq}")
         elif yes or typer.confirm(question, err=True):
-            letters = (_letter(history, topics, place) for place in places) if places else _all(history, wanted)
+            letters = (_letter(history, topics, place) for place in places) if places else _matching(history, wanted)
             _requeue(letters, broker, topics, console)
 
 
@@ -133,9 +135,9 @@ def _broker(config: Path | None, bootstrap_servers: str | None) -> tuple[BrokerS
     return broker, topics_of(configuration)
 
 
-def _all(history: TopicHistory, wanted: Wanted) -> Iterator[Letter]:
-    """The wanted letters, oldest first, so that a stream's frames keep their order."""
-    return (letter for record in history.oldest_first() if (letter := wanted.letter(record)) is not None)
+def _matching(history: TopicHistory, wanted: LetterFilter) -> Iterator[Letter]:
+    """The letters that match, oldest first, so that a stream's frames keep their order."""
+    return (letter for record in history.oldest_first() if (letter := wanted.match(record)) is not None)
 
 
 def _letter(history: TopicHistory, topics: Topics, place: str) -> Letter:

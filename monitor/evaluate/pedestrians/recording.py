@@ -21,7 +21,7 @@ from gradwatch.streams.wire.messages import FrameReport, Outcome
 from gradwatch.streams.world.drive import TruthBox
 
 from ...judging.judge import Judge
-from ...judging.offline import Seen, judge_all, stamp
+from ...judging.offline import Observed, judge_all, offline_stamp
 from ...judging.state import new_run
 from .. import store
 from ..drives import CLEAN_FRAMES, CLEAN_SEEDS, Unit, drive_of, setting_of
@@ -62,7 +62,7 @@ def evaluate_pedestrians(shared: Path, folder: Path, observations: Path | None, 
     draw_stills(recording, reports, folder / "stills", "pedestrians")
     truth = read_annotation(annotation, run.frames)
     store.run_units(partial(observe_recording, shared), [folder / f"{NAME}.recording"], processes=1)
-    seen = [(stamp(NAME, f.seq, f.capture_ns), f.observation) for f in store.load(folder / f"{NAME}.recording")]
+    seen = [(offline_stamp(NAME, f.seq, f.capture_ns), f.observation) for f in store.load(folder / f"{NAME}.recording")]
     return {
         "models_id": judge.models_id,
         "broker": broker_figures(run.reports, run.frames),
@@ -107,11 +107,11 @@ def drive_figures(folder: Path, judge: Judge) -> Figures:
     store.run_units(observe_unit, [folder / unit.name for unit in DRIVES])
     truth: list[Labeled] = []
     everybody: list[Labeled] = []
-    frames: list[Seen] = []
+    frames: list[Observed] = []
     tracks: dict[str, list[Labeled]] = {}
     for number, unit in enumerate(DRIVES):
-        seen = [(stamp("drive", f.seq, f.capture_ns), f.observation) for f in store.load(folder / unit.name)]
-        reports = [verdict.report for verdict in judge_all(seen, judge, new_run(None, "drive", "offline"))]
+        seen = [(offline_stamp("drive", f.seq, f.capture_ns), f.observation) for f in store.load(folder / unit.name)]
+        reports = [judgement.report for judgement in judge_all(seen, judge, new_run(None, "drive", "offline"))]
         drive = drive_of(unit.seed)
         people = [_walkers(drive.truth(frame.identity.seq)) for frame, _ in seen]
         truth += [_apart(due, number) for due, _ in people]

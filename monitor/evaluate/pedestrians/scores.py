@@ -12,9 +12,9 @@ from gradwatch.models.outputs import PEDESTRIAN, Observation
 
 from ...alarms.calibration import CleanFrame, fit_clean
 from ...judging.judge import Judge
-from ...judging.offline import Seen, clean_frames
+from ...judging.offline import Observed, clean_frames
 from ...judging.settings import JudgeSettings
-from ...scorers import PEDESTRIAN_HEAD, PEDESTRIAN_PREFIX, SCORERS, Parameters
+from ...scorers import PEDESTRIAN_PREFIX, SCORERS, Parameters
 from ..metrics import auroc
 from .tracks import Labeled, match
 
@@ -26,7 +26,7 @@ CALIBRATED_ON = JudgeSettings().calibration_frames  # of the recording's own sta
 QUANTILES = (0.1, 0.5, 0.9)
 
 
-def score_figures(truth: Sequence[Labeled], seen: Sequence[Seen], judge: Judge) -> Figures:
+def score_figures(truth: Sequence[Labeled], seen: Sequence[Observed], judge: Judge) -> Figures:
     """Do the scores tell boxes that are no person from people? `by_score` is empty without pedestrian heads.
 
     The first CALIBRATED_ON frames are the stream's calibration, the others are judged. `raw_auroc` is of the closed
@@ -38,7 +38,7 @@ def score_figures(truth: Sequence[Labeled], seen: Sequence[Seen], judge: Judge) 
     parameters = fit_clean(frames[:CALIBRATED_ON]).parameters
     judged = frames[CALIBRATED_ON:]
     people = [is_person(t, found) for t, (_, found) in zip(truth, seen, strict=True)][CALIBRATED_ON:]
-    numbers = [int(n) for frame in judged for n in frame.crops.get(PEDESTRIAN_HEAD, ())]
+    numbers = [int(n) for frame in judged if SCORES[0] in frame.crops for n in frame.crops[SCORES[0]].head]
     return {
         "frames": len(judged),
         "by_head": {head_id: numbers.count(n) for n, head_id in enumerate(judge.heads) if n in numbers},
@@ -47,20 +47,21 @@ def score_figures(truth: Sequence[Labeled], seen: Sequence[Seen], judge: Judge) 
 
 
 def is_person(annotated: Labeled, found: Observation) -> NDArray[np.bool_]:
-    """Whether each pedestrian (n,) among the detections of a frame stands for an annotated person."""
-    boxes = found.detections.xyxy[found.detections.class_id == PEDESTRIAN]
-    return match(boxes, annotated.xyxy) >= 0
+    """Whether each detection (n,) of a frame is a pedestrian that matches an annotated person."""
+    person: NDArray[np.bool_] = found.detections.class_id == PEDESTRIAN
+    person[person] = match(found.detections.xyxy[person], annotated.xyxy) >= 0
+    return person
 
 
 def _one_score(name: str, frames: list[CleanFrame], people: list[NDArray[np.bool_]], parameters: Parameters) -> Figures:
     values, raw, labels = [np.empty(0)], [np.empty(0)], [np.empty(0, bool)]
     for frame, person in zip(frames, people, strict=True):
         if name in frame.crops:
-            defined = np.isfinite(frame.crops[name])
+            form = frame.crops[name]
             values.append(SCORERS[name].score(frame.observation, frame.crops, parameters))
-            raw.append(frame.crops[name][defined].astype(np.float64))
-            labels.append(person[defined])
-    score, form, label = np.concatenate(values), np.concatenate(raw), np.concatenate(labels)
+            raw.append(form.values.astype(np.float64))
+            labels.append(person[form.detection_index])
+    score, plain, label = np.concatenate(values), np.concatenate(raw), np.concatenate(labels)
     if not len(score):
         return {"family": SCORERS[name].family, "people": 0, "others": 0}
     return {
@@ -68,7 +69,7 @@ def _one_score(name: str, frames: list[CleanFrame], people: list[NDArray[np.bool
         "people": int(label.sum()),
         "others": int((~label).sum()),
         "auroc": auroc(score[label], score[~label]),
-        "raw_auroc": auroc(form[label], form[~label]),
+        "raw_auroc": auroc(plain[label], plain[~label]),
         "people_quantiles": quantiles(score[label]),
         "others_quantiles": quantiles(score[~label]),
     }

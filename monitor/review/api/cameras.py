@@ -124,8 +124,8 @@ def thumbnail(service: Service, visitor: Viewer, request: Request, stream_id: St
         raise ProblemError(404, f"the newest picture can't be shown: {error}") from error
     if made is None:
         raise NotFoundError(f"expected a camera of which a picture has come, got {stream_id}")
-    frame, content = made
-    return picture(request, content, "image/jpeg", frame, "thumbnail")
+    stamp, content = made
+    return picture(request, content, "image/jpeg", stamp, "thumbnail")
 
 
 @router.get(
@@ -138,7 +138,7 @@ def frame(service: Service, visitor: Viewer, request: Request, stream_id: Stream
     newest = _known(service, stream_id).frame
     if newest is None:
         raise NotFoundError(f"expected a camera of which a picture has come, got {stream_id}")
-    return picture(request, newest.content, newest.encoding, newest, "frame")
+    return picture(request, newest.content, newest.encoding, newest.stamp, "frame")
 
 
 @router.get("/{stream_id}/overlay", response_class=Response, responses=documented(404) | {200: JSON_CONTENT})
@@ -210,7 +210,7 @@ def _camera(service: ReviewService, camera: CameraState, open_alerts: int) -> Ca
         state=None if report is None else StreamState(report.state),
         stale=report_age_s is None or report_age_s > STALE_AFTER_S,
         report_age_s=report_age_s,
-        frame_age_s=None if frame is None else _age_s(frame.published_ns),
+        frame_age_s=None if frame is None else _age_s(frame.stamp.published_ns),
         open_alerts=open_alerts,
         report=None if report is None else LastReport.model_validate(_finite(asdict(report))),
         health=camera.health,

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
-from gradwatch.streams.transport.history import TopicMissingError
+from gradwatch.streams.transport.connection import TopicMissingError
 from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
 from gradwatch.streams.wire.outputs import decode_alert
 
@@ -152,7 +152,7 @@ def clip_frame(service: Service, visitor: Viewer, request: Request, alert_id: Al
     frame = found.frames.get(seq)
     if frame is None:
         raise NotFoundError(f"expected the seq of a frame that is there, got {seq}")
-    return picture(request, frame.content, frame.encoding, frame, "frame")
+    return picture(request, frame.content, frame.encoding, frame.stamp, "frame")
 
 
 @router.get(
@@ -215,7 +215,7 @@ def _frame(alert_id: str, seq: int, found: Clip, recording: Recording | None) ->
 
 
 def _times(frame: EncodedFrame | None, report: FrameReport | None) -> dict[str, Any]:
-    known = frame if frame is not None else report
+    known = frame.stamp if frame is not None else report
     if known is None:
         return {"capture_ns": None, "published_ns": None}
     return {"capture_ns": known.capture_ns, "published_ns": known.published_ns}

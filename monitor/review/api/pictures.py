@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from gradwatch.streams.wire.messages import EncodedFrame
+from gradwatch.streams.wire.messages import FrameStamp
 
 BINARY = {"type": "string", "format": "binary"}
 JPEG_CONTENT: dict[str, Any] = {
@@ -19,17 +19,17 @@ JSON_CONTENT: dict[str, Any] = {
 }
 
 
-def picture(request: Request, content: bytes, encoding: str, frame: EncodedFrame, variant: str) -> Response:
+def picture(request: Request, content: bytes, encoding: str, stamp: FrameStamp, variant: str) -> Response:
     """A picture; 304 where the browser has it."""
-    identity = frame.identity
+    identity = stamp.identity
     etag = f'"{identity.run_id}-{identity.seq}-{variant}"'
     headers = {
         "ETag": etag,
         "Cache-Control": "private, no-cache",
         "X-Run-Id": identity.run_id,
         "X-Seq": str(identity.seq),
-        "X-Capture-Ns": str(frame.capture_ns),
-        "X-Published-Ns": str(frame.published_ns),
+        "X-Capture-Ns": str(stamp.capture_ns),
+        "X-Published-Ns": str(stamp.published_ns),
     }
     if is_known(request, etag):
         return Response(status_code=304, headers=headers)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, wait_until_let_in
+from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, wait_until_accepted
 
 from ..metrics import BROKER_UP
 
@@ -59,7 +59,7 @@ class BrokerWatch:
 
     def _ask(self) -> str:
         try:
-            wait_until_let_in(self._servers, self._settings, TIMEOUT_S)
+            wait_until_accepted(self._servers, self._settings, TIMEOUT_S)
         except (BrokerUnavailableError, BrokerRefusedError) as error:
             return str(error)
         return ""

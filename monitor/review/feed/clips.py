@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 import structlog
 
-from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError
-from gradwatch.streams.transport.history import TopicMissingError
+from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, TopicMissingError
 from gradwatch.streams.transport.ranges import TopicRanges
 from gradwatch.streams.wire.messages import Alert, AlertState, EncodedFrame, FrameReport
 
@@ -173,12 +172,12 @@ def _scanned(scan: WindowScan, kept: Clip | None) -> Clip:
     frames: dict[int, EncodedFrame] = {}
     reports: dict[int, FrameReport] = {}
     if kept is not None:
-        frames = {seq: frame for seq, frame in kept.frames.items() if _is_within(frame, scan.time)}
-        reports = {seq: report for seq, report in kept.reports.items() if _is_within(report, scan.time)}
+        frames = {seq: frame for seq, frame in kept.frames.items() if scan.time.contains(frame.stamp.capture_ns)}
+        reports = {seq: report for seq, report in kept.reports.items() if scan.time.contains(report.capture_ns)}
     source = "evidence" if frames else "kafka"
     for frame in frames.values():
-        scan.note(frame)
-    frames |= {frame.identity.seq: frame for frame in scan.frames()}
+        scan.note(frame.stamp)
+    frames |= {frame.stamp.identity.seq: frame for frame in scan.frames()}
     reports |= {report.identity.seq: report for report in scan.reports}
     missing = {one.seq: one.cause for one in scan.missing()}
     if kept is not None:  # of what was missing then, the reports may be gone by now
@@ -187,14 +186,10 @@ def _scanned(scan: WindowScan, kept: Clip | None) -> Clip:
     return Clip(scan.time, frames, reports, missing, source)
 
 
-def _is_within(message: EncodedFrame | FrameReport, time: TimeWindow) -> bool:
-    return time.start_ns <= message.capture_ns <= time.end_ns
-
-
 def _clip(window: Window, source: str, is_final: bool) -> Clip:
     return Clip(
         window.time,
-        {frame.identity.seq: frame for frame in window.frames},
+        {frame.stamp.identity.seq: frame for frame in window.frames},
         {report.identity.seq: report for report in window.reports},
         dict(zip(window.missing, window.missing_causes, strict=True)),
         source,

@@ -12,9 +12,8 @@ from typing import Any
 
 import cv2
 
-from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp, Outcome
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 from ..metrics import LIVE_BYTES, LIVE_DROPPED
 from ..store.schema import Json
@@ -60,7 +59,7 @@ class CameraState:
     health: Json | None = None
     health_published_ns: int = 0
     scores: ScoreRing = field(default_factory=ScoreRing)
-    thumbnail: tuple[EncodedFrame, bytes] | None = None
+    thumbnail: tuple[FrameStamp, bytes] | None = None
     changes: int = 0  # raised with everything that comes
 
     @property
@@ -98,8 +97,8 @@ class LiveState:
     def take_frame(self, frame: EncodedFrame) -> None:
         """A picture, unless a newer one is there."""
         with self._lock:
-            camera = self._of(frame.identity.stream_id)
-            if camera.frame is None or frame.published_ns >= camera.frame.published_ns:
+            camera = self._of(frame.stamp.identity.stream_id)
+            if camera.frame is None or frame.stamp.published_ns >= camera.frame.stamp.published_ns:
                 camera.frame = frame
             self._account(camera)
 
@@ -150,15 +149,15 @@ class LiveState:
             camera = self._cameras.get(stream_id)
             return None if camera is None else camera.scores.at(run_id, seq)
 
-    def thumbnail(self, stream_id: str) -> tuple[EncodedFrame, bytes] | None:
+    def thumbnail(self, stream_id: str) -> tuple[FrameStamp, bytes] | None:
         """The newest picture made small, and which it was. Raises `BadRecordError` for one that can't be decoded."""
         camera = self.camera(stream_id)
         frame = camera.frame if camera is not None else None
         if camera is None or frame is None:
             return None
         made = camera.thumbnail
-        if made is None or made[0] is not frame:
-            made = (frame, _shrunk(frame.content))
+        if made is None or made[0] is not frame.stamp:
+            made = (frame.stamp, _shrunk(frame.content))
             with self._lock:
                 camera.thumbnail = made
                 if camera.stream_id in self._cameras:
@@ -213,7 +212,7 @@ def _facts(report: FrameReport) -> ReportFacts:
 
 def _partition(camera: CameraState) -> int | None:
     if camera.frame is not None:
-        return camera.frame.partition
+        return camera.frame.stamp.partition
     return None if camera.report is None else camera.report.partition
 
 

@@ -26,6 +26,8 @@ from gradwatch.monitor.judging.state import dump, load_calibration
 from gradwatch.monitor.scorers import SCORERS
 from gradwatch.streams.wire.messages import AlertKind
 
+from ...builders import closed_form
+
 SHIFT, MISMATCH = AlertKind.DISTRIBUTION_SHIFT, AlertKind.EXPECTANCY_MISMATCH
 ORIGIN = Origin("camera", "models", "configuration", 960, 540)
 CARRIERS = {SHIFT: ("image_statistics", "reconstruction_error"), MISMATCH: ("expectancy_gradient",)}
@@ -102,7 +104,7 @@ def test_only_carriers_with_a_reference_get_a_threshold(clean):
 def test_few_crops_get_no_reference(observations):
     seen = observations(150, seed=2)
     for count, known in ((MIN_REFERENCE - 1, False), (MIN_REFERENCE, True)):
-        clean = clean_of(seen, crops=lambda i, n=count: {"msp": np.full(int(i < n), 0.1 + i / 1e3, np.float32)})
+        clean = clean_of(seen, crops=lambda i, n=count: {"msp": closed_form([0.1 + i / 1e3] * (i < n))})
         assert ("msp" in calibrated(clean).references) == known
 
 
@@ -180,7 +182,7 @@ class Recording:
 
 def test_scores_that_do_not_apply_are_absent(clean):
     calibration = calibrated(clean)
-    scores = score(clean[0].observation, {"msp": np.empty(0, np.float32)}, calibration.parameters)
+    scores = score(clean[0].observation, {"msp": closed_form([])}, calibration.parameters)
     assert set(scores) == {name for name, scorer in SCORERS.items() if scorer.unit == "frame"}
     assert set(score(clean[0].observation, {}, {"gradcon": calibration.parameters["gradcon"]})) == {"gradcon"}
     chances = p_values(scores | {"msp": np.array([0.5])}, calibration.references)

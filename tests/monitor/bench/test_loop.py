@@ -17,15 +17,14 @@ from gradwatch.monitor.bench.stages import STAGES, Rehearsal, StagedPipeline, co
 from gradwatch.monitor.commands import app
 from gradwatch.monitor.config import Configuration
 from gradwatch.monitor.judging.judge import Judge
-from gradwatch.monitor.judging.offline import stamp
+from gradwatch.monitor.judging.offline import offline_stamp
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.monitor.judging.state import new_run
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.raw import consume_raw
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.outputs import decode_report
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 SPREAD = {"min": 1.0, "median": 2.0, "max": 3.0}
 
@@ -94,7 +93,7 @@ def test_path_publishes_a_report_and_an_overlay_for_each_frame(observations, mon
     content = encode_jpeg(np.zeros((54, 96, 3), np.uint8))
     seen, judge, frames = observations(5, seed=0), Judge({}, "bench", JudgeSettings()), 30
     state = new_run(None, "bench-0", "offline")
-    verdicts = [judge(stamp("bench-0", seq, seq), observation, state) for seq, observation in enumerate(seen)]
+    verdicts = [judge(offline_stamp("bench-0", seq, seq), observation, state) for seq, observation in enumerate(seen)]
     image = decode_picture(content)
     rehearsal = Rehearsal([content] * 5, [image] * 5, seen, verdicts, [{"texts": []}] * 5, None)
     with some_broker(Configuration(), None) as (at, broker), own_topics(at, 2) as (own, topics):

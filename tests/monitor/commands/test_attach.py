@@ -1,14 +1,11 @@
-"""`gradwatch attach`: what it publishes, says, counts and never says."""
+"""`gradwatch attach`: its records, metrics, counts and messages, and that none shows a credential."""
 
 from __future__ import annotations
 
 import json
 import signal
-import threading
-import time
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,13 +15,15 @@ from gradwatch.streams.wire.frames import decode_frame
 from gradwatch.streams.wire.messages import Disturbance
 from gradwatch.streams.wire.outputs import decode_health
 from gradwatch.streams.wire.topics import Topics
-from tests.brokers import make_topics, read_records
-from tests.builders import make_noise_jpeg
-from tests.places import MOTORWAY
-from tests.verbs import running, said_by
+
+from ...brokers import make_topics, read_records
+from ...builders import noise_jpeg
+from ...live_cameras.loopback import MjpegCamera
+from ...places import MOTORWAY
+from ...verbs import running, said_by
 
 PASSWORD = "hunter2'/@x%&?#"
-PICTURES = [make_noise_jpeg(seed) for seed in range(5)]
+PICTURES = [noise_jpeg(seed) for seed in range(5)]
 
 
 @pytest.fixture
@@ -34,31 +33,9 @@ def topics(embedded: str) -> Topics:
 
 @pytest.fixture
 def camera() -> Iterator[str]:
-    """The address of MJPEG over HTTP."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            try:
-                for i in range(10_000):
-                    picture = PICTURES[i % 5]
-                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
-                    self.wfile.write(head.encode() + picture + b"\r\n")
-                    time.sleep(0.05)
-            except OSError:
-                pass
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"127.0.0.1:{server.server_address[1]}/video"
-    server.shutdown()
-    server.server_close()
+    """The address of MJPEG over HTTP, without its scheme."""
+    with MjpegCamera(PICTURES) as server:
+        yield server.url.removeprefix("http://")
 
 
 def write_configuration(path: Path, broker: str, topics: Topics, cameras: dict[str, dict[str, object]]) -> Path:
@@ -74,7 +51,7 @@ def write_configuration(path: Path, broker: str, topics: Topics, cameras: dict[s
     return path
 
 
-def test_cameras_of_a_configuration_are_published_and_one_that_fails_stops_no_other(
+def test_configured_cameras_are_published_and_one_that_fails_stops_no_other(
     embedded: str, topics: Topics, camera: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATE_URL", f"http://admin:{PASSWORD}@{camera}?token=h1dden-token")
@@ -96,10 +73,10 @@ def test_cameras_of_a_configuration_are_published_and_one_that_fails_stops_no_ot
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 1, said  # "wrong" is
     records = [decode_health(record.value) for record in read_records(embedded, [topics.health], 2)]
-    gate = [frame for frame in frames if frame.identity.stream_id == "gate"]
-    assert [frame.identity.seq for frame in gate] == list(range(len(gate)))
+    gate = [frame for frame in frames if frame.stamp.identity.stream_id == "gate"]
+    assert [frame.stamp.identity.seq for frame in gate] == list(range(len(gate)))
     assert {frame.content for frame in gate} <= set(PICTURES)
-    assert {(f.clock, f.identity.stream_id) for f in frames} == {("utc", "gate"), ("media", "drive")}
+    assert {(f.stamp.clock, f.stamp.identity.stream_id) for f in frames} == {("utc", "gate"), ("media", "drive")}
     assert {(r.stream_id, r.disturbance) for r in records} >= {
         ("away", Disturbance.DISCONNECTED),
         ("usb", Disturbance.DISCONNECTED),
@@ -122,7 +99,7 @@ def test_cameras_of_a_configuration_are_published_and_one_that_fails_stops_no_ot
         ("rtsp://admin:hunter2@127.0.0.1:1/cam", r"nobody listens at rtsp://127.0.0.1:1/cam; is the camera on"),
     ],
 )
-def test_what_can_not_be_attached_is_said_in_a_line(
+def test_a_source_that_can_not_be_attached_is_reported_in_one_line(
     embedded: str, topics: Topics, source: str, expected: str, tmp_path: Path
 ) -> None:
     config = write_configuration(tmp_path / "gradwatch.yaml", embedded, topics, {})
@@ -142,7 +119,7 @@ def test_a_missing_topic_is_named_before_anything_is_attached(embedded: str, tmp
     assert "gradwatch topics --mend --config" in said
 
 
-def test_nothing_to_attach_is_an_error() -> None:
+def test_attaching_nothing_is_an_error() -> None:
     code, said = said_by("attach")
     assert code == 1
     assert "expected a SOURCE, or `cameras:` in the file of --config, got neither" in said

@@ -8,9 +8,10 @@ import pytest
 
 from gradwatch.streams.wire.messages import Outcome
 from gradwatch.streams.wire.outputs import decode_report
-from tests.brokers import read_records, unused_names
-from tests.places import MOTORWAY
-from tests.verbs import said_by
+
+from ...brokers import read_records, unused_names
+from ...places import MOTORWAY
+from ...verbs import said_by
 
 
 def gradwatch(*arguments: object, code: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""`gradwatch dlq` on a real broker: what an operator sees of hostile records, and how he sends them back."""
+"""`gradwatch dlq` on a real broker: how hostile records are shown and requeued."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from gradwatch.monitor.commands import app
 from gradwatch.monitor.letters import escaped, hexdump, moment
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.transport.admin import ensure_topics
+from gradwatch.streams.transport.connection import TopicMissingError
 from gradwatch.streams.transport.embedded import EmbeddedBroker
-from gradwatch.streams.transport.history import TopicHistory, TopicMissingError
+from gradwatch.streams.transport.history import TopicHistory
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import OutcomeCause
 from gradwatch.streams.wire.pixels import BadRecordError
@@ -46,7 +47,7 @@ def broker() -> Iterator[str]:
 
 @pytest.fixture
 def dlq(broker: str) -> Run:
-    """Runs `gradwatch dlq …` and returns what it said."""
+    """Runs `gradwatch dlq …` and returns its output."""
 
     def run(*arguments: object, code: int = 0, answer: str | None = None) -> str:
         words = ["dlq", *map(str, arguments), "--bootstrap-servers", broker]
@@ -62,15 +63,15 @@ def frames(broker: str) -> list[Record]:
         return list(history.oldest_first())
 
 
-def test_the_list_is_newest_first_and_filtered(dlq: Run, tmp_path: Path) -> None:
+def test_the_list_is_filtered_and_newest_first(dlq: Run, tmp_path: Path) -> None:
     listed = tmp_path / "letters.json"
-    said = dlq("list", "--json", listed)
+    output = dlq("list", "--json", listed)
     rows = json.loads(listed.read_bytes())
     assert [row["place"] for row in rows] == ["0:3", "0:2", "0:1", "0:0"]
     assert (rows[0]["left_out"], rows[0]["size"]) == (["value"], 0)
     assert rows[1]["message"] == str(BAD)
-    assert "\x1b" not in said
-    assert "[bold]" in said
+    assert "\x1b" not in output
+    assert "[bold]" in output
     for option, value, count in [
         ("--stream", "gradwatch.frames.1", 3),
         ("--cause", "too_large", 1),
@@ -79,18 +80,18 @@ def test_the_list_is_newest_first_and_filtered(dlq: Run, tmp_path: Path) -> None
         ("--since", "2100-01-01", 0),
         ("--limit", 2, 2),
     ]:
-        said = dlq("list", "--json", listed, option, value)
+        output = dlq("list", "--json", listed, option, value)
         assert len(json.loads(listed.read_bytes())) == count
-        assert ("no such dead letters" in said) == (count == 0)
+        assert ("no such dead letters" in output) == (count == 0)
 
 
-def test_one_letter_is_shown_without_steering_the_terminal(dlq: Run, tmp_path: Path) -> None:
+def test_a_letter_is_shown_without_control_characters(dlq: Run, tmp_path: Path) -> None:
     saved = tmp_path / "value"
-    said = dlq("show", "0:1", "--save", saved)
+    output = dlq("show", "0:1", "--save", saved)
     assert saved.read_bytes() == CAME.value
-    assert "\x1b" not in said
+    assert "\x1b" not in output
     for text in ("gradwatch.frames[1] offset 70", "undecodable", r"x\x1b[1m: \x1b[31mred\n", "47 49 46", "8 bytes"):
-        assert text in said
+        assert text in output
     assert "left out" in dlq("show", "0:3")
     assert "100000000000000000 ms" in dlq("show", "0:3")
 
@@ -106,23 +107,23 @@ def test_one_letter_is_shown_without_steering_the_terminal(dlq: Run, tmp_path: P
         (["requeue", "0:1", "--all"], "expected either"),
     ],
 )
-def test_wrong_arguments_are_said(dlq: Run, arguments: list[str], why: str) -> None:
+def test_wrong_arguments_are_refused(dlq: Run, arguments: list[str], why: str) -> None:
     assert why in " ".join(dlq(*arguments, code=2).replace("│", " ").split())
 
 
-def test_requeueing_asks_first(dlq: Run, broker: str) -> None:
+def test_requeue_asks_first(dlq: Run, broker: str) -> None:
     before = len(frames(broker))
     assert "Publish 3 dead letters again" in dlq("requeue", "--cause", "undecodable", answer="n\n")
     assert "no such dead letters" in dlq("requeue", "--cause", "bad_schema")
     assert len(frames(broker)) == before
 
 
-def test_requeueing_sends_what_came_and_refuses_what_is_not_there(dlq: Run, broker: str) -> None:
+def test_requeue_sends_records_unchanged_and_refuses_incomplete_ones(dlq: Run, broker: str) -> None:
     before = len(frames(broker))
     assert "2 published to gradwatch.frames, 0 refused" in dlq("requeue", "0:0", "0:1", "--yes")
-    said = dlq("requeue", "--all", "--yes", code=1)
-    assert "3 published to gradwatch.frames, 1 refused" in said
-    assert "0:3: value left out for size" in said
+    output = dlq("requeue", "--all", "--yes", code=1)
+    assert "3 published to gradwatch.frames, 1 refused" in output
+    assert "0:3: value left out for size" in output
     sent = frames(broker)[before:]
     assert len(sent) == 5
     for record in sent:
@@ -130,7 +131,7 @@ def test_requeueing_sends_what_came_and_refuses_what_is_not_there(dlq: Run, brok
         assert record.headers == (*CAME.headers, ("dlq_requeued", b"1"))
 
 
-def test_a_missing_topic_is_said(broker: str, tmp_path: Path) -> None:
+def test_a_missing_topic_is_an_error(broker: str, tmp_path: Path) -> None:
     config = tmp_path / "gradwatch.yaml"
     config.write_text("topics: {prefix: other.}\n")
     done = CliRunner().invoke(app, ["dlq", "list", "--config", str(config), "--bootstrap-servers", broker])

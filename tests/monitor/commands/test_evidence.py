@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gradwatch.monitor.commands import app
-from tests.brokers import make_topics
 
+from ...brokers import make_topics
 from ..evidence.live import Road, attachments
 from ..evidence.scenes import alert
 

@@ -1,4 +1,4 @@
-"""What `gradwatch replay` takes a path for, and all of it through a broker."""
+"""`gradwatch replay`: its options, and every kind of recording through a broker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -16,18 +16,18 @@ import typer
 from typer.testing import CliRunner
 
 from gradwatch.monitor.commands import app
-from gradwatch.monitor.commands.streams.replay import chosen_facets, kind_of, open_source
-from gradwatch.streams.sources import Playback
+from gradwatch.monitor.commands.streams.replay import parse_facets
 from gradwatch.streams.wire.frames import decode_frame
-from tests.brokers import make_topics, read_records
-from tests.builders import make_jpeg
-from tests.places import MOTORWAY
+
+from ...brokers import make_topics, read_records
+from ...builders import gray_jpeg
+from ...places import MOTORWAY
 
 STAMP_NS = 1_790_000_000_000_000_000
 
 
 def jpeg(level: int) -> bytes:
-    return make_jpeg(level, (24, 16))
+    return gray_jpeg(level, (24, 16))
 
 
 def put(folder: Path, *names: str) -> Path:
@@ -48,10 +48,6 @@ def crops(folder: Path) -> Path:
 
 def objects(folder: Path) -> Path:
     return put(folder / "CURE-OR", "01_no_challenge/white/HTC/1_2_3_040_01_0.jpg", "05_blur/Level_1/1_2_3_040_05_1.jpg")
-
-
-def stills(folder: Path) -> Path:
-    return put(folder / "stills", "a.jpg", "b.jpg", "c.jpg")
 
 
 def mcap(folder: Path) -> Path:
@@ -75,48 +71,33 @@ def recording(folder: Path) -> Path:
     return Path(shutil.copy(MOTORWAY, folder / "01_07_00_00_00.mp4"))
 
 
-@pytest.mark.parametrize(
-    ("make", "kind"),
-    [(crops, "curetsr"), (objects, "cureor"), (stills, "pictures"), (mcap, "bag"), (recording, "video")],
-)
-def test_a_path_is_known_by_its_names(make: Callable[[Path], Path], kind: str, tmp_path: Path) -> None:
-    assert kind_of(make(tmp_path)) == kind
+def test_an_option_of_another_kind_is_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["replay", str(recording(tmp_path)), "--topic", "/front"], env={"COLUMNS": "300"})
+    assert done.exit_code == 2
+    assert "--topic does not apply to" in done.output
 
 
-def test_folders_and_files_of_ros_are_known_too(tmp_path: Path) -> None:
-    (tmp_path / "metadata.yaml").write_text("")
-    assert kind_of(tmp_path) == "bag"
-    assert kind_of(tmp_path / "old.db3") == "bag"
-
-
-def test_an_option_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(typer.BadParameter, match=r"--topic does not go with .*stills, which is played as: pictures"):
-        open_source(stills(tmp_path), Playback(), None, topic="/front")
-    with pytest.raises(typer.BadParameter, match=r"--only does not go with"):
-        open_source(MOTORWAY, Playback(), None, only={"challenge": ["rain"]})
-
-
-def test_facets_are_read_from_the_command_line() -> None:
-    assert chosen_facets(["challenge=none,rain", "level=1", "challenge=snow"]) == {
+def test_facets_are_parsed() -> None:
+    assert parse_facets(["challenge=none,rain", "level=1", "challenge=snow"]) == {
         "challenge": ["none", "rain", "snow"],
         "level": ["1"],
     }
     for wrong in ("challenge", "=rain", "challenge="):
         with pytest.raises(typer.BadParameter, match="expected FACET=VALUE"):
-            chosen_facets([wrong])
+            parse_facets([wrong])
 
 
 @pytest.fixture
-def signals_kept() -> Iterator[None]:
-    """replay takes SIGTERM and SIGINT for itself."""
+def restore_signals() -> Iterator[None]:
+    """replay handles SIGTERM and SIGINT."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("signals_kept")
-def test_all_of_them_go_through_a_broker(embedded: str, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("restore_signals")
+def test_every_kind_of_recording_is_published(embedded: str, tmp_path: Path) -> None:
     played = {
         "tsr": ([crops(tmp_path), "--only", "challenge=rain", "--rate", "50"], 2),
         "or": ([objects(tmp_path), "--rate", "50"], 2),
@@ -131,10 +112,10 @@ def test_all_of_them_go_through_a_broker(embedded: str, tmp_path: Path) -> None:
         assert done.exit_code == 0, done.output
     expected = sum(count for _, count in played.values())
     frames = [decode_frame(record) for record in read_records(embedded, [topics.frames], expected)]
-    by_stream = {name: [frame for frame in frames if frame.identity.stream_id == name] for name in played}
+    by_stream = {name: [frame for frame in frames if frame.stamp.identity.stream_id == name] for name in played}
     assert {name: len(got) for name, got in by_stream.items()} == {name: count for name, (_, count) in played.items()}
     assert {frame.encoding for frame in by_stream["tsr"]} == {"image/png"}
     assert [frame.content for frame in by_stream["or"]] == [jpeg(0), jpeg(20)]
-    assert [frame.capture_ns for frame in by_stream["bag"]] == [STAMP_NS, STAMP_NS + 1_000_000_000]
-    assert {frame.clock for frame in by_stream["bag"]} == {"utc"}
-    assert {frame.clock for name in ("tsr", "or", "tsd") for frame in by_stream[name]} == {"media"}
+    assert [frame.stamp.capture_ns for frame in by_stream["bag"]] == [STAMP_NS, STAMP_NS + 1_000_000_000]
+    assert {frame.stamp.clock for frame in by_stream["bag"]} == {"utc"}
+    assert {frame.stamp.clock for name in ("tsr", "or", "tsd") for frame in by_stream[name]} == {"media"}

@@ -16,9 +16,10 @@ from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.wire.topics import Topics
-from tests.places import MOTORWAY
-from tests.verbs import running, said_by
-from tests.waiting import wait_until
+
+from ...places import MOTORWAY
+from ...verbs import running, said_by
+from ...waiting import wait_until
 
 PASSWORD = "hunter2-at-the-gate"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.verbs import LIMIT_S, running, said_by
-from tests.waiting import wait_until
+from ...verbs import LIMIT_S, running, said_by
+from ...waiting import wait_until
 
 STREAMS = ("town", "motorway")
 SECONDS, RATE_HZ = 20, 5

@@ -27,7 +27,7 @@ from gradwatch.monitor.evaluate.pedestrians.tracks import (
     track_figures,
 )
 from gradwatch.monitor.judging.judge import Judge
-from gradwatch.monitor.judging.offline import judge_all, stamp
+from gradwatch.monitor.judging.offline import judge_all, offline_stamp
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.monitor.judging.state import new_run
 
@@ -133,7 +133,7 @@ def scene(observations):
             np.array([walker, post], np.float32), np.array([0.9, 0.6], np.float32), np.full(2, PEDESTRIAN, np.int32)
         )
         truth.append(frame(a=walker))
-        seen.append((stamp("scene", t, t * 10**9 // RATE_HZ), with_field(blank, detections=boxes, heads=heads)))
+        seen.append((offline_stamp("scene", t, t * 10**9 // RATE_HZ), with_field(blank, detections=boxes, heads=heads)))
     return truth, seen
 
 

@@ -19,7 +19,7 @@ from gradwatch.monitor.evaluate.recordings import (
     recordings_report,
 )
 from gradwatch.monitor.judging.judge import Judge
-from gradwatch.monitor.judging.offline import Seen, stamp
+from gradwatch.monitor.judging.offline import Observed, offline_stamp
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.streams.wire.messages import (
     FrameIdentity,
@@ -81,10 +81,10 @@ class TestThroughTheBroker:
 def weather(observations: Callable[..., list[Observation]]) -> recordings.Figures:
     """Clips of which only the night is unlike the street."""
 
-    def clip(name: str, seed: int, shift: float = 0.0, shifted_from: int | None = None) -> list[Seen]:
+    def clip(name: str, seed: int, shift: float = 0.0, shifted_from: int | None = None) -> list[Observed]:
         drawn = observations(seed=seed, frames=900 if name == CALIBRATED_ON else 100, shift=shift,
                              shifted_from=shifted_from)  # fmt: skip
-        return [(stamp(name, seq, seq * 10**9 // RATE_HZ), seen) for seq, seen in enumerate(drawn)]
+        return [(offline_stamp(name, seq, seq * 10**9 // RATE_HZ), seen) for seq, seen in enumerate(drawn)]
 
     clips = {name: clip(name, seed) for seed, name in enumerate(CLIPS)} | {"night_night": clip("night_night", 9, 8, 40)}
     return judge_weather(clips, Judge({}, "models", JudgeSettings()))[0]

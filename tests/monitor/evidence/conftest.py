@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from gradwatch.streams.wire.topics import Topics
-from tests.brokers import temporary_topics
+
+from ...brokers import temporary_topics
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from gradwatch.streams.wire.messages import (
     AlertKind,
     AlertState,
     EncodedFrame,
-    FrameIdentity,
     FrameReport,
     Outcome,
     OutcomeCause,
@@ -27,6 +26,8 @@ from gradwatch.streams.wire.outputs import encode_report
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
+
+from ...builders import encoded_frame
 
 RUN = "01JD0000000000000000000000"
 CAPTURE_NS = 1_790_000_000_123_456_789
@@ -44,26 +45,27 @@ def frame(seq: int, rate_hz: int, stream_id: str = "north", run_id: str = RUN, c
     at_ns = capture_ns(seq, rate_hz)
     published_ns = PUBLISHED_MS * 1_000_000 + seq * SECOND_NS // rate_hz
     # pictures differ: what follows the end of a JPEG is no part of it
-    return EncodedFrame(FrameIdentity(stream_id, run_id, seq), at_ns, published_ns, content + b"%d" % seq)
+    content += b"%d" % seq
+    return encoded_frame(stream_id, seq, run_id, content=content, capture_ns=at_ns, published_ns=published_ns)
 
 
 def report(of: EncodedFrame, outcome: Outcome = Outcome.JUDGED) -> FrameReport:
     cause = None if outcome is Outcome.JUDGED else OutcomeCause.SUPERSEDED
     seen = ReportedDetections(np.float32([[2, 3, 9, 12]]), np.float32([0.75]), ["sign"], ["stop"])
     return FrameReport(
-        of.identity,
-        of.partition,
-        of.offset,
-        of.capture_ns,
-        of.published_ns,
-        of.clock,
+        of.stamp.identity,
+        of.stamp.partition,
+        of.stamp.offset,
+        of.stamp.capture_ns,
+        of.stamp.published_ns,
+        of.stamp.clock,
         outcome,
         StreamState.ALERTING,
         cause,
         width=24,
         height=16,
         detections=seen if outcome is Outcome.JUDGED else None,
-        scores={"image_statistics": np.float32([of.identity.seq]), "head_entropy": np.float32([np.nan])},
+        scores={"image_statistics": np.float32([of.stamp.identity.seq]), "head_entropy": np.float32([np.nan])},
         p_values={"image_statistics": np.float32([0.01])},
         change={"image_statistics": 1.5},
         models_id="m1",
@@ -73,7 +75,7 @@ def report(of: EncodedFrame, outcome: Outcome = Outcome.JUDGED) -> FrameReport:
 
 
 def alert(onset: EncodedFrame, last: EncodedFrame, state: AlertState = AlertState.CLOSED, revision: int = 1) -> Alert:
-    identity = onset.identity
+    identity = onset.stamp.identity
     return Alert(
         alert_id=alert_id(identity.stream_id, identity.run_id, AlertKind.DISTRIBUTION_SHIFT, identity.seq),
         revision=revision,
@@ -83,12 +85,12 @@ def alert(onset: EncodedFrame, last: EncodedFrame, state: AlertState = AlertStat
         stream_id=identity.stream_id,
         run_id=identity.run_id,
         onset_seq=identity.seq,
-        last_seq=last.identity.seq,
-        onset_capture_ns=onset.capture_ns,
-        last_capture_ns=last.capture_ns,
-        partition=onset.partition,
-        first_offset=onset.offset,
-        last_offset=last.offset,
+        last_seq=last.stamp.identity.seq,
+        onset_capture_ns=onset.stamp.capture_ns,
+        last_capture_ns=last.stamp.capture_ns,
+        partition=onset.stamp.partition,
+        first_offset=onset.stamp.offset,
+        last_offset=last.stamp.offset,
         score=1.5,
         p_value=0.002,
         threshold=9.5,
@@ -132,12 +134,18 @@ class MemoryRecords:
 
     def publish(self, made: EncodedFrame) -> EncodedFrame:
         """The frame as it then lies on the topic."""
-        wire = encode_frame(made)
+        wire, stamp = encode_frame(made), made.stamp
         offset = self.put(
-            TOPICS.frames, made.identity.stream_id, wire.value, made.published_ns // 1_000_000, wire.headers
+            TOPICS.frames, stamp.identity.stream_id, wire.value, stamp.published_ns // 1_000_000, wire.headers
         )
-        return replace(made, partition=0, offset=offset, published_ns=made.published_ns // 1_000_000 * 1_000_000)
+        placed = replace(stamp, partition=0, offset=offset, published_ns=stamp.published_ns // 1_000_000 * 1_000_000)
+        return replace(made, stamp=placed)
 
     def judge(self, made: EncodedFrame, outcome: Outcome = Outcome.JUDGED) -> None:
         said = report(made, outcome)
-        self.put(TOPICS.reports, made.identity.stream_id, encode_report(said), made.published_ns // 1_000_000 + 80)
+        self.put(
+            TOPICS.reports,
+            made.stamp.identity.stream_id,
+            encode_report(said),
+            made.stamp.published_ns // 1_000_000 + 80,
+        )

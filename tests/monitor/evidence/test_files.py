@@ -31,7 +31,9 @@ MISSING = [Missing(12, MissingCause.NEVER_PUBLISHED)]
 
 
 def placed(seq: int) -> EncodedFrame:
-    return replace(frame(seq, 10), partition=3, offset=1000 + seq, traceparent=f"00-{seq:032x}-{seq:016x}-01")
+    made = frame(seq, 10)
+    trace = f"00-{seq:032x}-{seq:016x}-01"
+    return replace(made, stamp=replace(made.stamp, partition=3, offset=1000 + seq, traceparent=trace))
 
 
 FRAMES = [placed(seq) for seq in range(20) if seq != 12]
@@ -104,8 +106,8 @@ def test_foxglove_reads_the_pictures(path: Path) -> None:
     for (_, _, message, picture), one in zip(found, FRAMES, strict=True):
         assert picture.data == one.content
         assert picture.data.startswith(JPEG)
-        assert message.log_time == message.publish_time == one.capture_ns
-        assert picture.timestamp.ToNanoseconds() == one.capture_ns
+        assert message.log_time == message.publish_time == one.stamp.capture_ns
+        assert picture.timestamp.ToNanoseconds() == one.stamp.capture_ns
         assert (picture.frame_id, picture.format) == ("north", "jpeg")
 
 

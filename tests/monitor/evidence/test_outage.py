@@ -10,8 +10,8 @@ import pytest
 from gradwatch.monitor.evidence.windows import read_evidence
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.wire.topics import Topics
-from tests.faults.cluster import Cluster
 
+from ...faults.cluster import Cluster
 from .live import Road, attachments, serving, wait_until
 from .scenes import alert
 

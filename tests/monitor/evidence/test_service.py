@@ -39,7 +39,7 @@ def test_windows_are_exact_on_a_broker(road: Road, rate_hz: int) -> None:
         window = read_window(WindowSource(ranges, road.topics), alert(own[onset], own[last]))
     inside = range(onset - 5 * rate_hz, last + 5 * rate_hz + 1)
     assert window.frames == [own[seq] for seq in inside if seq not in gaps]
-    assert [one.identity.seq for one in window.reports] == [one.identity.seq for one in window.frames]
+    assert [one.identity.seq for one in window.reports] == [one.stamp.identity.seq for one in window.frames]
     assert window.missing == sorted(gaps)
 
 
@@ -83,7 +83,7 @@ def test_a_later_revision_loses_nothing_that_has_expired(road: Road, broker: str
     road.alert(alert(own[60], own[70]))
     with serving(broker, road.topics, tmp_path):
         (first,) = attachments(broker, road.topics, 1)
-    if not road.expire(own[159].offset + 1):
+    if not road.expire(own[159].stamp.offset + 1):
         pytest.skip("this broker deletes no records")
     road.alert(alert(own[60], own[72], revision=2))
     with serving(broker, road.topics, tmp_path):
@@ -102,7 +102,7 @@ def test_frames_that_have_expired_are_said_and_counted(road: Road, broker: str, 
 
     before = counted()
     own = road.frames(range(160), 10)
-    if not road.expire(own[100].offset):
+    if not road.expire(own[100].stamp.offset):
         pytest.skip("this broker deletes no records")
     road.alert(alert(own[60], own[70]))
     with serving(broker, road.topics, tmp_path):

@@ -18,8 +18,8 @@ from gradwatch.streams.wire.messages import (
     AlertKind,
     AlertState,
     ClassOverride,
-    EncodedFrame,
     FrameIdentity,
+    FrameStamp,
     Outcome,
     RegionMute,
     StreamState,
@@ -43,9 +43,7 @@ def stamp(seq, run="run", traceparent=None):
     """5 frames a second; offsets as if other streams shared the partition."""
     identity = FrameIdentity("town", run, seq)
     time_ns = seq * 200_000_000
-    return EncodedFrame(
-        identity, time_ns, time_ns + 5, b"", "image/jpeg", "media", traceparent, partition=2, offset=50 + 3 * seq
-    )
+    return FrameStamp(identity, time_ns, time_ns + 5, "media", traceparent, partition=2, offset=50 + 3 * seq)
 
 
 def judged(judge, seen, state=None, first=0, run="run"):
@@ -248,7 +246,7 @@ def test_rows_of_tracks_and_forecasts_belong_together(judge, sign_drive):
 def nothing_of(observation):
     """A frame in which nothing was found and no tile looked at."""
     boxes = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
-    tiles = Tiles(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 0)))
+    tiles = Tiles(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty((0, 4), np.float32))
     return Observation(observation.size, boxes, {}, tiles, observation.image_statistics)
 
 

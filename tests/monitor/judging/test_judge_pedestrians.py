@@ -10,14 +10,15 @@ from msgspec.structs import replace
 
 from gradwatch.models.gradients.head import sigmoid
 from gradwatch.models.outputs import PEDESTRIAN, Detections, Head, HeadOutputs
-from gradwatch.monitor.alarms.calibration import AlarmBudget, score
+from gradwatch.monitor.alarms.calibration import AlarmBudget
 from gradwatch.monitor.alarms.policy import POLICY, Policy
 from gradwatch.monitor.judging.expectation import Expectations
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.monitor.judging.state import dump, load_state, new_run
-from gradwatch.monitor.scorers import PEDESTRIAN_HEAD
-from gradwatch.streams.wire.messages import AlertKind, EncodedFrame, FrameIdentity
+from gradwatch.streams.wire.messages import AlertKind
+
+from ...builders import frame_stamp
 
 SIGN_CLASSES, CLASSES = ("stop", "yield", "parking", "no_entry", "hump"), ("person", "bicycle", "dog")
 WIDTHS = {"stride_8": 12, "stride_16": 24}  # inputs of each head
@@ -55,8 +56,8 @@ def judged(judge, seen, state=None, first=0):
     state = state or new_run(None, "town", "run")
     result = []
     for seq, observation in enumerate(seen, start=first):
-        frame = EncodedFrame(FrameIdentity("town", "run", seq), seq * 200_000_000, 5, b"", clock="media")
-        result.append(judge(frame, observation, state))
+        stamp = frame_stamp("town", seq, capture_ns=seq * 200_000_000, published_ns=5, clock="media")
+        result.append(judge(stamp, observation, state))
         state = result[-1].state
     return result
 
@@ -157,8 +158,8 @@ def test_an_alarm_of_pedestrians_names_no_sign(drive):
 def raw(judge, seen, state=None):
     """The closed forms of the last of the observations, before any reference."""
     verdicts = judged(judge, seen[:-1], state)
-    frame = EncodedFrame(FrameIdentity("town", "run", len(seen)), len(seen) * 200_000_000, 5, b"", clock="media")
-    clean, _ = judge.gather(frame, seen[-1], verdicts[-1].state if verdicts else new_run(None, "town", "run"))
+    stamp = frame_stamp("town", len(seen), capture_ns=len(seen) * 200_000_000, published_ns=5, clock="media")
+    clean, _ = judge.gather(stamp, seen[-1], verdicts[-1].state if verdicts else new_run(None, "town", "run"))
     return clean.crops
 
 
@@ -166,11 +167,11 @@ def test_a_track_keeps_what_it_expects_from_stride_to_stride(judge, plain):
     near = [person_read(plain, (BOX, "stride_8", PERSON))] * 3
     grown = raw(judge, [*near, person_read(plain, (BOX, "stride_16", PERSON))])
     stayed = raw(judge, [*near, person_read(plain, (BOX, "stride_8", PERSON))])
-    assert grown[PEDESTRIAN_HEAD].tolist() == [2]
-    assert stayed[PEDESTRIAN_HEAD].tolist() == [1]
+    assert grown["pedestrian_msp"].head.tolist() == [2]
+    assert stayed["pedestrian_msp"].head.tolist() == [1]
     for crops in (grown, stayed):
-        assert crops["pedestrian_expectancy_gradient"] == pytest.approx([0], abs=1e-5)
-        assert crops["pedestrian_expectancy_surprisal"] == pytest.approx([-np.log(sigmoid(np.array(PERSON))[0])])
+        assert crops["pedestrian_expectancy_gradient"].values == pytest.approx([0], abs=1e-5)
+        assert crops["pedestrian_expectancy_surprisal"].values == pytest.approx([-np.log(sigmoid(np.array(PERSON))[0])])
     too_early = raw(judge, near[:3])
     assert "pedestrian_expectancy_gradient" not in too_early
 
@@ -181,7 +182,7 @@ def test_a_person_that_becomes_something_else_is_a_surprise(judge, plain, stride
     crops = raw(judge, seen)
     delta = sigmoid(np.array(DOG)) - sigmoid(np.array(PERSON))
     norm = np.sqrt(WIDTHS[stride]) * WIDTHS[stride] / 12
-    assert crops["pedestrian_expectancy_gradient"] == pytest.approx([np.linalg.norm(delta) * norm / 3], rel=1e-5)
+    assert crops["pedestrian_expectancy_gradient"].values == pytest.approx([np.linalg.norm(delta) * norm / 3], rel=1e-5)
 
 
 def test_scores_come_in_the_order_of_the_detections(judge, plain):
@@ -190,16 +191,16 @@ def test_scores_come_in_the_order_of_the_detections(judge, plain):
     strides = ["stride_16", "stride_8", "stride_16", "stride_8"]
     seen = person_read(plain, *zip(boxes, strides, logits, strict=True))
     crops = raw(judge, [seen])
-    assert crops[PEDESTRIAN_HEAD].tolist() == [2, 1, 2, 1]
-    assert crops["pedestrian_msp"] == pytest.approx(1 - sigmoid(np.arange(1.0, 5)), rel=1e-5)
+    assert crops["pedestrian_msp"].head.tolist() == [2, 1, 2, 1]
+    assert crops["pedestrian_msp"].values == pytest.approx(1 - sigmoid(np.arange(1.0, 5)), rel=1e-5)
 
 
 def test_only_some_crops_have_an_expectation(judge, plain):
     """One stride reads a known track, the other a new one: the new one has no value and shifts no other's."""
     known = [person_read(plain, (BOX, "stride_16", PERSON))] * 4
     crops = raw(judge, [*known, person_read(plain, (BOX + 300, "stride_8", PERSON), (BOX, "stride_16", DOG))])
-    assert np.isnan(crops["pedestrian_expectancy_gradient"]).tolist() == [True, False]
-    assert len(crops["pedestrian_msp"]) == 2
+    assert crops["pedestrian_expectancy_gradient"].detection_index.tolist() == [1]
+    assert crops["pedestrian_msp"].detection_index.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("stride", WIDTHS)
@@ -208,9 +209,7 @@ def test_one_stride_alone_and_nobody_at_all(judge, plain, stride):
     verdicts = judged(judge, seen)
     assert verdicts[3].report.tracks.expected == ["person"]
     assert verdicts[3].report.detections.label == ["person"]
-    crops = raw(judge, seen)
-    assert {len(values) for values in crops.values()} == {0}
-    assert score(plain, crops, {name: {} for name in crops}) == {}
+    assert raw(judge, seen) == {}
 
 
 def test_who_is_cut_off_or_unclear_is_not_judged(judge, plain):

@@ -117,7 +117,6 @@ def test_the_report_carries_the_tally():
     ledger = msgspec.structs.replace(empty_ledger(), checked=4, hit=3)
     report = report_forecasts(discs(tracks, [0.5, 1.0]), 0.9, ledger)
     assert (report.coverage_asked, report.coverage_achieved, report.checked) == (0.9, 0.75, 4)
-    assert not report.calibrated
     assert report.mean.shape == (1, 2, 2)
     assert report.mean.dtype == report.radius.dtype == report.horizon_s.dtype == np.float32
 

@@ -22,12 +22,14 @@ from gradwatch.monitor.judging.state import (
 from gradwatch.monitor.judging.tracking import TrackerSettings, advance, no_tracks
 from gradwatch.streams.wire.messages import AlertKind, FrameIdentity
 
+from ...builders import closed_form
+
 SHIFT = AlertKind.DISTRIBUTION_SHIFT
 
 
 @pytest.fixture(scope="module")
 def calibration(observations):
-    clean = [CleanFrame(i * 10**9, o, {"msp": np.float32([0.1 + i])}) for i, o in enumerate(observations(100, seed=0))]
+    clean = [CleanFrame(i * 10**9, o, {"msp": closed_form([0.1 + i])}) for i, o in enumerate(observations(100, seed=0))]
     origin = Origin("town", "models", "configuration", 960, 540)
     return calibrate(clean, origin, {}, {}, AlarmBudget())
 
@@ -46,7 +48,7 @@ def full(calibration, observations):
         expectations={"sign": Expectations(np.array([4]), np.array([3]), np.array([0.1]), np.array([[0.2, 0.8]]))},
         change={"gradcon": 1 / 3},
         episodes={SHIFT: Episode(now, now, 1.25, 0.125, ["gradcon"], now, revision=2)},
-        clean=(CleanFrame(7, observations(1, seed=1)[0], {"msp": np.float32([0.5])}, 2),),
+        clean=(CleanFrame(7, observations(1, seed=1)[0], {"msp": closed_form([0.5])}, 2),),
         calibration=calibration,
     )
 
@@ -61,7 +63,7 @@ def test_a_state_comes_back_as_it_was(full):
     observation = back.clean[0].observation
     assert observation.size == (960, 540)
     np.testing.assert_array_equal(observation.tiles.loss, full.clean[0].observation.tiles.loss)
-    assert back.clean[0].crops["msp"].dtype == np.float32
+    assert back.clean[0].crops["msp"].values.dtype == np.float32
     assert back.calibration.calibration_id == full.calibration.calibration_id
 
 

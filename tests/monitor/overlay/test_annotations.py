@@ -48,6 +48,7 @@ def report(**changes: Any) -> FrameReport:
             "expectancy_gradient": np.array([0.004], np.float32),
             "image_statistics": np.array([1e-6], np.float32),
         },
+        score_detections={"expectancy_gradient": np.array([0], np.int32)},
         tracks=ReportedTracks(
             [4, 9],
             ["sign", "pedestrian"],
@@ -72,7 +73,17 @@ def report(**changes: Any) -> FrameReport:
 
 
 def empty(**changes: Any) -> FrameReport:
-    return report(**{"detections": None, "tracks": None, "forecasts": None, "change": {}, "p_values": {}, **changes})
+    return report(
+        **{
+            "detections": None,
+            "tracks": None,
+            "forecasts": None,
+            "change": {},
+            "p_values": {},
+            "score_detections": {},
+            **changes,
+        }
+    )
 
 
 def texts(message: dict[str, Any]) -> str:
@@ -101,9 +112,19 @@ class TestMarks:
         values = {"image_statistics": np.array([1e-6], np.float32)}
         assert np.isnan(overlays.box_p_values(report(p_values=values))).all()
 
-    def test_scores_of_another_number_of_crops_are_left_out(self) -> None:
-        values = {"head_gradient_predicted": np.array([0.1, 0.2], np.float32)}
-        assert np.isnan(overlays.box_p_values(report(p_values=values))).all()
+    def test_p_values_without_their_detections_are_left_out(self) -> None:
+        """As in reports of wire version 1.0."""
+        values = {"head_gradient_predicted": np.array([0.1], np.float32)}
+        assert np.isnan(overlays.box_p_values(report(p_values=values, score_detections={}))).all()
+
+    @pytest.mark.parametrize("index", [[2], [-1], [0, 1]], ids=str)
+    def test_an_index_that_does_not_fit_is_refused(self, index: list[int]) -> None:
+        values = {"expectancy_gradient": np.array([0.1], np.float32)}
+        broken = report(p_values=values, score_detections={"expectancy_gradient": np.array(index, np.int32)})
+        if index == [0, 1]:
+            broken = msgspec.structs.replace(broken, p_values={"expectancy_gradient": np.ones(3, np.float32)})
+        with pytest.raises((IndexError, ValueError)):
+            overlays.box_p_values(broken)
 
     def test_pedestrians_have_p_values_of_their_own(self) -> None:
         boxes = ReportedDetections(
@@ -116,27 +137,29 @@ class TestMarks:
             "head_gradient_predicted": np.array([0.5], np.float32),
             "pedestrian_head_gradient_predicted": np.array([0.2, 0.001], np.float32),
         }
-        found = overlays.box_p_values(report(detections=boxes, tracks=None, p_values=values))
-        assert found == pytest.approx([0.2, 0.5, 0.001])
-        marks = overlays.marks(report(detections=boxes, tracks=None, p_values=values))
+        index = {
+            "head_gradient_predicted": np.array([1], np.int32),
+            "pedestrian_head_gradient_predicted": np.array([0, 2], np.int32),
+        }
+        shown = report(detections=boxes, tracks=None, p_values=values, score_detections=index)
+        assert overlays.box_p_values(shown) == pytest.approx([0.2, 0.5, 0.001])
+        marks = overlays.marks(shown)
         assert [mark.color for mark in marks] == [overlays.PINK, overlays.PAPER, overlays.ORANGE]
 
-    def test_expectancy_scores_belong_to_the_signs_that_expect_something(self) -> None:
+    def test_expectancy_scores_belong_to_the_signs_that_they_are_about(self) -> None:
         boxes = ReportedDetections(
             np.arange(12, dtype=np.float32).reshape(3, 4), np.ones(3, np.float32), ["sign"] * 3, ["stop"] * 3
         )
-        tracks = report().tracks
-        assert tracks is not None
-        tracks = msgspec.structs.replace(tracks, detection_index=np.array([2, 0], np.int32))
         values = {
             "expectancy_gradient": np.array([0.3], np.float32),
             "head_gradient_predicted": np.array([0.5, 0.6], np.float32),  # the third crop was not read
         }
-        found = overlays.box_p_values(report(detections=boxes, tracks=tracks, p_values=values))
-        assert found == pytest.approx([0.5, 0.6, 0.3])
-        values["expectancy_gradient"] = np.array([0.3, 0.1], np.float32)  # more than expect something
-        found = overlays.box_p_values(report(detections=boxes, tracks=tracks, p_values=values))
-        assert found == pytest.approx([0.5, 0.6, np.nan], nan_ok=True)
+        index = {
+            "expectancy_gradient": np.array([1], np.int32),
+            "head_gradient_predicted": np.array([0, 1], np.int32),
+        }
+        shown = report(detections=boxes, tracks=None, p_values=values, score_detections=index)
+        assert overlays.box_p_values(shown) == pytest.approx([0.5, 0.3, np.nan], nan_ok=True)
 
 
 class TestAnnotations:

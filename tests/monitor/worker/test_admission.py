@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradwatch.monitor.worker.admission import EveryFrame, Live
-from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity
+
+from ...builders import encoded_frame
 
 NOW_NS = 10**18
 
 
 def frame(stream, seq, age_s=0.0, size=10):
-    return EncodedFrame(FrameIdentity(stream, "run", seq), 0, NOW_NS - round(age_s * 1e9), b"x" * size)
+    return encoded_frame(stream, seq, published_ns=NOW_NS - round(age_s * 1e9), content=b"x" * size)
 
 
 def names(frames):
-    return [(f.identity.stream_id, f.identity.seq) for f in frames]
+    return [(f.stamp.identity.stream_id, f.stamp.identity.seq) for f in frames]
 
 
 def taken(admission, count):
@@ -58,7 +59,7 @@ class TestLive:
                 for _ in range(rate):
                     live.put(frame(stream, waiting[stream]))
                     waiting[stream] += 1
-            served[live.take(NOW_NS, 0.0)[0].identity.stream_id] += 1
+            served[live.take(NOW_NS, 0.0)[0].stamp.identity.stream_id] += 1
         assert served == {"fast": 25, "slow": 25}
 
     def test_what_waited_too_long_is_stale(self, live):
@@ -82,13 +83,13 @@ class TestLive:
     def test_a_frame_may_expire_after_it_was_taken(self, live):
         live.put(frame("a", 0, age_s=0.4))
         first, _ = live.take(NOW_NS, 0.0)
-        assert not live.expire(first, NOW_NS + 100_000_000)
-        assert live.expire(first, NOW_NS + 200_000_000)
+        assert not live.expire(first.stamp, NOW_NS + 100_000_000)
+        assert live.expire(first.stamp, NOW_NS + 200_000_000)
 
     def test_a_frame_that_would_be_stale_when_looked_at_is_not_taken(self, live):
         for seq in range(40):  # each waits 0.2 s between taking and looking
             live.put(frame("a", seq))
-            live.expire(live.take(NOW_NS, 0.0)[0], NOW_NS + 200_000_000)
+            live.expire(live.take(NOW_NS, 0.0)[0].stamp, NOW_NS + 200_000_000)
         live.put(frame("a", 40, age_s=0.4))
         live.put(frame("a", 41, age_s=0.2))
         found, stale = live.take(NOW_NS, 0.0)
@@ -96,7 +97,7 @@ class TestLive:
 
     def test_one_long_wait_makes_not_every_later_frame_too_old(self, live):
         live.put(frame("a", 0))
-        assert live.expire(live.take(NOW_NS, 0.0)[0], NOW_NS + 60 * 10**9)
+        assert live.expire(live.take(NOW_NS, 0.0)[0].stamp, NOW_NS + 60 * 10**9)
         live.put(frame("a", 1, age_s=0.2))
         assert taken(live, 1) == [("a", 1)]
 
@@ -110,19 +111,15 @@ class TestLive:
         for step in range(200):
             if step % 2 == 0:
                 for stream in range(4):
-                    content = EncodedFrame(
-                        FrameIdentity("abcd"[(stream + lead) % 4], "run", step),
-                        0,
-                        now_ns,
-                        b"",
-                        offset=step * 4 + stream,
+                    content = encoded_frame(
+                        "abcd"[(stream + lead) % 4], step, published_ns=now_ns, offset=step * 4 + stream
                     )
-                    stale.update(old.identity.stream_id for old in live.put(content))
+                    stale.update(old.stamp.identity.stream_id for old in live.put(content))
             found, passed = live.take(now_ns, 0.0)
-            stale.update(old.identity.stream_id for old in passed)
+            stale.update(old.stamp.identity.stream_id for old in passed)
             ahead += [found] if found else []
             if len(ahead) == 2:
-                looked_at = ahead.pop(0)
+                looked_at = ahead.pop(0).stamp
                 late = live.expire(looked_at, now_ns)
                 (stale if late else judged)[looked_at.identity.stream_id] += 1
             now_ns += 200_000_000

@@ -39,7 +39,7 @@ def bind(state, next_offset, published_ns):
 
 def state(clean=0):
     nothing = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
-    tiles = Tiles(np.zeros((0, 2), np.int32), np.zeros(0, np.float32), np.zeros((0, 4), np.float32), np.zeros((0, 1)))
+    tiles = Tiles(np.zeros((0, 2), np.int32), np.zeros(0, np.float32), np.zeros((0, 4), np.float32))
     observation = Observation((96, 54), nothing, {}, tiles, np.zeros(12, np.float32))
     return JudgeState("town", "run", clean=tuple(CleanFrame(i, observation, {}) for i in range(clean)))
 

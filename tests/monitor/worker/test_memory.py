@@ -10,7 +10,7 @@ import pytest
 
 ARENAS = """
 import ctypes, re, tempfile, threading
-from gradwatch.monitor.worker.memory import limit_arenas
+from gradwatch.monitor.worker.startup import limit_arenas
 {call}
 threads = [threading.Thread(target=lambda: (ctypes.create_string_buffer(1 << 20), together.wait())) for _ in range(6)]
 together = threading.Barrier(7)

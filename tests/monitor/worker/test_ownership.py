@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gradwatch.monitor.judging.state import JudgeState, dump
-from gradwatch.monitor.worker.ownership import Custody
+from gradwatch.monitor.worker.ownership import Ownership
 from gradwatch.monitor.worker.stored_state import Found, StoredState
 from gradwatch.streams.transport.producer import Delivery
 
@@ -70,31 +70,31 @@ class Pipeline:
 
 
 @pytest.fixture
-def custody():
-    made = Custody(Pipeline(), Topic(), None, interval_s=1.0)
+def ownership():
+    made = Ownership(Pipeline(), Topic(), None, interval_s=1.0)
     made._store = made._source
     return made
 
 
-def opened(custody, holder, *partitions):
+def opened(ownership, holder, *partitions):
     holder.assign(*partitions)
-    while custody.take_up(holder, 0.0):
+    while ownership.load_states(holder, 0.0):
         pass
-    custody.tick(0.0)
+    ownership.tick(0.0)
 
 
-def judge(custody, offset, partition=0, stream="town"):
+def judge(ownership, offset, partition=0, stream="town"):
     """One frame from its coming to its end."""
-    custody.arrive(partition, stream, offset, offset)
-    return judge_arrived(custody, offset, partition, stream)
+    ownership.note_arrival(partition, stream, offset, offset)
+    return judge_arrived(ownership, offset, partition, stream)
 
 
-def judge_arrived(custody, offset, partition=0, stream="town"):
+def judge_arrived(ownership, offset, partition=0, stream="town"):
     covers = []
-    if custody.owns(partition):
-        custody._pipeline.states[stream] = JudgeState(stream, "run", next_seq=offset + 1)
-        covers = custody.finish(partition, offset, True, [])
-    custody.passed(partition)
+    if ownership.owns(partition):
+        ownership._pipeline.states[stream] = JudgeState(stream, "run", next_seq=offset + 1)
+        covers = ownership.finish(partition, offset, True, [])
+    ownership.note_done(partition)
     return covers
 
 
@@ -103,146 +103,146 @@ def stored_at(next_offset, seq):
     return {"town": dump(state)}
 
 
-def test_frames_wait_until_the_state_is_read_and_go_on_from_it(custody):
+def test_frames_wait_until_the_state_is_read_and_go_on_from_it(ownership):
     holder = Holder()
-    custody._source.values[2] = stored_at(10, seq=7)
-    custody._source.steps = 3
+    ownership._source.values[2] = stored_at(10, seq=7)
+    ownership._source.steps = 3
     holder.assign(2)
-    waits = [custody.take_up(holder, 0.0) for _ in range(3)]
+    waits = [ownership.load_states(holder, 0.0) for _ in range(3)]
     assert (waits, holder.released) == ([True, True, False], [2])
-    custody.tick(0.0)
-    assert custody._pipeline.states["town"].next_seq == 7
-    assert custody._pipeline.adopts_from == {2: 102}
-    assert custody.already_judged(2, "town", 9, 9)
-    assert not custody.already_judged(2, "town", 10, 10)
-    assert not custody.already_judged(2, "gate", 9, 9)
+    ownership.tick(0.0)
+    assert ownership._pipeline.states["town"].next_seq == 7
+    assert ownership._pipeline.adopts_from == {2: 102}
+    assert ownership.already_judged(2, "town", 9, 9)
+    assert not ownership.already_judged(2, "town", 10, 10)
+    assert not ownership.already_judged(2, "gate", 9, 9)
 
 
-def test_a_partition_that_went_and_came_while_its_state_was_read_is_read_again(custody):
+def test_a_partition_that_went_and_came_while_its_state_was_read_is_read_again(ownership):
     holder = Holder()
-    custody._source.steps = 2
+    ownership._source.steps = 2
     holder.assign(0, 1)
-    assert custody.take_up(holder, 0.0)
-    custody.leave({1})
+    assert ownership.load_states(holder, 0.0)
+    ownership.on_revoked({1})
     holder.held.pop(1)
     holder.assign(1)
-    assert custody.take_up(holder, 0.0)
-    assert (holder.released, custody.owns(0), custody.owns(1)) == ([0], True, False)
-    while custody.take_up(holder, 0.0):
+    assert ownership.load_states(holder, 0.0)
+    assert (holder.released, ownership.owns(0), ownership.owns(1)) == ([0], True, False)
+    while ownership.load_states(holder, 0.0):
         pass
-    assert (custody._source.started, holder.released) == ([[0, 1], [1]], [0, 1])
+    assert (ownership._source.started, holder.released) == ([[0, 1], [1]], [0, 1])
 
 
-def test_regained_only_once_nothing_of_before_is_under_way(custody):
+def test_regained_only_once_nothing_of_before_is_under_way(ownership):
     """A frame that was in the networks when its partition went must not be judged after it came back."""
     holder = Holder()
-    opened(custody, holder, 0)
-    judge(custody, 1)
-    custody.tick(0.0)
-    custody.tick(1.0)
-    custody.arrive(0, "town", 2, 2)
-    custody.leave({0})
+    opened(ownership, holder, 0)
+    judge(ownership, 1)
+    ownership.tick(0.0)
+    ownership.tick(1.0)
+    ownership.note_arrival(0, "town", 2, 2)
+    ownership.on_revoked({0})
     holder.assign(0)
-    assert custody.take_up(holder, 0.0)
+    assert ownership.load_states(holder, 0.0)
     assert holder.released == [0]
-    assert judge_arrived(custody, 2) == []  # seen by the judge at last, and left to whoever owns it now
-    assert not custody.take_up(holder, 0.0)
-    custody.tick(2.0)
+    assert judge_arrived(ownership, 2) == []  # seen by the judge at last, and left to whoever owns it now
+    assert not ownership.load_states(holder, 0.0)
+    ownership.tick(2.0)
     assert holder.released == [0, 0]
-    assert custody._pipeline.calls == [("forget", "town"), ("take up", "town")]
-    assert custody._pipeline.states["town"].next_seq == 2  # offset 1 was covered, offset 2 was not
+    assert ownership._pipeline.calls == [("forget", "town"), ("take up", "town")]
+    assert ownership._pipeline.states["town"].next_seq == 2  # offset 1 was covered, offset 2 was not
 
 
-def test_what_was_never_stored_is_forgotten_before_the_partition_comes_back(custody):
+def test_what_was_never_stored_is_forgotten_before_the_partition_comes_back(ownership):
     holder = Holder()
-    opened(custody, holder, 0)
-    judge(custody, 1)
-    custody.leave({0})
-    opened(custody, holder, 0)
-    assert custody._pipeline.states == {}
+    opened(ownership, holder, 0)
+    judge(ownership, 1)
+    ownership.on_revoked({0})
+    opened(ownership, holder, 0)
+    assert ownership._pipeline.states == {}
 
 
-def test_after_leaving_nothing_is_sent(custody):
+def test_after_leaving_nothing_is_sent(ownership):
     holder = Holder()
-    opened(custody, holder, 0, 1)
-    judge(custody, 5)
-    judge(custody, 6, partition=1, stream="gate")
-    custody.leave({0})
+    opened(ownership, holder, 0, 1)
+    judge(ownership, 5)
+    judge(ownership, 6, partition=1, stream="gate")
+    ownership.on_revoked({0})
     for now_s in (0.0, 5.0, 10.0):
-        custody.tick(now_s)
-    assert set(custody._source.values) == {1}
-    assert set(custody._pipeline.states) == {"gate"}
+        ownership.tick(now_s)
+    assert set(ownership._source.values) == {1}
+    assert set(ownership._pipeline.states) == {"gate"}
 
 
-def test_leaving_lets_what_was_begun_be_finished_and_stored(custody):
+def test_leaving_lets_what_was_begun_be_finished_and_stored(ownership):
     holder = Holder()
-    opened(custody, holder, 0)
-    judge(custody, 1)
-    custody.tick(0.0)
-    custody.arrive(0, "town", 2, 2)
-    custody.prepare({0})
-    assert custody.leaving(0)
-    assert not custody.settled({0})
-    (cover,) = judge_arrived(custody, 2)
-    assert not custody.settled({0})
-    custody.tick(0.1)  # long before the state would be due
-    custody.tick(0.1)
-    assert custody.settled({0})
+    opened(ownership, holder, 0)
+    judge(ownership, 1)
+    ownership.tick(0.0)
+    ownership.note_arrival(0, "town", 2, 2)
+    ownership.on_revoking({0})
+    assert ownership.is_leaving(0)
+    assert not ownership.is_settled({0})
+    (cover,) = judge_arrived(ownership, 2)
+    assert not ownership.is_settled({0})
+    ownership.tick(0.1)  # long before the state would be due
+    ownership.tick(0.1)
+    assert ownership.is_settled({0})
     assert cover.done()
-    custody.leave({0})
-    custody.tick(0.1)
-    assert custody._pipeline.states == {}
+    ownership.on_revoked({0})
+    ownership.tick(0.1)
+    assert ownership._pipeline.states == {}
 
 
-def test_what_is_not_delivered_is_not_settled(custody):
+def test_what_is_not_delivered_is_not_settled(ownership):
     holder = Holder()
-    opened(custody, holder, 0)
-    custody._source.silent = True
-    (cover,) = judge(custody, 1)
-    custody.prepare({0})
-    custody.tick(0.0)
-    assert (custody.settled({0}), cover.done()) == (False, False)
+    opened(ownership, holder, 0)
+    ownership._source.silent = True
+    (cover,) = judge(ownership, 1)
+    ownership.on_revoking({0})
+    ownership.tick(0.0)
+    assert (ownership.is_settled({0}), cover.done()) == (False, False)
 
 
-def test_states_are_stored_when_due_and_at_once_in_a_hurry(custody):
+def test_states_are_stored_when_due_and_at_once_in_a_hurry(ownership):
     holder = Holder()
-    opened(custody, holder, 0)
+    opened(ownership, holder, 0)
     versions = []
-    write = custody._store.try_write
-    custody._store.try_write = lambda p, k, v, version=0: versions.append(version) or write(p, k, v, version)
+    write = ownership._store.try_write
+    ownership._store.try_write = lambda p, k, v, version=0: versions.append(version) or write(p, k, v, version)
     for offset in range(1, 101):
-        judge(custody, offset)
-        custody.tick(offset * 0.1)  # 10 Hz for 10 s
-        custody.tick(offset * 0.1 + 0.05)
+        judge(ownership, offset)
+        ownership.tick(offset * 0.1)  # 10 Hz for 10 s
+        ownership.tick(offset * 0.1 + 0.05)
     assert 9 <= len(versions) <= 11
-    judge(custody, 101)
-    assert not custody.hurry()
-    custody.tick(10.01)
-    custody.tick(10.02)
-    assert custody.hurry()
+    judge(ownership, 101)
+    assert not ownership.store_now()
+    ownership.tick(10.01)
+    ownership.tick(10.02)
+    assert ownership.store_now()
     assert versions[-1] == 101
 
 
-def test_a_stream_in_two_partitions_keeps_its_state_until_both_are_gone(custody):
+def test_a_stream_in_two_partitions_keeps_its_state_until_both_are_gone(ownership):
     holder = Holder()
-    opened(custody, holder, 0, 1)
-    judge(custody, 1, partition=0)
-    judge(custody, 1, partition=1)
-    custody.leave({0})
-    custody.tick(0.0)
-    assert "town" in custody._pipeline.states
-    custody.leave({1})
-    custody.tick(0.0)
-    assert custody._pipeline.states == {}
+    opened(ownership, holder, 0, 1)
+    judge(ownership, 1, partition=0)
+    judge(ownership, 1, partition=1)
+    ownership.on_revoked({0})
+    ownership.tick(0.0)
+    assert "town" in ownership._pipeline.states
+    ownership.on_revoked({1})
+    ownership.tick(0.0)
+    assert ownership._pipeline.states == {}
 
 
-def test_what_is_skipped_is_counted_by_stream_and_cause(custody):
+def test_what_is_skipped_is_counted_by_stream_and_cause(ownership):
     holder = Holder()
-    custody._source.values[0] = {"counted": stored_at(10, seq=7)["town"]}
-    opened(custody, holder, 0)
-    custody.already_judged(0, "counted", 3, 3)
-    custody.arrive(0, "counted", 12, 12)
-    custody.leave_out(0, "counted")
+    ownership._source.values[0] = {"counted": stored_at(10, seq=7)["town"]}
+    opened(ownership, holder, 0)
+    ownership.already_judged(0, "counted", 3, 3)
+    ownership.note_arrival(0, "counted", 12, 12)
+    ownership.leave_to_next_owner(0, "counted")
     for cause in ("already_judged", "partition_moved"):
         labels = {"stream_id": "counted", "cause": cause}
         assert REGISTRY.get_sample_value("gradwatch_frames_skipped_total", labels) == 1

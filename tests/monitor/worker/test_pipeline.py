@@ -24,9 +24,10 @@ from gradwatch.streams.wire.messages import (
 )
 from gradwatch.streams.wire.outputs import encode_report
 from gradwatch.streams.wire.records import Record
-from tests.builders import StubObserver, draw_observations, make_frame, make_jpeg, make_record
 
-JPEG = make_jpeg()
+from ...builders import StubObserver, draw_observations, encoded_frame, frame_record, gray_jpeg
+
+JPEG = gray_jpeg()
 START = 100  # frames of a stream's own start
 
 
@@ -56,8 +57,8 @@ def make(said):
 
 
 def record(seq=0, content=JPEG, run="run", stream="town"):
-    frame = make_frame(seq, stream, run, content)
-    return make_record(frame, partition=4, offset=900 + seq, timestamp_ms=1_700_000_000_000 + seq)
+    frame = encoded_frame(stream, seq, run, capture_ns=seq * 200_000_000, content=content)
+    return frame_record(frame, partition=4, offset=900 + seq, timestamp_ms=1_700_000_000_000 + seq)
 
 
 def test_a_picture_becomes_a_report_and_an_overlay(make):
@@ -93,6 +94,13 @@ def test_streams_have_states_of_their_own(make):
         alone.step(record(seq, stream="town"))
     of_town = [r for r in together.sink.reports if r.identity.stream_id == "town"]
     assert [encode_report(r) for r in of_town] == [encode_report(r) for r in alone.sink.reports]
+
+
+def test_an_invalid_traceparent_is_dropped_and_counted_once(make):
+    name, labels = "gradwatch_traceparents_dropped_total", {"stream_id": "traced", "cause": "malformed"}
+    good = record(stream="traced")
+    make().step(with_field(good, headers=(*good.headers, ("traceparent", b"00-\xff"))))
+    assert REGISTRY.get_sample_value(name, labels) == 1
 
 
 def test_a_broken_picture_is_put_aside_untouched_and_reported(make):
@@ -151,13 +159,13 @@ def test_a_bare_picture_is_a_frame(make):
 def test_dropped_frames_are_reported_with_their_cause_and_state(make):
     pipeline = make()
     frame = pipeline.read(record(2))
-    pipeline.drop(frame, OutcomeCause.STALE)
+    pipeline.drop(frame.stamp, OutcomeCause.STALE)
     (report,) = pipeline.sink.reports
     assert (report.outcome, report.cause) == (Outcome.DROPPED, OutcomeCause.STALE)
     assert (report.state, report.identity.seq, report.detections) == (StreamState.CALIBRATING, 2, None)
     for seq in range(START):
         pipeline.step(record(seq))
-    pipeline.drop(frame, OutcomeCause.SUPERSEDED)
+    pipeline.drop(frame.stamp, OutcomeCause.SUPERSEDED)
     assert pipeline.sink.reports[-1].state == StreamState.WATCHING
 
 
@@ -221,7 +229,7 @@ def test_what_becomes_of_frames_is_counted_by_stream_and_cause(make):
     pipeline = make()
     pipeline.step(record(0, stream="counted"))
     pipeline.step(record(1, content=JPEG[: len(JPEG) // 2], stream="counted"))
-    pipeline.drop(pipeline.read(record(2, stream="counted")), OutcomeCause.STALE)
+    pipeline.drop(pipeline.read(record(2, stream="counted")).stamp, OutcomeCause.STALE)
     for outcome, cause in (("judged", ""), ("rejected", "undecodable"), ("dropped", "stale")):
         labels = {"stream_id": "counted", "outcome": outcome, "cause": cause}
         assert REGISTRY.get_sample_value("gradwatch_frames_total", labels) == 1

@@ -29,16 +29,17 @@ from gradwatch.streams.observability import metrics as telemetry
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.observability.status_server import StatusServer
 from gradwatch.streams.publish import publish
+from gradwatch.streams.recordings.pictures import jpegs
 from gradwatch.streams.sinks import KafkaSink
-from gradwatch.streams.sources import jpegs
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
-from tests.brokers import make_topics
-from tests.builders import StubObserver, draw_observations, make_jpeg
-from tests.waiting import LIMIT_S, wait_until
 
-PICTURES = [make_jpeg(10 * i, (16, 16)) for i in range(8)]
+from ...brokers import make_topics
+from ...builders import StubObserver, draw_observations, gray_jpeg
+from ...waiting import LIMIT_S, wait_until
+
+PICTURES = [gray_jpeg(10 * i, (16, 16)) for i in range(8)]
 SILENCE_S = 2.0  # after which a thread counts as dead here
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from gradwatch.monitor.alarms.calibration import AlarmBudget, CleanFrame, Origin, calibrate
 from gradwatch.monitor.alarms.change import CHANGE_DETECTORS
 from gradwatch.monitor.judging.state import FORMAT, JudgeState, dump
-from gradwatch.monitor.worker.resuming import NO_RUN, resumed
-from gradwatch.monitor.worker.stored_state import CHUNK, Shelf, StoredState, found_in, parts, removals
+from gradwatch.monitor.worker.stored_state import CHUNK, NO_RUN, Shelf, StoredState, found_in, parts, removals, resumed
 from gradwatch.streams.wire.messages import AlertKind
+
+from ...builders import closed_form
 
 SHIFT = AlertKind.DISTRIBUTION_SHIFT
 MADE_BY = ("models", "configuration")
@@ -20,7 +20,7 @@ MADE_BY = ("models", "configuration")
 
 @pytest.fixture(scope="module")
 def clean(observations):
-    return tuple(CleanFrame(i * 10**9, o, {"msp": np.float32([i])}) for i, o in enumerate(observations(110, seed=0)))
+    return tuple(CleanFrame(i * 10**9, o, {"msp": closed_form([i])}) for i, o in enumerate(observations(110, seed=0)))
 
 
 def calibration_of(clean, source="town", models_id="models"):

@@ -19,9 +19,10 @@ from gradwatch.streams.transport.offsets import FinishedOffsets
 from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.wire.messages import Outcome, OutcomeCause, StreamState
 from gradwatch.streams.wire.records import Record
-from tests.builders import StubObserver, draw_observations, make_frame, make_jpeg, make_record
 
-JPEG = make_jpeg(0, (16, 16))
+from ...builders import StubObserver, draw_observations, encoded_frame, frame_record, gray_jpeg
+
+JPEG = gray_jpeg(0, (16, 16))
 IDLE_S = 0.15
 REVOKED = object()
 LIMIT_S = 30.0  # after which a worker counts as hanging
@@ -100,8 +101,8 @@ class UnsteadySink(MemorySink):
 
 def records(count, stream="town", partition=0, age_s=0.0, content=JPEG):
     published_ms = round((time.time() - age_s) * 1000)
-    frames = [make_frame(seq, stream, content=content) for seq in range(count)]
-    return [make_record(frame, partition, 100 + seq, published_ms) for seq, frame in enumerate(frames)]
+    frames = [encoded_frame(stream, seq, capture_ns=seq * 10**8, content=content) for seq in range(count)]
+    return [frame_record(frame, partition, 100 + seq, published_ms) for seq, frame in enumerate(frames)]
 
 
 @pytest.fixture

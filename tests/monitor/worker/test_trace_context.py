@@ -12,16 +12,18 @@ from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.monitor.worker.threads import Worker
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.publish import publish
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.sinks import KafkaSink
-from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.frames import decode_frame
 from gradwatch.streams.wire.outputs import decode_alert, decode_report
 from gradwatch.streams.wire.records import Record
-from tests.brokers import make_topics, read_records
-from tests.builders import StubObserver, draw_observations, make_jpeg
-from tests.waiting import LIMIT_S
+
+from ...brokers import make_topics, read_records
+from ...builders import StubObserver, draw_observations, gray_jpeg
+from ...waiting import LIMIT_S
 
 START, FRAMES = 100, 140  # frames to calibrate on, and all; they are shifted from 110 on
 
@@ -33,7 +35,7 @@ def records(embedded: str) -> dict[str, list[Record]]:
     judge = Judge({}, "models", JudgeSettings(calibration_frames=START, alarms=AlarmBudget(bootstrap_hours=1)))
     topics = make_topics(embedded, partitions=1)
     with BoundedProducer(embedded) as producer:
-        publish(jpegs([make_jpeg()] * FRAMES, Playback(rate_hz=5)), producer, topics, "north", pace=False)
+        publish(jpegs([gray_jpeg()] * FRAMES, Playback(rate_hz=5)), producer, topics, "north", pace=False)
         sink, dead_letters = KafkaSink(producer, topics), DeadLetters(producer, topics)
         pipeline = Pipeline(StubObserver(observations), judge, sink, dead_letters)
         consumer = FrameConsumer(embedded, topics.frames, topics.prefix + "group", session_timeout_s=6.0)
@@ -50,7 +52,7 @@ def records(embedded: str) -> dict[str, list[Record]]:
 def traces(records: dict[str, list[Record]]) -> dict[int, str]:
     """What the source gave each frame, by seq."""
     frames = [decode_frame(record) for record in records["frames"]]
-    return {frame.identity.seq: frame.traceparent for frame in frames}
+    return {frame.stamp.identity.seq: frame.stamp.traceparent for frame in frames}
 
 
 def header(record: Record, name: str = "traceparent") -> str:

@@ -10,8 +10,9 @@ from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import RegionMute
 from gradwatch.streams.wire.outputs import encode_verdict
-from tests.brokers import make_topics
-from tests.waiting import wait_until
+
+from ...brokers import make_topics
+from ...waiting import wait_until
 
 MUTE = RegionMute("v1", "town", "ada", 1, [(0.0, 0.0), (9.0, 0.0), (9.0, 9.0)])
 

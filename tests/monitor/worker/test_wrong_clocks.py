@@ -17,7 +17,8 @@ from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.sinks import MemorySink
 from gradwatch.streams.wire.messages import Outcome
 from gradwatch.streams.wire.outputs import encode_report
-from tests.builders import StubObserver, draw_observations, make_frame, make_jpeg, make_record
+
+from ...builders import StubObserver, draw_observations, encoded_frame, frame_record, gray_jpeg
 
 STEP_NS = 100_000_000
 YEAR_NS = 365 * 86_400 * 10**9
@@ -47,10 +48,10 @@ def test_every_frame_is_judged(clock: str, timestamp_ms: int) -> None:
     judge = Judge({}, "models", JudgeSettings(calibration_frames=100, alarms=AlarmBudget(bootstrap_hours=1)))
     observed = [replace(one, detections=WALKER) for one in draw_observations(FRAMES, seed=0)]
     pipeline = Pipeline(StubObserver(observed), judge, sink, DeadLetters(None, None))
-    jpeg = make_jpeg(0)
+    jpeg = gray_jpeg(0)
     for seq in range(FRAMES):
-        frame = make_frame(seq, content=jpeg, capture_ns=CLOCKS[clock](seq))
-        pipeline.step(make_record(frame, offset=seq, timestamp_ms=timestamp_ms))
+        frame = encoded_frame("north", seq, capture_ns=CLOCKS[clock](seq), content=jpeg)
+        pipeline.step(frame_record(frame, offset=seq, timestamp_ms=timestamp_ms))
     assert [report.outcome for report in sink.reports] == [Outcome.JUDGED] * FRAMES
     for report in sink.reports:
         encode_report(report)

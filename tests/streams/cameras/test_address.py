@@ -11,19 +11,19 @@ from gradwatch.streams.cameras.address import (
 )
 from gradwatch.streams.observability import logs
 
-# Raw, as people paste it; percent-encoded, as the book has it; with what else ends an address.
+# Pasted as it is; percent-encoded, as RFC 3986 requires; with other characters that end an address.
 HOSTILE = ["p@ss:w0rd", "a%40b%2Fc", "100%sure", "x/y#z", "what?ever", "sp ace'\"", "é$&+,;=", "[brackets]", "a@b@c"]
 
 
 @pytest.fixture(autouse=True)
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test makes known to the logs must not help another."""
+    """Credentials registered by one test must not help another."""
     monkeypatch.setattr(logs, "_known", set())
 
 
 @pytest.mark.parametrize("password", HOSTILE)
 @pytest.mark.parametrize("host", ["10.0.0.7", "10.0.0.7:8554", "gate.example.org", "[fe80::1]:554"])
-def test_any_password_gives_a_legal_url_and_is_never_shown(password: str, host: str) -> None:
+def test_any_password_becomes_a_legal_url_and_is_never_shown(password: str, host: str) -> None:
     address = camera_address(f"rtsp://ad min:{password}@{host}/live/1")
     scheme, _, rest = address.url.partition("://")
     user_info, _, where = rest.rpartition("@")
@@ -32,7 +32,7 @@ def test_any_password_gives_a_legal_url_and_is_never_shown(password: str, host: 
     assert not set(user_info) & set("@/#? [] '\"")
     assert address.shown == f"rtsp://{host}/live/1"
     assert password not in repr(address)
-    assert password not in logs.scrub(f"FFmpeg said {password!s} and {user_info}")
+    assert password not in logs.scrub(f"FFmpeg error: {password!s} and {user_info}")
 
 
 def test_a_password_that_is_encoded_already_is_not_encoded_twice() -> None:
@@ -53,15 +53,15 @@ def test_credentials_elsewhere_in_an_address_are_not_shown(source: str, shown: s
     address = camera_address(source)
     assert address.shown.replace("***&channel=1", "***") == shown.replace("***&channel=1", "***")
     assert address.url == source
-    assert "hunter2" not in logs.scrub("it said: hunter2")
+    assert "hunter2" not in logs.scrub("error: hunter2")
 
 
-def test_an_address_that_is_read_wrongly_shows_no_part_of_the_password() -> None:
-    """`u:p@ss/word@host`: by the book the host is `ss`. It can't be reached, and nothing of it may be told."""
+def test_a_misread_address_shows_no_part_of_the_password() -> None:
+    """`u:p@ss/word@host`: by RFC 3986 the host is `ss`. It can't be reached, and must not be shown."""
     assert camera_address("rtsp://u:p@ss/word@host/x").shown == "rtsp://***@host/x"
 
 
-def test_transport_and_pictures_alone_are_asked_of_rtsp() -> None:
+def test_rtsp_is_asked_for_its_transport_and_video_only() -> None:
     (options,) = camera_address("RTSP://h/x", "udp").options
     assert options["rtsp_transport"] == "udp"
     assert options["allowed_media_types"] == "video"
@@ -70,7 +70,7 @@ def test_transport_and_pictures_alone_are_asked_of_rtsp() -> None:
 
 
 @pytest.mark.parametrize("source", ["rtsp://h/x", "https://h/x"])
-def test_a_camera_never_makes_us_read_files(source: str) -> None:
+def test_a_camera_can_not_make_us_read_files(source: str) -> None:
     (options,) = camera_address(source).options
     assert not {"file", "data", "pipe", "concat", "subfile"} & set(options["protocol_whitelist"].split(","))
 
@@ -89,24 +89,24 @@ def test_another_scheme_is_refused_without_its_credentials(source: str) -> None:
     assert "hunter2" not in str(error.value)
 
 
-def test_a_host_is_wanted() -> None:
+def test_an_address_needs_a_host() -> None:
     with pytest.raises(CameraAddressError, match=r"expected a host"):
         camera_address("rtsp:///x")
 
 
-def test_files_are_no_cameras() -> None:
+def test_files_are_not_live() -> None:
     assert [is_live(s) for s in ("rtsp://h", "http://h", "3", "/dev/video12", "a.mp4", "pictures", "1234.mp4")] == [
         *[True] * 4,
         *[False] * 3,
     ]
 
 
-def test_a_stream_may_be_called_by_host_and_path_and_never_by_a_password() -> None:
+def test_a_stream_is_named_by_host_and_path_without_the_password() -> None:
     assert stream_name(camera_address("rtsp://u:hunter2@h:554/x?k=1")) == "h:554/x?…"
     assert stream_name(camera_address("2")) == "video2"
 
 
-def test_credentials_are_hidden_from_the_moment_a_configuration_is_read() -> None:
+def test_credentials_are_hidden_once_an_address_is_read() -> None:
     hide_credentials_of("rtsp://u:hunter2@h/x")
     hide_credentials_of("recording.mp4")
     assert "hunter2" not in logs.scrub("nothing but hunter2")

@@ -1,44 +1,45 @@
-"""How sources are told apart; `tests/monitor/commands/test_attach.py` attaches them."""
+"""Attaching a recording; `tests/monitor/commands/test_attach.py` attaches cameras."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
-import pytest
 
-from gradwatch.streams.cameras import attach as attaching
-from gradwatch.streams.cameras.attach import CameraPlan, recorded
-from gradwatch.streams.sources import Playback
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.cameras.attach import CameraPlan, attach
+from gradwatch.streams.transport.producer import Delivery
+from gradwatch.streams.wire.topics import Topics
 
-MOTORWAY = Path(__file__).resolve().parents[2] / "recordings" / "motorway.mp4"
+
+class Producer:
+    """Acknowledges every record and keeps its value."""
+
+    def __init__(self) -> None:
+        self.values: list[bytes] = []
+
+    def try_send(self, topic, key, value, headers, partition=None, timestamp_ms=None) -> Delivery:
+        self.values.append(value)
+        delivery = Delivery()
+        delivery.finish()
+        return delivery
+
+    def flush(self, timeout_s: float | None = None) -> bool:
+        return True
 
 
 def test_a_plan_does_not_show_its_source() -> None:
     assert "hunter2" not in repr(CameraPlan("gate", "rtsp://u:hunter2@h/x"))
 
 
-def test_a_video_and_a_folder_are_told_apart(tmp_path: Path) -> None:
-    (tmp_path / "1.jpg").write_bytes(encode_jpeg(np.zeros((8, 8, 3), np.uint8)))
-    assert len(list(recorded(tmp_path, Playback(), "gate"))) == 1
-    assert len(list(recorded(MOTORWAY, Playback(frames=2), "gate"))) == 2
-
-
-@pytest.mark.parametrize("name", ["a.mcap", "a.db3", "a.bag", "folder"])
-def test_bags_are_known_by_their_names(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / name
-    if name == "folder":
-        path.mkdir()
-        (path / "metadata.yaml").write_text("")
-    else:
-        path.touch()
-    opened = []
-    monkeypatch.setitem(attaching.SOURCES, "bag", lambda *told, **options: opened.append((told, options)))
-    recorded(path, Playback(2.0), "gate")
-    assert opened == [((path,), {"playback": Playback(2.0), "name": "gate"})]
-
-
-def test_what_is_not_there_is_said() -> None:
-    with pytest.raises(FileNotFoundError, match=r"expected a camera's address .* got nowhere\.mp4"):
-        recorded(Path("nowhere.mp4"), Playback(), None)
+def test_a_folder_of_cure_tsr_is_attached_in_its_order(tmp_path: Path) -> None:
+    """By level, then by class, where a plain folder of pictures would be played by file names, and without .bmp."""
+    for i, name in enumerate(["Rain-2/01_06_09_02_0001.bmp", "Rain-1/01_07_09_01_0001.bmp"]):
+        (tmp_path / name).parent.mkdir()
+        assert cv2.imwrite(str(tmp_path / name), np.full((12, 16, 3), 20 * i, np.uint8))
+    producer = Producer()
+    summary = attach(CameraPlan("gate", str(tmp_path), rate_hz=50), producer, Topics(), stop=threading.Event())
+    assert (summary.frames, summary.published, summary.dropped, summary.failure) == (2, 2, {}, "")
+    shown = [int(cv2.imdecode(np.frombuffer(value, np.uint8), cv2.IMREAD_COLOR).mean()) for value in producer.values]
+    assert shown == [20, 0]

@@ -10,7 +10,7 @@ from gradwatch.streams.wire.messages import Disturbance
 LOST = Disturbance.DISCONNECTED
 
 
-def test_bounds_double_up_to_the_longest_and_any_time_below_is_as_likely() -> None:
+def test_bounds_double_up_to_the_longest_and_pauses_are_uniform_below() -> None:
     pauses = []
     for seed in range(2000):
         backoff = Backoff(random.Random(seed))
@@ -23,18 +23,18 @@ def test_bounds_double_up_to_the_longest_and_any_time_below_is_as_likely() -> No
     assert abs(np.quantile(shares, 0.9, axis=0) - 0.9).max() < 0.03
 
 
-def test_only_a_connection_that_held_ends_the_back_off() -> None:
+def test_only_a_lasting_connection_resets_the_back_off() -> None:
     backoff = Backoff(random.Random(0))
     for _ in range(10):
         backoff.pause_s(LOST, STEADY_S - 1)
-    assert backoff.attempts == 10
+    assert backoff.failures == 10
     assert backoff.pause_s(LOST, STEADY_S) <= FIRST_S
-    assert backoff.attempts == 1
+    assert backoff.failures == 1
 
 
-def test_refused_credentials_are_not_tried_often() -> None:
+def test_refused_credentials_are_rarely_retried() -> None:
     assert Backoff(random.Random(0)).pause_s(Disturbance.UNAUTHORIZED, 0.0) == LONGEST_S
 
 
-def test_a_camera_that_is_away_for_a_year_breaks_no_arithmetic() -> None:
-    assert Backoff(random.Random(0), attempts=1_000_000).pause_s(LOST, 0.0) <= LONGEST_S
+def test_a_million_failures_do_not_overflow() -> None:
+    assert Backoff(random.Random(0), failures=1_000_000).pause_s(LOST, 0.0) <= LONGEST_S

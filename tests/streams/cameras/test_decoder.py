@@ -9,8 +9,7 @@ import pytest
 from gradwatch.streams.cameras.connection import CodecSetup, Packet
 from gradwatch.streams.cameras.decoder import Decoder, UndecodableError
 from gradwatch.streams.cameras.picture_health import thumbnail
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 RATE_HZ = 25
 
@@ -27,7 +26,7 @@ def colors(height: int, width: int) -> np.ndarray:
 
 
 def encoded(images: list[np.ndarray], codec: str = "libx264", colorspace: int = 1, **options: str) -> list[Packet]:
-    """Packets of a video that says its color matrix: 1 BT.709, 5 BT.601."""
+    """Packets of a video that states its color matrix: 1 BT.709, 5 BT.601."""
     context = av.CodecContext.create(codec, "w")
     context.height, context.width = images[0].shape[:2]
     context.pix_fmt, context.time_base, context.framerate = "yuv420p", Fraction(1, RATE_HZ), Fraction(RATE_HZ)
@@ -49,10 +48,10 @@ def encoded(images: list[np.ndarray], codec: str = "libx264", colorspace: int = 
 
 
 @pytest.mark.parametrize("colorspace", [1, 5])
-def test_colors_are_those_of_the_camera_whatever_matrix_it_uses(colorspace: int) -> None:
+def test_colors_are_kept_for_any_color_matrix(colorspace: int) -> None:
     image = colors(240, 320)
     (picture,) = Decoder(setup("h264")).decode(encoded([image], colorspace=colorspace)[0])
-    content, small = picture.encoded(look=True)
+    content, small = picture.encode(with_thumbnail=True)
     shown = decode_picture(content)
     inner = np.s_[8:22, 8:32]  # of each patch: its borders are soft in color
     patches = [np.s_[30 * i : 30 * (i + 1), 40 * j : 40 * (j + 1)] for i in range(8) for j in range(8)]
@@ -62,26 +61,26 @@ def test_colors_are_those_of_the_camera_whatever_matrix_it_uses(colorspace: int)
     assert small is not None
     luma = image @ np.array([0.299, 0.587, 0.114])
     assert abs(small.astype(float) - thumbnail(luma.astype(np.uint8))).mean() < 3.0
-    assert picture.encoded(look=False)[1] is None
+    assert picture.encode(with_thumbnail=False)[1] is None
 
 
 def test_black_and_white_use_the_whole_range() -> None:
     image = np.zeros((64, 64, 3), np.uint8)
     image[:, 32:] = 255
     (picture,) = Decoder(setup("h264")).decode(encoded([image])[0])
-    shown = decode_picture(picture.encoded(look=False)[0])
+    shown = decode_picture(picture.encode(with_thumbnail=False)[0])
     assert shown[:, :24].max() < 8
     assert shown[:, 40:].min() > 247
 
 
-def test_a_jpeg_is_not_touched() -> None:
+def test_a_jpeg_passes_unchanged() -> None:
     content = encode_jpeg(colors(64, 96))
     (picture,) = Decoder(setup("mjpeg")).decode(Packet(content, 7, True))
-    assert picture.encoded(look=True)[0] is content
+    assert picture.encode(with_thumbnail=True)[0] is content
     assert (picture.size, picture.media_ns) == ((96, 64), 7)
 
 
-def test_each_picture_comes_out_with_its_packet_and_its_time() -> None:
+def test_each_picture_is_decoded_with_its_packet_and_time() -> None:
     packets = encoded([colors(64, 96)] * 6)
     decoder = Decoder(setup("h264"))
     times = [[picture.media_ns for picture in decoder.decode(packet)] for packet in packets]
@@ -89,7 +88,7 @@ def test_each_picture_comes_out_with_its_packet_and_its_time() -> None:
     assert decoder.flush() == []
 
 
-def test_pictures_that_are_held_back_come_out_in_order_and_none_is_lost() -> None:
+def test_delayed_pictures_are_decoded_in_order_without_loss() -> None:
     packets = encoded([colors(64, 96)] * 12, tune="film", bf="2", **{"b-adapt": "0"})
     decoder = Decoder(setup("h264"))
     out = [picture for packet in packets for picture in decoder.decode(packet)]
@@ -97,7 +96,7 @@ def test_pictures_that_are_held_back_come_out_in_order_and_none_is_lost() -> Non
     assert times == [i * 1_000_000_000 // RATE_HZ for i in range(12)]
 
 
-def test_without_a_key_frame_nothing_is_made_up() -> None:
+def test_nothing_is_decoded_before_a_key_frame() -> None:
     packets = encoded([colors(64, 96)] * 8, g="4")
     decoder = Decoder(setup("h264"))
     for packet in packets[1:4]:
@@ -107,12 +106,12 @@ def test_without_a_key_frame_nothing_is_made_up() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\xff\xd8\xff\xe0"])
-def test_what_is_no_jpeg_is_no_picture(content: bytes) -> None:
+def test_other_bytes_are_no_jpeg(content: bytes) -> None:
     with pytest.raises(UndecodableError):
         Decoder(setup("mjpeg")).decode(Packet(content, None, True))
 
 
-def test_garbage_in_a_stream_is_undecodable_and_what_follows_is_not() -> None:
+def test_garbage_in_a_stream_is_undecodable_and_the_next_packet_is_not() -> None:
     packets = encoded([colors(64, 96)] * 4, g="1")
     decoder = Decoder(setup("h264"))
     garbage = np.random.default_rng(0).bytes(500)
@@ -125,6 +124,6 @@ def test_raw_pixels_of_a_usb_camera_become_a_jpeg() -> None:
     frame = av.VideoFrame.from_ndarray(colors(64, 96), format="rgb24").reformat(format="yuyv422")
     known = {"width": 96, "height": 64, "pixel_format": "yuyv422"}
     (picture,) = Decoder(setup("rawvideo", **known)).decode(Packet(bytes(frame.planes[0]), 5, True))
-    shown = decode_picture(picture.encoded(look=False)[0])
+    shown = decode_picture(picture.encode(with_thumbnail=False)[0])
     assert abs(shown[20:28, 26:34].astype(int).mean((0, 1)) - colors(64, 96)[20:28, 26:34].mean((0, 1))).max() < 30
     assert shown.shape == (64, 96, 3)

@@ -31,7 +31,7 @@ def scene() -> np.ndarray:
 
 
 def lumas(count: int, noise: float, seed: int = 0, level: float | None = None) -> Iterator[np.ndarray]:
-    """A still scene as a sensor sees it."""
+    """A still scene with sensor noise."""
     generator = np.random.default_rng(seed)
     still = scene() if level is None else np.full((HEIGHT, WIDTH), level)
     for _ in range(count):
@@ -55,19 +55,19 @@ def through_h264(pictures: list[np.ndarray], bit_rate: int, gop: int) -> Iterato
 
 
 def found(small: Iterator[np.ndarray], disturbance: Disturbance) -> list[float]:
-    """At which times the disturbance was there; looks are made as often as a camera's are."""
+    """The times at which the disturbance was found; pictures are inspected as often as a camera's."""
     health, times = PictureHealth(), []
     for i, picture in enumerate(small):
         now_s = i / RATE_HZ
-        if health.is_due(now_s) and health.look(thumbnail(picture), now_s)[disturbance] is not None:
+        if health.is_due(now_s) and health.inspect(thumbnail(picture), now_s)[disturbance] is not None:
             times.append(now_s)
     return times
 
 
 @pytest.mark.parametrize("noise", [1.5, 3.0])
 @pytest.mark.parametrize("bit_rate", [None, 300_000, 1_000_000])
-def test_a_frozen_picture_is_told_from_a_still_scene(noise: float, bit_rate: int | None) -> None:
-    """Nothing moves for 10 s, then the encoder gets the same picture again and again for 10 s, then lives on."""
+def test_a_frozen_picture_is_distinguished_from_a_still_scene(noise: float, bit_rate: int | None) -> None:
+    """10 s of a still scene, then 10 s of one repeated picture, then the scene again."""
     live, again = list(lumas(10 * RATE_HZ, noise)), list(lumas(8 * RATE_HZ, noise, seed=1))
     pictures = [*live, *[live[-1]] * (10 * RATE_HZ), *again]
     shown = iter(pictures) if bit_rate is None else through_h264(pictures, bit_rate, gop=RATE_HZ)
@@ -75,7 +75,7 @@ def test_a_frozen_picture_is_told_from_a_still_scene(noise: float, bit_rate: int
     assert times, "never"
     assert FROZEN_AFTER_S - INTERVAL_S <= times[0] - 10.0 <= BARS_S
     assert 0.0 <= times[-1] - 20.0 <= BARS_S
-    assert np.diff(times).max() < 2 * INTERVAL_S  # one spell
+    assert np.diff(times).max() < 2 * INTERVAL_S  # without interruption
 
 
 def test_a_clock_drawn_into_a_frozen_picture_does_not_hide_it() -> None:
@@ -91,7 +91,7 @@ def test_a_clock_drawn_into_a_frozen_picture_does_not_hide_it() -> None:
 
 
 @pytest.mark.parametrize(("level", "disturbance"), [(4.0, BLACK), (254.0, OVEREXPOSED)])
-def test_a_flat_picture_is_told_by_its_name_after_a_while_and_not_as_frozen(
+def test_a_flat_picture_is_black_or_overexposed_after_a_while_and_not_frozen(
     level: float, disturbance: Disturbance
 ) -> None:
     pictures = list(lumas(8 * RATE_HZ, 1.0, level=level))
@@ -103,8 +103,8 @@ def test_a_flat_picture_is_told_by_its_name_after_a_while_and_not_as_frozen(
 
 
 @pytest.mark.parametrize("level", [4.0, 254.0])
-def test_a_picture_that_is_back_is_not_called_frozen_for_having_been_flat(level: float) -> None:
-    """Without any noise: a lens cap and a white-out are the same picture again and again."""
+def test_a_picture_is_not_frozen_for_having_been_flat(level: float) -> None:
+    """Without noise, a lens cap or a white-out repeats one picture."""
     flat = list(lumas(6 * RATE_HZ, 0.0, level=level))
     assert not found(iter([*lumas(30, 2.0), *flat, *lumas(6 * RATE_HZ, 2.0, seed=1)]), FROZEN)
     (still,) = lumas(1, 2.0)
@@ -112,11 +112,11 @@ def test_a_picture_that_is_back_is_not_called_frozen_for_having_been_flat(level:
     assert times[0] - 6.0 == pytest.approx(FROZEN_AFTER_S, abs=2 * INTERVAL_S)
 
 
-def test_it_is_said_since_when() -> None:
+def test_findings_have_their_start() -> None:
     health = PictureHealth()
     (dark,) = lumas(1, 0.0, level=4.0)
-    said = [health.look(thumbnail(dark), 10.0 + 0.5 * i)[BLACK] for i in range(6)]
-    assert said == [None] * 4 + [10.0] * 2
+    since = [health.inspect(thumbnail(dark), 10.0 + 0.5 * i)[BLACK] for i in range(6)]
+    assert since == [None] * 4 + [10.0] * 2
 
 
 def test_a_flash_and_a_tunnel_are_no_disturbance() -> None:
@@ -134,11 +134,11 @@ def test_a_night_with_lamps_is_not_black() -> None:
     assert not found(night(), BLACK)
 
 
-def test_nothing_is_said_of_a_slow_camera_too_early() -> None:
+def test_a_slow_camera_is_not_found_frozen_too_early() -> None:
     health = PictureHealth()
     (picture,) = lumas(1, 2.0)
-    said = [health.look(thumbnail(picture), float(second))[FROZEN] for second in range(8)]
-    assert said == [None] * 4 + [0.0] * 4  # a first, and four that find the same; all are the first
+    since = [health.inspect(thumbnail(picture), float(second))[FROZEN] for second in range(8)]
+    assert since == [None] * 4 + [0.0] * 4  # needs a first picture and four that equal it
 
 
 def test_thumbnails_of_a_jpeg_are_those_of_its_pixels() -> None:
@@ -163,6 +163,6 @@ def test_real_clips_are_neither_frozen_nor_overexposed_nor_black(shared: Path, c
             break
         if health.is_due(now_s):
             luma = frame.image[::2, ::2].mean(axis=2).astype(np.uint8)
-            found_now = health.look(thumbnail(luma), now_s)
+            found_now = health.inspect(thumbnail(luma), now_s)
             seen |= {disturbance for disturbance, since_s in found_now.items() if since_s is not None}
     assert not seen

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gradwatch.streams.challenges import optics as camera_faults
+from gradwatch.streams.challenges import optics
 from gradwatch.streams.challenges.table import LEVELS, apply_challenge
 
 Image = NDArray[np.uint8]
@@ -82,7 +82,7 @@ def test_blur_scales_with_the_width(texture: Image, name: str) -> None:
 
 
 def test_a_point_out_of_focus_is_a_hexagon_of_the_published_radius() -> None:
-    point = np.zeros((101, camera_faults.REFERENCE_WIDTH_PX, 3), np.uint8)
+    point = np.zeros((101, optics.REFERENCE_WIDTH_PX, 3), np.uint8)
     point[50, 800] = 255
     disk = apply_challenge(point, "lens_blur", 2, 0, 0)[:, :, 0].astype(float)
     disk /= disk.max()
@@ -95,7 +95,7 @@ def test_a_point_out_of_focus_is_a_hexagon_of_the_published_radius() -> None:
 
 @pytest.mark.parametrize("radius_px", [0.001, 0.3, 0.99, 1.01, 1.7, 2.6, 3.9])
 def test_an_iris_of_any_size_spreads_light_as_far_as_a_hexagon(radius_px: float) -> None:
-    kernel = camera_faults._hexagon(radius_px)
+    kernel = optics._hexagon(radius_px)
     at = np.arange(len(kernel)) - len(kernel) // 2
     assert kernel.sum() == pytest.approx(1, abs=1e-5)
     assert (kernel.sum(axis=0) * at**2).sum() == pytest.approx(5 / 24 * radius_px**2 + min(radius_px, 1) / 12, abs=0.12)
@@ -104,7 +104,7 @@ def test_an_iris_of_any_size_spreads_light_as_far_as_a_hexagon(radius_px: float)
 def test_an_iris_drawn_at_half_size_blurs_alike(texture: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     large = np.asarray(cv2.resize(texture, (1628, 260), interpolation=cv2.INTER_CUBIC), np.uint8)
     quick = apply_challenge(large, "lens_blur", 4, 0, 0)
-    monkeypatch.setattr(camera_faults, "HALF_SIZE_FROM_PX", np.inf)
+    monkeypatch.setattr(optics, "HALF_SIZE_FROM_PX", np.inf)
     exact = apply_challenge(large, "lens_blur", 4, 0, 0)
     assert not np.array_equal(quick, exact)
     assert np.abs(quick.astype(int) - exact).mean() < 1.5

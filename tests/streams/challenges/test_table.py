@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from gradwatch.streams.challenges import weather
 from gradwatch.streams.challenges.table import CHALLENGES, LEVELS, apply_challenge, contact_sheet
 from gradwatch.streams.recordings import curetsd
-from gradwatch.streams.sources import ChallengeOnset, Playback, jpegs
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import ChallengeOnset, Playback
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 Image = NDArray[np.uint8]
 MOVING = ("noise", "rain", "snow", "codec_error")
@@ -151,7 +151,10 @@ def test_errors_name_the_nearest_challenge_and_what_came(road: Image) -> None:
 
 def test_every_challenge_of_curetsd_is_there_under_its_number() -> None:
     assert [None, *(challenge.type_number for challenge in CHALLENGES.values())] == [None, *range(1, 13)]
-    assert ("none", *CHALLENGES) == curetsd.CHALLENGE_NAMES
+    assert [*CHALLENGES] == [
+        *("decolorization", "lens_blur", "codec_error", "darkening", "dirty_lens", "exposure", "gaussian_blur"),
+        *("noise", "rain", "shadow", "snow", "haze"),
+    ]
 
 
 @pytest.mark.parametrize("name", CHALLENGES)
@@ -161,7 +164,7 @@ def test_sources_and_names_of_recordings_know_every_challenge(name: str) -> None
     assert frames[0].content == picture
     expected = apply_challenge(decode_picture(picture), name, 5, 0, 2)
     assert frames[2].content == encode_jpeg(expected)
-    assert curetsd.RecordingName(1, 4).with_challenge(name, 3).challenge == name
+    assert curetsd.RecordingName(1, 4, CHALLENGES[name].type_number, 3).challenge == name
 
 
 def test_contact_sheet_shows_every_challenge(road: Image) -> None:

@@ -1,4 +1,4 @@
-"""Bags of every storage and encoding, written by the libraries that others use, and bags that are damaged."""
+"""Bags of every storage and encoding, written by the usual libraries, and damaged bags."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from mcap.reader import make_reader
 
 from gradwatch.streams.observability.metrics import SOURCE_FRAMES
 from gradwatch.streams.recordings.bag_storage import BagError
-from gradwatch.streams.sources import SOURCES, ChallengeOnset, Playback
-from gradwatch.streams.wire.pictures import decode_picture
+from gradwatch.streams.recordings.bags import bag
+from gradwatch.streams.recordings.played import ChallengeOnset, Playback
+from gradwatch.streams.wire.pixels import decode_picture
 
 from .written_bags import (
     CAMERA,
@@ -37,8 +38,6 @@ from .written_bags import (
     write_mcap,
     write_ros_bag,
 )
-
-bag = SOURCES["bag"]
 
 
 def undecodable(stream_id: str) -> float:
@@ -63,7 +62,7 @@ def write(kind: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "mcap", "db3", "cdr", "json", "protobuf"])
-def test_every_storage_gives_its_bytes_unchanged_at_the_stamps_of_the_headers(kind: str, tmp_path: Path) -> None:
+def test_every_storage_yields_its_bytes_unchanged_at_the_stamps_of_the_headers(kind: str, tmp_path: Path) -> None:
     source = bag(write(kind, tmp_path))
     for _ in range(2):  # a second pass gives the same
         frames = list(source)
@@ -74,7 +73,7 @@ def test_every_storage_gives_its_bytes_unchanged_at_the_stamps_of_the_headers(ki
 
 
 @pytest.mark.parametrize("options", [{"use_chunking": False}, {"repeat_channels": False}, {"chunk_size": 1}])
-def test_mcap_may_be_written_without_chunks_or_summary(options: dict, tmp_path: Path) -> None:
+def test_mcap_without_chunks_or_summary_is_read(options: dict, tmp_path: Path) -> None:
     source = bag(write_mcap(tmp_path / "drive.mcap", pictures_as(compressed), **options))
     assert [frame.content for frame in source] == PICTURES
 
@@ -83,15 +82,15 @@ def test_a_bag_in_several_files_is_one_recording(tmp_path: Path) -> None:
     messages = pictures_as(compressed)
     folder = write_ros_bag(tmp_path / "drive", {CAMERA: (COMPRESSED, messages[:2])}, "mcap")
     write_mcap(folder / "drive_1.mcap", messages[2:])
-    told = (folder / "metadata.yaml").read_text()
+    metadata = (folder / "metadata.yaml").read_text()
     first = next(path.name for path in folder.glob("*.mcap") if path.name != "drive_1.mcap")
-    (folder / "metadata.yaml").write_text(told.replace(f"- {first}", f"- {first}\n  - drive_1.mcap", 1))
+    (folder / "metadata.yaml").write_text(metadata.replace(f"- {first}", f"- {first}\n  - drive_1.mcap", 1))
     assert [frame.content for frame in bag(folder)] == PICTURES
 
 
 @pytest.mark.parametrize("mode", ["FILE", "MESSAGE"])
 @pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
-def test_bags_may_be_compressed(mode: str, storage: str, tmp_path: Path) -> None:
+def test_compressed_bags_are_read(mode: str, storage: str, tmp_path: Path) -> None:
     path = write_ros_bag(tmp_path / "drive", {CAMERA: (COMPRESSED, pictures_as(compressed))}, storage, mode)
     assert [frame.content for frame in bag(path)] == PICTURES
 
@@ -104,19 +103,19 @@ def test_raw_images_become_jpeg(encoding: str, padding: int, tmp_path: Path) -> 
     pixels = {"rgb8": image, "bgr8": image[:, :, ::-1], "mono8": image[:, :, :1] + image[:, :, 2:]}[encoding]
     rows = np.pad(pixels.reshape(16, -1), ((0, 0), (0, padding)), constant_values=255)
     path = write_ros_bag(tmp_path / "drive", {CAMERA: (RAW, [(START_NS, raw(rows, 24, encoding, START_NS))])})
-    (frame,) = bag(path, playback=Playback(jpeg_quality=95))
+    (frame,) = bag(path, Playback(jpeg_quality=95))
     assert frame.encoding == "image/jpeg"
     expected = np.repeat(pixels, 3, axis=2) if encoding == "mono8" else image
     assert np.abs(decode_picture(frame.content)[2:6, 4:20].astype(int) - expected[2:6, 4:20]).max() < 12
     assert np.abs(decode_picture(frame.content)[10:14, 4:20].astype(int) - expected[10:14, 4:20]).max() < 12
 
 
-def test_without_a_stamp_the_time_of_logging_counts(tmp_path: Path) -> None:
+def test_without_a_stamp_the_log_time_counts(tmp_path: Path) -> None:
     messages = [(ns, compressed(PICTURES[0], stamp_ns)) for ns, stamp_ns in zip(stamps(3), (0, -5, 0), strict=True)]
     assert [frame.capture_ns for frame in bag(write_mcap(tmp_path / "a.mcap", messages))] == stamps(3)
 
 
-def test_time_never_runs_backwards(tmp_path: Path) -> None:
+def test_capture_times_never_decrease(tmp_path: Path) -> None:
     order = [0, 2, 1, 3]
     messages = [(START_NS + i, compressed(PICTURES[k], stamps(5)[k])) for i, k in enumerate(order)]
     frames = list(bag(write_mcap(tmp_path / "a.mcap", messages)))
@@ -124,20 +123,20 @@ def test_time_never_runs_backwards(tmp_path: Path) -> None:
     assert [(frame.capture_ns - START_NS) // STEP_NS for frame in frames] == [0, 2, 2, 3]
 
 
-def test_it_is_played_as_any_recording(tmp_path: Path) -> None:
+def test_a_bag_is_played_as_any_recording(tmp_path: Path) -> None:
     path = write("cdr", tmp_path)
-    frames = list(bag(path, playback=Playback(rate_hz=5, first=1, last=3), name="front camera"))
+    frames = list(bag(path, Playback(rate_hz=5, first=1, last=3), name="front camera"))
     assert [frame.content for frame in frames] == PICTURES[1:4]
     assert [(frame.capture_ns, frame.clock) for frame in frames] == [(i * 200_000_000, "media") for i in range(3)]
     assert bag(path, name="front camera").name == "front-camera"
-    dark = list(bag(path, playback=Playback(challenge=ChallengeOnset("darkening", 5, onset_seq=4))))
+    dark = list(bag(path, Playback(challenge=ChallengeOnset("darkening", 5, onset_seq=4))))
     assert [frame.content for frame in dark[:4]] == PICTURES[:4]
     assert decode_picture(dark[4].content).mean() < decode_picture(PICTURES[4]).mean() / 2
     assert dark[4].capture_ns == stamps(5)[4]
 
 
 @pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
-def test_of_several_topics_one_must_be_named(storage: str, tmp_path: Path) -> None:
+def test_with_several_topics_of_pictures_one_must_be_named(storage: str, tmp_path: Path) -> None:
     topics = {
         "/front": (COMPRESSED, pictures_as(compressed)),
         "/rear": (COMPRESSED, pictures_as(compressed)[:2]),
@@ -146,12 +145,12 @@ def test_of_several_topics_one_must_be_named(storage: str, tmp_path: Path) -> No
     path = write_ros_bag(tmp_path / "drive", topics, storage)
     with pytest.raises(BagError, match=r"name one: /front \(sensor_msgs/msg/CompressedImage, cdr\), /rear \("):
         bag(path)
-    assert len(list(bag(path, "/rear"))) == 2
+    assert len(list(bag(path, topic="/rear"))) == 2
     with pytest.raises(BagError, match=r"expected one of /front .*, /rear .*, got /imu"):
-        bag(path, "/imu")
+        bag(path, topic="/imu")
 
 
-def test_a_bag_without_pictures_says_what_it_has(tmp_path: Path) -> None:
+def test_a_bag_without_pictures_is_refused_with_its_topics(tmp_path: Path) -> None:
     path = write_ros_bag(tmp_path / "drive", {"/imu": ("sensor_msgs/msg/Imu", [])})
     with pytest.raises(BagError, match=r"expected a topic of pictures .* got /imu \(sensor_msgs/msg/Imu, cdr\)"):
         bag(path)
@@ -175,7 +174,7 @@ def test_a_cut_off_mcap_ends_with_one_counted_frame(chunked: bool, tmp_path: Pat
 
 
 @pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
-def test_a_last_message_that_was_cut_off_is_counted(storage: str, tmp_path: Path) -> None:
+def test_a_last_message_that_is_cut_off_is_counted(storage: str, tmp_path: Path) -> None:
     messages = pictures_as(compressed)
     messages[4] = (messages[4][0], messages[4][1][:200])
     path = write_ros_bag(tmp_path / f"cut-{storage}", {CAMERA: (COMPRESSED, messages)}, storage)
@@ -185,7 +184,7 @@ def test_a_last_message_that_was_cut_off_is_counted(storage: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
-def test_a_broken_message_in_the_midst_is_an_error(storage: str, tmp_path: Path) -> None:
+def test_a_broken_message_in_the_middle_is_an_error(storage: str, tmp_path: Path) -> None:
     messages = pictures_as(compressed)
     messages[2] = (messages[2][0], messages[2][1][:200])
     path = write_ros_bag(tmp_path / "drive", {CAMERA: (COMPRESSED, messages)}, storage)
@@ -193,7 +192,7 @@ def test_a_broken_message_in_the_midst_is_an_error(storage: str, tmp_path: Path)
         list(bag(path))
 
 
-def test_pictures_of_another_format_are_named(tmp_path: Path) -> None:
+def test_pictures_of_another_format_are_refused(tmp_path: Path) -> None:
     h264 = [(ns, compressed(b"\x00\x00\x00\x01\x67" * 9, ns, "h264")) for ns in stamps(2)]
     with pytest.raises(BagError, match=r"message 0 .* expected a JPEG or PNG, got format 'h264'"):
         list(bag(write_mcap(tmp_path / "a.mcap", h264)))
@@ -224,7 +223,7 @@ def test_a_cut_off_database_is_an_error(kept: float, tmp_path: Path) -> None:
         list(bag(database))
 
 
-def test_what_is_no_bag_is_said(tmp_path: Path) -> None:
+def test_files_that_are_no_bags_are_refused(tmp_path: Path) -> None:
     for name, content in (("a.mcap", b""), ("b.mcap", b"no bag at all"), ("c.db3", b""), ("d.db3", b"no bag" * 999)):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(BagError, match=name):
@@ -241,7 +240,7 @@ def test_what_is_no_bag_is_said(tmp_path: Path) -> None:
         bag(tmp_path / "nothing.mcap")
 
 
-def test_a_folder_that_misses_a_file_names_it(tmp_path: Path) -> None:
+def test_a_missing_file_of_a_bag_is_named(tmp_path: Path) -> None:
     for storage in ("sqlite3", "mcap"):
         folder = write_ros_bag(tmp_path / storage, {CAMERA: (COMPRESSED, pictures_as(compressed))}, storage)
         (file,) = (path for path in folder.iterdir() if path.name != "metadata.yaml")
@@ -254,18 +253,18 @@ def test_a_folder_that_misses_a_file_names_it(tmp_path: Path) -> None:
 
 
 def test_log_times_are_later_than_stamps_in_these_bags() -> None:
-    """Else a reader that mixes the two up would pass."""
+    """Otherwise a reader that confuses the two would pass."""
     assert LOG_DELAY_NS > 0
 
 
 @pytest.mark.service
-def test_without_the_extra_the_command_is_named(tmp_path: Path) -> None:
+def test_without_the_extra_the_error_names_the_command(tmp_path: Path) -> None:
     path = write("cdr", tmp_path)
     code = (
         "import sys\n"
         "for name in ('rosbags', 'mcap'): sys.modules[name] = None\n"
-        "from gradwatch.streams.sources import SOURCES\n"
-        f"SOURCES['bag']({str(path)!r})\n"
+        "from gradwatch.streams.sources import open_source\n"
+        f"open_source({str(path)!r})\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'gradwatch[bags]'" in run.stderr.splitlines()[-1]

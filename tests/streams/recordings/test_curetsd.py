@@ -1,29 +1,22 @@
-"""CURE-TSD's names and annotations, and our own drives written as CURE-TSD files."""
+"""CURE-TSD's names and annotations."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradwatch.streams.recordings.cure_names import CureNameError
 from gradwatch.streams.recordings.curetsd import (
     ANNOTATION_HEADER,
-    CHALLENGE_NAMES,
     TEST_SEQUENCES,
     AnnotationError,
     RecordingName,
-    RecordingNameError,
-    RecordingTruth,
     SignBox,
-    open_recording,
     parse_annotation,
     read_annotation,
-    write_annotation,
-    write_recording,
 )
 from gradwatch.streams.world.signs import SIGN_LABELS
 
@@ -36,27 +29,11 @@ NAMES = st.builds(
 )
 
 
-@dataclass(frozen=True)
-class Box:
-    kind: str
-    label: str
-    xyxy: tuple[float, float, float, float]
-
-
 @given(NAMES)
 def test_names_survive_the_round_trip(name: RecordingName) -> None:
     assert RecordingName.parse(str(name)) == name
-    assert RecordingName.parse(name.file_name) == name
+    assert RecordingName.parse(f"{name}.mp4") == name
     assert len(str(name)) == 14
-    assert name.with_challenge(name.challenge, name.level) == name
-
-
-@given(NAMES)
-def test_the_clean_twin_is_the_same_drive_without_challenge(name: RecordingName) -> None:
-    twin = name.clean_twin()
-    assert str(twin) == f"{name.sequence_type:02d}_{name.sequence_number:02d}_00_00_00"
-    assert twin.annotation_name == name.annotation_name
-    assert twin.split == name.split
 
 
 def test_a_published_name() -> None:
@@ -77,8 +54,8 @@ def test_a_published_name() -> None:
         "01_04_01_09_03_01.mp4",
     ],
 )
-def test_other_names_are_refused_with_the_pattern(text: str) -> None:
-    with pytest.raises(RecordingNameError, match="sequenceType_sequenceNumber_challengeSourceType"):
+def test_another_name_is_refused_with_the_form(text: str) -> None:
+    with pytest.raises(CureNameError, match="sequenceType_sequenceNumber_challengeSourceType"):
         RecordingName.parse(text)
 
 
@@ -86,24 +63,17 @@ def test_other_names_are_refused_with_the_pattern(text: str) -> None:
     "text", ["01_04_00_09_03.mp4", "01_04_01_00_00.mp4", "01_04_01_13_01.mp4", "01_00_00_00_00.mp4", "01_04_01_09_00"]
 )
 def test_contradictory_names_are_refused(text: str) -> None:
-    with pytest.raises(RecordingNameError):
+    with pytest.raises(CureNameError):
         RecordingName.parse(text)
 
 
-def test_official_split_has_30_percent_of_the_sequences() -> None:
+def test_the_official_split_has_30_percent_of_the_sequences() -> None:
     assert [len(TEST_SEQUENCES[kind]) for kind in (1, 2)] == [15, 15]
     real_test = [number for number in range(1, 50) if RecordingName(1, number).split == "test"]
     assert real_test == [4, 5, 6, 7, 8, 18, 19, 21, 24, 26, 31, 38, 39, 41, 47]
     assert RecordingName(2, 36).split == "test"
     assert RecordingName(2, 4).split == "test"
     assert RecordingName(2, 5).split == "train"
-
-
-def test_challenge_and_sign_names_stand_at_their_numbers() -> None:
-    assert [CHALLENGE_NAMES.index(name) for name in ("none", "darkening", "noise", "rain", "haze")] == [0, 4, 8, 9, 12]
-    assert (SIGN_LABELS[6 - 1], SIGN_LABELS[10 - 1], SIGN_LABELS[13 - 1]) == ("stop", "no_right", "yield")
-    with pytest.raises(RecordingNameError, match="challenge must be one of"):
-        RecordingName(1, 1).with_challenge("drizzle", 1)
 
 
 @pytest.mark.parametrize("header", [True, False])
@@ -116,11 +86,11 @@ def test_published_rows(tmp_path: Path, header: bool) -> None:
     ]
     path = tmp_path / "01_01.txt"
     path.write_text("\n".join([ANNOTATION_HEADER] * header + rows) + "\n")
-    truth = read_annotation(path)
-    assert truth.at(0) == (SignBox(9, "no_left", (942, 593, 958, 608)),)
-    assert truth.at(60) == (SignBox(5, "no_parking", (1288, 241, 1307, 262)),)
-    assert truth.at(239) == (SignBox(14, "parking", (1033, 214, 1095, 293)), SignBox(6, "stop", (1, 2, 3, 4)))
-    assert truth.at(1) == ()
+    assert read_annotation(path) == {
+        0: [SignBox(9, "no_left", (942, 593, 958, 608))],
+        60: [SignBox(5, "no_parking", (1288, 241, 1307, 262))],
+        239: [SignBox(14, "parking", (1033, 214, 1095, 293)), SignBox(6, "stop", (1, 2, 3, 4))],
+    }
 
 
 @pytest.mark.parametrize(
@@ -143,7 +113,7 @@ def test_broken_rows_name_file_and_line(tmp_path: Path, row: str) -> None:
         b"_" * 1_000_000,
     ],
 )
-def test_broken_files_are_refused_whatever_is_in_them(content: bytes) -> None:
+def test_any_broken_file_is_refused(content: bytes) -> None:
     with pytest.raises(AnnotationError, match=r"a\.txt.*: expected") as caught:
         parse_annotation(content, "a.txt")
     assert len(str(caught.value)) < 400
@@ -154,49 +124,17 @@ BOXES = st.tuples(st.integers(1, 14), *[st.integers(0, 800)] * 4).map(
 )
 
 
-@given(boxes=st.dictionaries(st.integers(0, 1500), st.lists(BOXES, min_size=1, max_size=3).map(tuple), max_size=5))
-def test_annotations_survive_the_round_trip(
-    tmp_path_factory: pytest.TempPathFactory, boxes: dict[int, tuple[SignBox, ...]]
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "02_01.txt"
-    write_annotation(path, RecordingTruth(boxes))
-    assert read_annotation(path).boxes == boxes
+@given(boxes=st.dictionaries(st.integers(0, 1500), st.lists(BOXES, min_size=1, max_size=3), max_size=5))
+def test_written_boxes_are_read_back(boxes: dict[int, list[SignBox]]) -> None:
+    lines = [ANNOTATION_HEADER]
+    for seq, found in boxes.items():
+        for box in found:
+            x1, y1, x2, y2 = box.xyxy
+            corners = (x1, y1, x2, y1, x1, y2, x2, y2)  # ll, lr (the top), ul, ur (the bottom)
+            lines.append("_".join([f"{seq + 1:03d}", f"{box.sign_type:02d}", *map(str, corners)]))
+    assert parse_annotation("\n".join(lines).encode(), "02_01.txt") == boxes
 
 
-def test_a_written_row_is_the_published_one(tmp_path: Path) -> None:
-    path = tmp_path / "01_01.txt"
-    write_annotation(path, RecordingTruth({239: (SignBox(14, "parking", (1033.2, 213.9, 1095, 293)),)}))
-    assert path.read_text() == f"{ANNOTATION_HEADER}\n240_14_1033_214_1095_214_1033_293_1095_293\n"
-
-
-def test_a_drive_becomes_a_recording(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    images = [np.full((64, 96, 3), rng.integers(0, 256, 3), np.uint8) for _ in range(4)]
-
-    def truth(seq: int) -> list[Box]:
-        walker = Box("pedestrian", "pedestrian", (1, 2, 10, 30))
-        return [walker, Box("sign", "yield", (10.0 + seq, 5, 30.4 + seq, 25))] if seq else [walker]
-
-    name = RecordingName(2, 3).with_challenge("haze", 2)
-    recording = write_recording(tmp_path / "drives", name, iter(images), truth)
-    assert recording.path.name == "02_03_01_12_02.mp4"
-    again = open_recording(recording.path)
-    frames = list(again.frames())
-    assert [frame.time_ns for frame in frames] == [0, 100_000_000, 200_000_000, 300_000_000]
-    assert max(np.abs(frame.image.astype(int) - image).max() for frame, image in zip(frames, images, strict=True)) <= 4
-    assert again.truth().at(0) == ()
-    assert again.truth().at(2) == (SignBox(13, "yield", (12, 5, 32, 25)),)
-
-
-def test_recordings_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="expected a recording at"):
-        open_recording(tmp_path / "01_01_00_00_00.mp4")
+def test_a_missing_annotation_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="expected an annotation at"):
         read_annotation(tmp_path / "01_01.txt")
-    with pytest.raises(ValueError, match="label of a sign must be one of"):
-        write_recording(
-            tmp_path,
-            RecordingName(2, 1),
-            [np.zeros((16, 16, 3), np.uint8)],
-            lambda seq: [Box("sign", "moose", (0, 0, 1, 1))],
-        )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gradwatch.streams.transport import history as history_module
-from gradwatch.streams.transport.history import TopicHistory, TopicMissingError
+from gradwatch.streams.transport.connection import TopicMissingError
+from gradwatch.streams.transport.history import TopicHistory
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics

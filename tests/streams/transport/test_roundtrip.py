@@ -18,14 +18,14 @@ from kafka import KafkaAdminClient
 
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.publish import publish
-from gradwatch.streams.sources import Playback, jpegs
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.transport.admin import check_topics, delete_topics, ensure_topics
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.offsets import DeliveryError
 from gradwatch.streams.transport.producer import BoundedProducer, Delivery
 from gradwatch.streams.wire.frames import bare_identity, decode_frame
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import BadRecordError, encode_jpeg
+from gradwatch.streams.wire.pixels import BadRecordError, decode_picture, encode_jpeg
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 
@@ -99,11 +99,13 @@ def test_frames_come_out_as_they_went_in(broker: str, topics: Topics) -> None:
     consumer = member(broker, topics)
     frames = [decode_frame(record) for record in read(consumer, 10)]
     consumer.close(0)
-    assert [frame.identity.seq for frame in frames] == list(range(10))
-    assert {(frame.identity.stream_id, frame.identity.run_id) for frame in frames} == {("north", summary.run_id)}
+    assert [frame.stamp.identity.seq for frame in frames] == list(range(10))
+    assert {(frame.stamp.identity.stream_id, frame.stamp.identity.run_id) for frame in frames} == {
+        ("north", summary.run_id)
+    }
     assert [frame.content for frame in frames] == PICTURES
-    assert [frame.capture_ns for frame in frames] == [i * 200_000_000 for i in range(10)]
-    assert {(frame.partition, frame.clock) for frame in frames} == {(2, "media")}
+    assert [frame.stamp.capture_ns for frame in frames] == [i * 200_000_000 for i in range(10)]
+    assert {(frame.stamp.partition, frame.stamp.clock) for frame in frames} == {(2, "media")}
     assert abs(time.time() - frames[0].published_ns / 1e9) < 60
 
 
@@ -235,7 +237,7 @@ def test_the_example_of_the_documentation_sends_frames(broker: str, topics: Topi
     record = read(consumer, 1)[0]
     consumer.close(0)
     assert decode_frame(record).content == PICTURES[3]
-    assert decode_frame(record).identity == bare_identity(record)
+    assert decode_frame(record).stamp.identity == bare_identity(record)
 
 
 def test_topics_are_made_once_and_then_found_right(broker: str, topics: Topics) -> None:

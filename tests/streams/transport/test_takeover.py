@@ -14,13 +14,14 @@ import pytest
 
 from gradwatch.monitor.config import load
 from gradwatch.monitor.worker.build import build_judge, topics_of
-from gradwatch.monitor.worker.ownership import Custody
+from gradwatch.monitor.worker.ownership import Ownership
 from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.monitor.worker.threads import Worker
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.publish import publish
+from gradwatch.streams.recordings.pictures import jpegs
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.sinks import KafkaSink
-from gradwatch.streams.sources import Playback, jpegs
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
@@ -29,8 +30,9 @@ from gradwatch.streams.transport.state import StateReader, StateTopic
 from gradwatch.streams.wire.messages import Alert, AlertState, FrameReport, Outcome
 from gradwatch.streams.wire.outputs import decode_alert, decode_report, encode_report
 from gradwatch.streams.wire.topics import Topics
-from tests.brokers import unused_names
-from tests.stub_worker import SeqObserver, WorkerProcess, picture, write_configuration
+
+from ...brokers import unused_names
+from ...stub_worker import SeqObserver, WorkerProcess, picture, write_configuration
 
 FRAMES = 200  # of a stream, when it is watched and not only calibrates
 SHIFTED = range(125, 165)
@@ -110,10 +112,10 @@ def worker_thread(config: Path, sleep_s: float = 0.0) -> Iterator[Worker]:
         observer, build_judge(settings, observer), KafkaSink(producer, topics), DeadLetters(producer, topics)
     )
     states = StateReader(servers, topics.state), StateTopic(producer, topics.state)
-    custody = Custody(pipeline, *states, settings.worker.state_interval_s)
+    ownership = Ownership(pipeline, *states, settings.worker.state_interval_s)
     group, session_s = settings.worker.group_id, settings.worker.session_timeout_s
-    consumer = FrameConsumer(servers, topics.frames, group, session_timeout_s=session_s, tenant=custody)
-    worker = Worker(consumer, pipeline, settings.worker, custody=custody)
+    consumer = FrameConsumer(servers, topics.frames, group, session_timeout_s=session_s, owner=ownership)
+    worker = Worker(consumer, pipeline, settings.worker, ownership=ownership)
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
     try:
@@ -149,7 +151,7 @@ def test_killed_twice_and_nothing_tells(
     broker: str, topics: Topics, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Once while a stream calibrates on its own start, once while an alert is open. On Apache Kafka a static member."""
-    static = {"instance_id": "one"} if "kafka" in request.node.callspec.params.values() else {}
+    static = {"instance_id": "one"} if request.node.callspec.params["every_broker"] == "kafka" else {}
     config = configuration(tmp_path, broker, topics, **static)
     frames = play(broker, topics, 2, FRAMES)
     outputs = Outputs(broker, topics)
@@ -189,8 +191,8 @@ def test_a_partition_that_moves_takes_its_stream_along(broker: str, topics: Topi
 
 
 def stored_keys(broker: str, topics: Topics) -> set[str]:
-    with StateReader(broker, topics.state) as reader:
-        reader.start(range(PARTITIONS))
-        while (found := reader.step(0.1)) is None:
-            pass
+    reader = StateReader(broker, topics.state)
+    reader.start(range(PARTITIONS))
+    while (found := reader.step(0.1)) is None:
+        pass
     return {key for values in found.values() for key in values}

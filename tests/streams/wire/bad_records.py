@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from gradwatch.streams.wire.frames import encode_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity
+from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, FrameStamp
 from gradwatch.streams.wire.pixels import encode_jpeg
 
 RUN = "01JD0000000000000000000000"
@@ -54,7 +54,7 @@ class Wire:
 
 def headers(content_type: str | None = None, **changes: bytes | None) -> tuple[tuple[str, bytes | None], ...]:
     """Those of a good frame; `changes` replace some, None leaves one out."""
-    wire = encode_frame(EncodedFrame(FrameIdentity("north", RUN, 41), 1_790_000_000_123_456_789, 0, JPEG))
+    wire = encode_frame(EncodedFrame(FrameStamp(FrameIdentity("north", RUN, 41), 1_790_000_000_123_456_789, 0), JPEG))
     if content_type is not None:
         changes["content-type"] = content_type.encode()
     kept = [(name, changes.get(name, value)) for name, value in wire.headers]

@@ -7,16 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradwatch.streams.wire.frames import decode_frame, rejected_frame
+from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
 from gradwatch.streams.wire.messages import STREAM_ID, FrameIdentity
-from gradwatch.streams.wire.pictures import decode_picture
-from gradwatch.streams.wire.pixels import BadRecordError, encode_jpeg
-from gradwatch.streams.wire.pixels import decode_picture as decode_with_opencv
+from gradwatch.streams.wire.pixels import BadRecordError, decode_picture
 from gradwatch.streams.wire.records import Record, cloud_event_headers
 from gradwatch.streams.wire.topics import MAX_RECORD_BYTES
 
@@ -51,17 +50,16 @@ def test_good_records_are_frames(name: str) -> None:
     record = record_of(GOOD[name])
     assert np.abs(read(record).astype(int) - PICTURE).mean() < 10
     frame = decode_frame(record)
-    assert frame.identity == (PLACED if name.startswith("bare") else OURS)
+    assert frame.stamp.identity == (PLACED if name.startswith("bare") else OURS)
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_rejected_record_is_known_by_its_headers_or_by_its_place(name: str) -> None:
     wire = BAD[name]
-    frame = rejected_frame(record_of(wire))
+    stamp = rejected_stamp(record_of(wire))
     sound = wire.cause != "bad_schema" or "content type" in name
-    assert frame.identity == (OURS if sound else PLACED)
-    assert STREAM_ID.fullmatch(frame.identity.stream_id)
-    assert frame.content == b""
+    assert stamp.identity == (OURS if sound else PLACED)
+    assert STREAM_ID.fullmatch(stamp.identity.stream_id)
 
 
 @pytest.mark.parametrize("part", ["value", "key", "headers"])
@@ -94,7 +92,7 @@ def test_a_null_header_counts_as_absent(null: str) -> None:
 def test_a_producers_clock_may_be_wrong_by_any_time(timestamp_ms: int) -> None:
     for headers in (GOOD["as it should be"].headers, ()):
         record = record_of(GOOD["as it should be"], timestamp_ms=timestamp_ms, headers=headers)
-        for frame in (decode_frame(record), rejected_frame(record)):
+        for frame in (decode_frame(record).stamp, rejected_stamp(record)):
             assert 0 <= frame.published_ns < 2**63
             assert 0 <= frame.capture_ns < 2**63
             cloud_event_headers("report", "north", "id", frame.published_ns)
@@ -106,16 +104,20 @@ def test_no_headers_do_more_than_refuse_a_record(changes: list[tuple[tuple[str, 
     headers = tuple((name, value) for (name, _), value in changes)
     record = Record("frames", 0, 0, 0, b"north", JPEG, headers)
     try:
-        decode_frame(record)
+        frame = decode_frame(record)
     except BadRecordError as error:
         assert error.cause == "bad_schema"  # noqa: PT017
-    assert STREAM_ID.fullmatch(rejected_frame(record).identity.stream_id)
+    else:
+        assert frame.stamp.identity.run_id == "bare"
+    assert STREAM_ID.fullmatch(rejected_stamp(record).identity.stream_id)
 
 
 def test_the_pixels_are_those_of_opencv() -> None:
-    gray = encode_jpeg(np.repeat(PICTURE[:, :, :1], 3, axis=2))
-    for content in (JPEG, PNG, gray):
-        np.testing.assert_array_equal(decode_picture(content), decode_with_opencv(content))
+    gray = cv2.imencode(".jpg", PICTURE[:, :, 0])[1].tobytes()
+    progressive = cv2.imencode(".jpg", PICTURE, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    for content in (JPEG, PNG, gray, progressive):
+        expected = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+        np.testing.assert_array_equal(decode_picture(content), expected)
 
 
 def test_the_bound_on_pixels_is_the_callers() -> None:

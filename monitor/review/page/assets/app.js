@@ -1,40 +1,39 @@
-// The review page: who is here, what is live, and which view is shown.
+// Entry point: loads the session and shows the view of the address.
 
-import { ApiError, loginAddress, session } from "./api.js";
 import { AuditView } from "./admin/audit_view.js";
 import { PeopleView } from "./admin/people_view.js";
 import { TriageView } from "./alerts/triage_view.js";
+import { isFailure, loginAddress, session } from "./api.js";
 import { banners } from "./banners.js";
 import { CameraView } from "./cameras/camera_view.js";
 import { CamerasView } from "./cameras/cameras_view.js";
-import { el, notice, replace } from "./dom.js";
-import { icon } from "./icons.js";
+import { buttonLink, notice } from "./controls.js";
+import { el, replace } from "./dom.js";
 import { Live } from "./live.js";
 import { Router } from "./routes.js";
 import { readCatalog } from "./score_catalog.js";
 import { listen, showHelp } from "./shortcuts.js";
-import { keepAges } from "./times.js";
+import { startAgeUpdates } from "./times.js";
 import { topBar } from "./top_bar.js";
 
-const AGAIN_MS = 3_000;
+const RETRY_MS = 3_000;
 
-/** Starts the page; comes again where the server does not answer yet. */
+/** Starts the page; retries while the server cannot be reached. */
 async function start() {
   const main = document.getElementById("main");
   try {
     const [person, scores] = await Promise.all([session(), readCatalog()]);
     run(main, person, scores);
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) return location.assign(loginAddress());
-    const isForbidden = error instanceof ApiError && error.status === 403;
+    if (error.status === 401) return location.assign(loginAddress());
+    const isForbidden = error.status === 403;
     replace(
       main,
       isForbidden
-        ? notice(icon("lock"), "You may not see this page", error.message)
-        : notice(icon("offline"), "The review server does not answer", "Trying again every few seconds."),
+        ? notice("lock", "You do not have access to this page", error.message)
+        : notice("offline", "The review server is not responding", "Retrying every few seconds."),
     );
-    if (!(error instanceof ApiError)) throw error;
-    if (!isForbidden) setTimeout(start, AGAIN_MS);
+    if (isFailure(error) && !isForbidden) setTimeout(start, RETRY_MS);
   }
 }
 
@@ -43,7 +42,7 @@ function run(main, person, scores) {
   const bar = topBar(document.getElementById("top-bar"), person, live);
   banners(document.getElementById("banners"), live);
   const app = { session: person, live, scores, router: null, showCount: bar.showCount };
-  const triage = new TriageView(app); // one for all time: it keeps the list, and counts while others are shown
+  const triage = new TriageView(app); // one for the whole session: it keeps the list and counts in the background
   app.router = new Router(
     main,
     [
@@ -58,31 +57,20 @@ function run(main, person, scores) {
   );
   if (!location.pathname.startsWith("/alerts")) triage.show({}, new URLSearchParams()); // for the count in the bar
   listen((action) => {
-    if (action === "help") showHelp();
-    else return app.router.view?.act?.(action) ?? false;
+    if (action !== "help") return app.router.view?.act?.(action) ?? false;
+    showHelp();
     return true;
   });
-  keepAges();
+  startAgeUpdates();
   if (location.pathname === "/") history.replaceState(null, "", `/alerts${location.search}`);
-  app.router.start();
+  app.router.show();
   live.start();
 }
 
 function notFound() {
-  const text = "The address may be mistyped, or from another version.";
-  return {
-    title: "Not found",
-    element: el(
-      "div",
-      { class: "page" },
-      notice(
-        icon("search"),
-        "There is nothing here",
-        text,
-        el("a", { class: "button", href: "/alerts" }, "To the alerts"),
-      ),
-    ),
-  };
+  const text = "Check the address. It may also belong to another version.";
+  const message = notice("search", "Page not found", text, buttonLink("/alerts", "Show alerts"));
+  return { title: "Not found", element: el("div", { class: "page" }, message) };
 }
 
 start();

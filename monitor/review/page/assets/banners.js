@@ -1,11 +1,12 @@
-// What keeps the page from being live, said across it: since when, and what is still true.
+// Banners across the page while the server or the broker cannot be reached.
 
+import { button } from "./controls.js";
 import { el, replace } from "./dom.js";
 import { icon } from "./icons.js";
 import { outage } from "./live.js";
-import { duration, nowMs } from "./times.js";
+import { formatDuration, nowMs } from "./times.js";
 
-/** Shows banners in `place` as the connection and the broker come and go. */
+/** Keeps a banner in `place` while there is an outage. */
 export function banners(place, live) {
   let shown = null;
   const update = () => {
@@ -18,37 +19,28 @@ export function banners(place, live) {
     const since = place.querySelector(".since");
     if (broken && since) since.textContent = sinceText(broken);
   };
-  live.addEventListener("standing", update);
+  live.addEventListener("connection", update);
   setInterval(update, 1000);
 }
 
 function banner(broken, live) {
   const isServer = broken.what === "server";
-  const title = isServer ? "The review server does not answer." : "The Kafka broker does not answer.";
+  const title = isServer ? "The review server is not responding." : "The Kafka broker is not responding.";
   const text = isServer
-    ? "Trying again all the time; nothing you have done is lost. What you see is as it was then."
-    : "Stored alerts can still be reviewed. Pictures, scores and states of cameras are as they were then.";
+    ? "Reconnecting automatically; nothing you did is lost. The page shows the last known state."
+    : "You can still review stored alerts. Pictures, scores and camera states show the last known state.";
+  const since = el("span", { class: "since" }, sinceText(broken));
+  const error = broken.error ? el("span", { class: "banner-error muted small" }, broken.error) : null;
   return el(
     "div",
     { class: "banner", role: "alert" },
     icon(isServer ? "offline" : "stale"),
-    el(
-      "p",
-      {},
-      el("strong", {}, title),
-      " ",
-      el("span", { class: "since" }, sinceText(broken)),
-      " ",
-      text,
-      broken.error ? el("span", { class: "banner-error" }, broken.error) : null,
-    ),
-    isServer
-      ? el("button", { class: "button small", type: "button", on: { click: () => live.retry() } }, "Try now")
-      : null,
+    el("p", {}, el("strong", {}, title), " ", since, ` ${text}`, error),
+    isServer ? button("Try now", () => live.retry(), { class: "small" }) : null,
   );
 }
 
 function sinceText(broken) {
   const time = new Date(broken.sinceMs).toLocaleTimeString([], { hour12: false });
-  return `Since ${time}, ${duration((nowMs() - broken.sinceMs) / 1000)}.`;
+  return `Since ${time}, ${formatDuration((nowMs() - broken.sinceMs) / 1000)}.`;
 }

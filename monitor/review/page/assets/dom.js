@@ -1,33 +1,28 @@
-// Elements out of plain calls. Text becomes text nodes: nothing here parses markup, so what streams say stays text.
+// Creates and updates elements. Strings become text nodes and are never parsed as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An HTML element; `attributes` that are null or false are left out, `on` holds listeners, `style` custom properties. */
+/** An HTML element. Attributes that are null or false are left out; `on` holds listeners, `style` CSS properties. */
 export function el(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
-/** An SVG element. */
+/** An SVG element; takes the same arguments as `el`. */
 export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/** Puts new children in the place of all that are there. */
+/** Replaces all children of `node`. */
 export function replace(node, ...children) {
   node.replaceChildren(...present(children));
   return node;
 }
 
-/** A number of placeholders that keep the room for what is being loaded. */
-export function skeletons(count, name) {
-  const shapes = Array.from({ length: count }, () => el("div", { class: `skeleton ${name}` }));
-  return el("div", { class: "skeletons", "aria-hidden": "true" }, ...shapes);
-}
-
-/** A state in words: what it means and what can be done. */
-export function notice(icon, title, text, ...actions) {
-  const said = [el("h2", {}, title), text ? el("p", { class: "muted" }, text) : null];
-  return el("div", { class: "notice" }, icon, ...said, el("div", { class: "notice-actions" }, ...actions));
+/** Calls `draw`, then focuses the element of `node` with the `data-name` that had the focus before. */
+export function keepFocus(node, draw, options = {}) {
+  const name = node.contains(document.activeElement) ? document.activeElement.dataset.name : null;
+  draw();
+  if (name) node.querySelector(`[data-name="${CSS.escape(name)}"]`)?.focus(options);
 }
 
 function fill(node, attributes, children) {

@@ -1,15 +1,16 @@
-// What happens as it happens: the server's events, whether they still come, and how the broker stands.
+// Server-sent events, the state of that connection, and the state of the broker.
 
-import { ApiError, get } from "./api.js";
-import { learnClock, msOf, nowMs } from "./times.js";
+import { get, isFailure } from "./api.js";
+import { msOf, nowMs, setServerClock } from "./times.js";
 
 const EVENTS = ["hello", "reset", "alert", "review", "cameras", "health", "verdict"];
 const STATUS_INTERVAL_MS = 10_000;
 const MAX_WAIT_MS = 15_000;
 
 /**
- * Events of the server as `CustomEvent`s named as they are, with the JSON as detail; `reset` says that events were
- * missed for good. `standing` tells how the connection (`connecting | live | gone`) and the broker stand.
+ * Dispatches each server event as a `CustomEvent` of the same name with its JSON as detail; `reset` means that events
+ * were lost. Dispatches `connection` when the connection (`connecting | live | gone`) or the broker's state may have
+ * changed.
  */
 export class Live extends EventTarget {
   connection = "connecting";
@@ -22,18 +23,18 @@ export class Live extends EventTarget {
 
   start() {
     this.#open();
-    this.#ask();
-    setInterval(() => this.#ask(), STATUS_INTERVAL_MS);
+    this.#loadStatus();
+    setInterval(() => this.#loadStatus(), STATUS_INTERVAL_MS);
     addEventListener("online", () => this.#reopen());
     addEventListener("pagehide", () => this.#source?.close());
     addEventListener("pageshow", (event) => event.persisted && this.#reopen());
   }
 
-  /** Tries again now. */
+  /** Reconnects at once. */
   retry() {
     this.#waitMs = 500;
     this.#reopen();
-    this.#ask();
+    this.#loadStatus();
   }
 
   #open() {
@@ -42,15 +43,15 @@ export class Live extends EventTarget {
     this.#source = source;
     source.onopen = () => {
       this.#waitMs = 500;
-      this.#stand("live");
+      this.#setConnection("live");
     };
     source.onerror = () => {
-      this.#stand("gone");
-      // A browser comes back by itself after a broken connection, but not after an answer that is an error.
+      this.#setConnection("gone");
+      // Browsers reconnect by themselves after a broken connection, but not after an error response.
       if (source.readyState === EventSource.CLOSED)
-        setTimeout(() => source === this.#source && this.#reopen(), this.#wait());
+        setTimeout(() => source === this.#source && this.#reopen(), this.#nextWaitMs());
     };
-    for (const name of EVENTS) source.addEventListener(name, (event) => this.#take(name, event));
+    for (const name of EVENTS) source.addEventListener(name, (event) => this.#receive(name, event));
   }
 
   #reopen() {
@@ -58,49 +59,48 @@ export class Live extends EventTarget {
     this.#open();
   }
 
-  #wait() {
+  #nextWaitMs() {
     this.#waitMs = Math.min(2 * this.#waitMs, MAX_WAIT_MS);
     return this.#waitMs;
   }
 
-  #take(name, event) {
+  #receive(name, event) {
     if (event.lastEventId) this.#lastId = event.lastEventId;
     const detail = JSON.parse(event.data);
     if (name === "health" && this.status) {
       this.status.broker = detail.broker;
-      this.#tell("standing", this);
+      this.#emit("connection", this);
     }
-    // A `hello` of another process than before comes where the first connection was never answered.
-    const isOther = name === "hello" && this.#boot !== null && detail.boot !== this.#boot;
+    // A new server process sends `hello`, not `reset`, to a browser whose first connection never succeeded.
+    const isRestart = name === "hello" && this.#boot !== null && detail.boot !== this.#boot;
     if (detail.boot) this.#boot = detail.boot;
-    this.#tell(isOther ? "reset" : name, detail);
+    this.#emit(isRestart ? "reset" : name, detail);
   }
 
-  async #ask() {
+  async #loadStatus() {
     try {
       this.status = await get("/status");
-      learnClock(this.status.now_ns);
-      if (this.connection === "gone" && this.#source?.readyState === EventSource.OPEN) this.#stand("live");
-      this.#tell("standing", this);
+      setServerClock(this.status.now_ns);
+      if (this.connection === "gone" && this.#source?.readyState === EventSource.OPEN) this.#setConnection("live");
+      this.#emit("connection", this);
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      if (error.status === 0) this.#stand("gone");
+      if (isFailure(error) && error.status === 0) this.#setConnection("gone");
     }
   }
 
-  #stand(connection) {
+  #setConnection(connection) {
     if (connection === this.connection) return;
     this.connection = connection;
     this.sinceMs = nowMs();
-    this.#tell("standing", this);
+    this.#emit("connection", this);
   }
 
-  #tell(name, detail) {
+  #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
 
-/** Whether what is live on the page can't be, and since when: {what: "server" | "broker", sinceMs, error} or null. */
+/** What keeps the page from being live: {what: "server" | "broker", sinceMs, error}, or null. */
 export function outage(live) {
   if (live.connection === "gone") return { what: "server", sinceMs: live.sinceMs, error: "" };
   const broker = live.status?.broker;

@@ -1,6 +1,6 @@
 // The log-in form.
 
-import { ApiError, post } from "./api.js";
+import { isFailure, post } from "./api.js";
 
 const form = document.getElementById("login");
 const failure = document.getElementById("login-error");
@@ -14,18 +14,16 @@ form.addEventListener("submit", async (event) => {
   failure.textContent = "";
   try {
     await post("/session", { username, password });
-    location.assign(wayBack());
+    location.assign(nextAddress());
   } catch (error) {
     button.disabled = false;
-    if (!(error instanceof ApiError)) throw error;
-    fail(said(error), "password");
+    if (isFailure(error)) fail(textOf(error), "password");
   }
 });
 
-function said(error) {
-  if (error.status === 0) return "The server does not answer. Try again in a moment.";
-  const text = error.message;
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+function textOf({ status, message }) {
+  if (status === 0) return "The server is not responding. Try again in a moment.";
+  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 }
 
 function fail(text, field) {
@@ -35,8 +33,8 @@ function fail(text, field) {
   if (field === "password") input.select();
 }
 
-/** Where the person wanted to go: a path of this page alone, never another site. */
-function wayBack() {
+/** Where the person wanted to go: always a path of this site, never another one. */
+function nextAddress() {
   const wanted = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
   return wanted.origin === location.origin && wanted.pathname !== "/login" ? wanted.pathname + wanted.search : "/";
 }

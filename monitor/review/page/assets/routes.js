@@ -1,57 +1,47 @@
-// Addresses of the page and the views behind them.
+// Routing: which view is shown at an address of the page.
 
 /**
- * Shows the view of the address in `main`. A route is {pattern, open(parameters)}; a view is {element, title,
- * show(parameters, query), close()}. Going from one address to another of the same route keeps the view.
+ * Shows the view of the current address in `main`. A route is {pattern, open()}; a view is {element, title, show(
+ * parameters, query), act(action), close()}, of which the methods are optional. Moving between addresses of one route
+ * keeps the view.
  */
 export class Router {
+  view = null;
   #routes;
   #main;
   #route = null;
-  #view = null;
-  #shown;
+  #onNavigate;
 
-  constructor(main, routes, shown) {
+  constructor(main, routes, onNavigate) {
     this.#main = main;
     this.#routes = routes;
-    this.#shown = shown;
-    addEventListener("popstate", () => this.#show());
+    this.#onNavigate = onNavigate;
+    addEventListener("popstate", () => this.show());
     document.addEventListener("click", (event) => this.#follow(event));
   }
 
-  start() {
-    this.#show();
-  }
-
-  /** Goes to a path with its query; `replaces` leaves no trace in the history. */
+  /** Goes to a path with its query; `replaces` adds no entry to the history. */
   go(address, { replaces = false } = {}) {
     if (address === location.pathname + location.search) return;
     history[replaces ? "replaceState" : "pushState"](null, "", address);
-    this.#show();
+    this.show();
   }
 
-  get view() {
-    return this.#view;
-  }
-
-  #show() {
-    for (const route of this.#routes) {
-      const match = route.pattern.exec(location.pathname);
-      if (!match) continue;
-      const parameters = match.groups ?? {};
-      if (route !== this.#route) {
-        this.#view?.close?.();
-        this.#view = route.open();
-        this.#main.replaceChildren(this.#view.element);
-        scrollTo(0, 0);
-        if (this.#route !== null) this.#main.focus({ preventScroll: true });
-        this.#route = route;
-      }
-      this.#view.show?.(parameters, new URLSearchParams(location.search));
-      document.title = `${this.#view.title} · gradwatch`;
-      this.#shown(location.pathname);
-      return;
+  /** Shows the view of the current address. */
+  show() {
+    const route = this.#routes.find(({ pattern }) => pattern.test(location.pathname));
+    if (route !== this.#route) {
+      this.view?.close?.();
+      this.view = route.open();
+      this.#main.replaceChildren(this.view.element);
+      scrollTo(0, 0);
+      if (this.#route !== null) this.#main.focus({ preventScroll: true });
+      this.#route = route;
     }
+    const parameters = route.pattern.exec(location.pathname).groups ?? {};
+    this.view.show?.(parameters, new URLSearchParams(location.search));
+    document.title = `${this.view.title} · gradwatch`;
+    this.#onNavigate(location.pathname);
   }
 
   #follow(event) {

@@ -1,8 +1,11 @@
-// What scores are called, what they are, and whether gradients are in them.
+// Names and descriptions of scores, and the family each belongs to.
 
-const PEDESTRIAN = "pedestrian_"; // begins the names of the scores of pedestrians
+/** The families of scores in the order in which they are shown. */
+export const FAMILIES = { gradient: "Gradient scores", baseline: "Plain baselines", unknown: "Other scores" };
 
-/** Reads the names that come with the page. */
+const PEDESTRIAN = "pedestrian_"; // prefix of the scores of pedestrians
+
+/** Loads the names that are shipped with the page. */
 export async function readCatalog() {
   const response = await fetch("/assets/score_names.json");
   return new ScoreCatalog(response.ok ? await response.json() : {});
@@ -16,27 +19,24 @@ class ScoreCatalog {
     this.#names = names;
   }
 
-  /** A short name for people. */
+  /** A short display name. */
   label(name) {
-    const known = this.#names[bare(name)];
-    const label = known ? known.label : name.replaceAll("_", " ");
+    const label = this.#entry(name)?.label ?? name.replaceAll("_", " ");
     return name.startsWith(PEDESTRIAN) ? `${label}, people` : label;
   }
 
-  /** What it measures, in one line. */
+  /** What the score measures, in one line. */
   what(name) {
-    return this.#names[bare(name)]?.what ?? "";
+    return this.#entry(name)?.what ?? "";
   }
 
-  /** `gradient`, `baseline` or `unknown`; what the server says of a name is kept. */
-  family(name, said = null) {
-    if (said) this.#families.set(name, said);
-    return this.#families.get(name) ?? GUESSES.find(([word]) => name.includes(word))?.[1] ?? "baseline";
+  /** `gradient`, `baseline` or `unknown`. A family given by the server is remembered; until then the name decides. */
+  family(name, given = null) {
+    if (given) this.#families.set(name, given);
+    return this.#families.get(name) ?? (name.includes("grad") ? "gradient" : "baseline");
   }
-}
 
-const GUESSES = [["grad", "gradient"]]; // for the moment before the server has said it
-
-function bare(name) {
-  return name.startsWith(PEDESTRIAN) ? name.slice(PEDESTRIAN.length) : name;
+  #entry(name) {
+    return this.#names[name.startsWith(PEDESTRIAN) ? name.slice(PEDESTRIAN.length) : name];
+  }
 }

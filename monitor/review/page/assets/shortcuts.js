@@ -1,79 +1,59 @@
-// The keyboard: one table that acts and that the help sheet shows.
+// Keyboard shortcuts: one table for the key handler and the help.
 
+import { showDialog } from "./dialogs.js";
 import { el } from "./dom.js";
-import { icon } from "./icons.js";
 
-/** Keys by what they do; `action` names what a view offers. */
-export const SHORTCUTS = [
+/** Keys and the action of a view that each calls. */
+const SHORTCUTS = [
   { keys: ["j", "ArrowDown"], shown: "j ↓", action: "next", text: "Next alert" },
   { keys: ["k", "ArrowUp"], shown: "k ↑", action: "previous", text: "Previous alert" },
-  { keys: ["Enter", "o"], shown: "Enter o", action: "open", text: "Open the alert, or a burst" },
-  { keys: ["a"], shown: "a", action: "acknowledge", text: "Acknowledge, or take it back" },
+  { keys: ["Enter", "o"], shown: "Enter o", action: "open", text: "Open the alert or burst" },
+  { keys: ["a"], shown: "a", action: "acknowledge", text: "Acknowledge or undo" },
   { keys: ["s"], shown: "s", action: "snooze", text: "Snooze: mute until a time or a higher score" },
   { keys: ["c"], shown: "c", action: "comment", text: "Comment" },
-  { keys: ["m"], shown: "m", action: "assign", text: "Assign to me, or to nobody" },
-  { keys: ["r"], shown: "r", action: "review", text: "Mark as seen by me, without acknowledging" },
-  { keys: ["v"], shown: "v", action: "correct", text: "Correct: what a sign is, or a part to ignore" },
-  { keys: ["e"], shown: "e", action: "evidence", text: "Download the evidence" },
-  { keys: ["n"], shown: "n", action: "showNew", text: "Show the new alerts" },
+  { keys: ["m"], shown: "m", action: "assign", text: "Assign to me or unassign" },
+  { keys: ["r"], shown: "r", action: "review", text: "Mark as seen without acknowledging" },
+  { keys: ["v"], shown: "v", action: "correct", text: "Correct a class or ignore a region" },
+  { keys: ["e"], shown: "e", action: "evidence", text: "Download evidence" },
+  { keys: ["n"], shown: "n", action: "showNew", text: "Show new alerts" },
   { keys: ["/"], shown: "/", action: "filter", text: "Filter and search" },
   { keys: [" "], shown: "Space", action: "play", text: "Play or pause the clip" },
-  { keys: ["ArrowLeft"], shown: "←", action: "stepBack", text: "One frame back" },
-  { keys: ["ArrowRight"], shown: "→", action: "stepForth", text: "One frame on" },
-  { keys: ["0"], shown: "0", action: "toOnset", text: "To the onset" },
+  { keys: ["ArrowLeft"], shown: "←", action: "stepBack", text: "Previous frame" },
+  { keys: ["ArrowRight"], shown: "→", action: "stepForward", text: "Next frame" },
+  { keys: ["0"], shown: "0", action: "toOnset", text: "Go to the onset" },
   { keys: ["Escape"], shown: "Esc", action: "leave", text: "Back to the list" },
-  { keys: ["?"], shown: "?", action: "help", text: "This sheet" },
+  { keys: ["?"], shown: "?", action: "help", text: "Show this help" },
 ];
 
 /** Calls `act(action)` for keys that are not typed into a field; `act` returns whether it did anything. */
 export function listen(act) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (document.querySelector("dialog[open]") || belongsToField(event)) return;
+    if (document.querySelector("dialog[open]") || isForControl(event)) return;
     const found = SHORTCUTS.find((shortcut) => shortcut.keys.includes(event.key));
     if (found && act(found.action)) event.preventDefault();
   });
 }
 
-/** The help sheet, as a dialog that is shown at once. */
+/** The shortcuts of some actions, or of all, as a list. */
+export function shortcutList(actions = null) {
+  const chosen = SHORTCUTS.filter(({ action }) => actions === null || actions.includes(action));
+  const keys = (shown) => shown.split(" ").map((key) => el("kbd", {}, key));
+  const row = ({ shown, text }) => el("div", { class: "shortcut" }, el("dt", {}, keys(shown)), el("dd", {}, text));
+  return el("dl", { class: "shortcuts" }, chosen.map(row));
+}
+
+/** Opens the help; `?` closes it again. */
 export function showHelp() {
-  const rows = SHORTCUTS.map(({ shown, text }) =>
-    el(
-      "div",
-      { class: "shortcut" },
-      el(
-        "dt",
-        {},
-        shown.split(" ").map((key) => el("kbd", {}, key)),
-      ),
-      el("dd", {}, text),
-    ),
-  );
-  const close = el("button", { class: "button icon-only", type: "button", "aria-label": "Close" }, icon("close"));
-  const dialog = el(
-    "dialog",
-    { class: "dialog sheet", "aria-labelledby": "help-title" },
-    el("header", { class: "dialog-head" }, el("h2", { id: "help-title" }, "Keyboard"), close),
-    el("dl", { class: "shortcuts" }, rows),
-  );
-  close.addEventListener("click", () => dialog.close());
+  const dialog = showDialog("Keyboard", shortcutList(), "sheet");
   dialog.addEventListener("keydown", (event) => event.key === "?" && dialog.close());
-  showDialog(dialog);
 }
 
-/** Shows a modal dialog, and takes it out of the page once it is closed; the browser gives the focus back. */
-export function showDialog(dialog) {
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
-}
-
-function belongsToField(event) {
-  const target = event.target;
+/** Whether the focused control uses the key itself. */
+function isForControl({ target, key }) {
   if (target.matches("textarea, select, [contenteditable]")) return true;
-  if (target.matches("input[type=range]")) return event.key.startsWith("Arrow");
+  if (target.matches("input[type=range]")) return key.startsWith("Arrow");
   if (target.matches("input:not([type=checkbox], [type=radio])")) return true;
-  if (target.matches("input")) return event.key === " " || event.key.startsWith("Arrow");
-  return target.matches("button, a[href], summary") && (event.key === "Enter" || event.key === " ");
+  if (target.matches("input")) return key === " " || key.startsWith("Arrow");
+  return target.matches("button, a[href], summary") && (key === "Enter" || key === " ");
 }

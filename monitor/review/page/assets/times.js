@@ -1,13 +1,15 @@
-// Times and durations as people read them. Nanoseconds come as decimal strings.
+// Times and durations as text. Nanoseconds come as decimal strings.
 
-let offsetMs = 0; // the server's clock minus this browser's
+import { el } from "./dom.js";
 
-/** Learns the server's clock; ages are told by it, since browsers' clocks are off. */
-export function learnClock(nowNs) {
+let offsetMs = 0; // the server's clock minus the browser's
+
+/** Sets the server's clock; ages are computed with it because browsers' clocks may be wrong. */
+export function setServerClock(nowNs) {
   offsetMs = msOf(nowNs) - Date.now();
 }
 
-/** Now, on the server's clock. */
+/** The current time of the server's clock. */
 export function nowMs() {
   return Date.now() + offsetMs;
 }
@@ -23,7 +25,7 @@ export function secondsBetween(fromNs, toNs) {
 }
 
 /** "12 s", "3 min", "2 h", "5 d". */
-export function duration(seconds) {
+export function formatDuration(seconds) {
   if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
@@ -32,21 +34,21 @@ export function duration(seconds) {
 }
 
 /** "just now", "4 min ago". */
-export function ago(ns) {
+export function formatAge(ns) {
   const seconds = (nowMs() - msOf(ns)) / 1000;
-  return seconds < 5 ? "just now" : `${duration(seconds)} ago`;
+  return seconds < 5 ? "just now" : `${formatDuration(seconds)} ago`;
 }
 
-/** Time of day with seconds; the date too where it is another day. */
-export function clock(ns) {
-  const moment = new Date(msOf(ns));
-  const time = moment.toLocaleTimeString([], { hour12: false });
-  const isToday = moment.toDateString() === new Date(nowMs()).toDateString();
-  return isToday ? time : `${moment.toLocaleDateString([], { day: "numeric", month: "short" })} ${time}`;
+/** Time of day with seconds, with the date if it is not today. */
+export function formatTime(ns) {
+  const date = new Date(msOf(ns));
+  const time = date.toLocaleTimeString([], { hour12: false });
+  const isToday = date.toDateString() === new Date(nowMs()).toDateString();
+  return isToday ? time : `${date.toLocaleDateString([], { day: "numeric", month: "short" })} ${time}`;
 }
 
-/** Date and time in full, with the zone: for tooltips and details. */
-export function moment(ns) {
+/** Date, time and zone. */
+export function formatDateTime(ns) {
   return new Date(msOf(ns)).toLocaleString([], {
     year: "numeric",
     month: "short",
@@ -59,15 +61,25 @@ export function moment(ns) {
   });
 }
 
+/** A `<time>` that shows the time of day, with the full date as its tooltip. */
+export function timeElement(ns, classes = null) {
+  return el("time", { class: classes, title: formatDateTime(ns) }, formatTime(ns));
+}
+
+/** A `<time>` that shows an age and is kept up to date, with the full date as its tooltip. */
+export function ageElement(ns, classes = null) {
+  return el("time", { class: classes, title: formatDateTime(ns), "data-ago": ns }, formatAge(ns));
+}
+
 /** Milliseconds as an ISO time for the API. */
-export function iso(ms) {
+export function toIso(ms) {
   return new Date(ms).toISOString();
 }
 
-/** Keeps the text of every `<time data-ago>` true. */
-export function keepAges() {
+/** Updates the text of every `ageElement` while the page is visible. */
+export function startAgeUpdates() {
   setInterval(() => {
     if (document.visibilityState !== "visible") return;
-    for (const node of document.querySelectorAll("time[data-ago]")) node.textContent = ago(node.dataset.ago);
+    for (const node of document.querySelectorAll("time[data-ago]")) node.textContent = formatAge(node.dataset.ago);
   }, 5_000);
 }

@@ -1,47 +1,48 @@
-// What was done, said for a moment with a way back; and what is said to screen readers alone.
+// Toasts: short messages about what was done. Also announcements for screen readers.
 
+import { button } from "./controls.js";
 import { el } from "./dom.js";
 
-const STAYS_MS = 8_000;
+const SHOWN_MS = 8_000;
 const ANNOUNCE_EVERY_MS = 5_000;
+const MAX_TOASTS = 3;
 
-const place = () => document.getElementById("toasts");
-
-/** Says what was done; `undo` is what takes it back. Returns a function that takes the toast away. */
+/** Shows a message for a while; `undo` adds a button that calls it. */
 export function toast(text, { undo = null, isError = false } = {}) {
+  const place = document.getElementById("toasts");
   const box = el(
     "div",
     { class: `toast ${isError ? "toast-error" : ""}`, role: isError ? "alert" : "status" },
     el("span", {}, text),
   );
-  const close = () => box.remove();
-  if (undo) {
-    const button = el("button", { class: "button quiet small", type: "button" }, "Undo");
-    button.addEventListener("click", () => {
-      close();
-      undo();
-    });
-    box.append(button);
-  }
-  while (place().childElementCount > 2) place().firstElementChild.remove();
-  place().append(box);
-  const leave = () => (box.matches(":hover, :focus-within") ? setTimeout(leave, 2_000) : close());
-  setTimeout(leave, isError ? 2 * STAYS_MS : STAYS_MS);
-  return close;
+  const undoAndClose = () => {
+    box.remove();
+    undo();
+  };
+  if (undo) box.append(button("Undo", undoAndClose, { class: "quiet small" }));
+  while (place.childElementCount >= MAX_TOASTS) place.firstElementChild.remove();
+  place.append(box);
+  const leave = () => (box.matches(":hover, :focus-within") ? setTimeout(leave, 2_000) : box.remove());
+  setTimeout(leave, isError ? 2 * SHOWN_MS : SHOWN_MS);
 }
 
-let waiting = null;
-let saidAtMs = -ANNOUNCE_EVERY_MS;
+/** Shows why a request failed. */
+export function toastFailure(error) {
+  toast(`Failed: ${error.reason}`, { isError: true });
+}
+
+let pending = null;
+let announcedAtMs = -ANNOUNCE_EVERY_MS;
 let timer = 0;
 
-/** Tells a screen reader, politely; of many things in a few seconds the last one alone is said. */
+/** Announces a text politely to screen readers; of several within a few seconds only the last one. */
 export function announce(text) {
-  waiting = text;
+  pending = text;
   if (timer) return;
-  const delayMs = Math.max(100, saidAtMs + ANNOUNCE_EVERY_MS - performance.now());
+  const delayMs = Math.max(100, announcedAtMs + ANNOUNCE_EVERY_MS - performance.now());
   timer = setTimeout(() => {
     timer = 0;
-    saidAtMs = performance.now();
-    document.getElementById("announcer").textContent = waiting;
+    announcedAtMs = performance.now();
+    document.getElementById("announcer").textContent = pending;
   }, delayMs);
 }

@@ -1,42 +1,26 @@
-// The bar at the top: where one is, whether what one sees is live, and who one is.
+// The bar at the top: navigation, connection state, help and the user menu.
 
 import { remove } from "./api.js";
+import { button, choice, iconButton } from "./controls.js";
 import { el, replace } from "./dom.js";
+import { humanize } from "./format.js";
 import { icon } from "./icons.js";
 import { outage } from "./live.js";
 import { showHelp } from "./shortcuts.js";
-import { clock } from "./times.js";
-import { words } from "./words.js";
+import { formatTime } from "./times.js";
 
-const THEMES = { light: "Light", dark: "Dark", system: "As the system" };
+const THEMES = { light: "Light", dark: "Dark", system: "System" };
+const CONNECTIONS = { live: "Live", connecting: "Connecting", server: "Reconnecting", broker: "Broker down" };
 
-/** Builds the bar into `place`; `showPath(path)` marks where one is, `showCount(n)` how many alerts wait. */
+/** Builds the bar into `place`. Returns {showPath(path), showCount(n)}: the current view, and how many alerts wait. */
 export function topBar(place, session, live) {
-  const count = el("span", { class: "count", hidden: true });
+  const count = el("span", { class: "count number", hidden: true });
+  const isAdmin = session.role === "admin";
   const links = [
     link("/alerts", "Alerts", count),
     link("/cameras", "Cameras"),
-    session.role === "admin" ? link("/people", "People") : null,
-    session.role === "admin" ? link("/audit", "Audit") : null,
-  ].filter(Boolean);
-  const pill = el(
-    "span",
-    { class: "pill", "data-standing": "connecting" },
-    el("span", { class: "pill-dot" }),
-    el("span", {}, "Connecting"),
-  );
-  live.addEventListener("standing", () => stand(pill, live));
-  const help = el(
-    "button",
-    {
-      class: "button icon-only quiet help-button",
-      type: "button",
-      "aria-label": "Keyboard shortcuts",
-      title: "Keyboard (?)",
-      on: { click: showHelp },
-    },
-    icon("help"),
-  );
+    ...(isAdmin ? [link("/people", "People"), link("/audit", "Audit")] : []),
+  ];
   replace(
     place,
     el(
@@ -45,10 +29,10 @@ export function topBar(place, session, live) {
       el("img", { src: "/assets/icon.svg", alt: "", width: 24, height: 24 }),
       el("span", {}, "gradwatch"),
     ),
-    el("nav", { class: "places", "aria-label": "Places" }, links),
+    el("nav", { class: "places", "aria-label": "Main" }, links),
     el("div", { class: "spacer" }),
-    pill,
-    help,
+    connectionPill(live),
+    iconButton("help", "Keyboard shortcuts", showHelp, { class: "icon-only quiet help-button", title: "Keyboard (?)" }),
     userMenu(session),
   );
   return {
@@ -70,40 +54,30 @@ function link(path, text, ...more) {
   return el("a", { class: "place", href: path }, el("span", {}, text), ...more);
 }
 
-function stand(pill, live) {
-  const broken = outage(live);
-  const standing = broken ? broken.what : live.connection;
-  const texts = { live: "Live", connecting: "Connecting", server: "Reconnecting", broker: "Broker down" };
-  pill.dataset.standing = standing;
-  pill.lastElementChild.textContent = texts[standing];
-  pill.title = broken
-    ? `since ${clock(String(BigInt(Math.round(broken.sinceMs)) * 1000000n))}`
-    : "Events come as they happen";
+function connectionPill(live) {
+  const text = el("span");
+  const pill = el("span", { class: "pill" }, el("span", { class: "pill-dot" }), text);
+  const update = () => {
+    const broken = outage(live);
+    pill.dataset.connection = broken ? broken.what : live.connection;
+    text.textContent = CONNECTIONS[pill.dataset.connection];
+    const sinceNs = broken && String(BigInt(Math.round(broken.sinceMs)) * 1_000_000n);
+    pill.title = broken ? `Since ${formatTime(sinceNs)}` : "Receiving live events";
+  };
+  live.addEventListener("connection", update);
+  update();
+  return pill;
 }
 
 function userMenu(session) {
-  const theme = localStorage.getItem("theme") ?? "system";
-  const choices = Object.entries(THEMES).map(([value, text]) =>
-    el(
-      "label",
-      { class: "choice" },
-      el("input", {
-        type: "radio",
-        name: "theme",
-        value,
-        checked: value === theme,
-        on: { change: () => choose(value) },
-      }),
+  const chosen = localStorage.getItem("theme") ?? "system";
+  const themes = Object.entries(THEMES).map(([value, text]) =>
+    choice(
+      { type: "radio", name: "theme", value, checked: value === chosen, on: { change: () => chooseTheme(value) } },
       text,
     ),
   );
-  const leave = session.can_log_out
-    ? el("button", { class: "button wide", type: "button", on: { click: logOut } }, "Log out")
-    : el(
-        "p",
-        { class: "muted small" },
-        session.via === "proxy" ? "Logged in by the proxy." : "On this machine nobody logs in.",
-      );
+  const noLogIn = session.via === "proxy" ? "Logged in by the proxy." : "No log-in is needed on this machine.";
   const menu = el(
     "details",
     { class: "menu" },
@@ -115,20 +89,21 @@ function userMenu(session) {
     ),
     el(
       "div",
-      { class: "menu-sheet" },
+      { class: "menu-sheet popup" },
       el(
         "p",
-        { class: "menu-who" },
+        { class: "apart" },
         el("strong", {}, session.username),
-        el("span", { class: "tag" }, words(session.role)),
+        el("span", { class: "tag" }, humanize(session.role)),
       ),
-      el("fieldset", { class: "choices" }, el("legend", {}, "Colors"), choices),
-      leave,
+      el("fieldset", { class: "choices" }, el("legend", {}, "Theme"), themes),
+      session.can_log_out ? button("Log out", logOut, { class: "wide" }) : el("p", { class: "muted small" }, noLogIn),
       el("p", { class: "muted small" }, `gradwatch ${session.version}`),
     ),
   );
-  const close = (event) => (!menu.contains(event.target) || event.key === "Escape") && menu.removeAttribute("open");
-  document.addEventListener("pointerdown", close);
+  document.addEventListener("pointerdown", (event) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
   menu.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !menu.open) return;
     event.stopPropagation();
@@ -138,7 +113,7 @@ function userMenu(session) {
   return menu;
 }
 
-function choose(theme) {
+function chooseTheme(theme) {
   if (theme === "system") {
     localStorage.removeItem("theme");
     delete document.documentElement.dataset.theme;

@@ -23,6 +23,8 @@ from gradwatch.streams.wire.messages import (
 )
 from gradwatch.streams.wire.pixels import encode_jpeg
 
+from ....builders import encoded_frame
+
 Make = Callable[..., Alert]
 RAISED_NS = 1_790_000_000_123_456_789
 RUN = "01JD0000000000000000000000"
@@ -62,7 +64,9 @@ def report(stream_id: str = "north-gate", seq: int = 41, ratio: float = 1.25) ->
 
 def frame(stream_id: str = "north-gate", seq: int = 41) -> EncodedFrame:
     picture = np.random.default_rng(seq).integers(0, 256, (480, 640, 3), np.uint8)
-    return EncodedFrame(FrameIdentity(stream_id, RUN, seq), RAISED_NS, RAISED_NS, encode_jpeg(picture), partition=1)
+    return encoded_frame(
+        stream_id, seq, RUN, capture_ns=RAISED_NS, published_ns=RAISED_NS, content=encode_jpeg(picture), partition=1
+    )
 
 
 def test_an_alert_says_everything_that_one_needs_to_believe_it(service: ReviewService, client: Any, make: Make) -> None:

@@ -155,8 +155,8 @@ def expect_pictures(client: Any, clip: dict[str, Any], own: Mapping[int, Encoded
         if shown["url"] is not None:
             answer = client.get(shown["url"])
             assert (answer.content, answer.headers["content-type"]) == (own[seq].content, "image/jpeg")
-            assert (answer.headers["x-seq"], answer.headers["x-run-id"]) == (str(seq), own[seq].identity.run_id)
-            assert answer.headers["x-capture-ns"] == shown["capture_ns"] == str(own[seq].capture_ns)
+            assert (answer.headers["x-seq"], answer.headers["x-run-id"]) == (str(seq), own[seq].stamp.identity.run_id)
+            assert answer.headers["x-capture-ns"] == shown["capture_ns"] == str(own[seq].stamp.capture_ns)
 
 
 @pytest.mark.parametrize(("length_s", "state"), [(1, "closed"), (58, "closed"), (1, "open")])
@@ -218,7 +218,7 @@ def test_what_is_missing_says_why(stage: Stage, client: Any) -> None:
 def test_what_has_expired_says_so(stage: Stage, client: Any) -> None:
     own = stage.play(range(100), outcomes={20: Outcome.DROPPED})
     road = Road(stage.servers, stage.topics)
-    expired = road.expire(own[25].offset)
+    expired = road.expire(own[25].stamp.offset)
     road.close()
     if not expired:
         pytest.skip("this broker deletes no records")
@@ -318,7 +318,7 @@ def test_scores_of_a_clip_have_gradients_beside_baselines(stage: Stage, client: 
     found = client.get(stage.take(scenes.alert(own[40], own[45])) + "/clip/scores").json()
     seqs = [seq for seq in range(15, 71) if seq != 20]
     assert (found["run_id"], found["seq"]) == (RUN, seqs)
-    assert found["capture_ns"] == [str(own[seq].capture_ns) for seq in seqs]
+    assert found["capture_ns"] == [str(own[seq].stamp.capture_ns) for seq in seqs]
     columns = {column["name"]: column for column in found["scores"]}
     assert {name: column["family"] for name, column in columns.items()} == {
         "image_statistics": "baseline",

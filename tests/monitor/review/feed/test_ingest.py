@@ -18,7 +18,6 @@ from gradwatch.streams.wire.messages import (
     Alert,
     AlertState,
     ClassOverride,
-    EncodedFrame,
     FrameIdentity,
     FrameReport,
     Outcome,
@@ -29,6 +28,7 @@ from gradwatch.streams.wire.outputs import decode_verdict
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.topics import Topics
 
+from ....builders import encoded_frame
 from ..traffic import Reviewer, ReviewProcess, fresh_topics, publish_alert, publish_report, running
 
 Make = Callable[..., Alert]
@@ -120,7 +120,7 @@ def test_the_newest_picture_of_a_camera_is_shown(reviewer: Reviewer, producer: B
     pixels = np.random.default_rng(7).integers(0, 256, (48, 64, 3), np.uint8)
     content = encode_jpeg(pixels)
     for seq in range(40):
-        wire = encode_frame(EncodedFrame(FrameIdentity("north-gate", RUN, seq), seq, 0, content))
+        wire = encode_frame(encoded_frame("north-gate", seq, RUN, capture_ns=seq, content=content))
         producer.send(topics.frames, wire.key, wire.value, wire.headers, 2)
     assert producer.flush(20.0)
 

@@ -9,6 +9,8 @@ from gradwatch.monitor.review.feed.live import LiveState
 from gradwatch.monitor.review.feed.score_ring import MAX_NAMES, MAX_ROWS, ScoreRing
 from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, FrameReport, Outcome, StreamState
 
+from ....builders import encoded_frame
+
 SECOND_NS = 1_000_000_000
 START_NS = 1_790_000_000 * SECOND_NS
 
@@ -31,7 +33,7 @@ def report(
 
 
 def frame(stream_id: str, size_bytes: int, published_ns: int = 0) -> EncodedFrame:
-    return EncodedFrame(FrameIdentity(stream_id, "a", 0), 0, published_ns, b"x" * size_bytes, partition=1)
+    return encoded_frame(stream_id, 0, "a", published_ns=published_ns, content=b"x" * size_bytes, partition=1)
 
 
 def test_the_camera_silent_longest_goes_when_there_are_too_many() -> None:

@@ -1,87 +1,59 @@
-// What everybody did, newest first.
+// The audit trail: every action of every user, newest first.
 
-import { ApiError, get } from "../api.js";
-import { changed } from "../alerts/conversation.js";
-import { el, notice, replace, skeletons } from "../dom.js";
-import { icon } from "../icons.js";
-import { moment } from "../times.js";
-import { words } from "../words.js";
+import { get, isFailure } from "../api.js";
+import { button, notice, skeletons, table } from "../controls.js";
+import { el, replace } from "../dom.js";
+import { describeChange, humanize, humanizeLower } from "../format.js";
+import { formatDateTime } from "../times.js";
 import { noPermission } from "./people_view.js";
 
-/** The view behind `/audit`. */
+/** The view at `/audit`. */
 export class AuditView {
   title = "Audit";
   #before = null;
 
   constructor() {
-    this.rows = el("tbody");
-    this.more = el(
-      "button",
-      { class: "button", type: "button", hidden: true, on: { click: () => this.#ask() } },
-      "Older",
-    );
-    const heads = ["When", "Who", "By", "What", "On", "Change"].map((head) => el("th", { scope: "col" }, head));
-    this.table = el(
+    this.more = button("Older", () => this.#load(), { hidden: true });
+    this.table = table(["Time", "User", "Via", "Action", "Subject", "Change"], []);
+    this.card = el(
       "div",
       { class: "card table-scroll", tabindex: "0", role: "region", "aria-label": "Audit trail" },
       skeletons(8, "skeleton-line"),
     );
-    this.list = el("table", { class: "plain" }, el("thead", {}, el("tr", {}, heads)), this.rows);
-    this.element = el(
-      "div",
-      { class: "page audit" },
-      el("header", { class: "page-head" }, el("h1", {}, "Audit trail")),
-      this.table,
-      this.more,
-    );
-    this.#ask();
+    const head = el("header", { class: "page-head" }, el("h1", {}, "Audit trail"));
+    this.element = el("div", { class: "page audit" }, head, this.card, this.more);
+    this.#load();
   }
 
-  act() {
-    return false;
-  }
-
-  async #ask() {
+  async #load() {
     try {
-      const { actions, next_before: next } = await get(
-        `/audit?limit=100${this.#before === null ? "" : `&before=${this.#before}`}`,
-      );
-      this.rows.append(...actions.map(row));
+      const before = this.#before === null ? "" : `&before=${this.#before}`;
+      const { actions, next_before: next } = await get(`/audit?limit=100${before}`);
+      const [body] = this.table.tBodies;
+      body.append(...actions.map(row));
       this.#before = next;
       this.more.hidden = next === null;
-      replace(
-        this.table,
-        this.rows.childElementCount === 0
-          ? notice(
-              icon("file"),
-              "Nobody has done anything yet",
-              "Every action is kept here: who, when, what, before and after.",
-            )
-          : this.list,
-      );
+      const text = "Each action is listed here with its author, its time, and the values before and after.";
+      replace(this.card, body.rows.length > 0 ? this.table : notice("file", "No actions yet", text));
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      replace(
-        this.element,
-        error.status === 403 ? noPermission() : notice(icon("offline"), "The trail did not come", error.message),
-      );
+      if (!isFailure(error)) return;
+      const failure = notice("offline", "Could not load the audit trail", error.message);
+      replace(this.element, error.status === 403 ? noPermission() : failure);
     }
   }
 }
 
 function row(action) {
-  const subject =
-    action.subject === "alert"
-      ? el("a", { href: `/alerts/${action.subject_id}` }, `alert ${action.subject_id.slice(0, 8)}`)
-      : `${words(action.subject).toLowerCase()} ${action.subject_id}`;
+  const { subject, subject_id: id } = action;
+  const link = () => el("a", { href: `/alerts/${id}` }, `alert ${id.slice(0, 8)}`);
   return el(
     "tr",
     {},
-    el("td", { class: "number nowrap" }, moment(action.at_ns)),
+    el("td", { class: "number nowrap" }, formatDateTime(action.at_ns)),
     el("td", {}, action.actor),
     el("td", { class: "muted" }, action.via),
-    el("td", {}, words(action.action)),
-    el("td", {}, subject),
-    el("td", { class: "muted change" }, changed(action.before, action.after)),
+    el("td", {}, humanize(action.action)),
+    el("td", {}, subject === "alert" ? link() : `${humanizeLower(subject)} ${id}`),
+    el("td", { class: "muted change" }, describeChange(action.before, action.after)),
   );
 }

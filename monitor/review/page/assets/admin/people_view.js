@@ -1,286 +1,189 @@
-// Who may use the page, and which programs: users with their roles, and API tokens.
+// Access to the page: users with their roles, and API tokens for programs.
 
-import { ApiError, get, patch, post, remove } from "../api.js";
-import { showForm } from "../alerts/dialogs.js";
-import { el, notice, replace, skeletons } from "../dom.js";
-import { icon } from "../icons.js";
-import { toast } from "../toasts.js";
-import { moment } from "../times.js";
-import { words } from "../words.js";
+import { get, isFailure, patch, post, remove } from "../api.js";
+import { button, buttonLink, field, notice, select, skeletons, table } from "../controls.js";
+import { showConfirmation, showForm } from "../dialogs.js";
+import { el, replace } from "../dom.js";
+import { humanize } from "../format.js";
+import { formatDateTime } from "../times.js";
+import { toast, toastFailure } from "../toasts.js";
 
-const ROLES = ["viewer", "reviewer", "admin"];
-const MEANINGS = { viewer: "looks", reviewer: "looks and acts", admin: "does everything" };
+const ROLES = { viewer: "views", reviewer: "views and acts on alerts", admin: "does everything" };
 
-/** The view behind `/people`. */
+/** The view at `/people`. */
 export class PeopleView {
   title = "People";
   #app;
 
   constructor(app) {
     this.#app = app;
-    this.users = el("section", { class: "card" }, skeletons(3, "skeleton-line"));
-    this.tokens = el("section", { class: "card" }, skeletons(3, "skeleton-line"));
-    const roles = ROLES.map((role) => `${words(role).toLowerCase()}: ${MEANINGS[role]}`).join("; ");
-    this.element = el(
-      "div",
-      { class: "page people" },
-      el("header", { class: "page-head" }, el("h1", {}, "People and programs"), el("p", { class: "muted" }, roles)),
-      this.users,
-      this.tokens,
-    );
-    this.#ask();
+    this.users = el("section", { class: "card table-scroll" }, skeletons(3, "skeleton-line"));
+    this.tokens = el("section", { class: "card table-scroll" }, skeletons(3, "skeleton-line"));
+    const roles = Object.entries(ROLES).map(([role, meaning]) => `${role}: ${meaning}`);
+    const explanation = el("p", { class: "muted" }, roles.join("; "));
+    const head = el("header", { class: "page-head" }, el("h1", {}, "People and programs"), explanation);
+    this.element = el("div", { class: "page people" }, head, this.users, this.tokens);
+    this.#load();
   }
 
-  act() {
-    return false;
-  }
-
-  async #ask() {
+  async #load() {
     try {
       const [{ users }, { tokens }] = await Promise.all([get("/users"), get("/tokens")]);
       this.#drawUsers(users);
       this.#drawTokens(tokens);
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      replace(
-        this.element,
-        error.status === 403 ? noPermission() : notice(icon("offline"), "The list did not come", error.message),
-      );
+      if (!isFailure(error)) return;
+      const failure = notice("offline", "Could not load users and tokens", error.message);
+      replace(this.element, error.status === 403 ? noPermission() : failure);
     }
   }
 
-  async #try(request, text) {
+  /** Sends a request and reloads. Returns its response (true if empty), or false if it failed. */
+  async #send(request, text = null) {
     try {
-      const answer = await request();
+      const response = await request();
       if (text) toast(text);
-      this.#ask();
-      return answer ?? true;
+      this.#load();
+      return response ?? true;
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      toast(`Not done: ${error.violations[0]?.expected ?? error.message}`, { isError: true });
+      if (isFailure(error)) toastFailure(error);
       return false;
     }
   }
 
   #drawUsers(users) {
-    const row = (user) =>
-      el(
+    const row = ({ username, role, created_ns: createdNs }) => {
+      const path = `/users/${encodeURIComponent(username)}`;
+      const setRole = ({ target }) =>
+        this.#send(() => patch(path, { role: target.value }), `Changed the role of ${username} to ${target.value}`);
+      const removeUser = () => this.#send(() => remove(path), `Removed ${username}`);
+      return el(
         "tr",
         {},
-        el("th", { scope: "row" }, user.username),
-        el(
-          "td",
-          {},
-          roleSelect(user.role, `Role of ${user.username}`, (role) =>
-            this.#try(
-              () => patch(`/users/${encodeURIComponent(user.username)}`, { role }),
-              `${user.username} is ${role} now`,
+        el("th", { scope: "row" }, username),
+        el("td", {}, roleSelect(role, { "aria-label": `Role of ${username}`, on: { change: setRole } })),
+        el("td", { class: "muted" }, formatDateTime(createdNs)),
+        actions(
+          action("Password", `New password for ${username}`, () => this.#askPassword(username, path)),
+          action("Remove", `Remove ${username}`, () =>
+            showConfirmation(
+              `Remove ${username}?`,
+              "Their sessions end. Their past actions stay in the audit trail.",
+              removeUser,
             ),
           ),
         ),
-        el("td", { class: "muted" }, moment(user.created_ns)),
-        el(
-          "td",
-          { class: "table-actions" },
-          button("Password", () => this.#askPassword(user.username), `New password for ${user.username}`),
-          button(
-            "Remove",
-            () =>
-              this.#confirm(`Remove ${user.username}?`, "Their sessions end; what they did stays theirs.", () =>
-                this.#try(() => remove(`/users/${encodeURIComponent(user.username)}`), `${user.username} is removed`),
-              ),
-            `Remove ${user.username}`,
-          ),
-        ),
       );
-    replace(
-      this.users,
-      el(
-        "header",
-        { class: "card-head" },
-        el("h2", {}, "Users"),
-        button("Add a user", () => this.#addUser()),
-      ),
-      users.length === 0
-        ? el(
-            "p",
-            { class: "muted" },
-            this.#app.session.via === "local"
-              ? "Nobody logs in on this machine. Users matter once the page is served to others."
-              : "No users.",
-          )
-        : el("table", { class: "plain" }, heads(["User", "Role", "Since", ""]), el("tbody", {}, users.map(row))),
-    );
+    };
+    const none =
+      this.#app.session.via === "local"
+        ? "No log-in is needed on this machine. Add users before serving the page to others."
+        : "No users yet.";
+    const add = button("Add user", () => this.#addUser(), { class: "small" });
+    drawList(this.users, "Users", add, ["User", "Role", "Since", ""], users.map(row), none);
   }
 
   #drawTokens(tokens) {
-    const row = (token) =>
-      el(
+    const row = ({ name, role, created_by: author, created_ns: createdNs, token_id: id }) => {
+      const revoke = () => this.#send(() => remove(`/tokens/${id}`), `Revoked ${name}`);
+      return el(
         "tr",
         {},
-        el("th", { scope: "row" }, token.name),
-        el("td", {}, words(token.role)),
-        el("td", { class: "muted" }, `${token.created_by}, ${moment(token.created_ns)}`),
-        el(
-          "td",
-          { class: "table-actions" },
-          button(
-            "Revoke",
-            () =>
-              this.#confirm(`Revoke ${token.name}?`, "The program is locked out at once.", () =>
-                this.#try(() => remove(`/tokens/${token.token_id}`), `${token.name} is revoked`),
-              ),
-            `Revoke ${token.name}`,
+        el("th", { scope: "row" }, name),
+        el("td", {}, humanize(role)),
+        el("td", { class: "muted" }, `${author}, ${formatDateTime(createdNs)}`),
+        actions(
+          action("Revoke", `Revoke ${name}`, () =>
+            showConfirmation(`Revoke ${name}?`, "The program loses access immediately.", revoke),
           ),
         ),
       );
-    replace(
-      this.tokens,
-      el(
-        "header",
-        { class: "card-head" },
-        el("h2", {}, "API tokens"),
-        button("Make a token", () => this.#addToken()),
-      ),
-      tokens.length === 0
-        ? el("p", { class: "muted" }, "No program has a token.")
-        : el("table", { class: "plain" }, heads(["Program", "Role", "Made by", ""]), el("tbody", {}, tokens.map(row))),
-    );
+    };
+    const add = button("Create token", () => this.#addToken(), { class: "small" });
+    const heads = ["Program", "Role", "Created by", ""];
+    drawList(this.tokens, "API tokens", add, heads, tokens.map(row), "No tokens yet.");
   }
 
   #addUser() {
-    const name = el("input", {
-      id: "new-username",
-      autofocus: true,
-      required: true,
-      maxlength: 64,
-      autocomplete: "off",
-      autocapitalize: "none",
+    const name = nameInput({ autocapitalize: "none" });
+    const password = passwordInput();
+    const role = roleSelect("reviewer", { "aria-label": "Role" });
+    const fields = [
+      field("User name", name),
+      field("Role", role),
+      field("Password", password),
+      el("p", { class: "muted small" }, "Without a password, the user can log in only through a trusted proxy."),
+    ];
+    showForm("Add user", fields, "Add", () => {
+      const username = name.value.trim();
+      const user = { username, role: role.value, password: password.value || null };
+      return this.#send(() => post("/users", user), `Added ${username}`);
     });
-    const password = el("input", { id: "new-password", type: "password", autocomplete: "new-password" });
-    const role = roleSelect("reviewer", "Role");
-    const form = el(
-      "form",
-      { class: "stack" },
-      el("label", { class: "field" }, "User name", name),
-      el("label", { class: "field" }, "Role", role),
-      el("label", { class: "field" }, "Password", password),
-      el("p", { class: "muted small" }, "Without a password only a trusted proxy lets them in."),
-    );
-    showForm("Add a user", form, "Add", () =>
-      this.#try(
-        () => post("/users", { username: name.value.trim(), role: role.value, password: password.value || null }),
-        `${name.value.trim()} is added`,
-      ),
-    );
   }
 
-  #askPassword(username) {
-    const password = el("input", {
-      id: "new-password",
-      type: "password",
-      autocomplete: "new-password",
-      required: true,
-    });
-    showForm(
-      "New password",
-      el("form", { class: "stack" }, el("label", { class: "field" }, `For ${username}; their sessions end`, password)),
-      "Set",
-      () =>
-        this.#try(
-          () => patch(`/users/${encodeURIComponent(username)}`, { password: password.value }),
-          `${username} has a new password`,
-        ),
+  #askPassword(username, path) {
+    const password = passwordInput({ required: true });
+    showForm("New password", field(`New password of ${username} (ends their sessions)`, password), "Set", () =>
+      this.#send(() => patch(path, { password: password.value }), `Changed the password of ${username}`),
     );
   }
 
   #addToken() {
-    const name = el("input", {
-      id: "token-name",
-      autofocus: true,
-      required: true,
-      maxlength: 64,
-      autocomplete: "off",
-      placeholder: "grafana",
-    });
-    const role = roleSelect("viewer", "Role");
-    const form = el(
-      "form",
-      { class: "stack" },
-      el("label", { class: "field" }, "What the program is called", name),
-      el("label", { class: "field" }, "Role", role),
-    );
-    showForm("Make a token", form, "Make", async () => {
-      const made = await this.#try(() => post("/tokens", { name: name.value.trim(), role: role.value }));
+    const name = nameInput({ placeholder: "grafana" });
+    const role = roleSelect("viewer", { "aria-label": "Role" });
+    const fields = [field("Program name", name), field("Role", role)];
+    showForm("Create token", fields, "Create", async () => {
+      const made = await this.#send(() => post("/tokens", { name: name.value.trim(), role: role.value }));
       if (made) setTimeout(() => showSecret(made));
       return Boolean(made);
     });
   }
-
-  #confirm(title, text, act) {
-    showForm(title, el("form", {}, el("p", {}, text)), "Yes", act);
-  }
 }
 
-function showSecret(made) {
-  const secret = el("input", { readonly: true, value: made.secret, "aria-label": "Token", class: "secret" });
-  const copy = el(
-    "button",
-    {
-      class: "button",
-      type: "button",
-      on: {
-        click: () => {
-          secret.select();
-          navigator.clipboard?.writeText(made.secret);
-        },
-      },
-    },
-    "Copy",
-  );
-  showForm(
-    "The token",
-    el(
-      "form",
-      { class: "stack" },
-      el("p", {}, `Give it to ${made.name}. It can't be shown again.`),
-      el("div", { class: "filter-line" }, secret, copy),
-    ),
-    "I have it",
-    () => true,
+function drawList(card, title, add, heads, rows, none) {
+  replace(
+    card,
+    el("header", { class: "card-head apart" }, el("h2", {}, title), add),
+    rows.length > 0 ? table(heads, rows) : el("p", { class: "muted" }, none),
   );
 }
 
-function roleSelect(chosen, label, changed = null) {
-  return el(
-    "select",
-    { "aria-label": label, on: changed ? { change: (event) => changed(event.target.value) } : {} },
-    ROLES.map((role) => el("option", { value: role, selected: role === chosen }, words(role))),
-  );
+function showSecret({ name, secret }) {
+  const input = el("input", { readonly: true, value: secret, "aria-label": "Token", class: "secret" });
+  const copy = button("Copy", () => {
+    input.select();
+    navigator.clipboard?.writeText(secret);
+  });
+  const fields = [
+    el("p", {}, `Copy it to ${name} now. It will not be shown again.`),
+    el("div", { class: "beside" }, input, copy),
+  ];
+  showForm("New token", fields, "Done", () => true);
 }
 
-function button(text, click, label = null) {
-  return el("button", { class: "button small", type: "button", "aria-label": label, on: { click } }, text);
+function nameInput(attributes) {
+  return el("input", { autofocus: true, required: true, maxlength: 64, autocomplete: "off", ...attributes });
 }
 
-function heads(names) {
-  return el(
-    "thead",
-    {},
-    el(
-      "tr",
-      {},
-      names.map((name) => (name ? el("th", { scope: "col" }, name) : el("td", {}))),
-    ),
-  );
+function passwordInput(attributes = {}) {
+  return el("input", { type: "password", autocomplete: "new-password", ...attributes });
 }
 
-/** What those see who may not see a view. */
+function roleSelect(chosen, attributes) {
+  const roles = Object.keys(ROLES).map((role) => [role, humanize(role)]);
+  return select(roles, chosen, attributes);
+}
+
+function actions(...buttons) {
+  return el("td", { class: "table-actions" }, buttons);
+}
+
+function action(text, label, click) {
+  return button(text, click, { class: "small", "aria-label": label });
+}
+
+/** Shown in place of a view that is for admins. */
 export function noPermission() {
-  return notice(
-    icon("lock"),
-    "This is for admins",
-    "Your role lets you see the alerts and the cameras.",
-    el("a", { class: "button", href: "/alerts" }, "To the alerts"),
-  );
+  const text = "Your role gives access to alerts and cameras.";
+  return notice("lock", "Only for admins", text, buttonLink("/alerts", "Show alerts"));
 }

@@ -1,12 +1,12 @@
-// What a person does with an alert: sent at once, said in a toast, and taken back with one click.
+// What a reviewer can do with an alert. Each action is sent at once, shown as a toast, and can be undone.
 
-import { ApiError, post, put, remove } from "../api.js";
-import { toast } from "../toasts.js";
-import { plural } from "../words.js";
+import { isFailure, post, put, remove } from "../api.js";
+import { pluralize } from "../format.js";
+import { toast, toastFailure } from "../toasts.js";
 
-const AT_ONCE = 4; // requests of a burst that are under way
+const PARALLEL_REQUESTS = 4; // for a burst
 
-/** Actions as the person `session.username`; `changed(alert)` gets what the server then says of it. */
+/** Actions of the logged-in person; `changed(alert)` is called with the server's new version of an alert. */
 export class Actions {
   #session;
   #changed;
@@ -16,7 +16,7 @@ export class Actions {
     this.#changed = changed;
   }
 
-  /** Whether one may act at all; viewers may only look. */
+  /** Whether the person may act at all; viewers may not. */
   get isAllowed() {
     return this.#session.role !== "viewer";
   }
@@ -25,19 +25,21 @@ export class Actions {
     return this.#session.username;
   }
 
-  /** Acknowledges, or takes it back. */
+  /** Acknowledges the alert, or removes the acknowledgement. */
   acknowledge(alert) {
-    const path = `/alerts/${alert.alert_id}/acknowledgement`;
-    const there = () => this.#send(() => put(path));
-    const back = () => this.#send(() => remove(path));
-    return alert.review.acknowledged_by === null
-      ? this.#do(there, "Acknowledged", back)
-      : this.#do(back, "No longer acknowledged", there);
+    const isDone = alert.review.acknowledged_by !== null;
+    return this.#toggle(`/alerts/${alert.alert_id}/acknowledgement`, isDone, "Acknowledged", "Acknowledgement removed");
   }
 
-  /** Acknowledges all of a burst. */
+  /** Marks the alert as seen by me, or removes the mark. */
+  review(alert) {
+    const path = `/alerts/${alert.alert_id}/reviewed`;
+    return this.#toggle(path, alert.review.reviewed, "Marked as seen", "Seen mark removed");
+  }
+
+  /** Acknowledges all alerts of a burst; stops sending at the first failure. */
   async acknowledgeAll(alerts) {
-    if (!this.#may()) return;
+    if (!this.#checkAllowed()) return;
     const waiting = [...alerts];
     let done = 0;
     const work = async () => {
@@ -46,65 +48,57 @@ export class Actions {
         else waiting.length = 0;
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
-    const ids = alerts.slice();
-    if (done > 0)
-      toast(`${plural(done, "alert")} acknowledged`, {
-        undo: () => ids.forEach((alert) => this.#send(() => remove(`/alerts/${alert.alert_id}/acknowledgement`))),
-      });
+    await Promise.all(Array.from({ length: PARALLEL_REQUESTS }, work));
+    const undo = () => alerts.forEach(({ alert_id: id }) => this.#send(() => remove(`/alerts/${id}/acknowledgement`)));
+    if (done > 0) toast(`${pluralize(done, "alert")} acknowledged`, { undo });
   }
 
-  /** Gives the alert to me, or to nobody where it is mine. */
+  /** Assigns the alert to me, or to nobody if it is mine. */
   assign(alert) {
-    const give = (assignee) => () => this.#send(() => put(`/alerts/${alert.alert_id}/assignee`, { assignee }));
+    const give = (assignee) => () => put(`/alerts/${alert.alert_id}/assignee`, { assignee });
     const isMine = alert.review.assignee === this.me;
     return this.#do(
       give(isMine ? null : this.me),
-      isMine ? "Assigned to nobody" : "Assigned to you",
+      isMine ? "Unassigned" : "Assigned to you",
       give(alert.review.assignee),
     );
   }
 
-  /** Marks as seen by me, or takes it back. */
-  review(alert) {
-    const path = `/alerts/${alert.alert_id}/reviewed`;
-    const there = () => this.#send(() => put(path));
-    const back = () => this.#send(() => remove(path));
-    return alert.review.reviewed
-      ? this.#do(back, "No longer marked as seen", there)
-      : this.#do(there, "Marked as seen by you", back);
-  }
-
-  /** Snoozes as the dialog says: {scope, until, factor}. */
+  /** Snoozes the alert as the dialog returns it: {scope, until, factor}. */
   snooze(alert, silence) {
     const path = `/alerts/${alert.alert_id}/snooze`;
+    const text = "Snoozed: new alerts are counted, but nobody is notified";
     return this.#do(
-      () => this.#send(() => put(path, silence)),
-      "Snoozed: what comes is counted, nobody is notified",
-      () => this.#send(() => remove(path)),
+      () => put(path, silence),
+      text,
+      () => remove(path),
     );
   }
 
   /** Ends a snooze. */
   unsnooze(alert) {
-    return this.#do(() => this.#send(() => remove(`/alerts/${alert.alert_id}/snooze`)), "No longer snoozed");
+    return this.#do(() => remove(`/alerts/${alert.alert_id}/snooze`), "Snooze ended");
   }
 
-  /** Adds a comment. Returns whether the server has it. */
+  /** Adds a comment. Resolves to whether the server stored it. */
   comment(alert, text) {
-    return this.#do(() => this.#send(() => post(`/alerts/${alert.alert_id}/comments`, { text })), "Comment added");
+    return this.#do(() => post(`/alerts/${alert.alert_id}/comments`, { text }), "Comment added");
   }
 
-  async #do(action, text, undo = null) {
-    if (!this.#may()) return false;
-    const isDone = await action();
-    if (isDone) toast(text, { undo });
+  #toggle(path, isSet, setText, unsetText) {
+    const [set, unset] = [() => put(path), () => remove(path)];
+    return isSet ? this.#do(unset, unsetText, set) : this.#do(set, setText, unset);
+  }
+
+  async #do(request, text, undo = null) {
+    const isDone = this.#checkAllowed() && (await this.#send(request));
+    if (isDone) toast(text, { undo: undo && (() => this.#send(undo)) });
     return isDone;
   }
 
-  #may() {
+  #checkAllowed() {
     if (!this.isAllowed)
-      toast("Your role is viewer: you may look, not act. An admin can change that.", { isError: true });
+      toast("Your role is viewer, so you cannot act on alerts. Ask an admin to change it.", { isError: true });
     return this.isAllowed;
   }
 
@@ -113,8 +107,7 @@ export class Actions {
       this.#changed(await request());
       return true;
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      toast(`Not done: ${error.message}`, { isError: true });
+      if (isFailure(error)) toastFailure(error);
       return false;
     }
   }

@@ -1,193 +1,121 @@
-// The head of an alert: what and where, how it stands, and everything that can be done with it.
+// The head of an alert: what and where, its review state, and the action buttons.
 
+import { button, buttonLink, iconButton, tag } from "../controls.js";
+import { describe } from "../corrections/correction.js";
 import { el } from "../dom.js";
+import { humanize } from "../format.js";
 import { icon } from "../icons.js";
-import { ago, clock, duration, moment, secondsBetween } from "../times.js";
-import { sayingOf } from "../verdicts/said.js";
-import { words } from "../words.js";
+import { ageElement, formatDuration, formatTime, secondsBetween, timeElement } from "../times.js";
 
-/** `doing`: {act(action), step(by), unsnooze(), isAllowed, me, correction}; `list` is the address of the list. */
-export function alertHead(alert, doing, list) {
-  const lastedS = secondsBetween(alert.onset_capture_ns, alert.last_capture_ns);
-  const arrow = (sign, by, label) =>
-    el(
-      "button",
-      {
-        class: "button icon-only quiet",
-        type: "button",
-        "data-name": `step-${by}`,
-        "aria-label": label,
-        title: label,
-        on: { click: () => doing.step(by) },
-      },
-      icon(sign),
-    );
+/**
+ * The lines of the head. `commands` is {act(action), step(by), unsnooze(), isAllowed, me, correction (null: none)},
+ * `listAddress` the address of the list.
+ */
+export function alertHead(alert, commands, listAddress) {
+  const back = { class: "icon-only quiet back-link", "aria-label": "Back to the list" };
+  const stepButton = (iconName, by, label) =>
+    iconButton(iconName, label, () => commands.step(by), { "data-name": `step-${by}` });
+  const camera = el("a", { href: `/cameras/${alert.stream_id}` }, alert.stream_id);
   return [
     el(
       "div",
       { class: "alert-line" },
-      el(
-        "a",
-        { class: "button icon-only quiet back-link", href: list, "aria-label": "Back to the list" },
-        icon("back"),
-      ),
-      el("div", { class: `alert-severity severity-${alert.severity}` }, icon(alert.severity), words(alert.severity)),
-      el(
-        "h1",
-        {},
-        words(alert.kind),
-        el(
-          "span",
-          { class: "alert-camera" },
-          " on ",
-          el("a", { href: `/cameras/${alert.stream_id}` }, alert.stream_id),
-        ),
-      ),
+      buttonLink(listAddress, icon("back"), back),
+      el("div", { class: `alert-severity severity-${alert.severity}` }, icon(alert.severity), humanize(alert.severity)),
+      el("h1", {}, humanize(alert.kind), el("span", { class: "alert-camera" }, " on ", camera)),
       el("div", { class: "spacer" }),
-      arrow("up", -1, "Newer alert (k)"),
-      arrow("down", 1, "Older alert (j)"),
+      stepButton("up", -1, "Newer alert (k)"),
+      stepButton("down", 1, "Older alert (j)"),
     ),
-    el(
-      "div",
-      { class: "alert-standing" },
-      alert.state === "open"
-        ? el("span", { class: "tag tag-open" }, `Open, for ${duration(lastedS)}`)
-        : el("span", { class: "tag" }, `Closed, lasted ${duration(lastedS)}`),
-      el(
-        "span",
-        { class: "muted" },
-        "raised ",
-        el("time", { title: moment(alert.raised_ns) }, clock(alert.raised_ns)),
-        " (",
-        el("time", { "data-ago": alert.raised_ns }, ago(alert.raised_ns)),
-        ")",
-      ),
-      alert.challenge
-        ? el(
-            "span",
-            { class: "tag", title: "Known of this recording; judging never sees it" },
-            `Recording: ${words(alert.challenge)}`,
-          )
-        : null,
-      people(alert),
-      corrected(doing.correction),
-      snoozed(alert, doing),
-    ),
-    el("div", { class: "alert-actions", role: "toolbar", "aria-label": "Actions" }, buttons(alert, doing)),
+    el("div", { class: "alert-status" }, states(alert, commands)),
+    el("div", { class: "alert-actions", role: "toolbar", "aria-label": "Actions" }, buttons(alert, commands)),
   ];
 }
 
-function buttons(alert, doing) {
-  const { review } = alert;
-  const isAcknowledged = review.acknowledged_by !== null;
-  const evidence = alert.attachments.find((attachment) => attachment.kind === "evidence" && attachment.url);
-  const action = (name, key, sign, text, { isPrimary = false, isPressed = null } = {}) =>
-    el(
-      "button",
-      {
-        class: `button ${isPrimary ? "primary" : ""}`,
-        type: "button",
-        "data-name": name,
-        disabled: !doing.isAllowed,
-        "aria-keyshortcuts": key,
-        "aria-pressed": isPressed === null ? null : String(isPressed),
-        on: { click: () => doing.act(name) },
-      },
-      icon(sign),
-      el("span", {}, text),
-      el("kbd", { "aria-hidden": "true" }, key),
-    );
+function states(alert, commands) {
+  const lasted = formatDuration(secondsBetween(alert.onset_capture_ns, alert.last_capture_ns));
+  const { review, reviewed_by: seen } = alert;
   return [
-    action("acknowledge", "a", "check", isAcknowledged ? "Acknowledged" : "Acknowledge", {
-      isPrimary: !isAcknowledged,
-      isPressed: isAcknowledged,
-    }),
-    action("snooze", "s", "bell", review.is_snoozed ? "Snooze anew" : "Snooze"),
-    action("assign", "m", "person", review.assignee === doing.me ? "Mine" : "Assign me", {
-      isPressed: review.assignee === doing.me,
-    }),
-    action("comment", "c", "comment", "Comment"),
-    action("review", "r", "eye", review.reviewed ? "Seen" : "Mark seen", { isPressed: review.reviewed }),
-    action("correct", "v", "correct", "Correct…"),
-    evidence
-      ? el(
-          "a",
-          {
-            class: "button evidence",
-            href: evidence.url,
-            download: `${alert.alert_id}.mcap`,
-            "data-name": "evidence",
-            "aria-keyshortcuts": "e",
-          },
-          icon("file"),
-          el("span", {}, "Evidence"),
-          el("kbd", { "aria-hidden": "true" }, "e"),
-        )
-      : el(
-          "button",
-          {
-            class: "button",
-            type: "button",
-            disabled: true,
-            title: "No evidence file has been published for this alert yet",
-          },
-          icon("file"),
-          el("span", {}, "Evidence"),
-          el("kbd", { "aria-hidden": "true" }, "e"),
-        ),
-    doing.isAllowed
-      ? null
-      : el("p", { class: "muted small no-permission" }, icon("lock"), "Your role is viewer: you may look, not act."),
-  ];
-}
-
-function people({ review, reviewed_by: seen }) {
-  return [
-    review.acknowledged_by !== null
+    alert.state === "open" ? tag("tag-open", null, `Open, for ${lasted}`) : tag("", null, `Closed, lasted ${lasted}`),
+    el("span", { class: "muted" }, "raised ", timeElement(alert.raised_ns), " (", ageElement(alert.raised_ns), ")"),
+    alert.challenge
       ? el(
           "span",
-          { class: "tag tag-done" },
-          icon("check"),
-          `Acknowledged by ${review.acknowledged_by} at ${clock(review.acknowledged_ns)}`,
+          { class: "tag", title: "Tag of the recording; not used for judging" },
+          `Recording: ${humanize(alert.challenge)}`,
         )
       : null,
-    review.assignee ? el("span", { class: "tag" }, icon("person"), `With ${review.assignee}`) : null,
-    seen.length > 0
-      ? el("span", { class: "tag" }, icon("eye"), `Seen by ${seen.map((one) => one.username).join(", ")}`)
+    review.acknowledged_by !== null
+      ? tag("tag-done", "check", `Acknowledged by ${review.acknowledged_by} at ${formatTime(review.acknowledged_ns)}`)
       : null,
+    review.assignee ? tag("", "person", `Assigned to ${review.assignee}`) : null,
+    seen.length > 0 ? tag("", "eye", `Seen by ${seen.map((one) => one.username).join(", ")}`) : null,
+    correctionTag(commands.correction),
+    snoozeTag(alert.snooze, commands),
   ];
 }
 
-/** What a reviewer said of the alert's track. */
-function corrected(verdict) {
-  if (!verdict) return null;
-  const href = `/cameras/${verdict.stream_id}`;
-  const text = `Corrected by ${verdict.author}: ${sayingOf(verdict)}`;
-  return el("a", { class: "tag tag-done", href }, icon("correct"), text);
+function correctionTag(correction) {
+  if (!correction) return null;
+  const text = `Corrected by ${correction.author}: ${describe(correction)}`;
+  return el("a", { class: "tag tag-done", href: `/cameras/${correction.stream_id}` }, icon("correct"), text);
 }
 
-function snoozed({ snooze }, doing) {
+function snoozeTag(snooze, commands) {
   if (!snooze) return null;
   const ends = [
-    snooze.until_ns ? `until ${clock(snooze.until_ns)}` : null,
+    snooze.until_ns ? `until ${formatTime(snooze.until_ns)}` : null,
     snooze.factor ? `until the score exceeds ${snooze.factor}× ${snooze.score.toFixed(2)}` : null,
   ];
+  const scope = snooze.scope === "camera" ? ", whole camera" : "";
   const muted = snooze.muted_alerts + snooze.muted_revisions;
-  return el(
-    "span",
-    { class: "tag tag-snoozed" },
-    icon("bell"),
-    `Snoozed ${ends.filter(Boolean).join(" or ")}${snooze.scope === "camera" ? ", the whole camera" : ""}; ${muted} muted`,
-    el(
-      "button",
-      {
-        class: "button small quiet",
-        type: "button",
-        "data-name": "unsnooze",
-        disabled: !doing.isAllowed,
-        on: { click: doing.unsnooze },
-      },
-      "End",
-    ),
+  return tag(
+    "tag-snoozed",
+    "bell",
+    `Snoozed ${ends.filter(Boolean).join(" or ")}${scope}; ${muted} muted`,
+    button("End", commands.unsnooze, { class: "small quiet", "data-name": "unsnooze", disabled: !commands.isAllowed }),
   );
+}
+
+function buttons(alert, commands) {
+  const { review } = alert;
+  const isAcknowledged = review.acknowledged_by !== null;
+  const isMine = review.assignee === commands.me;
+  const content = (iconName, text, key) => [
+    icon(iconName),
+    el("span", {}, text),
+    el("kbd", { "aria-hidden": "true" }, key),
+  ];
+  const action = (name, key, iconName, text, isPressed = null) =>
+    button(content(iconName, text, key), () => commands.act(name), {
+      class: name === "acknowledge" && !isAcknowledged ? "primary" : "",
+      "data-name": name,
+      disabled: !commands.isAllowed,
+      "aria-keyshortcuts": key,
+      "aria-pressed": isPressed === null ? null : String(isPressed),
+    });
+  const evidence = alert.attachments.find(({ kind, url }) => kind === "evidence" && url);
+  const evidenceContent = content("file", "Evidence", "e");
+  return [
+    action("acknowledge", "a", "check", isAcknowledged ? "Acknowledged" : "Acknowledge", isAcknowledged),
+    action("snooze", "s", "bell", review.is_snoozed ? "Snooze again" : "Snooze"),
+    action("assign", "m", "person", isMine ? "Mine" : "Assign me", isMine),
+    action("comment", "c", "comment", "Comment"),
+    action("review", "r", "eye", review.reviewed ? "Seen" : "Mark seen", review.reviewed),
+    action("correct", "v", "correct", "Correct…"),
+    evidence
+      ? buttonLink(evidence.url, evidenceContent, {
+          class: "evidence",
+          download: `${alert.alert_id}.mcap`,
+          "data-name": "evidence",
+          "aria-keyshortcuts": "e",
+        })
+      : button(evidenceContent, null, {
+          disabled: true,
+          title: "No evidence file for this alert yet",
+        }),
+    commands.isAllowed
+      ? null
+      : el("p", { class: "muted small no-permission" }, icon("lock"), "Your role is viewer: you cannot act on alerts."),
+  ];
 }

@@ -1,25 +1,27 @@
-// One alert: what was seen, why it was raised, and what people did with it.
+// One alert: its clip, why it was raised, and what people did with it.
 
-import { ApiError, get } from "../api.js";
+import { cameraPath, get, isFailure } from "../api.js";
 import { ClipSection } from "../clip/clip_section.js";
-import { el, notice, replace, skeletons } from "../dom.js";
+import { button, buttonLink, notice, skeletons } from "../controls.js";
+import { CameraCorrections } from "../corrections/camera_corrections.js";
+import { askCorrection } from "../corrections/correct_dialog.js";
+import { describe } from "../corrections/correction.js";
+import { withdraw } from "../corrections/corrections_card.js";
+import { el, keepFocus, replace } from "../dom.js";
+import { pluralize } from "../format.js";
 import { icon } from "../icons.js";
-import { SHORTCUTS } from "../shortcuts.js";
+import { shortcutList } from "../shortcuts.js";
 import { toast } from "../toasts.js";
-import { CameraVerdicts } from "../verdicts/camera_verdicts.js";
-import { askCorrection } from "../verdicts/correct_dialog.js";
-import { takeBack } from "../verdicts/corrections_card.js";
-import { sayingOf } from "../verdicts/said.js";
-import { plural } from "../words.js";
+import { askComment, askSnooze } from "./alert_dialogs.js";
 import { alertHead } from "./alert_head.js";
-import { Conversation } from "./conversation.js";
-import { askComment, askSnooze } from "./dialogs.js";
-import { facts } from "./facts.js";
-import { why } from "./why.js";
+import { CommentsCard } from "./comments_card.js";
+import { detailsCard } from "./details_card.js";
+import { reasonCard } from "./reason_card.js";
 
-const AGAIN_MS = 400; // after an event about the alert
+const RELOAD_AFTER_MS = 400; // after an event about the alert
+const SHOWN_SHORTCUTS = ["next", "previous", "acknowledge", "snooze", "filter", "help"];
 
-/** The right side of the alerts view; shows nothing in particular while no alert is chosen. */
+/** The right side of the alerts view; a placeholder while no alert is chosen. */
 export class AlertPage {
   alertId = null;
   alert = null;
@@ -27,28 +29,28 @@ export class AlertPage {
   #actions;
   #step;
   #filter = null;
-  #asked = null;
-  #again = 0;
+  #loading = null;
+  #reloadTimer = 0;
   #clip = null;
   #parts = null;
-  #conversation = null;
-  #verdicts;
+  #comments = null;
+  #corrections;
 
   constructor(app, actions, step) {
     this.#app = app;
     this.#actions = actions;
     this.#step = step;
     this.element = el("section", { class: "detail-pane", "aria-label": "Alert" });
-    const hear = ({ detail }) => detail.alert.alert_id === this.alertId && this.#askAgain();
-    app.live.addEventListener("alert", hear);
-    app.live.addEventListener("review", hear);
-    app.live.addEventListener("reset", () => this.alertId && this.#askAgain());
-    this.#verdicts = new CameraVerdicts(app.live);
-    this.#verdicts.addEventListener("change", () => this.#showVerdicts());
-    this.#drawNothing(null);
+    const onEvent = ({ detail }) => detail.alert.alert_id === this.alertId && this.#reload();
+    app.live.addEventListener("alert", onEvent);
+    app.live.addEventListener("review", onEvent);
+    app.live.addEventListener("reset", () => this.alertId && this.#reload());
+    this.#corrections = new CameraCorrections(app.live);
+    this.#corrections.addEventListener("change", () => this.#showCorrections());
+    this.#drawPlaceholder(null);
   }
 
-  /** Shows an alert; `filter` says among which its neighbors are. */
+  /** Shows an alert; `filter` defines the list that its neighbors come from. */
   show(id, filter) {
     this.#filter = filter;
     if (id === this.alertId) return;
@@ -56,8 +58,8 @@ export class AlertPage {
     this.alertId = id;
     this.alert = null;
     if (id === null) {
-      this.#verdicts.follow(null);
-      return this.#drawNothing(null);
+      this.#corrections.follow(null);
+      return this.#drawPlaceholder(null);
     }
     replace(
       this.element,
@@ -66,191 +68,151 @@ export class AlertPage {
       skeletons(4, "skeleton-line"),
     );
     this.element.scrollTop = 0;
-    this.#ask();
+    this.#load();
   }
 
-  /** How many alerts wait, for the time that none is chosen. */
-  learn(store) {
-    if (this.alertId === null) this.#drawNothing(store.counts);
+  /** Shows how many alerts wait while no alert is chosen. */
+  showCounts(counts) {
+    if (this.alertId === null) this.#drawPlaceholder(counts);
   }
 
-  /** Does what a key stands for. */
+  /** Performs an action of a shortcut. Returns false if there is none of that name. */
   act(action) {
     if (this.alert === null) return false;
-    const doings = {
+    const isAllowed = this.#actions.isAllowed;
+    const commands = {
       acknowledge: () => this.#actions.acknowledge(this.alert),
       assign: () => this.#actions.assign(this.alert),
       review: () => this.#actions.review(this.alert),
-      comment: () => this.#comment(),
-      snooze: () => this.#snooze(),
-      correct: () => this.#correct(),
+      comment: () => isAllowed && askComment(this.alert, (text) => this.#actions.comment(this.alert, text)),
+      snooze: () => isAllowed && askSnooze(this.alert, (silence) => this.#actions.snooze(this.alert, silence)),
+      correct: () => isAllowed && this.#correct(),
       evidence: () => this.element.querySelector("a.evidence")?.click(),
       play: () => this.#clip.player.toggle(),
       stepBack: () => this.#clip.player.step(-1),
-      stepForth: () => this.#clip.player.step(1),
+      stepForward: () => this.#clip.player.step(1),
       toOnset: () => this.#clip.player.toOnset(),
     };
-    if (!doings[action]) return false;
-    doings[action]();
+    if (!commands[action]) return false;
+    commands[action]();
     return true;
   }
 
   close() {
-    this.#asked?.abort();
-    clearTimeout(this.#again);
+    this.#loading?.abort();
+    clearTimeout(this.#reloadTimer);
     this.#clip?.close();
     this.#clip = this.#parts = null;
   }
 
-  #askAgain() {
-    clearTimeout(this.#again);
-    this.#again = setTimeout(() => this.#ask(), this.alert === null ? 0 : AGAIN_MS);
+  #reload() {
+    clearTimeout(this.#reloadTimer);
+    this.#reloadTimer = setTimeout(() => this.#load(), this.alert === null ? 0 : RELOAD_AFTER_MS);
   }
 
-  async #ask() {
+  async #load() {
     const id = this.alertId;
-    this.#asked?.abort();
-    this.#asked = new AbortController();
+    this.#loading?.abort();
+    this.#loading = new AbortController();
     try {
-      const alert = await get(`/alerts/${encodeURIComponent(id)}?${this.#filter.asked}`, this.#asked.signal);
+      const alert = await get(`/alerts/${encodeURIComponent(id)}?${this.#filter.apiQuery}`, this.#loading.signal);
       if (id !== this.alertId) return;
       const isNewRevision = this.alert !== null && this.alert.revision !== alert.revision;
       this.alert = alert;
-      this.#verdicts.follow(alert.stream_id);
+      this.#corrections.follow(alert.stream_id);
       this.#draw();
       if (isNewRevision) this.#clip.load(alert);
     } catch (error) {
-      if (error.name === "AbortError") return;
-      if (!(error instanceof ApiError)) throw error;
-      if (this.alert === null) this.#drawError(error);
+      if (isFailure(error) && this.alert === null) this.#drawError(error);
     }
   }
 
   #draw() {
     if (this.#parts === null) this.#build();
-    const doing = {
+    const commands = {
       act: (action) => this.act(action),
       step: this.#step,
       unsnooze: () => this.#actions.unsnooze(this.alert),
       isAllowed: this.#actions.isAllowed,
       me: this.#actions.me,
-      correction: this.#verdicts.ofTrack(this.alert.run_id, this.alert.track_id),
+      correction: this.#corrections.ofTrack(this.alert.run_id, this.alert.track_id),
     };
-    const focused = this.element.contains(document.activeElement) ? document.activeElement.dataset.name : null;
-    replace(this.#parts.head, alertHead(this.alert, doing, `/alerts${this.#filter.address}`));
-    replace(this.#parts.why, why(this.alert, this.#app.scores));
-    this.#conversation.show(this.alert);
-    replace(this.#parts.facts, facts(this.alert));
-    if (focused) this.element.querySelector(`[data-name="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    const draw = () => {
+      replace(this.#parts.head, alertHead(this.alert, commands, `/alerts${this.#filter.address}`));
+      replace(this.#parts.reason, reasonCard(this.alert, this.#app.scores));
+      this.#comments.show(this.alert);
+      replace(this.#parts.details, detailsCard(this.alert));
+    };
+    keepFocus(this.element, draw, { preventScroll: true });
   }
 
   #build() {
     this.#clip = new ClipSection(this.#app.scores);
-    this.#conversation = new Conversation(this.#actions.isAllowed, (text) => this.#actions.comment(this.alert, text));
+    this.#comments = new CommentsCard(this.#actions.isAllowed, (text) => this.#actions.comment(this.alert, text));
     this.#parts = {
       head: el("div", { class: "alert-head" }),
-      why: el("section", { class: "card why", "aria-labelledby": "why-title" }),
-      facts: el("section", { class: "card facts", "aria-labelledby": "facts-title" }),
+      reason: el("section", { class: "card stack why", "aria-labelledby": "why-title" }),
+      details: el("section", { class: "card details", "aria-labelledby": "details-title" }),
     };
-    const { head, why: reasons, facts: details } = this.#parts;
+    const { head, reason, details } = this.#parts;
     replace(
       this.element,
       head,
       el(
         "div",
         { class: "alert-body" },
-        el("div", { class: "alert-seen" }, this.#clip.element),
-        el("div", { class: "alert-said" }, reasons),
-        el("div", { class: "alert-done" }, this.#conversation.element, details),
+        el("div", { class: "alert-clip" }, this.#clip.element),
+        el("div", { class: "alert-reason" }, reason),
+        el("div", { class: "alert-history" }, this.#comments.element, details),
       ),
     );
-    this.#clip.showMutes(this.#verdicts.mutes);
+    this.#clip.showMutes(this.#corrections.mutes);
     this.#clip.load(this.alert);
   }
 
-  #showVerdicts() {
+  #showCorrections() {
     if (this.#parts === null) return;
-    this.#clip.showMutes(this.#verdicts.mutes);
+    this.#clip.showMutes(this.#corrections.mutes);
     this.#draw();
   }
 
-  #comment() {
-    if (this.#actions.isAllowed) askComment(this.alert, (text) => this.#actions.comment(this.alert, text));
-  }
-
-  #snooze() {
-    if (this.#actions.isAllowed) askSnooze(this.alert, (silence) => this.#actions.snooze(this.alert, silence));
-  }
-
   #correct() {
-    if (!this.#actions.isAllowed) return;
-    const verdicts = this.#verdicts;
-    askCorrection(this.alert, this.#clip.still, verdicts, (verdict) =>
-      toast(`Correction given: ${sayingOf(verdict)}`, {
-        undo: this.#app.session.role === "admin" ? () => takeBack(verdicts, verdict) : null,
-      }),
-    );
+    const camera = get(cameraPath(this.alert.stream_id)).catch(() => null);
+    askCorrection(this.alert, this.#clip.still, camera, this.#corrections, (correction) => {
+      const undo = () => withdraw(this.#corrections, correction);
+      const isAdmin = this.#app.session.role === "admin";
+      toast(`Correction submitted: ${describe(correction)}`, { undo: isAdmin ? undo : null });
+    });
   }
 
   #drawError(error) {
-    const list = el("a", { class: "button", href: `/alerts${this.#filter.address}` }, "To the list");
-    if (error.status === 404)
-      replace(
-        this.element,
-        notice(
-          icon("search"),
-          "There is no such alert",
-          "It may have been removed by retention, or the address is mistyped.",
-          list,
-        ),
-      );
-    else
-      replace(
-        this.element,
-        notice(
-          icon("offline"),
-          "The alert did not come",
-          error.message,
-          el("button", { class: "button", type: "button", on: { click: () => this.#ask() } }, "Try again"),
-          list,
-        ),
-      );
+    const list = buttonLink(`/alerts${this.#filter.address}`, "Back to the list");
+    const text = "It may have been deleted by retention, or the address is wrong.";
+    replace(
+      this.element,
+      error.status === 404
+        ? notice("search", "Alert not found", text, list)
+        : notice(
+            "offline",
+            "Could not load the alert",
+            error.message,
+            button("Try again", () => this.#load()),
+            list,
+          ),
+    );
   }
 
-  #drawNothing(counts) {
+  #drawPlaceholder(counts) {
     const waiting = counts?.by.review.unreviewed;
-    const title =
-      waiting === undefined
-        ? "Choose an alert"
-        : waiting === 0
-          ? "All is reviewed"
-          : `${plural(waiting, "alert")} to review`;
-    const keys = SHORTCUTS.filter(({ action }) =>
-      ["next", "previous", "acknowledge", "snooze", "filter", "help"].includes(action),
-    );
+    const title = waiting === 0 ? "All alerts are reviewed" : `${pluralize(waiting ?? 0, "alert")} to review`;
     replace(
       this.element,
       el(
         "div",
         { class: "notice quiet-notice" },
         icon(waiting === 0 ? "check" : "eye"),
-        el("h2", {}, title),
-        el(
-          "dl",
-          { class: "shortcuts" },
-          keys.map(({ shown, text }) =>
-            el(
-              "div",
-              { class: "shortcut" },
-              el(
-                "dt",
-                {},
-                shown.split(" ").map((key) => el("kbd", {}, key)),
-              ),
-              el("dd", {}, text),
-            ),
-          ),
-        ),
+        el("h2", {}, waiting === undefined ? "Select an alert" : title),
+        shortcutList(SHOWN_SHORTCUTS),
       ),
     );
   }

@@ -1,12 +1,12 @@
-// The alerts of the list: pages from the server, kept up to date by events. New ones wait until somebody wants them.
+// The alerts of the list: pages from the server, kept up to date by events.
 
-import { ApiError, get } from "../api.js";
+import { get, isFailure } from "../api.js";
 
 const PAGE = 100;
 const COUNTS_EVERY_MS = 2_000;
-const MAX_WAITING = 100_000; // ids alone
+const MAX_WAITING = 100_000; // ids only
 
-/** Tells `change` when the list or what is said of it has changed. */
+/** Dispatches `change` when anything here has changed, and `raised` for each new alert that is not muted. */
 export class AlertStore extends EventTarget {
   filter = null;
   alerts = []; // newest first
@@ -15,16 +15,16 @@ export class AlertStore extends EventTarget {
   isLoading = false;
   error = null;
   #cursor = null;
-  #asked = null;
+  #loading = null;
   #countTimer = 0;
   #countedAtMs = 0;
-  #prependsDirectly;
+  #mayPrepend;
 
-  /** `prependsDirectly()` says whether a new alert may move the list without disturbing anybody. */
-  constructor(live, prependsDirectly) {
+  /** `mayPrepend()` returns whether a new alert may shift the list without disturbing anybody. */
+  constructor(live, mayPrepend) {
     super();
-    this.#prependsDirectly = prependsDirectly;
-    live.addEventListener("alert", ({ detail }) => this.#arrive(detail));
+    this.#mayPrepend = mayPrepend;
+    live.addEventListener("alert", ({ detail }) => this.#receive(detail));
     live.addEventListener("review", ({ detail }) => this.update(detail.alert));
     live.addEventListener("reset", () => this.filter && this.load(this.filter));
   }
@@ -33,47 +33,45 @@ export class AlertStore extends EventTarget {
     return this.#cursor !== null;
   }
 
-  /** The first page of a filter's list. */
+  /** Loads the first page of a filter's list. */
   async load(filter) {
     this.filter = filter;
-    this.#asked?.abort();
-    this.#asked = new AbortController();
+    this.#loading?.abort();
+    this.#loading = new AbortController();
     this.isLoading = true;
     this.error = null;
     this.#changed();
     try {
-      const [page, counts] = await Promise.all([this.#page(null), this.#askCounts()]);
+      const [page, counts] = await Promise.all([this.#loadPage(null), this.#loadCounts()]);
       this.alerts = page.alerts;
       this.#cursor = page.next_cursor;
       this.counts = counts;
       this.waiting.clear();
     } catch (error) {
-      if (error.name === "AbortError") return; // another filter is on its way
-      if (!(error instanceof ApiError)) throw error;
+      if (!isFailure(error)) return; // another filter is being loaded
       this.error = error;
     }
     this.isLoading = false;
     this.#changed();
   }
 
-  /** The page after the last one. */
+  /** Loads the next page. */
   async loadMore() {
     if (this.isLoading || this.#cursor === null) return;
     this.isLoading = true;
     try {
-      const page = await this.#page(this.#cursor);
+      const page = await this.#loadPage(this.#cursor);
       const known = new Set(this.alerts.map((alert) => alert.alert_id));
       this.alerts = [...this.alerts, ...page.alerts.filter((alert) => !known.has(alert.alert_id))];
       this.#cursor = page.next_cursor;
     } catch (error) {
-      if (error.name === "AbortError") return;
-      if (!(error instanceof ApiError)) throw error;
+      if (!isFailure(error)) return;
     }
     this.isLoading = false;
     this.#changed();
   }
 
-  /** Puts newer facts in the place of older ones; `reviewed` is kept where they don't tell it. */
+  /** Replaces a listed alert by a newer version; `reviewed` is kept if that does not contain it. */
   update(alert) {
     const at = this.alerts.findIndex((known) => known.alert_id === alert.alert_id);
     if (at >= 0) {
@@ -84,11 +82,11 @@ export class AlertStore extends EventTarget {
     this.#changed();
   }
 
-  #arrive({ is_new: isNew, muted, alert }) {
+  #receive({ is_new: isNew, muted, alert }) {
     this.update(alert);
     if (!isNew || this.filter === null || !this.filter.matches(alert)) return;
     if (this.alerts.some((known) => known.alert_id === alert.alert_id)) return;
-    if (this.waiting.size === 0 && this.#prependsDirectly()) {
+    if (this.waiting.size === 0 && this.#mayPrepend()) {
       this.alerts = [{ ...alert, review: { reviewed: false, ...alert.review } }, ...this.alerts];
     } else if (this.waiting.size < MAX_WAITING) {
       this.waiting.add(alert.alert_id);
@@ -97,28 +95,28 @@ export class AlertStore extends EventTarget {
     if (!muted) this.dispatchEvent(new CustomEvent("raised", { detail: alert }));
   }
 
-  #page(cursor) {
-    const query = this.filter.asked;
+  #loadPage(cursor) {
+    const query = this.filter.apiQuery;
     query.set("limit", PAGE);
     if (cursor !== null) query.set("cursor", cursor);
-    return get(`/alerts?${query}`, this.#asked.signal);
+    return get(`/alerts?${query}`, this.#loading.signal);
   }
 
-  #askCounts() {
-    return get(`/alerts/counts?${this.filter.asked}`, this.#asked.signal);
+  #loadCounts() {
+    return get(`/alerts/counts?${this.filter.apiQuery}`, this.#loading.signal);
   }
 
-  /** Asks for the counts again, soon but not often. */
+  /** Schedules a reload of the counts, at most one every `COUNTS_EVERY_MS`. */
   #recount() {
     if (this.#countTimer || this.filter === null) return;
     const delayMs = Math.max(150, this.#countedAtMs + COUNTS_EVERY_MS - performance.now());
     this.#countTimer = setTimeout(async () => {
       this.#countedAtMs = performance.now();
       try {
-        this.counts = await this.#askCounts();
+        this.counts = await this.#loadCounts();
         this.#changed();
       } catch (error) {
-        if (error.name !== "AbortError" && !(error instanceof ApiError)) throw error;
+        isFailure(error); // the next event tries again
       } finally {
         this.#countTimer = 0;
       }

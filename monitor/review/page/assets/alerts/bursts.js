@@ -1,21 +1,21 @@
-// Bursts: many alerts in a few seconds are one row, until somebody wants to see them.
+// Groups alerts that were raised within seconds of each other into bursts.
 
 import { msOf } from "../times.js";
 
-const GAP_MS = 2_000; // between neighbors of a burst
-const LEAST = 8; // alerts
+const MAX_GAP_MS = 2_000; // between neighbors of a burst
+const MIN_ALERTS = 8;
 
 /**
- * The rows of a list, newest first: {alert} for single ones, {burst} for the head of a burst, whose alerts follow
- * where its id is in `opened`. A burst is named after one of its alerts, its anchor; `anchors` remembers which, so
- * that it keeps its name when newer alerts join it or older ones are loaded. `keptId` is an alert that is never hidden.
+ * The rows of a list, newest first: {id, alert}, or {id, burst} followed by the alerts of the burst if `opened`
+ * contains its id. The id of a burst is derived from one of its alerts, its anchor; `anchors` remembers it, so that
+ * the id stays the same when newer alerts join the burst or older ones are loaded. The alert `keptId` is always shown.
  */
 export function rowsOf(alerts, opened, anchors, keptId = null) {
   const rows = [];
   for (let start = 0; start < alerts.length;) {
     const end = endOfBurst(alerts, start);
     const members = alerts.slice(start, end);
-    if (members.length < LEAST) {
+    if (members.length < MIN_ALERTS) {
       rows.push(...members.map((alert) => ({ id: alert.alert_id, alert })));
     } else {
       const anchor = (members.find((alert) => anchors.has(alert.alert_id)) ?? members.at(-1)).alert_id;
@@ -32,7 +32,7 @@ export function rowsOf(alerts, opened, anchors, keptId = null) {
 
 function endOfBurst(alerts, start) {
   let end = start + 1;
-  while (end < alerts.length && msOf(alerts[end - 1].raised_ns) - msOf(alerts[end].raised_ns) <= GAP_MS) end += 1;
+  while (end < alerts.length && msOf(alerts[end - 1].raised_ns) - msOf(alerts[end].raised_ns) <= MAX_GAP_MS) end += 1;
   return end;
 }
 

@@ -1,66 +1,58 @@
-// The filters with their counts: which views there are, and what narrows them.
+// The filter panel: search, review-state tabs, and facets with the number of alerts of each value.
 
-import { el, replace } from "../dom.js";
+import { button, choice, field, select, tab } from "../controls.js";
+import { el, keepFocus, replace } from "../dom.js";
+import { humanize } from "../format.js";
 import { icon } from "../icons.js";
-import { words } from "../words.js";
 import { ANY, FACETS } from "./filter.js";
 
-const TABS = ["unreviewed", "mine", "snoozed", ANY];
-const TAB_TEXTS = { unreviewed: "To review", mine: "Mine", snoozed: "Snoozed", [ANY]: "All" };
-const WITHIN = [
+const TABS = { unreviewed: "To review", mine: "Mine", snoozed: "Snoozed", [ANY]: "All" };
+const SPANS = [
   ["", "Any time"],
   ["900", "Last 15 minutes"],
   ["3600", "Last hour"],
   ["86400", "Last 24 hours"],
   ["604800", "Last 7 days"],
 ];
-const SHOWN_VALUES = 12;
+const MAX_VALUES = 12; // shown of a facet
+const SEARCH_DELAY_MS = 250;
 
-/** Search, tabs and facets; `changed(filter)` is called with every choice. */
+/** Calls `changed(filter)` with every choice. */
 export class FilterPanel {
   #filter = null;
   #counts = null;
   #changed;
-  #typing = 0;
-  #sought = "";
+  #searchTimer = 0;
+  #searched = "";
 
   constructor(changed) {
     this.#changed = changed;
     this.search = el("input", {
       type: "search",
-      id: "search",
       placeholder: "Search",
-      "aria-label": "Search alerts: words of the reason, camera or id",
+      "aria-label": "Search alerts by reason, camera or id",
       maxlength: 200,
       autocomplete: "off",
+      on: { input: () => this.#searchSoon() },
     });
-    this.search.addEventListener("input", () => {
-      clearTimeout(this.#typing);
-      this.#typing = setTimeout(() => this.#seek(this.search.value.trim()), 250);
+    this.number = el("span", { class: "count number", hidden: true });
+    this.toggle = button([icon("filter"), "Filters", this.number], () => this.#open(this.facets.hidden), {
+      "aria-expanded": "false",
+      "aria-controls": "facets",
     });
-    this.number = el("span", { class: "count", hidden: true });
-    this.toggle = el(
-      "button",
-      { class: "button", type: "button", "aria-expanded": "false", "aria-controls": "facets" },
-      icon("filter"),
-      "Filters",
-      this.number,
-    );
-    this.toggle.addEventListener("click", () => this.#open(this.facets.hidden));
-    this.tabs = el("div", { class: "tabs", role: "group", "aria-label": "Where people stand with alerts" });
-    this.facets = el("div", { class: "facets", id: "facets", hidden: true });
+    this.tabs = el("div", { class: "tabs", role: "group", "aria-label": "Review state" });
+    this.facets = el("div", { class: "facets popup", id: "facets", hidden: true });
     this.facets.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation();
-      this.#open(false);
-      this.toggle.focus();
+      this.#close();
     });
     this.element = el(
       "div",
       { class: "filters" },
       el(
         "div",
-        { class: "filter-line" },
+        { class: "beside" },
         el("div", { class: "search" }, icon("search"), this.search, el("kbd", { "aria-hidden": "true" }, "/")),
         this.toggle,
       ),
@@ -69,33 +61,36 @@ export class FilterPanel {
     );
   }
 
-  /** Shows a filter and the counts of its values; what has the focus keeps it. */
+  /** Shows a filter and the counts of its values. */
   show(filter, counts) {
     if (filter === this.#filter && counts === this.#counts) return;
     if (filter === this.#filter && this.element.querySelector("button:active, label:active")) return; // mid-click
     this.#filter = filter;
     this.#counts = counts;
-    if (filter.single("text") !== this.#sought) this.search.value = this.#sought = filter.single("text");
+    if (filter.single("text") !== this.#searched) this.search.value = this.#searched = filter.single("text");
     this.number.hidden = filter.narrowings === 0;
     this.number.textContent = filter.narrowings;
-    const focusedName = this.element.contains(document.activeElement) ? document.activeElement.dataset.name : null;
-    replace(
-      this.tabs,
-      TABS.map((tab) => this.#tab(tab)),
-    );
-    if (!this.facets.hidden) this.#drawFacets();
-    if (focusedName) this.element.querySelector(`[data-name="${CSS.escape(focusedName)}"]`)?.focus();
+    keepFocus(this.element, () => {
+      replace(
+        this.tabs,
+        Object.keys(TABS).map((name) => this.#tab(name)),
+      );
+      if (!this.facets.hidden) this.#drawFacets();
+    });
   }
 
-  /** Puts the cursor into the search. */
+  /** Focuses the search field. */
   focus() {
     this.search.focus();
     this.search.select();
   }
 
-  #seek(text) {
-    this.#sought = text;
-    this.#changed(this.#filter.with("text", text));
+  #searchSoon() {
+    clearTimeout(this.#searchTimer);
+    this.#searchTimer = setTimeout(() => {
+      this.#searched = this.search.value.trim();
+      this.#changed(this.#filter.with("text", this.#searched));
+    }, SEARCH_DELAY_MS);
   }
 
   #open(isOpen) {
@@ -104,65 +99,35 @@ export class FilterPanel {
     if (isOpen) this.#drawFacets();
   }
 
-  #tab(tab) {
-    const asked = this.#filter.values("review");
-    const isChosen = asked.length === 1 && asked[0] === tab;
-    const count = tab === ANY ? null : this.#counts?.by.review[tab];
-    return el(
-      "button",
-      {
-        class: "tab",
-        type: "button",
-        "data-name": `tab-${tab}`,
-        "aria-pressed": String(isChosen),
-        on: { click: () => this.#changed(this.#filter.with("review", tab)) },
-      },
-      TAB_TEXTS[tab],
-      count === null
-        ? null
-        : el("span", { class: "tab-count number" }, " ", count === undefined ? "–" : count.toLocaleString("en")),
+  #close() {
+    this.#open(false);
+    this.toggle.focus();
+  }
+
+  #tab(name) {
+    const count = name === ANY ? null : (this.#counts?.by.review[name]?.toLocaleString("en") ?? "–");
+    return tab(
+      name,
+      this.#filter.values("review").join() === name,
+      () => this.#changed(this.#filter.with("review", name)),
+      TABS[name],
+      count === null ? null : el("span", { class: "tab-count number muted" }, " ", count),
     );
   }
 
   #drawFacets() {
-    const clear = el(
-      "button",
-      {
-        class: "button small",
-        type: "button",
-        "data-name": "clear",
-        disabled: this.#filter.narrowings === 0,
-        on: { click: () => this.#clear() },
-      },
-      "Clear filters",
-    );
-    const close = el(
-      "button",
-      {
-        class: "button small primary",
-        type: "button",
-        "data-name": "close",
-        on: {
-          click: () => {
-            this.#open(false);
-            this.toggle.focus();
-          },
-        },
-      },
-      "Done",
-    );
+    const clear = button("Clear filters", () => this.#changed(this.#filter.widened()), {
+      class: "small",
+      "data-name": "clear",
+      disabled: this.#filter.narrowings === 0,
+    });
+    const close = button("Done", () => this.#close(), { class: "small primary", "data-name": "close" });
     replace(
       this.facets,
       FACETS.map((name) => this.#facet(name)),
       this.#times(),
-      el("div", { class: "facet-actions" }, clear, close),
+      el("div", { class: "facet-actions apart" }, clear, close),
     );
-  }
-
-  #clear() {
-    let filter = this.#filter;
-    for (const name of [...FACETS.slice(1), "from", "to", "within"]) filter = filter.with(name, []);
-    this.#changed(filter);
   }
 
   #facet(name) {
@@ -171,77 +136,53 @@ export class FilterPanel {
       (a, b) => b[1] - a[1] || a[0].localeCompare(b[0]),
     );
     const missing = asked.filter((value) => !counted.some(([known]) => known === value)).map((value) => [value, 0]);
-    const values = [...counted, ...missing].filter(([value], at) => at < SHOWN_VALUES || asked.includes(value));
+    const values = [...counted, ...missing].filter(([value], at) => at < MAX_VALUES || asked.includes(value));
     if (values.length === 0) return null;
     const more = counted.length + missing.length - values.length;
     return el(
       "fieldset",
       { class: "facet" },
-      el("legend", {}, words(name)),
+      el("legend", {}, humanize(name)),
       values.map(([value, count]) => this.#choice(name, value, count, asked)),
-      more > 0 ? el("p", { class: "muted small" }, `and ${more} more; search for them`) : null,
+      more > 0 ? el("p", { class: "muted small" }, `${more} more; use the search to find them`) : null,
     );
   }
 
   #choice(name, value, count, asked) {
-    const choose = (event) => {
+    const change = (event) => {
       const others = asked.filter((other) => other !== value);
       const wanted = event.target.checked ? [...others, value] : others;
       this.#changed(this.#filter.with(name, name === "review" && wanted.length === 0 ? ANY : wanted));
     };
-    return el(
-      "label",
-      { class: "choice" },
-      el("input", {
-        type: "checkbox",
-        "data-name": `${name}-${value}`,
-        checked: asked.includes(value),
-        on: { change: choose },
-      }),
-      el("span", { class: "choice-text" }, name === "camera" ? value : words(value)),
-      el("span", { class: "choice-count number" }, count.toLocaleString("en")),
+    return choice(
+      { type: "checkbox", "data-name": `${name}-${value}`, checked: asked.includes(value), on: { change } },
+      el("span", { class: "choice-text" }, name === "camera" ? value : humanize(value)),
+      el("span", { class: "number muted small" }, count.toLocaleString("en")),
     );
   }
 
   #times() {
-    const within = el(
-      "select",
-      {
-        "data-name": "within",
-        on: {
-          change: (event) =>
-            this.#changed(this.#filter.with("from", []).with("to", []).with("within", event.target.value)),
-        },
-      },
-      WITHIN.map(([value, text]) => el("option", { value, selected: this.#filter.single("within") === value }, text)),
-    );
-    const edge = (name, text) =>
-      el(
-        "label",
-        { class: "field" },
-        text,
-        el("input", {
-          type: "datetime-local",
-          "data-name": name,
-          value: localTime(this.#filter.single(name)),
-          on: { change: (event) => this.#edge(name, event.target.value) },
-        }),
-      );
+    const setWithin = ({ target }) =>
+      this.#changed(this.#filter.with("from", []).with("to", []).with("within", target.value));
+    const within = { "data-name": "within", on: { change: setWithin } };
+    const edge = (name) => {
+      const change = ({ target: { value } }) =>
+        this.#changed(this.#filter.with("within", []).with(name, value ? new Date(value).toISOString() : []));
+      const value = localTime(this.#filter.single(name));
+      return el("input", { type: "datetime-local", "data-name": name, value, on: { change } });
+    };
     return el(
       "fieldset",
-      { class: "facet facet-time" },
+      { class: "facet stack tight" },
       el("legend", {}, "Raised"),
-      el("label", { class: "field" }, "Within", within),
-      edge("from", "From"),
-      edge("to", "Before"),
+      field("Within", select(SPANS, this.#filter.single("within"), within)),
+      field("From", edge("from")),
+      field("Before", edge("to")),
     );
-  }
-
-  #edge(name, value) {
-    this.#changed(this.#filter.with("within", []).with(name, value ? new Date(value).toISOString() : []));
   }
 }
 
+/** An ISO time as a `datetime-local` input takes it. */
 function localTime(text) {
   if (!text) return "";
   const time = new Date(text);

@@ -1,22 +1,22 @@
-// The alerts: the list at the left, the chosen alert at the right, and the keys that go through them.
+// The alerts: the list on the left, the chosen alert on the right, and the keyboard actions.
 
-import { AlertStore } from "./alert_store.js";
-import { alertRow, burstRow } from "./alert_row.js";
-import { AlertPage } from "./alert_page.js";
+import { button, notice, skeletons } from "../controls.js";
+import { el, replace } from "../dom.js";
+import { humanize, pluralize } from "../format.js";
+import { outage } from "../live.js";
+import { announce } from "../toasts.js";
 import { Actions } from "./actions.js";
+import { AlertPage } from "./alert_page.js";
+import { alertRow, burstRow } from "./alert_row.js";
+import { AlertStore } from "./alert_store.js";
+import { rowsOf } from "./bursts.js";
 import { ANY, Filter } from "./filter.js";
 import { FilterPanel } from "./filter_panel.js";
 import { WindowedList } from "./windowed_list.js";
-import { rowsOf } from "./bursts.js";
-import { el, notice, replace, skeletons } from "../dom.js";
-import { icon } from "../icons.js";
-import { outage } from "../live.js";
-import { announce } from "../toasts.js";
-import { plural, words } from "../words.js";
 
 const ROW_PX = 84;
 
-/** The view behind `/alerts` and `/alerts/<id>`. */
+/** The view at `/alerts` and `/alerts/<id>`. */
 export class TriageView {
   title = "Alerts";
   #app;
@@ -29,9 +29,9 @@ export class TriageView {
 
   constructor(app) {
     this.#app = app;
-    this.store = new AlertStore(app.live, () => this.#mayMove());
+    this.store = new AlertStore(app.live, () => this.#mayShiftRows());
     this.actions = new Actions(app.session, (alert) => this.store.update(alert));
-    this.panel = new FilterPanel((filter) => this.#narrow(filter));
+    this.panel = new FilterPanel((filter) => this.#setFilter(filter));
     this.list = new WindowedList({
       label: "Alerts, newest first",
       rowPx: ROW_PX,
@@ -40,14 +40,10 @@ export class TriageView {
       chosen: (id, event) => this.#choose(id, event),
       nearEnd: () => this.store.hasMore && this.store.loadMore(),
     });
-    this.fresh = el("button", {
-      class: "fresh",
-      type: "button",
-      hidden: true,
-      on: { click: () => this.act("showNew") },
-    });
+    const showNew = { click: () => this.act("showNew") };
+    this.fresh = el("button", { class: "fresh number", type: "button", hidden: true, on: showNew });
     this.state = el("div", { class: "list-state" });
-    this.page = new AlertPage(app, this.actions, (step) => this.#step(step));
+    this.page = new AlertPage(app, this.actions, (by) => this.#step(by));
     this.element = el(
       "div",
       { class: "triage" },
@@ -63,7 +59,7 @@ export class TriageView {
     );
     this.store.addEventListener("change", () => this.#drawSoon());
     this.store.addEventListener("raised", ({ detail }) =>
-      announce(`${words(detail.severity)} alert: ${words(detail.kind)} on ${detail.stream_id}`),
+      announce(`${humanize(detail.severity)} alert: ${humanize(detail.kind)} on ${detail.stream_id}`),
     );
   }
 
@@ -73,7 +69,7 @@ export class TriageView {
     const isOther = this.#filter === null || filter.address !== this.#filter.address;
     this.#filter = filter;
     this.element.classList.toggle("has-alert", id !== null);
-    if (id !== null && id !== this.#currentId) this.#currentId = id;
+    if (id !== null) this.#currentId = id;
     this.page.show(id, filter);
     if (isOther) this.store.load(filter);
     else this.#draw();
@@ -83,9 +79,9 @@ export class TriageView {
     this.page.show(null, this.#filter);
   }
 
-  /** Does what a key stands for; returns whether there was anything to do. */
+  /** Performs an action of a shortcut. Returns false if there is none of that name. */
   act(action) {
-    const doings = {
+    const commands = {
       next: () => this.#step(1),
       previous: () => this.#step(-1),
       open: () => this.#open(),
@@ -94,8 +90,8 @@ export class TriageView {
       showNew: () => this.#showNew(),
       leave: () => this.#leave(),
     };
-    if (!doings[action]) return this.page.act(action);
-    doings[action]();
+    if (!commands[action]) return this.page.act(action);
+    commands[action]();
     return true;
   }
 
@@ -107,8 +103,8 @@ export class TriageView {
     return `/alerts${id ? `/${id}` : ""}${filter.address}`;
   }
 
-  /** Another filter; what is typed on does not fill the history letter by letter. */
-  #narrow(filter) {
+  /** Applies another filter. Typing on in the search field replaces the history entry instead of adding one. */
+  #setFilter(filter) {
     const before = this.#filter.single("text");
     const replaces = before !== "" && before !== filter.single("text");
     this.#app.router.go(this.#address(this.#shownId, filter), { replaces });
@@ -128,7 +124,7 @@ export class TriageView {
     this.#draw();
   }
 
-  /** The next row; an alert is shown at once, in the place of the one before it in the history. */
+  /** Moves to a neighboring row. An alert is shown at once and replaces the one before it in the history. */
   #step(by) {
     if (this.#rows.length === 0) return;
     const at = this.#rows.findIndex((row) => row.id === this.#currentId);
@@ -164,12 +160,12 @@ export class TriageView {
     this.list.element.focus();
   }
 
-  /** Whether rows may move: nobody reads, points at or works in the list. */
-  #mayMove() {
+  /** Whether rows may shift: nobody reads, points at or uses the list. */
+  #mayShiftRows() {
     return this.list.isAtTop && !this.#shownId && !this.list.element.matches(":hover, :focus-within");
   }
 
-  /** Once a frame, however many alerts come. */
+  /** Draws once per animation frame, however many alerts arrive. */
   #drawSoon() {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
@@ -180,59 +176,46 @@ export class TriageView {
   #draw() {
     const { store } = this;
     this.panel.show(this.#filter, store.counts);
-    const isWhole = this.#filter.narrowings === 0 && this.#filter.single("text") === "";
-    if (isWhole && store.counts) this.#app.showCount(store.counts.by.review.unreviewed);
+    if (this.#isUnfiltered && store.counts) this.#app.showCount(store.counts.by.review.unreviewed);
     this.#rows = rowsOf(store.alerts, this.#openBursts, this.#burstAnchors, this.#currentId);
     this.list.show(this.#rows, this.#currentId);
     this.list.element.hidden = this.#rows.length === 0;
     this.fresh.hidden = store.waiting.size === 0;
     this.fresh.textContent = `${store.waiting.size.toLocaleString("en")} new — show`;
     this.element.setAttribute("aria-busy", String(store.isLoading));
-    if (this.#rows.length === 0) replace(this.state, this.#stateInWords());
-    else this.state.replaceChildren();
-    this.page.learn(store);
+    replace(this.state, this.#rows.length === 0 ? this.#emptyState() : null);
+    this.page.showCounts(store.counts);
   }
 
-  #stateInWords() {
+  /** Whether the list is narrowed by nothing but the review state. */
+  get #isUnfiltered() {
+    return this.#filter.narrowings === 0 && this.#filter.single("text") === "";
+  }
+
+  #emptyState() {
     const { store } = this;
     if (store.error)
       return notice(
-        icon("offline"),
-        "The list did not come",
+        "offline",
+        "Could not load the alerts",
         store.error.message,
-        this.#button("Try again", () => store.load(this.#filter)),
+        button("Try again", () => store.load(this.#filter)),
       );
     if (store.isLoading || store.counts === null) return skeletons(6, "skeleton-row");
-    if (this.#filter.address && !this.#isPlain()) {
-      return notice(
-        icon("filter"),
-        "No alert fits the filter",
-        "Others may: the counts beside the filters say where.",
-        this.#button("Clear the filter", () => this.#app.router.go("/alerts")),
-      );
+    const go = (address) => () => this.#app.router.go(address);
+    if (!this.#isUnfiltered || this.#filter.values("review")[0] !== "unreviewed") {
+      const text = "The counts beside the filters show which values have alerts.";
+      return notice("filter", "No alerts match the filter", text, button("Clear filters", go("/alerts")));
     }
-    const cameras = this.#app.live.status?.cameras ?? 0;
-    const broken = outage(this.#app.live);
-    const text = broken
-      ? "As of the last time the broker answered. New alerts can't come until it is back."
-      : `${plural(cameras, "camera")} watched. An alert appears here within a second of being raised.`;
+    const cameras = pluralize(this.#app.live.status?.cameras ?? 0, "camera");
+    const isOutage = outage(this.#app.live) !== null;
     return notice(
-      icon(broken ? "stale" : "check"),
+      isOutage ? "stale" : "check",
       "Nothing to review",
-      text,
-      this.#button("Show all alerts", () => this.#app.router.go(`/alerts?review=${ANY}`)),
+      isOutage
+        ? "This was the state when the broker last responded. No new alerts arrive until it is back."
+        : `Watching ${cameras}. New alerts appear here within a second.`,
+      button("Show all alerts", go(`/alerts?review=${ANY}`)),
     );
-  }
-
-  #isPlain() {
-    return (
-      this.#filter.narrowings === 0 &&
-      this.#filter.single("text") === "" &&
-      this.#filter.values("review")[0] === "unreviewed"
-    );
-  }
-
-  #button(text, click) {
-    return el("button", { class: "button", type: "button", on: { click } }, text);
   }
 }

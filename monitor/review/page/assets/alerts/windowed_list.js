@@ -1,12 +1,12 @@
-// A list of which only the rows in sight exist: thousands of alerts cost what a screenful does.
+// A long list of which only the visible rows exist in the page.
 
 import { el } from "../dom.js";
 
-const OVERSCAN = 6; // rows beyond each edge
+const OVERSCAN = 6; // rows drawn beyond each edge
 
 /**
- * A listbox. The focus is on the box itself, `aria-activedescendant` names the current row: rows may come and go
- * without the focus being lost. Rows are all `rowPx` high; `draw(row, isCurrent)` makes one.
+ * A listbox of rows that are all `rowPx` high; `draw(row, isCurrent)` creates one. The listbox itself has the focus and
+ * names the current row by `aria-activedescendant`, so removing a row never loses the focus.
  */
 export class WindowedList {
   #rows = [];
@@ -36,14 +36,14 @@ export class WindowedList {
     return this.element.scrollTop < this.rowPx / 2;
   }
 
-  /** Other rows; those in sight are drawn in the next animation frame. */
+  /** Sets the rows; visible ones are drawn in the next animation frame. */
   show(rows, currentId) {
     this.#rows = rows;
     this.#currentId = currentId;
     this.#schedule();
   }
 
-  /** Scrolls as little as needed to have a row in sight. */
+  /** Scrolls as little as needed to make a row visible. */
   reveal(id) {
     const at = this.#rows.findIndex((row) => row.id === id);
     if (at < 0) return;
@@ -65,21 +65,17 @@ export class WindowedList {
     const first = Math.max(0, Math.floor(scrollTop / this.rowPx) - OVERSCAN);
     const end = Math.min(this.#rows.length, Math.ceil((scrollTop + clientHeight) / this.rowPx) + OVERSCAN);
     this.spacer.style.setProperty("height", `${this.#rows.length * this.rowPx}px`);
-    const kept = new Map();
-    for (let at = first; at < end; at += 1) {
-      const row = this.#rows[at];
-      kept.set(row.id, this.#drawnRow(row, at));
-    }
+    const visible = this.#rows.slice(first, end);
+    const kept = new Map(visible.map((row, at) => [row.id, this.#drawnRow(row, first + at)]));
     for (const [id, { node }] of this.#drawn) if (!kept.has(id)) node.remove();
     this.#drawn = kept;
     this.#putInOrder();
-    const hasCurrent = kept.has(this.#currentId);
-    if (hasCurrent) this.element.setAttribute("aria-activedescendant", `row-${this.#currentId}`);
+    if (kept.has(this.#currentId)) this.element.setAttribute("aria-activedescendant", `row-${this.#currentId}`);
     else this.element.removeAttribute("aria-activedescendant");
     if (this.#rows.length > 0 && end >= this.#rows.length - OVERSCAN) this.nearEnd();
   }
 
-  /** Screen readers go by the order in the document, not by where a row is drawn. */
+  /** Sorts the nodes: screen readers follow the document's order, not the position on the screen. */
   #putInOrder() {
     let next = this.spacer.firstElementChild;
     for (const { node } of this.#drawn.values()) {
@@ -88,7 +84,7 @@ export class WindowedList {
     }
   }
 
-  /** The row's node: the one that is there where nothing has changed, so that the pointer and the eye find it again. */
+  /** The node of a row; reused while the row is unchanged, so that hovering and clicking it keep working. */
   #drawnRow(row, at) {
     const isCurrent = row.id === this.#currentId;
     const known = this.#drawn.get(row.id);

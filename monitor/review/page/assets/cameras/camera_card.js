@@ -1,34 +1,36 @@
-// One camera of the wall: its newest picture with the overlay, its state in a word and a shape, and its scores.
+// One camera of the overview: its newest picture with the overlay, its state, and its scores.
 
-import { ApiError, get } from "../api.js";
+import { cameraPath, get, isFailure } from "../api.js";
 import { drawAnnotations } from "../clip/annotations.js";
+import { clearedContext } from "../clip/canvas.js";
 import { el, replace } from "../dom.js";
-import { icon } from "../icons.js";
-import { ago, duration } from "../times.js";
-import { plural, ratio, words } from "../words.js";
-import { ageOf, largestRatio, stateOf } from "./camera_state.js";
+import { formatRatio } from "../format.js";
+import { formatDuration } from "../times.js";
+import { ageOf, drawState, drawTrouble, largestRatio, openAlertsLink, stateOf } from "./camera_state.js";
 import { Sparkline } from "./sparkline.js";
 
-const LEAST_WAIT_MS = 800; // between two pictures of one camera
+const LIVE_WITHIN_S = 5;
+const OLD_AFTER_S = 10;
+const PICTURE_INTERVAL_MS = 800; // at least, between two pictures of one camera
 
-/** Shows `facts`; asks for pictures only while `isVisible`. */
+/** Shows a camera's `status`; loads pictures only while `isVisible`. */
 export class CameraCard {
   isVisible = false;
-  facts;
+  status;
   #shownFrameNs = null;
   #isLoading = false;
   #loadedAtMs = 0;
   #hasScores = false;
-  #size = null;
 
-  constructor(facts) {
-    this.facts = facts;
-    this.picture = el("img", { class: "card-picture", alt: "", width: 320, height: 180, hidden: true });
-    this.marks = el("canvas", { class: "card-marks", "aria-hidden": "true" });
+  constructor(status) {
+    this.status = status;
+    const { streamId } = status;
+    this.picture = el("img", { class: "card-picture layer", alt: "", width: 320, height: 180, hidden: true });
+    this.marks = el("canvas", { class: "card-marks layer", "aria-hidden": "true" });
     this.blank = el("span", { class: "card-blank muted" }, "No picture yet");
     this.badge = el("span", { class: "state-badge" });
     this.age = el("span", { class: "card-age number" });
-    this.alerts = el("span", { class: "card-alerts" });
+    this.alerts = el("span");
     this.ratio = el("span", { class: "number card-ratio" });
     this.trouble = el("p", { class: "card-trouble", hidden: true });
     this.sparkline = new Sparkline();
@@ -37,13 +39,13 @@ export class CameraCard {
       { class: "camera-card" },
       el(
         "a",
-        { class: "card-link", href: `/cameras/${facts.streamId}`, "aria-label": `${facts.streamId}: show the camera` },
+        { class: "card-link", href: `/cameras/${streamId}`, "aria-label": `${streamId}: show the camera` },
         el("div", { class: "card-stage" }, this.blank, this.picture, this.marks, this.badge, this.age),
       ),
       el(
         "div",
         { class: "card-text" },
-        el("div", { class: "card-line" }, el("h2", {}, facts.streamId), this.alerts),
+        el("div", { class: "card-line apart" }, el("h2", {}, streamId), this.alerts),
         this.trouble,
         el("div", { class: "card-spark" }, this.sparkline.element, this.ratio),
       ),
@@ -51,74 +53,52 @@ export class CameraCard {
     this.draw();
   }
 
-  /** Newer facts. */
-  learn(facts) {
-    const isNewReport = facts.reportNs !== this.facts.reportNs;
-    this.facts = facts;
-    if (isNewReport && facts.reportNs) this.sparkline.add(facts.reportNs, largestRatio(facts));
+  /** Takes a newer status. */
+  update(status) {
+    const isNewReport = status.reportNs !== this.status.reportNs;
+    this.status = status;
+    if (isNewReport && status.reportNs) this.sparkline.add(status.reportNs, largestRatio(status));
     this.draw();
     if (this.isVisible) this.refresh();
   }
 
   draw() {
-    const { facts } = this;
-    const state = stateOf(facts);
+    const { status } = this;
+    const state = stateOf(status);
     if (this.element.dataset.state !== state) {
       this.element.dataset.state = state;
-      replace(this.badge, icon(state), words(state));
+      drawState(this.badge, state);
     }
-    const ageS = ageOf(facts.frameNs);
-    this.age.textContent = ageS === Infinity ? "" : ageS < 5 ? "live" : `${duration(ageS)} old`;
-    this.age.classList.toggle("is-old", ageS >= 10);
-    replace(
-      this.alerts,
-      facts.openAlerts > 0
-        ? el(
-            "a",
-            {
-              class: "tag tag-open",
-              href: `/alerts?review=any&state=open&camera=${encodeURIComponent(facts.streamId)}`,
-            },
-            plural(facts.openAlerts, "open alert"),
-          )
-        : null,
-    );
-    const largest = largestRatio(facts);
-    this.ratio.textContent = ratio(largest);
+    const ageS = ageOf(status.frameNs);
+    this.age.textContent = ageS === Infinity ? "" : ageS < LIVE_WITHIN_S ? "live" : `${formatDuration(ageS)} old`;
+    this.age.classList.toggle("is-old", ageS >= OLD_AFTER_S);
+    replace(this.alerts, openAlertsLink(status, "&state=open"));
+    const largest = largestRatio(status);
+    this.ratio.textContent = formatRatio(largest);
     this.ratio.classList.toggle("is-over", largest !== null && largest >= 1);
-    const trouble = troubleOf(facts.health);
-    this.trouble.hidden = trouble === "";
-    this.trouble.textContent = trouble;
+    drawTrouble(this.trouble, status);
   }
 
-  /** Asks for the newest picture and its overlay, unless one is on its way or was just there. */
+  /** Loads the newest picture and its overlay, unless they are shown or being loaded already. */
   async refresh() {
     this.#fillSparkline();
+    const { streamId, frameNs } = this.status;
     if (this.#isLoading || document.visibilityState !== "visible") return;
-    if (
-      this.facts.frameNs === null ||
-      this.facts.frameNs === this.#shownFrameNs ||
-      performance.now() - this.#loadedAtMs < LEAST_WAIT_MS
-    )
-      return;
+    if (frameNs === null || frameNs === this.#shownFrameNs) return;
+    if (performance.now() - this.#loadedAtMs < PICTURE_INTERVAL_MS) return;
     this.#isLoading = true;
-    const wanted = this.facts.frameNs;
     try {
       const next = new Image();
-      next.src = `/api/v1/cameras/${encodeURIComponent(this.facts.streamId)}/thumbnail.jpg?at=${wanted}`;
-      const [overlay] = await Promise.all([
-        get(`/cameras/${encodeURIComponent(this.facts.streamId)}/overlay`).catch(() => null),
-        next.decode(),
-      ]);
+      next.src = `/api/v1${cameraPath(streamId)}/thumbnail.jpg?at=${frameNs}`;
+      const [overlay] = await Promise.all([get(`${cameraPath(streamId)}/overlay`).catch(() => null), next.decode()]);
       this.picture.src = next.src;
-      this.#size = [next.naturalWidth, next.naturalHeight];
       this.picture.hidden = false;
       this.blank.hidden = true;
-      this.picture.alt = `Newest picture of ${this.facts.streamId}`;
+      this.picture.alt = `Newest picture of ${streamId}`;
       this.#drawMarks(overlay);
-      this.#shownFrameNs = wanted;
+      this.#shownFrameNs = frameNs;
     } catch (error) {
-      if (error.name !== "EncodingError" && !(error instanceof ApiError)) throw error; // the next picture may be whole
+      if (error.name !== "EncodingError") throw error; // a broken picture: the next one may be valid
     } finally {
       this.#isLoading = false;
       this.#loadedAtMs = performance.now();
@@ -126,15 +106,12 @@ export class CameraCard {
   }
 
   #drawMarks(overlay) {
-    const { clientWidth, clientHeight } = this.picture;
-    const density = Math.min(2, devicePixelRatio);
-    this.marks.width = Math.round(clientWidth * density);
-    this.marks.height = Math.round(clientHeight * density);
-    if (overlay === null || !this.facts.widthPx) return;
-    const context = this.marks.getContext("2d");
-    const scale = Math.max(clientWidth / this.facts.widthPx, clientHeight / this.facts.heightPx); // the picture covers its box
-    context.scale(density, density);
-    context.translate((clientWidth - scale * this.facts.widthPx) / 2, (clientHeight - scale * this.facts.heightPx) / 2);
+    const context = clearedContext(this.marks);
+    const { widthPx, heightPx } = this.status;
+    if (context === null || overlay === null || !widthPx) return;
+    const { clientWidth, clientHeight } = this.marks;
+    const scale = Math.max(clientWidth / widthPx, clientHeight / heightPx); // the picture covers its box
+    context.translate((clientWidth - scale * widthPx) / 2, (clientHeight - scale * heightPx) / 2);
     drawAnnotations(context, overlay, scale);
   }
 
@@ -142,17 +119,9 @@ export class CameraCard {
     if (this.#hasScores) return;
     this.#hasScores = true;
     try {
-      this.sparkline.fill(await get(`/cameras/${encodeURIComponent(this.facts.streamId)}/scores?max_points=240`));
+      this.sparkline.fill(await get(`${cameraPath(this.status.streamId)}/scores?max_points=240`));
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      this.#hasScores = false;
+      this.#hasScores = !isFailure(error);
     }
   }
-}
-
-/** What the source says is wrong with its camera; "" where nothing is. */
-export function troubleOf(health) {
-  if (!health || health.state !== "begin") return "";
-  const detail = health.detail ? `: ${health.detail}` : "";
-  return `${words(health.disturbance)} since ${health.since_ns ? ago(health.since_ns).replace(" ago", "") : "a while"}${detail}`;
 }

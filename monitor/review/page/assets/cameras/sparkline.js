@@ -1,4 +1,4 @@
-// The largest change ratio of the last ten minutes, against its threshold.
+// A small chart of the largest change ratio in the last ten minutes, with its threshold.
 
 import { replace, svg } from "../dom.js";
 import { msOf, nowMs } from "../times.js";
@@ -7,8 +7,9 @@ const SPAN_S = 600;
 const WIDTH = 240;
 const HEIGHT = 44;
 const MAX_POINTS = 700;
+const MAX_GAP_MS = 5_000; // a longer gap interrupts the line
 
-/** A line that grows at its right edge. */
+/** A line that new points extend at its right end. */
 export class Sparkline {
   #points = []; // [ms, ratio]
 
@@ -19,10 +20,10 @@ export class Sparkline {
       preserveAspectRatio: "none",
       role: "img",
     });
-    this.draw(); // it has a name before its first point
+    this.draw(); // sets the accessible name, which it needs without points too
   }
 
-  /** Points of `ScoreSeries`: at each time the largest ratio of all scores. */
+  /** Takes the points of the API's `ScoreSeries`: at each time the largest ratio of all scores. */
   fill(series) {
     const ratios = series.scores.map((score) => score.ratio);
     this.#points = series.published_ns
@@ -31,7 +32,7 @@ export class Sparkline {
     this.draw();
   }
 
-  /** One point more. */
+  /** Adds a newer point. */
   add(ns, value) {
     const ms = msOf(ns);
     if (value === null || (this.#points.length > 0 && ms <= this.#points.at(-1)[0])) return;
@@ -46,19 +47,12 @@ export class Sparkline {
     const y = (value) => HEIGHT - 2 - Math.sqrt(value / top) * (HEIGHT - 6);
     const x = (ms) => WIDTH - ((now - ms) / 1000 / SPAN_S) * WIDTH;
     const shown = this.#points.filter(([ms]) => now - ms < 1000 * SPAN_S);
-    const line = shown
-      .map(
-        ([ms, value], at) =>
-          `${at === 0 || ms - shown[at - 1][0] > 5000 ? "M" : "L"}${x(ms).toFixed(1)} ${y(value).toFixed(1)}`,
-      )
-      .join("");
-    const peak = shown.length > 0 ? Math.max(...shown.map(([, value]) => value)).toFixed(2) : null;
-    this.element.setAttribute(
-      "aria-label",
-      peak === null
-        ? "No scores in the last ten minutes"
-        : `Largest change ratio of the last ten minutes: ${peak} times the threshold`,
-    );
+    const isStart = (at) => at === 0 || shown[at][0] - shown[at - 1][0] > MAX_GAP_MS;
+    const point = ([ms, value], at) => `${isStart(at) ? "M" : "L"}${x(ms).toFixed(1)} ${y(value).toFixed(1)}`;
+    const line = shown.map(point).join("");
+    const peak = Math.max(...shown.map(([, value]) => value)).toFixed(2);
+    const label = `Largest change ratio of the last ten minutes: ${peak} times the threshold`;
+    this.element.setAttribute("aria-label", line ? label : "No scores in the last ten minutes");
     replace(
       this.element,
       svg("line", { class: "spark-threshold", x1: 0, x2: WIDTH, y1: y(1), y2: y(1) }),

@@ -1,18 +1,18 @@
-// Draws `foxglove.ImageAnnotations` as they come from the overlays topic.
+// Draws `foxglove.ImageAnnotations` from the overlays topic.
 
 const LINE_LOOP = 2;
 const LINE_STRIP = 3;
 const LINE_LIST = 4;
-const LEAST_TEXT_PX = 8; // smaller than that nobody reads it
+const MIN_TEXT_PX = 8; // smaller text is not readable and is left out
 
-/** Draws over a picture; `scale` is canvas px per picture px. */
+/** Draws annotations over a picture; `scale` is canvas px per picture px. */
 export function drawAnnotations(context, annotations, scale) {
   context.lineJoin = "round";
   for (const circle of annotations.circles ?? []) drawCircle(context, circle, scale);
-  const isReadable = (annotations.texts ?? []).some((text) => text.font_size * scale >= LEAST_TEXT_PX);
+  const isReadable = (annotations.texts ?? []).some((text) => text.font_size * scale >= MIN_TEXT_PX);
   for (const points of annotations.points ?? []) {
-    const isRule = points.type === LINE_STRIP && points.points.length === 2; // a bar means nothing without its words
-    if (isReadable || !isRule) drawPoints(context, points, scale);
+    const isBar = points.type === LINE_STRIP && points.points.length === 2; // meaningless without its text
+    if (isReadable || !isBar) drawPoints(context, points, scale);
   }
   for (const text of annotations.texts ?? []) drawText(context, text, scale);
 }
@@ -53,7 +53,7 @@ function drawText(
   scale,
 ) {
   const sizePx = size * scale;
-  if (sizePx < LEAST_TEXT_PX) return;
+  if (sizePx < MIN_TEXT_PX) return;
   context.font = `600 ${sizePx.toFixed(1)}px "Inter", system-ui, sans-serif`;
   const width = context.measureText(text).width + sizePx * 0.6;
   context.fillStyle = css(background);

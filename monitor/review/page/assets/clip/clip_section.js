@@ -1,25 +1,21 @@
-// The clip around an alert and the scores beside it, with one cursor for both.
+// The clip around an alert and its scores, with a common cursor.
 
-import { ApiError, get } from "../api.js";
-import { el, notice, replace, skeletons } from "../dom.js";
-import { icon } from "../icons.js";
+import { get, isFailure } from "../api.js";
+import { button, choice, notice, skeletons } from "../controls.js";
+import { RegionLayer, regionSwitch } from "../corrections/regions.js";
+import { el, replace } from "../dom.js";
 import { secondsBetween } from "../times.js";
-import { RegionLayer, regionSwitch } from "../verdicts/regions.js";
 import { drawMarks } from "./marks.js";
 import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
 
-const SWITCHES = [
-  ["boxes", "Boxes"],
-  ["paths", "Trajectories and uncertainty"],
-  ["truth", "Ground truth"],
-];
+const SWITCHES = { boxes: "Boxes", paths: "Trajectories and uncertainty", truth: "Ground truth" };
 
-/** Loads and shows the window of an alert. */
+/** Loads and shows the clip and the scores of an alert. */
 export class ClipSection {
   #switches = { boxes: true, paths: true, truth: false };
   #startNs = null;
-  #asked = null;
+  #loading = null;
   #hasTruth = false;
   #mutes = [];
 
@@ -30,7 +26,7 @@ export class ClipSection {
       this.regions.draw(scale, frame.capture_ns);
     });
     this.player.marks.before(this.regions.element);
-    this.timeline = new Timeline(catalog, "Scores over the time of the clip; click to show the frame");
+    this.timeline = new Timeline(catalog, "Scores during the clip; click to show the frame");
     this.player.addEventListener(
       "seek",
       ({ detail: frame }) =>
@@ -45,33 +41,31 @@ export class ClipSection {
     this.element = el("div", { class: "clip" }, this.picture, this.scores);
   }
 
-  /** Asks for the window; what is shown stays until more has come. */
+  /** Loads the clip of an alert; the one that is shown stays until then. */
   async load(alert) {
-    this.#asked?.abort();
-    this.#asked = new AbortController();
+    this.#loading?.abort();
+    this.#loading = new AbortController();
+    const { signal } = this.#loading;
     const path = `/alerts/${alert.alert_id}/clip`;
     try {
-      const [clip, series] = await Promise.all([
-        get(path, this.#asked.signal),
-        get(`${path}/scores`, this.#asked.signal),
-      ]);
-      this.#show(alert, clip, series);
+      const [clip, series] = await Promise.all([get(path, signal), get(`${path}/scores`, signal)]);
+      if (clip.frames.length > 0) this.#show(alert, clip, series);
+      else
+        this.#showFailure(alert, "Kafka no longer keeps the frames of this window, and no evidence file was written.");
     } catch (error) {
-      if (error.name === "AbortError") return;
-      if (!(error instanceof ApiError)) throw error;
-      if (this.#startNs === null) this.#fail(alert, error);
+      if (isFailure(error) && this.#startNs === null) this.#showFailure(alert, error.message);
     }
   }
 
-  /** The regions that reviewers have muted at the camera. */
+  /** Sets the muted regions of the camera. */
   showMutes(mutes) {
-    const isFirst = mutes.length > 0 !== this.#mutes.length > 0;
+    const hasChanged = mutes.length > 0 !== this.#mutes.length > 0;
     this.#mutes = mutes;
     this.regions.show(mutes);
-    if (isFirst && this.#startNs !== null) this.#drawSwitches();
+    if (hasChanged && this.#startNs !== null) this.#drawSwitches();
   }
 
-  /** The frame that is shown: {frame, picture (null: it has none), width, height}; null where no size is known. */
+  /** The frame that is shown: {frame, picture (null: it has none), width, height}; null if no size is known. */
   get still() {
     const frame = this.player.frames[this.player.at];
     const picture = frame && this.player.note.hidden && frame.url !== null ? this.player.picture : null;
@@ -82,12 +76,11 @@ export class ClipSection {
   }
 
   close() {
-    this.#asked?.abort();
+    this.#loading?.abort();
     this.player.close();
   }
 
   #show(alert, clip, series) {
-    if (clip.frames.length === 0) return this.#fail(alert, null);
     this.#startNs = alert.onset_capture_ns; // the origin of all times that are shown
     const relative = (ns) => secondsBetween(this.#startNs, ns);
     if (!this.player.element.isConnected) replace(this.picture, this.player.element, this.overlays);
@@ -96,7 +89,7 @@ export class ClipSection {
     this.#drawSwitches();
     this.timeline.show(series, series.capture_ns.map(relative), {
       from: relative(clip.start_capture_ns),
-      to: relative(lastOf(clip)),
+      to: relative(endNsOf(clip)),
       onset: 0,
       last: relative(alert.last_capture_ns),
     });
@@ -104,48 +97,31 @@ export class ClipSection {
   }
 
   #drawSwitches() {
-    const choice = ([name, text]) =>
-      el(
-        "label",
-        { class: "choice" },
-        el("input", {
-          type: "checkbox",
-          checked: this.#switches[name],
-          disabled: name === "truth" && !this.#hasTruth,
-          on: {
-            change: (event) => {
-              this.#switches[name] = event.target.checked;
-              this.player.redraw();
-            },
-          },
-        }),
-        text,
-      );
+    const overlaySwitch = (name) => {
+      const change = (event) => {
+        this.#switches[name] = event.target.checked;
+        this.player.redraw();
+      };
+      return choice({ type: "checkbox", checked: this.#switches[name], on: { change } }, SWITCHES[name]);
+    };
+    const names = Object.keys(SWITCHES).filter((name) => name !== "truth" || this.#hasTruth);
     replace(
       this.overlays,
-      SWITCHES.filter(([name]) => name !== "truth" || this.#hasTruth).map(choice),
+      names.map(overlaySwitch),
       this.#mutes.length > 0 ? regionSwitch(this.regions) : null,
-      el(
-        "label",
-        { class: "choice", title: "Not made by this version" },
-        el("input", { type: "checkbox", disabled: true }),
-        "Explanation maps",
-      ),
+      choice({ type: "checkbox", disabled: true, title: "Not available in this version" }, "Explanation maps"),
     );
   }
 
-  #fail(alert, error) {
-    const again = el("button", { class: "button", type: "button", on: { click: () => this.load(alert) } }, "Try again");
-    const text =
-      error === null
-        ? "Kafka no longer keeps the frames of this window, and no evidence file was written."
-        : error.message;
-    replace(this.picture, notice(icon("offline"), "The clip did not come", text, again));
+  #showFailure(alert, text) {
+    const retry = button("Try again", () => this.load(alert));
+    replace(this.picture, notice("offline", "Could not load the clip", text, retry));
     this.scores.replaceChildren();
   }
 }
 
-function lastOf(clip) {
+/** The end of a clip, or its last frame if that is earlier. */
+function endNsOf(clip) {
   const captured = clip.frames.findLast((frame) => frame.capture_ns !== null);
   return captured && BigInt(captured.capture_ns) < BigInt(clip.end_capture_ns)
     ? captured.capture_ns

@@ -1,36 +1,36 @@
-// The pictures of a clip, as compressed bytes within a bound; a few ahead are fetched before they are needed.
+// The encoded pictures of a clip: a bounded cache that loads a few frames ahead.
 
 const MAX_BYTES = 96 * 1024 * 1024;
-const AHEAD = 10;
-const AT_ONCE = 3;
+const MAX_AHEAD = 10;
+const PARALLEL_REQUESTS = 3;
 
-/** Pictures by address. */
+/** Pictures by URL. */
 export class Frames {
-  #blobs = new Map(); // address -> promise of a Blob, the oldest first
+  #blobs = new Map(); // URL -> promise of a Blob, the oldest first
   #sizes = new Map();
   #heldBytes = 0;
   #abort = new AbortController();
 
-  /** The picture behind an address. Rejects where it can't be had. */
+  /** The picture of a URL. Rejects if it cannot be loaded. */
   picture(url) {
     const known = this.#blobs.get(url);
     if (known) return known;
-    const promise = this.#fetch(url);
+    const promise = this.#load(url);
     this.#blobs.set(url, promise);
     promise.catch(() => this.#blobs.delete(url));
     return promise;
   }
 
-  /** Fetches what will be wanted next, a few at a time. */
+  /** Loads the next pictures, a few at a time. */
   async prefetch(urls) {
     const waiting = urls
       .filter((url) => url !== null && !this.#blobs.has(url))
-      .slice(0, AHEAD)
+      .slice(0, MAX_AHEAD)
       .reverse();
     const work = async () => {
       for (let url = waiting.pop(); url; url = waiting.pop()) await this.picture(url).catch(() => null);
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    await Promise.all(Array.from({ length: PARALLEL_REQUESTS }, work));
   }
 
   close() {
@@ -38,7 +38,7 @@ export class Frames {
     this.#blobs.clear();
   }
 
-  async #fetch(url) {
+  async #load(url) {
     const response = await fetch(url, { signal: this.#abort.signal });
     if (!response.ok) throw new Error(`status ${response.status}`);
     const blob = await response.blob();

@@ -1,64 +1,53 @@
-// Boxes, trajectories with their uncertainty, and ground truth, drawn over a picture.
+// Draws boxes, trajectories with their uncertainty, and ground truth over a picture.
 
-import { words } from "../words.js";
+import { humanizeLower } from "../format.js";
+import { drawPlate, plateWidth, strokeOutline } from "./canvas.js";
 
-// The palette of the overlays that the worker draws: it stays apart for color-blind eyes.
+// The palette of the worker's overlays; it can be told apart with color blindness.
 const PAPER = "#f5f5f0";
 const PINK = "#de96c4";
 const ORANGE = "#f5aa1e";
 const GREEN = "#6fe3b0";
-const PLATE = "rgb(12 16 20 / 78%)";
-const FONT = '600 12px "Inter", system-ui, sans-serif';
+const TEXT_PX = 12;
 const DASHED = [5, 4];
+const DOTTED = [2, 3];
+const MIN_OVERLAP = 0.3; // between a box and its track
 
-/** Draws a frame of a clip; `scale` is stage px per picture px, `switches` {boxes, paths, truth}. */
+/** Draws the marks of a clip's frame; `scale` is stage px per picture px, `switches` {boxes, paths, truth}. */
 export function drawMarks(context, frame, scale, switches) {
   context.lineJoin = "round";
   if (switches.paths) for (const track of frame.tracks) drawPath(context, track, scale);
   if (switches.truth)
-    for (const object of frame.truth)
-      drawBox(context, object.xyxy, scale, {
-        color: GREEN,
-        dash: [2, 3],
-        text: `truth: ${words(object.label).toLowerCase()}`,
-        isBelow: true,
-      });
+    for (const { xyxy, label } of frame.truth)
+      drawBox(context, xyxy, scale, GREEN, `truth: ${humanizeLower(label)}`, { dash: DOTTED, isBelow: true });
   if (!switches.boxes) return;
   const trackOf = matchTracks(frame);
   frame.boxes.forEach((box, at) => {
     const track = trackOf.get(at);
     const isOdd = Boolean(track?.expected) && track.expected !== box.label;
-    const color = isOdd ? ORANGE : colorOf(box.kind);
-    const text = [
-      words(box.label).toLowerCase(),
-      track ? `#${track.track_id}` : "",
-      isOdd ? `expected ${words(track.expected).toLowerCase()}` : "",
-    ]
-      .filter(Boolean)
-      .join("  ");
-    drawBox(context, box.xyxy, scale, { color, text });
+    const texts = [
+      humanizeLower(box.label),
+      track && `#${track.track_id}`,
+      isOdd && `expected ${humanizeLower(track.expected)}`,
+    ];
+    drawBox(context, box.xyxy, scale, isOdd ? ORANGE : colorOf(box.kind), texts.filter(Boolean).join("  "));
   });
-  for (const track of frame.tracks) {
-    if (!track.seen)
-      drawBox(context, track.xyxy, scale, {
-        color: colorOf(track.kind),
-        dash: DASHED,
-        text: `#${track.track_id} not seen`,
-      });
-  }
+  for (const { seen, xyxy, kind, track_id: id } of frame.tracks)
+    if (!seen) drawBox(context, xyxy, scale, colorOf(kind), `#${id} not seen`, { dash: DASHED });
 }
 
-/** The track of each box: the seen one whose box overlaps it most. */
+/** The track of each box: of the tracks that were seen the one whose box overlaps it most. */
 function matchTracks(frame) {
   const found = new Map();
   const seen = frame.tracks.filter((track) => track.seen);
   frame.boxes.forEach((box, at) => {
     const best = seen.map((track) => [overlap(box.xyxy, track.xyxy), track]).sort((a, b) => b[0] - a[0])[0];
-    if (best && best[0] > 0.3 && best[1].kind === box.kind) found.set(at, best[1]);
+    if (best && best[0] > MIN_OVERLAP && best[1].kind === box.kind) found.set(at, best[1]);
   });
   return found;
 }
 
+/** Intersection over union of two boxes. */
 function overlap([ax1, ay1, ax2, ay2], [bx1, by1, bx2, by2]) {
   const width = Math.min(ax2, bx2) - Math.max(ax1, bx1);
   const height = Math.min(ay2, by2) - Math.max(ay1, by1);
@@ -67,37 +56,24 @@ function overlap([ax1, ay1, ax2, ay2], [bx1, by1, bx2, by2]) {
   return shared / ((ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - shared);
 }
 
-function drawBox(context, xyxy, scale, { color, text, dash = [], isBelow = false }) {
+function drawBox(context, xyxy, scale, color, text, { dash = [], isBelow = false } = {}) {
   const [x1, y1, x2, y2] = xyxy.map((value) => value * scale);
+  const box = new Path2D();
+  box.rect(x1, y1, x2 - x1, y2 - y1);
   context.setLineDash(dash);
-  context.lineWidth = 4;
-  context.strokeStyle = "rgb(0 0 0 / 45%)"; // keeps the line apart from a bright picture
-  context.strokeRect(x1, y1, x2 - x1, y2 - y1);
-  context.lineWidth = 2;
-  context.strokeStyle = color;
-  context.strokeRect(x1, y1, x2 - x1, y2 - y1);
+  strokeOutline(context, box, color);
   context.setLineDash([]);
-  drawText(context, text, x1 - 1, isBelow ? y2 + 19 : y1 - 3, color);
+  const width = plateWidth(context, text, TEXT_PX);
+  const left = Math.max(0, Math.min(x1 - 1, context.canvas.clientWidth - width));
+  drawPlate(context, text, left, Math.max(18, isBelow ? y2 + 19 : y1 - 3), width, color);
 }
 
-function drawText(context, text, x, bottom, color) {
-  context.font = FONT;
-  const width = context.measureText(text).width + 10;
-  const left = Math.max(0, Math.min(x, context.canvas.clientWidth - width));
-  const base = Math.max(18, bottom);
-  context.fillStyle = PLATE;
-  context.fillRect(left, base - 17, width, 17);
-  context.fillStyle = color;
-  context.fillText(text, left + 5, base - 4.5);
-}
-
-/** Where a track will be: a line through the expected places, and a disc around each that holds it as often as asked. */
+/** Draws a forecast: a line through the mean positions, and the disc that contains the track at each horizon. */
 function drawPath(context, track, scale) {
   const forecast = track.forecast;
   if (!forecast || forecast.xy.length === 0) return;
   const [x1, y1, x2, y2] = track.xyxy;
-  const color = colorOf(track.kind);
-  context.strokeStyle = context.fillStyle = color;
+  context.strokeStyle = context.fillStyle = colorOf(track.kind);
   forecast.xy.forEach(([x, y], step) => {
     const fade = 1 - (0.65 * step) / Math.max(1, forecast.xy.length - 1);
     context.beginPath();

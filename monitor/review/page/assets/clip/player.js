@@ -1,15 +1,19 @@
-// A clip of single pictures: scrub, play at the speed of capture, step by frame; marks are drawn over it.
+// Plays a clip of single pictures: scrub, play at the speed of capture, step by frame. Marks are drawn over it.
 
+import { iconButton, select } from "../controls.js";
 import { el, replace } from "../dom.js";
+import { humanize, humanizeLower } from "../format.js";
 import { icon } from "../icons.js";
 import { secondsBetween } from "../times.js";
-import { words } from "../words.js";
+import { clearedContext } from "./canvas.js";
 import { Frames } from "./frames.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
-const LONGEST_WAIT_MS = 1_000; // for a gap in the clip
+const MAX_WAIT_MS = 1_000; // at a gap in the clip
+const PREFETCHED = 10; // frames
+const MAX_TICKS = 200;
 
-/** Tells `seek` with the frame's place; `drawMarks(context, frame, scale)` draws over the picture. */
+/** Dispatches `seek` with each frame that is shown; `drawMarks(context, frame, scale)` draws over its picture. */
 export class Player extends EventTarget {
   frames = [];
   at = 0;
@@ -19,13 +23,13 @@ export class Player extends EventTarget {
   #pictures = new Frames();
   #isPlaying = false;
   #timer = 0;
-  #wanted = 0;
+  #seeks = 0;
 
   constructor(drawMarks) {
     super();
     this.#drawMarks = drawMarks;
-    this.picture = el("canvas", { class: "stage-picture", role: "img", "aria-label": "Frame" });
-    this.marks = el("canvas", { class: "stage-marks", "aria-hidden": "true" });
+    this.picture = el("canvas", { class: "stage-picture layer", role: "img", "aria-label": "Frame" });
+    this.marks = el("canvas", { class: "stage-marks layer", "aria-hidden": "true" });
     this.note = el("div", { class: "stage-note", hidden: true });
     this.caption = el("figcaption", { class: "stage-caption number" });
     this.stage = el("figure", { class: "stage" }, this.picture, this.marks, this.note, this.caption);
@@ -40,43 +44,24 @@ export class Player extends EventTarget {
       on: { input: () => this.seek(Number(this.scrubber.value)) },
     });
     this.ticks = el("div", { class: "scrub-ticks", "aria-hidden": "true" });
-    this.playButton = el(
-      "button",
-      {
-        class: "button icon-only",
-        type: "button",
-        "aria-label": "Play",
-        title: "Play (Space)",
-        on: { click: () => this.toggle() },
-      },
-      icon("play"),
-    );
-    this.speed = el(
-      "select",
-      { class: "speed", "aria-label": "Speed" },
-      SPEEDS.map((value) => el("option", { value, selected: value === 1 }, `${value}×`)),
-    );
-    const button = (sign, label, click) =>
-      el(
-        "button",
-        { class: "button icon-only quiet", type: "button", "aria-label": label, title: label, on: { click } },
-        icon(sign),
-      );
+    this.playButton = iconButton("play", "Play", () => this.toggle(), { class: "icon-only", title: "Play (Space)" });
+    const speeds = SPEEDS.map((speed) => [speed, `${speed}×`]);
+    this.speed = select(speeds, 1, { class: "speed", "aria-label": "Speed" });
     this.controls = el(
       "div",
       { class: "player-controls" },
       this.playButton,
-      button("back", "One frame back (←)", () => this.step(-1)),
-      button("forth", "One frame on (→)", () => this.step(1)),
-      button("onset", "To the onset (0)", () => this.toOnset()),
+      iconButton("back", "Previous frame (←)", () => this.step(-1)),
+      iconButton("forward", "Next frame (→)", () => this.step(1)),
+      iconButton("onset", "Go to the onset (0)", () => this.toOnset()),
       el("div", { class: "scrub" }, this.scrubber, this.ticks),
       this.speed,
     );
-    this.element = el("div", { class: "player" }, this.stage, this.controls);
+    this.element = el("div", {}, this.stage, this.controls);
     new ResizeObserver(() => this.redraw()).observe(this.stage);
   }
 
-  /** Another clip, or more of the same, which stays where it is. */
+  /** Shows a clip at its onset, or at the same frame as before if it contains that. */
   show(clip) {
     const shownSeq = this.frames[this.at]?.seq;
     this.frames = clip.frames;
@@ -93,23 +78,22 @@ export class Player extends EventTarget {
     this.seek(kept >= 0 ? kept : this.#onsetAt);
   }
 
-  /** Shows the frame at a place of the clip. */
+  /** Shows the frame at an index of the clip. */
   async seek(at) {
     if (this.frames.length === 0) return;
     this.at = Math.min(this.frames.length - 1, Math.max(0, at));
     const frame = this.frames[this.at];
-    const wanted = (this.#wanted += 1);
+    const seek = (this.#seeks += 1);
     this.scrubber.value = this.at;
     this.scrubber.setAttribute("aria-valuetext", `Frame ${frame.seq}, ${this.#sinceOnset(frame)}`);
-    this.scrubber.style.setProperty("--share", `${(100 * this.at) / Math.max(1, this.frames.length - 1)}%`);
     this.dispatchEvent(new CustomEvent("seek", { detail: frame }));
     const bitmap = await this.#bitmap(frame);
-    if (wanted !== this.#wanted) return bitmap?.close();
-    this.#show(frame, bitmap);
-    this.#pictures.prefetch(this.frames.slice(this.at + 1, this.at + 11).map((next) => next.url));
+    if (seek !== this.#seeks) return bitmap?.close(); // another frame was asked for meanwhile
+    this.#draw(frame, bitmap);
+    this.#pictures.prefetch(this.frames.slice(this.at + 1, this.at + 1 + PREFETCHED).map((next) => next.url));
   }
 
-  /** The frame that was captured nearest to a time. */
+  /** Shows the frame that was captured nearest to a time. */
   seekCapture(captureNs) {
     const distance = (frame) =>
       frame.capture_ns === null ? Infinity : Math.abs(secondsBetween(captureNs, frame.capture_ns));
@@ -138,17 +122,11 @@ export class Player extends EventTarget {
     this.#play();
   }
 
-  /** Draws the marks again, in another size or with other switches. */
+  /** Draws the marks again after a change of size or switches. */
   redraw() {
     const frame = this.frames[this.at];
-    const { clientWidth, clientHeight } = this.stage;
-    if (!frame || clientWidth === 0) return;
-    const density = Math.min(2, devicePixelRatio);
-    this.marks.width = Math.round(clientWidth * density);
-    this.marks.height = Math.round(clientHeight * density);
-    const context = this.marks.getContext("2d");
-    context.scale(density, density);
-    this.#drawMarks(context, frame, clientWidth / (frame.width_px ?? this.picture.width));
+    const context = frame && clearedContext(this.marks);
+    if (context) this.#drawMarks(context, frame, this.marks.clientWidth / (frame.width_px ?? this.picture.width));
   }
 
   close() {
@@ -158,12 +136,12 @@ export class Player extends EventTarget {
 
   async #play() {
     while (this.#isPlaying && this.at < this.frames.length - 1) {
-      const beganMs = performance.now();
+      const startMs = performance.now();
       const from = this.frames[Math.max(0, this.at)];
       await this.seek(this.at + 1);
       const to = this.frames[this.at];
       const gapMs = from.capture_ns && to.capture_ns ? 1000 * secondsBetween(from.capture_ns, to.capture_ns) : 100;
-      const dueMs = Math.min(LONGEST_WAIT_MS, gapMs) / Number(this.speed.value) - (performance.now() - beganMs);
+      const dueMs = Math.min(MAX_WAIT_MS, gapMs) / Number(this.speed.value) - (performance.now() - startMs);
       await new Promise((resolve) => {
         this.#timer = setTimeout(resolve, Math.max(0, dueMs));
       });
@@ -186,7 +164,7 @@ export class Player extends EventTarget {
     }
   }
 
-  #show(frame, bitmap) {
+  #draw(frame, bitmap) {
     if (bitmap) {
       if (this.picture.width !== bitmap.width) this.picture.width = bitmap.width;
       if (this.picture.height !== bitmap.height) this.picture.height = bitmap.height;
@@ -196,31 +174,31 @@ export class Player extends EventTarget {
     } else {
       this.picture.getContext("2d").clearRect(0, 0, this.picture.width, this.picture.height);
     }
+    const cause = frame.missing ? humanizeLower(frame.missing) : "could not be loaded";
     this.note.hidden = bitmap !== null;
-    this.note.textContent = bitmap
-      ? ""
-      : `No picture of frame ${frame.seq}: ${frame.missing ? words(frame.missing).toLowerCase() : "it could not be read"}`;
-    this.picture.setAttribute("aria-label", described(frame, this.#sinceOnset(frame)));
+    this.note.textContent = bitmap ? "" : `No picture of frame ${frame.seq}: ${cause}`;
+    const when = this.#sinceOnset(frame);
+    const seen = frame.boxes.map((box) => humanizeLower(box.label)).join(", ") || "nothing";
+    this.picture.setAttribute("aria-label", `Frame ${frame.seq}, ${when} from the onset; seen: ${seen}`);
+    const outcome = `${humanize(frame.outcome)}${frame.cause ? `: ${humanizeLower(frame.cause)}` : ""}`;
+    const isJudged = frame.outcome === null || frame.outcome === "judged";
+    const parts = [`frame ${frame.seq}`, when, frame.state && humanize(frame.state), !isJudged && outcome];
     replace(
       this.caption,
-      el("span", {}, `frame ${frame.seq}`),
-      el("span", {}, this.#sinceOnset(frame)),
-      frame.state ? el("span", {}, words(frame.state)) : null,
-      frame.outcome && frame.outcome !== "judged"
-        ? el("span", {}, `${words(frame.outcome)}${frame.cause ? `: ${words(frame.cause).toLowerCase()}` : ""}`)
-        : null,
+      parts.filter(Boolean).map((part) => el("span", {}, part)),
     );
     this.redraw();
   }
 
   #sinceOnset(frame) {
-    if (frame.capture_ns === null) return "time not known";
+    if (frame.capture_ns === null) return "time unknown";
     const seconds = secondsBetween(this.#onsetNs, frame.capture_ns);
     return `${seconds < 0 ? "−" : "+"}${Math.abs(seconds).toFixed(2)} s`;
   }
 
   #drawTicks({ last_seq: lastSeq }) {
     const share = (at) => `${(100 * at) / Math.max(1, this.frames.length - 1)}%`;
+    const left = share(this.#onsetAt);
     const lastAt = Math.max(
       this.#onsetAt,
       this.frames.findLastIndex((frame) => frame.seq <= lastSeq),
@@ -230,14 +208,9 @@ export class Player extends EventTarget {
     );
     replace(
       this.ticks,
-      el("span", { class: "tick-span", style: { left: share(this.#onsetAt), width: share(lastAt - this.#onsetAt) } }),
-      missing.slice(0, 200),
-      el("span", { class: "tick-onset", style: { left: share(this.#onsetAt) } }, "onset"),
+      el("span", { class: "tick-span", style: { left, width: share(lastAt - this.#onsetAt) } }),
+      missing.slice(0, MAX_TICKS),
+      el("span", { class: "tick-onset", style: { left } }, "onset"),
     );
   }
-}
-
-function described(frame, when) {
-  const seen = frame.boxes.map((box) => words(box.label).toLowerCase());
-  return `Frame ${frame.seq}, ${when} from the onset; seen: ${seen.length > 0 ? seen.join(", ") : "nothing"}`;
 }

@@ -1,39 +1,63 @@
 // Scores over time: gradient scores as solid lines, plain baselines as dashed ones, the threshold at 1.
 
-import { el, replace, svg } from "../dom.js";
-import { pValue, ratio } from "../words.js";
-import { familySign } from "../alerts/why.js";
+import { tab } from "../controls.js";
+import { el, keepFocus, replace, svg } from "../dom.js";
+import { formatPValue, formatRatio } from "../format.js";
+import { familyMark } from "../icons.js";
+import { FAMILIES } from "../score_catalog.js";
 
 const HEIGHT_PX = 190;
 const EDGE = { left: 34, right: 10, top: 10, bottom: 22 };
-const RATIO_TICKS = [0, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100];
-const P_TICKS = [1, 0.1, 0.01, 0.001, 0.0001];
+const MIN_TICK_GAP_PX = 13;
+const TIME_STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300];
 const MODES = {
-  ratio: { field: "ratio", title: "Change ratio", scaled: (value) => Math.sqrt(Math.max(0, value)), said: ratio },
-  p: { field: "p_value", title: "p-value", scaled: (value) => -Math.log10(Math.max(1e-5, value)), said: pValue },
+  ratio: {
+    field: "ratio",
+    title: "Change ratio",
+    ticks: [0, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100],
+    minTop: 1.3,
+    scaled: (value) => Math.sqrt(Math.max(0, value)),
+    format: formatRatio,
+  },
+  p: {
+    field: "p_value",
+    title: "p-value",
+    ticks: [1, 0.1, 0.01, 0.001, 0.0001],
+    minTop: 0.005,
+    scaled: (value) => -Math.log10(Math.max(1e-5, value)),
+    format: formatPValue,
+  },
+};
+const EXPLANATIONS = {
+  gradient: "from the networks' gradients",
+  baseline: "computed without gradients",
+  unknown: "",
 };
 
-/** Tells `scrub` with seconds from the origin. */
+/** Dispatches `scrub` with the seconds from the origin at which the pointer is. */
 export class Timeline extends EventTarget {
   #catalog;
   #series = null;
   #times = [];
   #spans = {};
-  #mode = "ratio";
+  #mode = MODES.ratio;
   #hidden = new Set();
-  #atS = null;
+  #cursorS = null;
   #widthPx = 0;
+  #top = 0; // of the chart, scaled
 
   constructor(catalog, label) {
     super();
     this.#catalog = catalog;
     this.chart = svg("svg", { class: "chart", role: "img", "aria-label": label, height: HEIGHT_PX });
-    this.modes = el("div", { class: "tabs small-tabs", role: "group", "aria-label": "What is shown" });
+    this.cursorLine = svg("line", { class: "chart-cursor", y1: EDGE.top, y2: HEIGHT_PX - EDGE.bottom });
+    this.dots = svg("g");
+    this.modes = el("div", { class: "tabs small-tabs", role: "group", "aria-label": "Quantity" });
     this.legend = el("div", { class: "legend" });
     this.element = el(
       "section",
       { class: "timeline" },
-      el("header", { class: "timeline-head" }, el("h2", {}, "Scores"), this.modes),
+      el("header", { class: "apart" }, el("h2", {}, "Scores"), this.modes),
       this.chart,
       this.legend,
     );
@@ -47,7 +71,7 @@ export class Timeline extends EventTarget {
     this.#drawModes();
   }
 
-  /** `times` are seconds from an origin, one for each point of `series`; `spans` {from, to, onset, last} in the same. */
+  /** `times` are the seconds from an origin of each point of `series`; `spans` is {from, to, onset, last} likewise. */
   show(series, times, spans) {
     this.#series = series;
     this.#times = times;
@@ -56,9 +80,9 @@ export class Timeline extends EventTarget {
     this.#draw();
   }
 
-  /** Moves the cursor, and tells the values there. */
+  /** Moves the cursor and shows the values there. */
   cursor(seconds) {
-    this.#atS = seconds;
+    this.#cursorS = seconds;
     this.#drawCursor();
   }
 
@@ -68,35 +92,36 @@ export class Timeline extends EventTarget {
     this.#draw();
   }
 
-  #shown() {
-    const { field } = MODES[this.#mode];
-    const order = { gradient: 0, baseline: 1, unknown: 2 };
+  /** The scores that have values in this mode, by family. */
+  get #scores() {
+    const order = Object.keys(FAMILIES);
     return this.#series.scores
-      .filter((score) => score[field].some((value) => value !== null))
-      .sort((a, b) => order[a.family] - order[b.family]);
+      .filter((score) => score[this.#mode.field].some((value) => value !== null))
+      .sort((a, b) => order.indexOf(a.family) - order.indexOf(b.family));
+  }
+
+  /** Those of them that are not switched off. */
+  get #visible() {
+    return this.#scores.filter((score) => !this.#hidden.has(score.name));
   }
 
   #draw() {
     if (!this.#series || this.#widthPx === 0) return;
-    const shown = this.#shown();
-    const mode = MODES[this.#mode];
-    const peak = shown
-      .filter((score) => !this.#hidden.has(score.name))
-      .flatMap((score) => score[mode.field])
-      .reduce((most, value) => (value === null ? most : Math.max(most, mode.scaled(value))), 0);
-    this.top = Math.max(peak * 1.06, mode.scaled(this.#mode === "ratio" ? 1.3 : 0.005));
+    const { scaled, field, minTop } = this.#mode;
+    const peak = this.#visible
+      .flatMap((score) => score[field])
+      .reduce((most, value) => (value === null ? most : Math.max(most, scaled(value))), 0);
+    this.#top = Math.max(peak * 1.06, scaled(minTop));
     this.chart.setAttribute("viewBox", `0 0 ${this.#widthPx} ${HEIGHT_PX}`);
-    this.cursorLine = svg("line", { class: "chart-cursor", y1: EDGE.top, y2: HEIGHT_PX - EDGE.bottom });
-    this.dots = svg("g", {});
     replace(
       this.chart,
       this.#background(),
       this.#axes(),
-      shown.map((score) => this.#line(score)),
+      this.#visible.map((score) => this.#line(score)),
       this.cursorLine,
       this.dots,
     );
-    this.#drawLegend(shown);
+    this.#drawLegend();
     this.#drawCursor();
   }
 
@@ -106,83 +131,66 @@ export class Timeline extends EventTarget {
   }
 
   #y(value) {
-    return (
-      HEIGHT_PX - EDGE.bottom - (MODES[this.#mode].scaled(value) / this.top) * (HEIGHT_PX - EDGE.top - EDGE.bottom)
-    );
+    return HEIGHT_PX - EDGE.bottom - (this.#mode.scaled(value) / this.#top) * (HEIGHT_PX - EDGE.top - EDGE.bottom);
   }
 
   #background() {
     const { onset, last } = this.#spans;
     if (onset === undefined) return null;
-    const left = this.#x(onset);
+    const x = this.#x(onset);
+    const width = Math.max(1, this.#x(last) - x);
+    const height = HEIGHT_PX - EDGE.top - EDGE.bottom;
     return [
-      svg("rect", {
-        class: "chart-alert",
-        x: left,
-        y: EDGE.top,
-        width: Math.max(1, this.#x(last) - left),
-        height: HEIGHT_PX - EDGE.top - EDGE.bottom,
-      }),
-      svg("text", { class: "chart-text", x: left + 4, y: EDGE.top + 10 }, "alert"),
+      svg("rect", { class: "chart-alert", x, y: EDGE.top, width, height }),
+      svg("text", { class: "chart-text", x: x + 4, y: EDGE.top + 10 }, "alert"),
     ];
   }
 
   #axes() {
     const { from, to } = this.#spans;
-    const isRatio = this.#mode === "ratio";
-    const right = this.#widthPx - EDGE.right;
-    const levels = (isRatio ? RATIO_TICKS : P_TICKS)
-      .filter((value) => MODES[this.#mode].scaled(value) <= this.top)
-      .map((value) => [value, this.#y(value)]);
-    const apart = levels.filter(
-      ([value, y]) =>
-        value === 1 ||
-        levels.every(([other, otherY]) => (other <= value && !(other === 1)) || Math.abs(y - otherY) >= 13),
-    );
-    const step = [1, 2, 5, 10, 15, 30, 60, 120, 300].find((one) => (to - from) / one <= this.#widthPx / 70) ?? 600;
+    const isRatio = this.#mode === MODES.ratio;
+    const step = TIME_STEPS_S.find((one) => (to - from) / one <= this.#widthPx / 70) ?? 600;
     const seconds = [];
     for (let at = Math.ceil(from / step) * step; at <= to; at += step) seconds.push(at);
+    const threshold = { class: "chart-text chart-text-threshold", x: EDGE.left + 4, y: this.#y(1) - 4 };
     return svg(
       "g",
-      { class: "chart-axes" },
-      apart.map(([value, y]) => [
-        svg("line", {
-          class: isRatio && value === 1 ? "chart-threshold" : "chart-grid",
-          x1: EDGE.left,
-          x2: right,
-          y1: y,
-          y2: y,
-        }),
-        svg(
-          "text",
-          {
-            class: isRatio && value === 1 ? "chart-text chart-text-threshold" : "chart-text",
-            x: EDGE.left - 5,
-            y: y + 3.5,
-            "text-anchor": "end",
-          },
-          String(value),
-        ),
-      ]),
-      isRatio
-        ? svg("text", { class: "chart-text chart-text-threshold", x: EDGE.left + 4, y: this.#y(1) - 4 }, "threshold")
-        : null,
-      seconds.map((at) =>
-        svg(
-          "text",
-          { class: "chart-text", x: this.#x(at), y: HEIGHT_PX - 6, "text-anchor": "middle" },
-          `${at < 0 ? "−" : at > 0 ? "+" : ""}${Math.abs(at)} s`,
-        ),
-      ),
+      {},
+      this.#ticks().map(([value, y]) => this.#gridLine(value, y, isRatio && value === 1)),
+      isRatio ? svg("text", threshold, "threshold") : null,
+      seconds.map((at) => {
+        const sign = at < 0 ? "−" : at > 0 ? "+" : "";
+        const place = { x: this.#x(at), y: HEIGHT_PX - 6, "text-anchor": "middle" };
+        return svg("text", { class: "chart-text", ...place }, `${sign}${Math.abs(at)} s`);
+      }),
     );
   }
 
+  /** [value, y] of the ticks that fit; where they are too close, 1 and the larger ones win. */
+  #ticks() {
+    const ticks = this.#mode.ticks
+      .filter((value) => this.#mode.scaled(value) <= this.#top)
+      .map((value) => [value, this.#y(value)]);
+    return ticks.filter(
+      ([value, y]) =>
+        value === 1 ||
+        ticks.every(([other, otherY]) => (other <= value && other !== 1) || Math.abs(y - otherY) >= MIN_TICK_GAP_PX),
+    );
+  }
+
+  #gridLine(value, y, isThreshold) {
+    const line = { class: isThreshold ? "chart-threshold" : "chart-grid", y1: y, y2: y };
+    const text = { class: `chart-text ${isThreshold ? "chart-text-threshold" : ""}`, y: y + 3.5 };
+    return [
+      svg("line", { ...line, x1: EDGE.left, x2: this.#widthPx - EDGE.right }),
+      svg("text", { ...text, x: EDGE.left - 5, "text-anchor": "end" }, String(value)),
+    ];
+  }
+
   #line(score) {
-    if (this.#hidden.has(score.name)) return null;
-    const { field } = MODES[this.#mode];
     let path = "";
     let isDrawing = false;
-    score[field].forEach((value, at) => {
+    score[this.#mode.field].forEach((value, at) => {
       if (value !== null)
         path += `${isDrawing ? "L" : "M"}${this.#x(this.#times[at]).toFixed(1)} ${this.#y(value).toFixed(1)}`;
       isDrawing = value !== null;
@@ -190,88 +198,60 @@ export class Timeline extends EventTarget {
     return svg("path", { class: `line ${this.#lineClass(score)}`, d: path });
   }
 
-  /** Family and place within it decide how a line looks, so that no two look alike. */
+  /** The style of a line: by family and by the place within it, so that no two lines look alike. */
   #lineClass(score) {
-    const family = this.#shown().filter((other) => other.family === score.family);
+    const family = this.#scores.filter((other) => other.family === score.family);
     const place = family.findIndex((other) => other.name === score.name);
     return `line-${score.family} line-${score.family}-${place % 4}`;
   }
 
   #drawCursor() {
-    if (!this.cursorLine || this.#atS === null || this.#times.length === 0) return;
-    const x = this.#x(this.#atS);
+    if (!this.#series || this.#widthPx === 0 || this.#cursorS === null || this.#times.length === 0) return;
+    const x = this.#x(this.#cursorS);
     this.cursorLine.setAttribute("x1", x);
     this.cursorLine.setAttribute("x2", x);
-    const at = nearest(this.#times, this.#atS);
-    const mode = MODES[this.#mode];
-    for (const score of this.#shown()) {
+    const at = indexOfNearest(this.#times, this.#cursorS);
+    const { field, format } = this.#mode;
+    for (const score of this.#scores) {
       const value = this.legend.querySelector(`[data-score="${CSS.escape(score.name)}"]`);
-      if (value) value.textContent = mode.said(score[mode.field][at]);
+      if (value) value.textContent = format(score[field][at]);
     }
-    replace(
-      this.dots,
-      this.#shown()
-        .filter((score) => !this.#hidden.has(score.name) && score[mode.field][at] !== null)
-        .map((score) =>
-          svg("circle", {
-            class: `dot dot-${score.family}`,
-            cx: this.#x(this.#times[at]),
-            cy: this.#y(score[mode.field][at]),
-            r: 3,
-          }),
-        ),
-    );
+    const dot = (score) =>
+      svg("circle", {
+        class: `dot dot-${score.family}`,
+        cx: this.#x(this.#times[at]),
+        cy: this.#y(score[field][at]),
+        r: 3,
+      });
+    replace(this.dots, this.#visible.filter((score) => score[field][at] !== null).map(dot));
   }
 
   #drawModes() {
-    const focused = this.modes.contains(document.activeElement);
-    replace(
-      this.modes,
-      Object.entries(MODES).map(([name, { title }]) =>
-        el(
-          "button",
-          {
-            class: "tab",
-            type: "button",
-            "aria-pressed": String(name === this.#mode),
-            on: {
-              click: () => {
-                this.#mode = name;
-                this.#drawModes();
-                this.#draw();
-              },
-            },
-          },
-          title,
-        ),
-      ),
-    );
-    if (focused) this.modes.querySelector('[aria-pressed="true"]').focus();
+    const choose = (mode) => {
+      this.#mode = mode;
+      this.#drawModes();
+      this.#draw();
+    };
+    const modeTab = ([name, mode]) => tab(name, mode === this.#mode, () => choose(mode), mode.title);
+    keepFocus(this.modes, () => replace(this.modes, Object.entries(MODES).map(modeTab)));
   }
 
-  #drawLegend(shown) {
-    const focused = this.legend.contains(document.activeElement) ? document.activeElement.dataset.name : null;
-    const group = (family, title, text) => {
-      const members = shown.filter((score) => score.family === family);
+  #drawLegend() {
+    const group = ([family, title]) => {
+      const members = this.#scores.filter((score) => score.family === family);
       if (members.length === 0) return null;
       return el(
         "div",
         { class: `legend-group family-${family}` },
-        el("h3", {}, familySign(family), title, el("span", { class: "muted" }, text)),
+        el("h3", {}, familyMark(family), title, el("span", { class: "muted" }, EXPLANATIONS[family])),
         members.map((score) => this.#legendRow(score)),
       );
     };
-    replace(
-      this.legend,
-      group("gradient", "Gradient scores", "what the networks' gradients say"),
-      group("baseline", "Plain baselines", "what could be said without gradients"),
-      group("unknown", "Other scores", ""),
-    );
-    if (focused) this.legend.querySelector(`[data-name="${CSS.escape(focused)}"]`)?.focus();
+    keepFocus(this.legend, () => replace(this.legend, Object.entries(FAMILIES).map(group)));
   }
 
   #legendRow(score) {
-    const isHidden = this.#hidden.has(score.name);
+    const what = this.#catalog.what(score.name);
     const toggle = () => {
       if (!this.#hidden.delete(score.name)) this.#hidden.add(score.name);
       this.#draw();
@@ -282,8 +262,8 @@ export class Timeline extends EventTarget {
         class: "legend-row",
         type: "button",
         "data-name": score.name,
-        "aria-pressed": String(!isHidden),
-        title: this.#catalog.what(score.name),
+        "aria-pressed": String(!this.#hidden.has(score.name)),
+        title: what,
         on: { click: toggle },
       },
       svg(
@@ -293,7 +273,7 @@ export class Timeline extends EventTarget {
       ),
       el("span", { class: "legend-label" }, this.#catalog.label(score.name)),
       el("span", { class: "legend-value number", "data-score": score.name }, "–"),
-      el("span", { class: "legend-what" }, this.#catalog.what(score.name)),
+      el("span", { class: "legend-what muted small" }, what),
     );
   }
 
@@ -306,6 +286,6 @@ export class Timeline extends EventTarget {
   }
 }
 
-function nearest(times, wanted) {
+function indexOfNearest(times, wanted) {
   return times.reduce((best, time, at) => (Math.abs(time - wanted) < Math.abs(times[best] - wanted) ? at : best), 0);
 }

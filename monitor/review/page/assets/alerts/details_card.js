@@ -1,0 +1,85 @@
+// Attachments, recording tags, revisions and ids of an alert.
+
+import { definitions, folded, table } from "../controls.js";
+import { el } from "../dom.js";
+import { formatBytes, formatRatio, humanize } from "../format.js";
+import { icon } from "../icons.js";
+import { formatTime, timeElement } from "../times.js";
+
+const IDENTIFIERS = [
+  "alert_id",
+  "stream_id",
+  "run_id",
+  "onset_seq",
+  "last_seq",
+  "partition",
+  "first_offset",
+  "last_offset",
+  "threshold",
+  "models_id",
+  "calibration_id",
+  "configuration_id",
+  "traceparent",
+];
+
+/** The contents of the card. */
+export function detailsCard(alert) {
+  const valueOf = (name) => (alert[name] === null || alert[name] === "" ? "–" : String(alert[name]));
+  const identifiers = IDENTIFIERS.map((name) => [humanize(name), valueOf(name)]);
+  return [
+    el("h2", { id: "details-title" }, "Details"),
+    alert.attachments.length > 0 ? alert.attachments.map(attachment) : noAttachment(),
+    recording(alert.tags),
+    folded(`Revisions (${alert.revisions.length})`, revisions(alert.revisions)),
+    folded("Identifiers", definitions("pairs ids", identifiers)),
+  ];
+}
+
+function noAttachment() {
+  const command = el("code", {}, "gradwatch evidence");
+  return el("p", { class: "muted" }, "No evidence file yet. ", command, " writes one some time after the alert.");
+}
+
+function attachment({ kind, url, size_bytes: size, published_ns: publishedNs, sha256, body }) {
+  const missing = body.missing ? `, ${body.missing} missing` : "";
+  const frames = typeof body.frames === "number" ? `, ${body.frames} frames${missing}` : "";
+  return el(
+    "div",
+    { class: "attachment" },
+    icon("file"),
+    el(
+      "div",
+      {},
+      url ? el("a", { href: url, download: true }, humanize(kind)) : humanize(kind),
+      el("span", { class: "muted" }, ` ${formatBytes(size)}, ${formatTime(publishedNs)}${frames}`),
+      el("p", { class: "hash muted small" }, "SHA-256 ", el("code", {}, sha256 || "unknown")),
+    ),
+  );
+}
+
+function recording(tags) {
+  const entries = Object.entries(tags).map(([name, value]) => [humanize(name), String(value)]);
+  if (entries.length === 0) return null;
+  return el(
+    "div",
+    {},
+    el("h3", {}, "Recording"),
+    el("p", { class: "muted small" }, "Tags of this recording; not used for judging."),
+    definitions("pairs", entries),
+  );
+}
+
+function revisions(found) {
+  const row = (one) =>
+    el(
+      "tr",
+      { title: one.reason },
+      el("td", { class: "number" }, one.revision),
+      el("td", { class: "number" }, timeElement(one.published_ns)),
+      el("td", {}, humanize(one.severity)),
+      el("td", {}, humanize(one.state)),
+      el("td", { class: "number" }, formatRatio(one.score)),
+      el("td", {}, one.muted ? "muted" : ""),
+    );
+  return table(["", "At", "Severity", "State", "Score", ""], [...found].reverse().map(row));
+}

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import av
+import pytest
+
+from gradwatch.streams.cameras.connection import camera_error, timeout_message
+from gradwatch.streams.wire.messages import Disturbance
+
+SHOWN = "rtsp://h/{x}?…"  # braces are legal in an address
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (av.error.FileNotFoundError, f"no camera at {SHOWN}; expected one of those on this machine: "),
+        (av.error.HTTPNotFoundError, f"{SHOWN} has no stream (404)"),
+        (av.error.ConnectionRefusedError, f"nobody listens at {SHOWN}"),
+        (av.error.EOFError, f"{SHOWN} closed the connection"),
+        (av.error.ExitError, timeout_message(SHOWN, 4.0)),
+        (av.error.InvalidDataError, f"{SHOWN} sends something other than video"),
+        (av.error.OSError, f"{SHOWN} can't be reached or read (EIO)"),
+    ],
+)
+def test_errors_are_explained_without_the_text_of_ffmpeg(kind: type[av.error.FFmpegError], expected: str) -> None:
+    error = camera_error(kind(5, "rtsp://u:hunter2@h/x failed"), SHOWN, 4.0)
+    assert str(error).startswith(expected)
+    assert "hunter2" not in str(error)
+    assert error.disturbance is Disturbance.DISCONNECTED
+
+
+def test_refused_credentials_are_their_own_disturbance() -> None:
+    error = camera_error(av.error.HTTPUnauthorizedError(5, "hunter2"), SHOWN, 4.0)
+    assert error.disturbance is Disturbance.UNAUTHORIZED
+    assert "hunter2" not in str(error)

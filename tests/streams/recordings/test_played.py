@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradwatch.streams.challenges.table import apply_challenge
+from gradwatch.streams.recordings.pictures import jpegs, pictures
+from gradwatch.streams.recordings.played import ChallengeOnset, Playback, legal_stream_id
+from gradwatch.streams.recordings.video import video
+from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
+
+RECORDING = Path(__file__).resolve().parents[2] / "recordings" / "motorway.mp4"
+PICTURES = [encode_jpeg(np.full((24, 32, 3), 20 * i, np.uint8)) for i in range(6)]
+
+
+def levels(frames) -> list[int]:
+    """Which of PICTURES each frame shows."""
+    return [round(float(decode_picture(frame.content).mean()) / 20) for frame in frames]
+
+
+def test_encoded_pictures_pass_unchanged() -> None:
+    frames = list(jpegs(PICTURES))
+    assert [frame.content for frame in frames] == PICTURES
+    assert [frame.capture_ns for frame in frames] == [i * 100_000_000 for i in range(6)]
+    assert {frame.clock for frame in frames} == {"media"}
+
+
+def test_a_range_includes_both_ends() -> None:
+    assert levels(jpegs(PICTURES, Playback(first=2, last=4))) == [2, 3, 4]
+    assert levels(jpegs(PICTURES, Playback(first=4))) == [4, 5]
+    assert levels(jpegs(PICTURES, Playback(first=1, frames=2))) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [(0, 3, [0, 1, 2, 3, 2, 1, 0, 1, 2]), (2, 3, [2, 3, 2, 3, 2, 3, 2, 3, 2]), (5, 5, [5] * 9)],
+)
+def test_to_and_fro_repeats_no_end(first: int, last: int, expected: list[int]) -> None:
+    source = jpegs(PICTURES, Playback(first=first, last=last, to_and_fro=True, rate_hz=5, frames=9))
+    frames = list(source)
+    assert levels(frames) == expected
+    assert [frame.capture_ns for frame in frames] == [i * 200_000_000 for i in range(9)]
+
+
+def test_to_and_fro_is_endless() -> None:
+    source = jpegs(PICTURES, Playback(to_and_fro=True, rate_hz=5))
+    assert len(list(itertools.islice(source, 1000))) == 1000
+
+
+def test_an_uneven_rate_does_not_drift() -> None:
+    frames = list(jpegs(PICTURES, Playback(rate_hz=3)))
+    assert frames[3].capture_ns == 1_000_000_000
+
+
+def test_a_challenge_begins_at_its_onset() -> None:
+    challenge = ChallengeOnset("darkening", 3, seed=7, onset_seq=4)
+    frames = list(jpegs(PICTURES, Playback(challenge=challenge)))
+    assert [frame.content for frame in frames[:4]] == PICTURES[:4]
+    for seq in (4, 5):
+        expected = apply_challenge(decode_picture(PICTURES[seq]), "darkening", 3, 7, seq)
+        assert frames[seq].content == encode_jpeg(expected)
+        assert levels([frames[seq]])[0] < seq
+
+
+@pytest.mark.parametrize("wrong", [{"rate_hz": 0}, {"first": -1}, {"first": 3, "last": 2}, {"to_and_fro": True}])
+def test_an_illegal_playback_is_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=r"rate_hz|frames to play"):
+        Playback(**wrong)
+
+
+def test_a_video_keeps_its_own_times() -> None:
+    frames = list(video(RECORDING, Playback(first=10, last=12)))
+    assert len(frames) == 3
+    steps_ns = np.diff([frame.capture_ns for frame in frames])
+    assert abs(steps_ns - 40_000_000).max() < 1_000_000
+    assert decode_picture(frames[0].content).shape == (540, 960, 3)
+    assert video(RECORDING).name == "motorway"
+
+
+def test_a_folder_is_played_in_the_order_of_names_and_unchanged(tmp_path: Path) -> None:
+    for i in (2, 0, 1):
+        (tmp_path / f"{i}.JPG").write_bytes(PICTURES[i])
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert [frame.content for frame in pictures(tmp_path)] == PICTURES[:3]
+    with pytest.raises(FileNotFoundError, match=r"expected \.jpg, \.jpeg, \.png files in"):
+        pictures(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("my clip (1)", "my-clip--1-"), ("..x", "x"), ("é", "source"), ("a" * 99, "a" * 63)],
+)
+def test_any_name_becomes_a_legal_stream_id(name: str, expected: str) -> None:
+    assert legal_stream_id(name) == expected
