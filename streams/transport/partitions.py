@@ -75,7 +75,7 @@ class PartitionReader:
     def offsets_at(self, partitions: Collection[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
         """The offset of each partition's first record of that time or later; the end offset where there is none yet.
 
-        Tansu knows no times and returns the first offset it holds.
+        Tansu can't search by time and returns the first offset it holds.
         """
         with self._translated_errors():
             found = self.client.offsets_for_times(dict.fromkeys(partitions, timestamp_ms))
