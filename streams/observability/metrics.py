@@ -83,7 +83,7 @@ FRAME_AGE = StreamHistogram(
     "gradwatch_frame_age_seconds", "Time from publishing a frame to its report.", BY_STREAM, buckets=AGE_BUCKETS_S
 )
 STAGE_DURATION = Histogram(
-    "gradwatch_stage_duration_seconds", "Time that a frame spends in a stage.", ["stage"], buckets=STAGE_BUCKETS_S
+    "gradwatch_stage_duration_seconds", "Time of a frame in a stage.", ["stage"], buckets=STAGE_BUCKETS_S
 )
 ALERTS = StreamCounter("gradwatch_alerts", "Published revisions of alerts.", ["stream_id", "kind", "state"])
 ALERTS_OPEN = StreamGauge("gradwatch_alerts_open", "Episodes that are open now.", BY_STREAM)
@@ -107,7 +107,7 @@ SOURCE_DISTURBANCES = StreamCounter(
 )
 SOURCE_DISTURBED = StreamGauge("gradwatch_source_disturbed", "1 while a camera has this disturbance.", BY_KIND)
 SOURCE_HEALTH_RECORDS = StreamCounter(
-    "gradwatch_source_health_records", "Health records of a source, published or dropped.", BY_OUTCOME
+    "gradwatch_source_health_records", "Health records, published or dropped.", BY_OUTCOME
 )
 SOURCE_LAG = StreamGauge("gradwatch_source_lag_seconds", "How far a paced source is behind its clock.", BY_STREAM)
 EVIDENCE_WRITTEN = StreamCounter(
@@ -125,9 +125,7 @@ EVIDENCE_STORED = Gauge("gradwatch_evidence_stored_bytes", "Bytes of evidence on
 CONSUMER_UNFINISHED = Gauge("gradwatch_consumer_unfinished_bytes", "Bytes of records polled and not finished.")
 CONSUMER_PAUSED = Gauge("gradwatch_consumer_paused", "1 while the consumer is paused.")
 PRODUCER_PENDING = Gauge("gradwatch_producer_pending_bytes", "Bytes of records sent and not acknowledged.")
-STREAM_LABELS = Gauge(
-    "gradwatch_stream_labels", "Streams with a label of their own; at the limit all others are `other`."
-)
+STREAM_LABELS = Gauge("gradwatch_stream_labels", "Streams with their own label; beyond the limit they share `other`.")
 HEALTHY = Gauge("gradwatch_healthy", "1 while /healthz answers 200.")
 READY = Gauge("gradwatch_ready", "1 while /readyz answers 200.")
 BUILD = Info("gradwatch_build", "Running version.")

@@ -210,7 +210,5 @@ def _translated(error: BaseException, topic: str, size: int, servers: str) -> Ex
     if isinstance(error, MessageSizeTooLargeError):
         return RecordTooLargeError(f"record for {topic}: {size} bytes are more than producer or topic allow: {error}")
     if isinstance(error, KafkaTimeoutError):
-        return BrokerUnavailableError(
-            f"{servers} did not answer for topic {topic}, or the topic does not exist: {error}"
-        )
+        return BrokerUnavailableError(f"{servers} did not answer, or topic {topic} does not exist: {error}")
     return BrokerUnavailableError(f"{servers} did not take a record for topic {topic}: {type(error).__name__} {error}")
