@@ -46,9 +46,7 @@ def _array_to_wire(value: Any) -> Any:
         if name is None:
             little = value.dtype.newbyteorder("<")
             if little not in DTYPE_NAMES:
-                raise TypeError(
-                    f"an array on the wire must be float32 or int32, got {value.dtype} of shape {value.shape}"
-                )
+                raise TypeError(f"expected float32 or int32, got {value.dtype} of shape {value.shape}")
             return _array_to_wire(value.astype(little))
         return {"shape": value.shape, "dtype": name, "data": value.tobytes()}
     if isinstance(value, np.generic):
