@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from ..store.schema import Table
+from gradwatch.monitor.review.store.schema import Table
 
 context.configure(
     connection=context.config.attributes["connection"],
