@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from .frames import bare_identity, decode_frame, encode_frame, rejected_frame
-from .messages import Alert, Attachment, FrameReport, HealthRecord, OutcomeCause, Verdict
+from .messages import Alert, Attachment, Correction, FrameReport, HealthRecord, OutcomeCause
 from .pictures import decode_picture
 from .pixels import BadRecordError, Encoding, encode_jpeg, picture_encoding, picture_size
 from .records import Headers, Record, WireRecord, check_schema, cloud_event_headers, int64
@@ -29,18 +29,18 @@ __all__ = [
     "cloud_event_headers",
     "decode_alert",
     "decode_attachment",
+    "decode_correction",
     "decode_frame",
     "decode_health",
     "decode_picture",
     "decode_report",
-    "decode_verdict",
     "encode_alert",
     "encode_attachment",
+    "encode_correction",
     "encode_frame",
     "encode_health",
     "encode_jpeg",
     "encode_report",
-    "encode_verdict",
     "picture_encoding",
     "picture_size",
     "rejected_frame",
@@ -139,18 +139,20 @@ def decode_attachment(content: bytes) -> Attachment:
         ) from error
 
 
-def encode_verdict(verdict: Verdict) -> bytes:
-    """JSON as alerts'. A verdict is taken back by a record of its key without a value."""
-    return msgspec.json.encode(_times_as_text(msgspec.to_builtins(verdict)))
+def encode_correction(correction: Correction) -> bytes:
+    """JSON like that of alerts. A correction is withdrawn by a record of its key without a value."""
+    return msgspec.json.encode(_times_as_text(msgspec.to_builtins(correction)))
 
 
-def decode_verdict(content: bytes) -> Verdict:
-    """The verdict in `content`. Raises `BadRecordError` (bad_schema)."""
+def decode_correction(content: bytes) -> Correction:
+    """The correction in `content`. Raises `BadRecordError` (bad_schema)."""
     try:
-        verdict: Verdict = msgspec.convert(_fields_with_times(content, {"until_ns"}), Verdict)
-        return verdict
+        correction: Correction = msgspec.convert(_fields_with_times(content, {"until_ns"}), Correction)
+        return correction
     except UNREADABLE as error:
-        raise BadRecordError(OutcomeCause.BAD_SCHEMA, f"expected a Verdict, got {content[:80]!r}: {error}") from error
+        raise BadRecordError(
+            OutcomeCause.BAD_SCHEMA, f"expected a correction, got {content[:80]!r}: {error}"
+        ) from error
 
 
 def encode_health(health: Mapping[str, object]) -> bytes:
@@ -203,7 +205,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "attachment.schema.json": _schema_with_times(Attachment),
         "health.schema.json": _schema_with_times(HealthRecord),
         "report.schema.json": msgspec.json.schema(FrameReport, schema_hook=_array_schema),
-        "verdict.schema.json": _schema_with_times(Verdict),
+        "verdict.schema.json": _schema_with_times(Correction),
     }
 
 

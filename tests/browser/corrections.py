@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from gradwatch.streams.transport.reader import TopicReader
-from gradwatch.streams.wire.messages import Alert, AlertKind, Verdict
-from gradwatch.streams.wire.outputs import decode_verdict
+from gradwatch.streams.wire.messages import Alert, AlertKind, Correction
+from gradwatch.streams.wire.outputs import decode_correction
 
 from .alerts import first_alert, like
 from .scene import Scene, ask, wait_until
@@ -50,15 +50,15 @@ def in_force(scene: Scene) -> list[dict]:
 
 def take_all_back(scene: Scene) -> None:
     """Leaves the scene as it was."""
-    for verdict in in_force(scene):
-        assert act(scene, "DELETE", f"/verdicts/{verdict['verdict_id']}") == 204
+    for correction in in_force(scene):
+        assert act(scene, "DELETE", f"/verdicts/{correction['verdict_id']}") == 204
 
 
-def on_the_topic(scene: Scene, verdict_id: str) -> list[Verdict | None]:
-    """What the verdicts topic says of a verdict, in order; None: that it was taken back."""
-    found: list[Verdict | None] = []
+def on_the_topic(scene: Scene, verdict_id: str) -> list[Correction | None]:
+    """The records of one correction in the verdicts topic, in order; None is a tombstone."""
+    found: list[Correction | None] = []
     with TopicReader(scene.broker.bootstrap_servers, [scene.topics.verdicts]) as reader:
         while records := reader.poll(2.0):
             mine = [record for record in records if record.key == f"{STREAM}/{verdict_id}".encode()]
-            found += [None if record.value is None else decode_verdict(record.value) for record in mine]
+            found += [None if record.value is None else decode_correction(record.value) for record in mine]
     return found

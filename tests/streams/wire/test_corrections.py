@@ -1,4 +1,4 @@
-"""Verdicts on the wire: what a reviewer says of a track or of a part of the picture."""
+"""Corrections on the wire: what a reviewer changes about a track or a part of the picture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gradwatch.streams.wire.messages import ClassOverride, RegionMute
-from gradwatch.streams.wire.outputs import decode_verdict, encode_verdict
+from gradwatch.streams.wire.outputs import decode_correction, encode_correction
 from gradwatch.streams.wire.pixels import BadRecordError
 
 OVERRIDE = ClassOverride(
@@ -29,13 +29,13 @@ MUTE = RegionMute(
 )
 
 
-@pytest.mark.parametrize("verdict", [OVERRIDE, MUTE, RegionMute("a", "b", "c", 1, [], [], 2**62 + 1)])
-def test_a_verdict_is_read_back(verdict: ClassOverride | RegionMute) -> None:
-    assert decode_verdict(encode_verdict(verdict)) == verdict
+@pytest.mark.parametrize("correction", [OVERRIDE, MUTE, RegionMute("a", "b", "c", 1, [], [], 2**62 + 1)])
+def test_a_correction_is_read_back(correction: ClassOverride | RegionMute) -> None:
+    assert decode_correction(encode_correction(correction)) == correction
 
 
 def test_what_is_written_today_is_what_was_agreed() -> None:
-    assert json.loads(encode_verdict(OVERRIDE)) == {
+    assert json.loads(encode_correction(OVERRIDE)) == {
         "kind": "override_class",
         "verdict_id": "01JD0000000000000000000009",
         "stream_id": "north-gate",
@@ -45,7 +45,7 @@ def test_what_is_written_today_is_what_was_agreed() -> None:
         "track_id": 7,
         "label": "yield",
     }
-    assert json.loads(encode_verdict(MUTE)) == {
+    assert json.loads(encode_correction(MUTE)) == {
         "kind": "mute_region",
         "verdict_id": "01JD000000000000000000000A",
         "stream_id": "north-gate",
@@ -58,11 +58,11 @@ def test_what_is_written_today_is_what_was_agreed() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"kind":"delete_camera"}', b"\xff"])
-def test_what_is_no_verdict_is_refused(content: bytes) -> None:
-    with pytest.raises(BadRecordError, match="expected a Verdict"):
-        decode_verdict(content)
+def test_what_is_no_correction_is_refused(content: bytes) -> None:
+    with pytest.raises(BadRecordError, match="expected a correction"):
+        decode_correction(content)
 
 
 def test_an_unknown_field_of_a_newer_version_is_passed_over() -> None:
-    newer = json.loads(encode_verdict(OVERRIDE)) | {"weather": "rain"}
-    assert decode_verdict(json.dumps(newer).encode()) == OVERRIDE
+    newer = json.loads(encode_correction(OVERRIDE)) | {"weather": "rain"}
+    assert decode_correction(json.dumps(newer).encode()) == OVERRIDE
