@@ -36,8 +36,8 @@ from gradwatch.streams.wire.topics import Topics
 
 from ..evaluate.reports import heading, table
 from ..review.api.app import build_app
+from ..review.feed.broker import Broker
 from ..review.feed.events import RING_BYTES
-from ..review.feed.ingest import Broker
 from ..review.service import ReviewService
 from ..review.settings import ReviewSettings
 from ..review.store import actions, alerts
@@ -116,15 +116,15 @@ def fill(service: ReviewService) -> None:
     for start in range(0, ALERTS, 500):
         made = [make_alert(number) for number in range(start, start + 500)]
         with service.database.writing() as session:
-            arrivals = [alerts.Arrival(alert, alert.onset_capture_ns) for alert in made]
-            alerts.take(session, arrivals, time.time_ns())
+            arrivals = [alerts.ReceivedRevision(alert, alert.onset_capture_ns) for alert in made]
+            alerts.store_revisions(session, arrivals, time.time_ns())
             for alert in made[::3]:
                 actions.acknowledge(session, ACTOR, alert.alert_id)
     now_ns = time.time_ns()
     for seq in range(600 * RATE_HZ):
         for camera in range(CAMERAS):
             published_ns = now_ns - (600 * RATE_HZ - seq) * SECOND_NS // RATE_HZ
-            service.live.take_report(make_report(camera, seq, published_ns))
+            service.live.put_report(make_report(camera, seq, published_ns))
 
 
 def measure_requests(app: ASGIApp, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
@@ -248,7 +248,7 @@ def bench_review(database: str, broker: Broker, rounds: int = ROUNDS) -> Figures
     with filled_service(database, broker) as service:
         kind = service.database.url.get_backend_name()
         deadline_s = time.monotonic() + 60.0
-        while any(follower.failure for follower in service.followers) and time.monotonic() < deadline_s:
+        while any(reader.failure for reader in service.readers) and time.monotonic() < deadline_s:
             time.sleep(0.1)
         requests = measure_requests(build_app(service), rounds)
         return {"database": kind, "rounds": rounds, "requests_ms": requests, "storm": measure_storm(service)}

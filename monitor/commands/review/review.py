@@ -75,8 +75,8 @@ def serve(
         ),
     )
     with _expected_errors():
-        from ...review.api.serving import bind, serve
-        from ...review.feed.ingest import Broker
+        from ...review.api.server import bind, serve
+        from ...review.feed.broker import Broker
         from ...review.service import ReviewService
 
         servers = bootstrap_servers or configuration.broker.bootstrap_servers
@@ -110,7 +110,7 @@ def list_users(config: ConfigOption = None, database: DatabaseOption = None) -> 
         from ...review.store import accounts
 
         table = Table("user", "role", "logs in by")
-        for user in accounts.users(session):
+        for user in accounts.list_users(session):
             table.add_row(user.username, user.role, "proxy" if user.password_hash is None else "password")
     Console().print(table)
 
@@ -210,7 +210,7 @@ def bench(
     with _expected_errors(), TemporaryDirectory() as folder:
         from ...bench.ground import own_topics, some_broker
         from ...bench.review import bench_review, review_report
-        from ...review.feed.ingest import Broker
+        from ...review.feed.broker import Broker
 
         figures = []
         with some_broker(load(config), bootstrap_servers) as (at, _), own_topics(at, 1) as (own, topics):

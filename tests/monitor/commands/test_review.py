@@ -12,6 +12,12 @@ from gradwatch.monitor.review.store.database import Database
 from gradwatch.monitor.review.store.schema import AuditRow, UserRow
 
 
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A database that is not there yet."""
+    return f"sqlite:///{tmp_path / 'review.db'}"
+
+
 def test_users_come_and_go_and_leave_a_trail(sqlite_url: str, tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("correct horse battery\n")

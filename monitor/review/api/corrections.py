@@ -1,4 +1,4 @@
-"""Verdicts: what a reviewer wants changed in a stream."""
+"""Corrections: what a reviewer changes about a stream. Paths and fields of the API call them verdicts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
-from gradwatch.streams.wire.messages import IGNORE, ClassOverride, RegionMute, Verdict
+from gradwatch.streams.wire.messages import IGNORE, ClassOverride, Correction, RegionMute
 
 from ..service import ReviewService
 from ..shapes import Ns, Shape, StreamId
-from ..store import verdicts as store
+from ..store import corrections as store
 from ..store.audit import NotFoundError, now_ns
-from ..store.schema import AlertRow, VerdictRow
+from ..store.schema import AlertRow, CorrectionRow
 from .access import Admin, Reviewer, Service, Viewer
 from .alerts import Words
 from .problems import documented
@@ -27,7 +27,7 @@ Coordinate = Annotated[float, Field(ge=-100_000, le=100_000)]
 
 
 class NewOverride(BaseModel):
-    """A track is of another class than it was read as, or nothing that matters."""
+    """Gives a track another class than the classifier's, or ignores it."""
 
     kind: Literal["override_class"]
     stream_id: StreamId
@@ -37,7 +37,7 @@ class NewOverride(BaseModel):
 
 
 class NewMute(BaseModel):
-    """What is seen in a part of the picture contradicts nothing; shifts of the whole picture still raise alerts."""
+    """Mutes mismatches of objects in a part of the picture; shifts of the whole picture still raise alerts."""
 
     kind: Literal["mute_region"]
     stream_id: StreamId
@@ -50,11 +50,11 @@ class NewMute(BaseModel):
     )
 
 
-NewVerdict = Annotated[NewOverride | NewMute, Field(discriminator="kind")]
+NewCorrection = Annotated[NewOverride | NewMute, Field(discriminator="kind")]
 
 
-class VerdictShape(Shape):
-    """A verdict in force. `published` says that the broker has acknowledged it; until then it is tried again."""
+class CorrectionShape(Shape):
+    """A correction in force. `published` tells whether the broker has acknowledged it; until then it is sent again."""
 
     verdict_id: str
     kind: str
@@ -70,59 +70,60 @@ class VerdictShape(Shape):
     until_ns: str | None = None
 
 
-class VerdictList(Shape):
-    """Newest first."""
+class CorrectionList(Shape):
+    """Corrections, newest first."""
 
-    verdicts: list[VerdictShape]
+    verdicts: list[CorrectionShape]
 
 
-@router.get("")
-def verdicts(
+# `name` sets the operation ids, which clients know
+
+
+@router.get("", name="verdicts")
+def corrections(
     service: Service,
     visitor: Viewer,
     camera: Words = [],  # noqa: B006 (FastAPI reads it)
-) -> VerdictList:
-    """Verdicts in force, of some cameras or of all."""
+) -> CorrectionList:
+    """Corrections in force, of some cameras or of all."""
     with service.database.reading() as session:
-        return VerdictList(verdicts=[_shape(row) for row in store.in_force(session, camera)])
+        return CorrectionList(verdicts=[_shape(row) for row in store.in_force(session, camera)])
 
 
-@router.post("", status_code=201, responses=documented(403, 404))
-def give(service: Service, visitor: Reviewer, body: NewVerdict) -> VerdictShape:
-    """Stores a verdict and publishes it on the verdicts topic as soon as the broker takes it."""
+@router.post("", name="give", status_code=201, responses=documented(403, 404))
+def add(service: Service, visitor: Reviewer, body: NewCorrection) -> CorrectionShape:
+    """Stores a correction; it is published on the verdicts topic as soon as the broker accepts it."""
     _check_camera(service, body.stream_id)
-    verdict = _verdict(body, visitor.actor.username)
+    correction = _correction(body, visitor.actor.username)
     with service.database.writing() as session:
-        row = store.give(session, visitor.actor, verdict)
-    service.tell_verdict(row, "give", visitor.actor.username)
+        row = store.add(session, visitor.actor, correction)
+    service.announce_correction(row, "give", visitor.actor.username)
     return _shape(row)
 
 
-@router.delete("/{verdict_id}", status_code=204, responses=documented(403, 404))
-def take_back(
-    service: Service, visitor: Admin, verdict_id: Annotated[str, Path(pattern="^[A-Za-z0-9]{1,64}$")]
-) -> None:
-    """Takes a verdict back; its tombstone is published."""
+@router.delete("/{verdict_id}", name="take_back", status_code=204, responses=documented(403, 404))
+def withdraw(service: Service, visitor: Admin, verdict_id: Annotated[str, Path(pattern="^[A-Za-z0-9]{1,64}$")]) -> None:
+    """Withdraws a correction; its tombstone is published."""
     with service.database.writing() as session:
-        row = store.take_back(session, visitor.actor, verdict_id)
-    service.tell_verdict(row, "delete", visitor.actor.username)
+        row = store.withdraw(session, visitor.actor, verdict_id)
+    service.announce_correction(row, "delete", visitor.actor.username)
 
 
 def _check_camera(service: ReviewService, stream_id: str) -> None:
-    """Verdicts lie in the partition of their camera's frames, so the camera must have been seen."""
+    """Raises NotFoundError for an unknown camera: a correction lies in the partition of its camera's frames."""
     if service.live.camera(stream_id) is None:
         with service.database.reading() as session:
             seen = session.scalars(select(AlertRow.alert_id).where(AlertRow.stream_id == stream_id).limit(1)).first()
         if seen is None:
-            raise NotFoundError(f"expected the id of a camera that was seen, got {stream_id}")
+            raise NotFoundError(f"expected the id of a known camera, got {stream_id}")
 
 
-def _verdict(body: NewOverride | NewMute, author: str) -> Verdict:
+def _correction(body: NewOverride | NewMute, author: str) -> Correction:
     if isinstance(body, NewOverride):
         return ClassOverride(store.new_id(), body.stream_id, author, now_ns(), body.run_id, body.track_id, body.label)
     until_ns = None if body.until_ns is None else int(body.until_ns)
     return RegionMute(store.new_id(), body.stream_id, author, now_ns(), body.polygon, list(body.object_kinds), until_ns)
 
 
-def _shape(row: VerdictRow) -> VerdictShape:
-    return VerdictShape(**row.body | {"created_ns": row.created_ns, "published": row.published})
+def _shape(row: CorrectionRow) -> CorrectionShape:
+    return CorrectionShape(**row.body | {"created_ns": row.created_ns, "published": row.published})
