@@ -10,8 +10,8 @@ import structlog
 
 from gradwatch.streams.observability.health import Condition, Health
 
-from . import presenting
-from .feed.broker import Broker, BrokerState, BrokerWatch
+from . import presenting, shapes
+from .feed.broker import Broker, BrokerWatch
 from .feed.clips import Clips
 from .feed.correction_publisher import CorrectionPublisher
 from .feed.events import Events
@@ -92,10 +92,9 @@ class ReviewService:
                 fields = {"is_new": one.alert.alert_id in new, "muted": one.muted, "alert": _event_item(listed)}
                 self.events.publish("alert", fields)
 
-    def _announce_broker(self, state: BrokerState) -> None:
+    def _announce_broker(self, state: shapes.BrokerShape) -> None:
         log.info("broker", ok=state.ok, error=state.error)
-        since = str(state.since_ns)
-        self.events.publish("health", {"broker": {"ok": state.ok, "since_ns": since, "error": state.error}})
+        self.events.publish("health", {"broker": state.model_dump(mode="json")})
 
     def _announce_cameras(self) -> None:
         """Publishes the state of the cameras that have changed; not kept, since the next event replaces it."""

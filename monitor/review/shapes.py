@@ -31,6 +31,14 @@ class Shape(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+class BrokerShape(Shape):
+    """Whether the broker answers; `since_ns` is the wall clock of the last change, `error` is "" while it answers."""
+
+    ok: bool
+    since_ns: Ns
+    error: str
+
+
 class Snooze(Shape):
     """A snooze mutes notification, never detection. `muted_*` count what arrived meanwhile."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -96,7 +97,7 @@ class ClipFrame(Shape):
     state: StreamState | None
     boxes: list[Box]
     tracks: list[Track]
-    change: dict[str, Finite]
+    change: Mapping[str, Finite]
     overlay: dict[str, Any] | None = Field(description="foxglove.ImageAnnotations, drawn from the report")
     truth: list[TrueBox]
     url: str | None = Field(description="the picture")

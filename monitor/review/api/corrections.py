@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import time_ns
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
@@ -13,7 +14,7 @@ from gradwatch.streams.wire.messages import IGNORE, ClassOverride, Correction, R
 from ..service import ReviewService
 from ..shapes import Ns, Shape, StreamId
 from ..store import corrections as store
-from ..store.audit import NotFoundError, now_ns
+from ..store.audit import NotFoundError
 from ..store.schema import AlertRow, CorrectionRow
 from .access import Admin, Reviewer, Service, Viewer
 from .alerts import Words
@@ -119,10 +120,11 @@ def _check_camera(service: ReviewService, stream_id: str) -> None:
 
 
 def _correction(body: NewOverride | NewMute, author: str) -> Correction:
+    given = (store.new_id(), body.stream_id, author, time_ns())
     if isinstance(body, NewOverride):
-        return ClassOverride(store.new_id(), body.stream_id, author, now_ns(), body.run_id, body.track_id, body.label)
+        return ClassOverride(*given, body.run_id, body.track_id, body.label)
     until_ns = None if body.until_ns is None else int(body.until_ns)
-    return RegionMute(store.new_id(), body.stream_id, author, now_ns(), body.polygon, list(body.object_kinds), until_ns)
+    return RegionMute(*given, body.polygon, list(body.object_kinds), until_ns)
 
 
 def _shape(row: CorrectionRow) -> CorrectionShape:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import gradwatch
 
 from ..feed.events import TooManyReadersError
-from ..shapes import Ns, Shape
+from ..shapes import BrokerShape, Ns, Shape
 from ..store.schema import AlertRow, CorrectionRow
 from .access import Service, Viewer, Visitor, authenticator_of
 from .problems import ProblemError, documented
@@ -32,14 +32,6 @@ DESCRIPTION = """Server-sent events. `hello` and `reset` {boot} begin a stream; 
 changed, once a second at most. `health` {broker}. `verdict` {action, actor, verdict}: a correction. `alert` is an
 AlertItem whose review has no `reviewed`, which depends on the user. A reader that reconnects sends `Last-Event-ID` and
 gets the events that it missed; one that does not keep up is disconnected."""
-
-
-class BrokerShape(Shape):
-    """Whether the broker answers, and since when."""
-
-    ok: bool
-    since_ns: Ns
-    error: str
 
 
 class Following(Shape):
@@ -74,7 +66,7 @@ def status(service: Service, visitor: Viewer) -> Status:
     return Status(
         version=gradwatch.__version__,
         now_ns=time.time_ns(),
-        broker=BrokerShape.model_validate(service.watch.state),
+        broker=service.watch.state,
         following=[Following(name=one.name, error=one.failure or "") for one in service.readers],
         alerts=alerts,
         cameras=len(service.live.cameras()),

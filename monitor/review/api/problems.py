@@ -27,7 +27,7 @@ log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 RETRY = {"Retry-After": "5"}
 Responses = dict[int | str, dict[str, Any]]
-Handler = Callable[[Request, Any], Response]
+Handler = Callable[[Request, Any], Any]
 
 
 class Violation(BaseModel):

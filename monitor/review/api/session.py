@@ -12,12 +12,14 @@ import gradwatch
 from ..metrics import LOGINS
 from ..shapes import Shape, Text
 from ..store import accounts
-from ..store.audit import Role
+from ..store.audit import Actor, Role
 from ..store.schema import UserRow
-from .access import COOKIE, Authenticator, Service, Viewer, authenticator_of, check_origin
+from .access import COOKIE, Authenticator, Service, Viewer, Visitor, authenticator_of, check_origin
 from .problems import ProblemError, documented
 
 router = APIRouter(prefix="/session", tags=["session"])
+
+WRONG = (401, "wrong user name or password", "login-wrong")
 
 
 class SessionShape(Shape):
@@ -41,8 +43,7 @@ class Credentials(BaseModel):
 @router.get("")
 def session(visitor: Viewer) -> SessionShape:
     """The visitor and their role; 401 if they must log in."""
-    actor = visitor.actor
-    return _shape(actor.username, actor.role, actor.via, visitor.csrf_token)
+    return _shape(visitor)
 
 
 @router.post("", responses=documented(403, 429), openapi_extra={"security": []})
@@ -65,18 +66,18 @@ def log_in(
         user = session.get(UserRow, credentials.username)
     if not accounts.check_password(user, credentials.password) or user is None:
         LOGINS.labels("wrong").inc()
-        raise _wrong()
+        raise ProblemError(*WRONG)
     service.limits.succeeded(address, credentials.username)
     with service.database.writing() as session:
         now = session.get(UserRow, user.username)
         if now is None or now.password_hash != user.password_hash:  # removed or changed since it was read
-            raise _wrong()
-        created = accounts.log_in(session, now)
+            raise ProblemError(*WRONG)
+        secret, csrf_token = accounts.log_in(session, now)
     LOGINS.labels("right").inc()
     lasts_s = accounts.SESSION_NS // 1_000_000_000
     https = authenticator.is_https(request)
-    response.set_cookie(COOKIE, created.secret, max_age=lasts_s, path="/", secure=https, httponly=True, samesite="lax")
-    return _shape(created.username, created.role, "session", created.csrf_token)
+    response.set_cookie(COOKIE, secret, max_age=lasts_s, path="/", secure=https, httponly=True, samesite="lax")
+    return _shape(Visitor(Actor(now.username, Role(now.role), "session"), csrf_token))
 
 
 @router.delete("", status_code=204, responses=documented(403))
@@ -88,16 +89,13 @@ def log_out(visitor: Viewer, request: Request, response: Response, service: Serv
     response.delete_cookie(COOKIE, path="/")
 
 
-def _wrong() -> ProblemError:
-    return ProblemError(401, "wrong user name or password", "login-wrong")
-
-
-def _shape(username: str, role: Role, via: str, csrf_token: str) -> SessionShape:
+def _shape(visitor: Visitor) -> SessionShape:
+    actor = visitor.actor
     return SessionShape(
-        username=username,
-        role=role,
-        via=via,
-        csrf_token=csrf_token,
-        can_log_out=via == "session",
+        username=actor.username,
+        role=actor.role,
+        via=actor.via,
+        csrf_token=visitor.csrf_token,
+        can_log_out=actor.via == "session",
         version=gradwatch.__version__,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUna
 from gradwatch.streams.wire.topics import Topics
 
 from ..metrics import BROKER_UP
+from ..shapes import BrokerShape
 from .threads import BackgroundThread
 
 INTERVAL_S = 5.0
@@ -29,21 +29,12 @@ class Broker(msgspec.Struct, frozen=True):
     topics: Topics
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerState:
-    """`since_ns` is the wall clock of the last change of `ok`; `error` is "" while the broker answers."""
-
-    ok: bool
-    since_ns: int
-    error: str = ""
-
-
 class BrokerWatch(BackgroundThread):
-    """Asks the broker every few seconds; keeps `state` and calls `changed(state)` when the broker goes or returns."""
+    """Asks the broker every few seconds; keeps `state` and calls `changed(state)` when it becomes (un)reachable."""
 
-    def __init__(self, broker: Broker, health: Health, changed: Callable[[BrokerState], None]) -> None:
+    def __init__(self, broker: Broker, health: Health, changed: Callable[[BrokerShape], None]) -> None:
         super().__init__("broker", INTERVAL_S, health)
-        self.state = BrokerState(False, time.time_ns(), NOT_ASKED)
+        self.state = BrokerShape(ok=False, since_ns=time.time_ns(), error=NOT_ASKED)
         self._broker, self._changed = broker, changed
 
     def work(self) -> None:
@@ -54,7 +45,8 @@ class BrokerWatch(BackgroundThread):
         except (BrokerUnavailableError, BrokerRefusedError) as refusal:
             error = str(refusal)
         before, ok = self.state, not error
-        self.state = BrokerState(ok, before.since_ns if ok is before.ok else time.time_ns(), error)
+        since_ns = before.since_ns if ok is before.ok else time.time_ns()
+        self.state = BrokerShape(ok=ok, since_ns=since_ns, error=error)
         BROKER_UP.set(ok)
         if ok is not before.ok or before.error == NOT_ASKED:
             self._changed(self.state)

@@ -26,7 +26,6 @@ from gradwatch.streams.wire.records import Record
 from ...evidence.windows import is_placed
 from ..metrics import MUTED, RECORDS
 from ..store import alerts
-from ..store.audit import now_ns
 from ..store.database import Database
 from ..store.schema import Json, RevisionRow
 from .broker import Broker
@@ -65,7 +64,7 @@ class AlertIngest:
         self._broker, self._database, self._live, self._truth = broker, database, live, truth
         self._stored, self._attached = stored, attached
         self._names = {broker.topics.alerts: "alerts", broker.topics.attachments: "attachments"}
-        self._without_scores: dict[tuple[str, int], tuple[float, str, str, int]] = {}
+        self._without_scores: dict[tuple[str, int], tuple[float, Alert]] = {}
 
     def open(self) -> AbstractContextManager[TopicReader]:
         """A reader from the stored offsets on."""
@@ -81,7 +80,7 @@ class AlertIngest:
         self._fill_in_scores()
 
     def store(self, records: Sequence[Record]) -> None:
-        """Stores one batch and the offsets behind it in one transaction, then announces what is new."""
+        """Stores one batch and the next offsets in one transaction, then announces what is new."""
         offsets: dict[Place, int] = {}
         received: list[alerts.ReceivedRevision] = []
         attachments: list[tuple[Record, Json]] = []
@@ -95,7 +94,7 @@ class AlertIngest:
             except (BadRecordError, ValueError) as error:
                 _refuse(self._names[record.topic], record, error)
         with self._database.writing() as session:
-            stored = alerts.store_revisions(session, received, now_ns())
+            stored = alerts.store_revisions(session, received, time.time_ns())
             attached = []
             for record, body in attachments:
                 try:
@@ -108,7 +107,7 @@ class AlertIngest:
         RECORDS.labels("alerts", "known").inc(len(received) - len(stored))
         RECORDS.labels("attachments", "taken").inc(len(attached))
         MUTED.inc(sum(one.muted for one in stored))
-        self._await_scores(received, stored)
+        self._await_scores(stored)
         if stored:
             self._stored(stored)
         if attached:
@@ -124,21 +123,17 @@ class AlertIngest:
         challenge = self._truth.challenge(alert.stream_id, alert.run_id, alert.onset_seq)
         return alerts.ReceivedRevision(alert, record.published_ns, scores, challenge)
 
-    def _await_scores(
-        self, received: Sequence[alerts.ReceivedRevision], stored: Sequence[alerts.StoredRevision]
-    ) -> None:
-        """Remembers stored revisions whose report has not arrived yet: the topics are read independently."""
+    def _await_scores(self, stored: Sequence[alerts.StoredRevision]) -> None:
+        """Remembers revisions whose report has not arrived yet: the topics are read independently."""
         until_s = time.monotonic() + SCORES_WAIT_S
-        new = {(one.alert.alert_id, one.alert.revision) for one in stored}
-        for one in received:
-            alert, key = one.alert, (one.alert.alert_id, one.alert.revision)
-            if one.scores is None and key in new and len(self._without_scores) < MAX_WAITING:
-                self._without_scores[key] = (until_s, alert.stream_id, alert.run_id, alert.last_seq)
+        for one in stored:
+            if not one.has_scores and len(self._without_scores) < MAX_WAITING:
+                self._without_scores[one.alert.alert_id, one.alert.revision] = (until_s, one.alert)
 
     def _fill_in_scores(self) -> None:
         found: dict[tuple[str, int], list[Json]] = {}
-        for key, (until_s, stream_id, run_id, seq) in list(self._without_scores.items()):
-            scores = self._live.scores_at(stream_id, run_id, seq)
+        for key, (until_s, alert) in list(self._without_scores.items()):
+            scores = self._live.scores_at(alert.stream_id, alert.run_id, alert.last_seq)
             if scores is not None:
                 found[key] = scores
             if scores is not None or time.monotonic() > until_s:

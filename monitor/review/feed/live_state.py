@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,34 +67,26 @@ class LiveState:
 
     def put_report(self, report: FrameReport) -> None:
         """Replaces the report; the scores of a judged frame are appended to the ring."""
-        with self._lock:
-            camera = self._updated(report.identity.stream_id)
+        with self._updating(report.identity.stream_id) as camera:
             camera.report = replace(report, detections=None, scores={}, p_values={}, tracks=None, forecasts=None)
             if report.outcome is Outcome.JUDGED:
                 camera.scores.append(report)
-            self._account(camera)
 
     def put_frame(self, frame: EncodedFrame) -> None:
         """Replaces the frame by one that is not older."""
-        with self._lock:
-            camera = self._updated(frame.identity.stream_id)
+        with self._updating(frame.identity.stream_id) as camera:
             if camera.frame is None or frame.published_ns >= camera.frame.published_ns:
                 camera.frame = frame
-            self._account(camera)
 
     def put_overlay(self, stream_id: str, overlay: bytes, published_ns: int) -> None:
         """Replaces the overlay, `foxglove.ImageAnnotations` as JSON."""
-        with self._lock:
-            camera = self._updated(stream_id)
+        with self._updating(stream_id) as camera:
             camera.overlay, camera.overlay_published_ns = overlay, published_ns
-            self._account(camera)
 
     def put_health(self, stream_id: str, health: Json, published_ns: int) -> None:
         """Replaces the health record of the camera's source."""
-        with self._lock:
-            camera = self._updated(stream_id)
+        with self._updating(stream_id) as camera:
             camera.health, camera.health_published_ns = health, published_ns
-            self._account(camera)
 
     def camera(self, stream_id: str) -> CameraState | None:
         """One camera, None for an unknown one."""
@@ -142,16 +136,19 @@ class LiveState:
                     self._account(camera)
         return made
 
-    def _updated(self, stream_id: str) -> CameraState:
-        camera = self._cameras.get(stream_id)
-        if camera is None:
-            camera = self._cameras[stream_id] = CameraState(stream_id)
-            self._sizes[stream_id] = 0
-            if len(self._cameras) > self.max_cameras:
-                self._drop_longest_silent("cameras")
-        self._cameras.move_to_end(stream_id)
-        camera.changes += 1
-        return camera
+    @contextmanager
+    def _updating(self, stream_id: str) -> Iterator[CameraState]:
+        with self._lock:
+            camera = self._cameras.get(stream_id)
+            if camera is None:
+                camera = self._cameras[stream_id] = CameraState(stream_id)
+                self._sizes[stream_id] = 0
+                if len(self._cameras) > self.max_cameras:
+                    self._drop_longest_silent("cameras")
+            self._cameras.move_to_end(stream_id)
+            camera.changes += 1
+            yield camera
+            self._account(camera)
 
     def _account(self, camera: CameraState) -> None:
         size = camera.nbytes

@@ -12,7 +12,6 @@ from gradwatch.streams.observability.health import Health
 from ..metrics import ALERTS_DELETED
 from ..settings import Retention
 from ..store import retention, snoozes
-from ..store.audit import now_ns
 from ..store.database import Database
 from .threads import BackgroundThread
 
@@ -42,10 +41,10 @@ class Maintenance(BackgroundThread):
         """One round."""
         self.beat()
         with self._database.reading() as session:
-            is_due = snoozes.any_expired(session, now_ns())
+            is_due = snoozes.any_expired(session, time.time_ns())
         if is_due:
             with self._database.writing() as session:
-                ended = snoozes.end_expired(session, now_ns())
+                ended = snoozes.end_expired(session, time.time_ns())
             self._unsnoozed(ended)
         self._tick()
         if time.monotonic() >= self._next_retention_s:
@@ -55,7 +54,7 @@ class Maintenance(BackgroundThread):
     def _enforce_retention(self) -> None:
         while not self.stopping.is_set():
             with self._database.writing() as session:
-                deleted = retention.enforce(session, self._bounds, now_ns())
+                deleted = retention.enforce(session, self._bounds, time.time_ns())
             ALERTS_DELETED.labels("age").inc(deleted.by_age)
             ALERTS_DELETED.labels("number").inc(deleted.by_number)
             if deleted.unreviewed:

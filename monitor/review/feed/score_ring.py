@@ -121,7 +121,7 @@ def family_of(name: str) -> str:
 
 def _finite(extreme: Callable[[Any], Any], values: NDArray[np.float32] | None) -> float:
     """The extreme of the finite `values`, NaN where there are none."""
-    found = [] if values is None else values[np.isfinite(values)]
+    found = np.empty(0) if values is None else values[np.isfinite(values)]
     return float(extreme(found)) if len(found) else math.nan
 
 

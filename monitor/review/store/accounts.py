@@ -7,15 +7,15 @@ import hmac
 import re
 import secrets
 import threading
-from dataclasses import dataclass
 from functools import cache
+from time import time_ns
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from .audit import Actor, ConflictError, InvalidRequestError, NotFoundError, Role, now_ns, record_action
+from .audit import Actor, ConflictError, InvalidRequestError, NotFoundError, Role, record_action
 from .schema import SessionRow, TokenRow, UserRow
 
 USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -28,16 +28,6 @@ _hasher = PasswordHasher()  # argon2id with RFC 9106's second recommended option
 _hashing = threading.BoundedSemaphore(2)  # 64 MiB each: a flood of log-ins waits instead of exhausting memory
 
 
-@dataclass(frozen=True, slots=True)
-class NewSession:
-    """A new session; `secret` is the cookie's value and is stored nowhere."""
-
-    secret: str
-    csrf_token: str
-    username: str
-    role: Role
-
-
 def add_user(session: Session, actor: Actor, username: str, role: Role, password: str | None) -> None:
     """Adds a user; without a password they enter through a trusted proxy only.
 
@@ -48,7 +38,7 @@ def add_user(session: Session, actor: Actor, username: str, role: Role, password
     if session.get(UserRow, username) is not None:
         raise ConflictError(f"username: expected a new name, got {username}, who is a user already")
     hashed = None if password is None else hash_password(password)
-    session.add(UserRow(username=username, role=role, password_hash=hashed, created_ns=now_ns()))
+    session.add(UserRow(username=username, role=role, password_hash=hashed, created_ns=time_ns()))
     record_action(session, actor, "add", "user", username, None, {"role": role})
 
 
@@ -115,29 +105,28 @@ def _dummy_hash() -> str:
     return _hasher.hash(secrets.token_hex())
 
 
-def log_in(session: Session, user: UserRow) -> NewSession:
-    """Creates a session for a user whose password was checked."""
+def log_in(session: Session, user: UserRow) -> tuple[str, str]:
+    """Creates a session for a user whose password was checked; returns the cookie's value and the CSRF token."""
     of_user = select(SessionRow).where(SessionRow.username == user.username).order_by(SessionRow.created_ns.desc())
     for surplus in session.scalars(of_user.offset(MAX_SESSIONS - 1)):
         session.delete(surplus)
-    created = NewSession(secrets.token_urlsafe(32), secrets.token_urlsafe(24), user.username, Role(user.role))
-    now = now_ns()
+    secret, csrf_token, now = secrets.token_urlsafe(32), secrets.token_urlsafe(24), time_ns()
     session.add(
         SessionRow(
-            session_hash=hash_secret(created.secret),
+            session_hash=hash_secret(secret),
             username=user.username,
-            csrf_token=created.csrf_token,
+            csrf_token=csrf_token,
             created_ns=now,
             expires_ns=now + SESSION_NS,
         )
     )
-    return created
+    return secret, csrf_token
 
 
 def session_of(session: Session, secret: str) -> tuple[UserRow, str] | None:
     """The user and the CSRF token of a cookie's session; None for an unknown or expired one."""
     found = select(UserRow, SessionRow.csrf_token).join(SessionRow, SessionRow.username == UserRow.username)
-    found = found.where(SessionRow.session_hash == hash_secret(secret), SessionRow.expires_ns > now_ns())
+    found = found.where(SessionRow.session_hash == hash_secret(secret), SessionRow.expires_ns > time_ns())
     row = session.execute(found).first()
     return None if row is None else (row[0], row[1])
 
@@ -158,7 +147,7 @@ def add_token(session: Session, actor: Actor, name: str, role: Role) -> tuple[To
         role=role,
         token_hash=hash_secret(secret),
         created_by=actor.username,
-        created_ns=now_ns(),
+        created_ns=time_ns(),
     )
     session.add(row)
     record_action(session, actor, "add", "token", row.token_id, None, {"name": name, "role": role})
@@ -181,7 +170,7 @@ def revoke_token(session: Session, actor: Actor, token_id: str) -> None:
     row = session.get(TokenRow, token_id)
     if row is None or row.revoked_ns is not None:
         raise NotFoundError(f"expected the id of a token, got {token_id[:64]!r}")
-    row.revoked_ns = now_ns()
+    row.revoked_ns = time_ns()
     record_action(session, actor, "revoke", "token", token_id, {"name": row.name, "role": row.role}, None)
 
 

@@ -5,13 +5,15 @@ Repeating an action changes nothing and adds no row. All raise `NotFoundError` f
 
 from __future__ import annotations
 
+from time import time_ns
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from gradwatch.streams.wire.messages import AlertState
 
 from . import snoozes
-from .audit import Actor, ConflictError, InvalidRequestError, NotFoundError, now_ns, record_action
+from .audit import Actor, ConflictError, InvalidRequestError, NotFoundError, record_action
 from .schema import AlertRow, CommentRow, Json, ReviewedRow, ReviewRow, SnoozeRow, UserRow
 
 LOCAL_USER = "local"
@@ -21,18 +23,16 @@ def acknowledge(session: Session, actor: Actor, alert_id: str) -> None:
     """Acknowledges the alert, unless another user already has."""
     review = _lock_review(session, alert_id)
     if review.acknowledged_by is None:
-        review.acknowledged_by, review.acknowledged_ns, review.handled = actor.username, now_ns(), True
-        _record(session, actor, "acknowledge", alert_id, {"acknowledged_by": None}, {"acknowledged_by": actor.username})
+        review.acknowledged_ns, review.handled = time_ns(), True
+        _set(session, actor, "acknowledge", review, "acknowledged_by", actor.username)
 
 
 def unacknowledge(session: Session, actor: Actor, alert_id: str) -> None:
     """Withdraws the acknowledgement of any user."""
     review = _lock_review(session, alert_id)
     if review.acknowledged_by is not None:
-        before = {"acknowledged_by": review.acknowledged_by}
-        review.acknowledged_by = review.acknowledged_ns = None
-        review.handled = _is_reviewed(session, alert_id)
-        _record(session, actor, "unacknowledge", alert_id, before, {"acknowledged_by": None})
+        review.acknowledged_ns, review.handled = None, _is_reviewed(session, alert_id)
+        _set(session, actor, "unacknowledge", review, "acknowledged_by", None)
 
 
 def assign(session: Session, actor: Actor, alert_id: str, assignee: str | None) -> None:
@@ -42,14 +42,13 @@ def assign(session: Session, actor: Actor, alert_id: str, assignee: str | None) 
     if assignee is not None and not is_self and session.get(UserRow, assignee) is None:
         raise ConflictError(f"assignee: expected the name of a user, got {assignee!r}")
     if review.assignee != assignee:
-        before, review.assignee = {"assignee": review.assignee}, assignee
-        _record(session, actor, "assign", alert_id, before, {"assignee": assignee})
+        _set(session, actor, "assign", review, "assignee", assignee)
 
 
 def comment(session: Session, actor: Actor, alert_id: str, text: str) -> None:
     """Adds a comment."""
     _lock_review(session, alert_id)
-    row = CommentRow(alert_id=alert_id, author=actor.username, at_ns=now_ns(), text=text)
+    row = CommentRow(alert_id=alert_id, author=actor.username, at_ns=time_ns(), text=text)
     session.add(row)
     session.flush()
     _record(session, actor, "comment", alert_id, None, {"comment_id": row.comment_id, "text": text})
@@ -62,7 +61,7 @@ def mark_reviewed(session: Session, actor: Actor, alert_id: str, reviewed: bool 
     if (row is not None) is reviewed:
         return
     if row is None:
-        session.add(ReviewedRow(alert_id=alert_id, username=actor.username, at_ns=now_ns()))
+        session.add(ReviewedRow(alert_id=alert_id, username=actor.username, at_ns=time_ns()))
     else:
         session.delete(row)
     session.flush()
@@ -79,7 +78,7 @@ def snooze(
     Raises InvalidRequestError for an end that is missing or past, ConflictError for one alert that is closed.
     """
     review, alert = _lock_review(session, alert_id), session.get_one(AlertRow, alert_id)
-    now = now_ns()
+    now = time_ns()
     if until_ns is None and factor is None:
         raise InvalidRequestError("snooze: expected a time (until) or a factor of the score, got neither")
     if until_ns is not None and until_ns <= now:
@@ -116,7 +115,7 @@ def unsnooze(session: Session, actor: Actor, alert_id: str) -> list[str]:
         return []
     row = session.get_one(SnoozeRow, review.snooze_id)
     before = {"snooze": row.snooze_id, "muted_alerts": row.muted_alerts, "muted_revisions": row.muted_revisions}
-    muted = snoozes.end(session, row, "unsnoozed", now_ns())
+    muted = snoozes.end(session, row, "unsnoozed", time_ns())
     _record(session, actor, "unsnooze", alert_id, before, {"snooze": None})
     return muted
 
@@ -131,6 +130,12 @@ def _lock_review(session: Session, alert_id: str) -> ReviewRow:
 
 def _is_reviewed(session: Session, alert_id: str) -> bool:
     return session.scalars(select(ReviewedRow.username).where(ReviewedRow.alert_id == alert_id)).first() is not None
+
+
+def _set(session: Session, actor: Actor, action: str, review: ReviewRow, field: str, value: str | None) -> None:
+    before = {field: getattr(review, field)}
+    setattr(review, field, value)
+    _record(session, actor, action, review.alert_id, before, {field: value})
 
 
 def _record(session: Session, actor: Actor, action: str, alert_id: str, before: Json | None, after: Json) -> None:

@@ -40,6 +40,7 @@ class StoredRevision(msgspec.Struct, frozen=True):
     is_new: bool  # the first stored revision of its alert
     is_newest: bool
     muted: bool
+    has_scores: bool
 
 
 def store_revisions(session: Session, received: Sequence[ReceivedRevision], now_ns: int) -> list[StoredRevision]:
@@ -71,7 +72,7 @@ def store_revisions(session: Session, received: Sequence[ReceivedRevision], now_
                 scores=one.scores,
             )
         )
-        stored.append(StoredRevision(alert, is_new, is_newest, muted))
+        stored.append(StoredRevision(alert, is_new, is_newest, muted, one.scores is not None))
     return stored
 
 

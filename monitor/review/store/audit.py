@@ -50,16 +50,11 @@ class ConflictError(InvalidRequestError):
     """An action that the present state of the database does not allow."""
 
 
-def now_ns() -> int:
-    """Wall clock."""
-    return time.time_ns()
-
-
 def record_action(
     session: Session, actor: Actor, action: str, subject: str, subject_id: str, before: Json | None, after: Json | None
 ) -> None:
     """Adds one action to the trail; `before` and `after` are the fields that it changed."""
-    row = AuditRow(at_ns=now_ns(), actor=actor.username, via=actor.via, action=action)
+    row = AuditRow(at_ns=time.time_ns(), actor=actor.username, via=actor.via, action=action)
     row.subject, row.subject_id, row.before, row.after = subject, subject_id, before, after
     session.add(row)
 

@@ -6,6 +6,7 @@ The table, the topic and the audit trail call them verdicts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import time_ns
 
 import msgspec
 from sqlalchemy import select
@@ -15,7 +16,7 @@ from ulid import ULID
 from gradwatch.streams.wire.messages import Correction
 from gradwatch.streams.wire.outputs import encode_correction
 
-from .audit import Actor, NotFoundError, now_ns, record_action
+from .audit import Actor, NotFoundError, record_action
 from .schema import AlertRow, CorrectionRow, Json
 
 BATCH = 100  # corrections published before the next query
@@ -48,7 +49,7 @@ def withdraw(session: Session, actor: Actor, verdict_id: str) -> CorrectionRow:
     row = session.get(CorrectionRow, verdict_id)
     if row is None or row.deleted_ns is not None:
         raise NotFoundError(f"expected the id of a correction in force, got {verdict_id[:64]!r}")
-    row.deleted_ns, row.published = now_ns(), False
+    row.deleted_ns, row.published = time_ns(), False
     record_action(session, actor, "delete", "verdict", verdict_id, row.body, None)
     return row
 

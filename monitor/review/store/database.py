@@ -123,16 +123,12 @@ def parse_url(url: str) -> URL:
 
 
 def _open(url: URL) -> Engine:
+    # errors are logged, and parameters are hashes of passwords and CSRF tokens
+    options: dict[str, Any] = {"pool_size": READERS, "max_overflow": READERS, "hide_parameters": True}
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=READERS, max_overflow=READERS, pool_pre_ping=True, hide_parameters=True)
+        return create_engine(url, pool_pre_ping=True, **options)
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        url,
-        pool_size=READERS,
-        max_overflow=READERS,
-        hide_parameters=True,  # errors are logged, and parameters are hashes of passwords and CSRF tokens
-        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
-    )
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **options)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 

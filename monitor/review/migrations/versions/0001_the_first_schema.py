@@ -132,7 +132,7 @@ def upgrade() -> None:
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("scores", sa.JSON(), nullable=True),
         sa.ForeignKeyConstraint(
-            ["alert_id"], ["alerts.alert_id"], name="fk_alert_revisions_alert_id_alerts", ondelete="CASCADE"
+            ["alert_id"], ["alerts.alert_id"], "fk_alert_revisions_alert_id_alerts", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("alert_id", "revision", name="pk_alert_revisions"),
     )
@@ -143,9 +143,7 @@ def upgrade() -> None:
         sa.Column("author", sa.String(length=64), nullable=False),
         sa.Column("at_ns", sa.BigInteger(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["alert_id"], ["alerts.alert_id"], name="fk_comments_alert_id_alerts", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.alert_id"], "fk_comments_alert_id_alerts", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("comment_id", name="pk_comments"),
     )
     op.create_index("ix_comments_alert_id", "comments", ["alert_id"])
@@ -154,9 +152,7 @@ def upgrade() -> None:
         sa.Column("alert_id", sa.String(length=64), nullable=False),
         sa.Column("username", sa.String(length=64), nullable=False),
         sa.Column("at_ns", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["alert_id"], ["alerts.alert_id"], name="fk_reviewed_alert_id_alerts", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.alert_id"], "fk_reviewed_alert_id_alerts", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("alert_id", "username", name="pk_reviewed"),
     )
     op.create_table(
@@ -167,9 +163,7 @@ def upgrade() -> None:
         sa.Column("assignee", sa.String(length=64), nullable=True),
         sa.Column("snooze_id", sa.BigInteger(), nullable=True),
         sa.Column("handled", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["alert_id"], ["alerts.alert_id"], name="fk_reviews_alert_id_alerts", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.alert_id"], "fk_reviews_alert_id_alerts", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("alert_id", name="pk_reviews"),
     )
     op.create_index("ix_reviews_acknowledged_by", "reviews", ["acknowledged_by"])
@@ -183,9 +177,7 @@ def upgrade() -> None:
         sa.Column("csrf_token", sa.String(length=64), nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("expires_ns", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["username"], ["users.username"], name="fk_sessions_username_users", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["username"], ["users.username"], "fk_sessions_username_users", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("session_hash", name="pk_sessions"),
     )
     op.create_index("ix_sessions_expires_ns", "sessions", ["expires_ns"])

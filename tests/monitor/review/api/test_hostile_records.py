@@ -10,10 +10,10 @@ import pytest
 from gradwatch.monitor.review.feed.ground_truth import GroundTruth
 from gradwatch.monitor.review.feed.ingest import AlertIngest, update_live
 from gradwatch.monitor.review.feed.live_state import LiveState
-from gradwatch.monitor.review.store.database import Database
 from gradwatch.monitor.review.service import ReviewService
 from gradwatch.monitor.review.settings import Retention
 from gradwatch.monitor.review.store import alerts, retention
+from gradwatch.monitor.review.store.database import Database
 from gradwatch.monitor.review.store.schema import AttachmentRow
 from gradwatch.streams.wire.messages import AlertState, FrameIdentity
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
