@@ -20,7 +20,7 @@ def test_people_come_in_by_password_and_do_what_their_role_says(guarded: Page):
     page.goto("/alerts?review=any")
     assert "/login" in page.url
     log_in(page, "ada", "wrong")
-    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    expect(page.get_by_role("alert")).to_contain_text("Wrong user name or password")
     log_in(page, "ada")
     page.wait_for_url(lambda url: "/login" not in url)
     page.goto("/people")
