@@ -124,9 +124,9 @@ def _reviewed(database: str) -> Reviewed:
 
     try:
         from ...review.store.database import DatabaseUnavailableError
-        from ...review.store.handled import Handled
+        from ...review.store.reviewed import ReviewedAlerts
 
-        return Handled(database)
+        return ReviewedAlerts(database)
     except ModuleNotFoundError as error:
         log.info("evidence goes by age, reviewed or not", reason=f"{error}: pip install 'gradwatch[review]'")
         return nobody

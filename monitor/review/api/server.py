@@ -1,4 +1,4 @@
-"""Serves the application on one socket until it is told to stop."""
+"""Serves the application on one socket until a signal stops it."""
 
 from __future__ import annotations
 
@@ -22,50 +22,50 @@ log = structlog.get_logger()
 
 MAX_CONNECTIONS = 400
 GRACE_S = 5
-REQUEST_WITHIN_S = 20.0  # its headers; the guard sees to the body
+REQUEST_WITHIN_S = 20.0  # for its headers; the guard limits the body
 
 
 class _Server(uvicorn.Server):
-    """Lets the readers of events go first: they would stay for as long as the page is open."""
+    """Disconnects the readers of events first: they would stay connected as long as their page is open."""
 
     def __init__(self, config: uvicorn.Config, service: ReviewService) -> None:
         super().__init__(config)
         self._service = service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or SIGINT; not passed on, as uvicorn would, so that what comes after the server is done too."""
+        """Handles SIGTERM or SIGINT; does not raise it again, as uvicorn would, so that `serve` can clean up."""
         self._service.events.close()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
 
 class _Protocol(H11Protocol):
-    """Hangs up on who opens a connection and sends no request: uvicorn would wait for ever, and they are few."""
+    """Closes connections without a request: uvicorn would wait for ever, and their number is bounded."""
 
-    _patience: asyncio.TimerHandle | None = None
+    _timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection is there."""
+        """Starts the timeout of the first request."""
         super().connection_made(transport)
-        self._expect()
+        self._restart_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """Cancels the timeout."""
         super().connection_lost(exc)
-        if self._patience is not None:
-            self._patience.cancel()
+        if self._timeout is not None:
+            self._timeout.cancel()
 
     def on_response_complete(self) -> None:
-        """The next request may come."""
+        """Starts the timeout of the next request."""
         super().on_response_complete()
-        self._expect()
+        self._restart_timeout()
 
-    def _expect(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-        self._patience = self.loop.call_later(REQUEST_WITHIN_S, self._hang_up)
+    def _restart_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+        self._timeout = self.loop.call_later(REQUEST_WITHIN_S, self._close_if_idle)
 
-    def _hang_up(self) -> None:
+    def _close_if_idle(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
 
@@ -79,14 +79,14 @@ def bind(host: str, port: int) -> socket.socket:
         raise PortUnavailableError(f"review: expected a free port, got {host}:{port}: {error}") from error
 
 
-def configured(service: ReviewService) -> uvicorn.Config:
-    """The server's settings."""
+def server_config(service: ReviewService) -> uvicorn.Config:
+    """The settings of uvicorn."""
     return uvicorn.Config(
         build_app(service),
         http=_Protocol,
         log_config=None,
-        access_log=False,  # the metrics count requests; a log of them would hold the visitors' addresses
-        proxy_headers=False,  # whom to believe is decided in access.py
+        access_log=False,  # metrics count requests; a log would contain visitors' addresses
+        proxy_headers=False,  # access.py decides which proxies to trust
         server_header=False,
         lifespan="off",
         limit_concurrency=MAX_CONNECTIONS,
@@ -95,23 +95,19 @@ def configured(service: ReviewService) -> uvicorn.Config:
 
 
 def serve(service: ReviewService, listening: socket.socket) -> None:
-    """Serves until SIGTERM or Ctrl-C; what was begun is answered."""
-    config = configured(service)
-    gc.freeze()  # code stays: to look through it for garbage held up all answers for a tenth of a second
+    """Serves until SIGTERM or Ctrl-C; open requests are answered."""
+    config = server_config(service)
+    gc.freeze()  # searching the code for garbage delayed all answers by 0.1 s
     service.start()
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     log.info("review page", address=f"http://{shown}:{port}/", login=service.settings.demands_login)
-    _say_who_can_log_in(service)
+    if service.settings.demands_login:
+        with service.database.reading() as session:
+            if not accounts.list_users(session):
+                log.warning("no user can log in yet", remedy="gradwatch review users add NAME --role admin")
     try:
         _Server(config, service).run([listening])
     finally:
         service.stop()
     log.info("stopped")
-
-
-def _say_who_can_log_in(service: ReviewService) -> None:
-    if service.settings.demands_login:
-        with service.database.reading() as session:
-            if not accounts.users(session):
-                log.warning("nobody can log in yet", remedy="gradwatch review users add NAME --role admin")
