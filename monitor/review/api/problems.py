@@ -19,8 +19,8 @@ from gradwatch.streams.observability.logs import scrub
 from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError
 from gradwatch.streams.transport.history import TopicMissingError
 
-from ..store.audit import ConflictError, InvalidRequestError, NotFoundError
 from ..store.database import DatabaseUnavailableError
+from ..store.errors import ConflictError, InvalidRequestError, NotFoundError
 
 log = structlog.get_logger()
 
