@@ -163,7 +163,8 @@ def _password(file: Path | None) -> str:
 
 
 def _role(name: str) -> Any:
-    from ...review.store.audit import InvalidRequestError, Role
+    from ...review.store.audit import Role
+    from ...review.store.errors import InvalidRequestError
 
     if name not in list(Role):
         raise InvalidRequestError(f"role: expected one of {', '.join(Role)}, got {name!r}")

@@ -18,7 +18,7 @@ from ..feed.live_state import CameraState
 from ..feed.score_ring import Series, family_of
 from ..service import ReviewService
 from ..shapes import Finite, Ns, Shape
-from ..store.audit import NotFoundError
+from ..store.errors import NotFoundError
 from ..store.schema import AlertRow
 from .access import Service, Viewer
 from .pictures import JPEG_CONTENT, JSON_CONTENT, picture_response

@@ -24,7 +24,7 @@ from ..feed.score_ring import ScoreRing
 from ..service import ReviewService
 from ..shapes import Finite, Ns, Shape, Xyxy
 from ..store import listing
-from ..store.audit import NotFoundError
+from ..store.errors import NotFoundError
 from ..store.schema import AttachmentRow, RevisionRow
 from .access import Service, Viewer
 from .alerts import AlertIdPath

@@ -14,7 +14,7 @@ from gradwatch.streams.wire.messages import IGNORE, ClassOverride, Correction, R
 from ..service import ReviewService
 from ..shapes import Ns, Shape, StreamId
 from ..store import corrections as store
-from ..store.audit import NotFoundError
+from ..store.errors import NotFoundError
 from ..store.schema import AlertRow, CorrectionRow
 from .access import Admin, Reviewer, Service, Viewer
 from .alerts import Words

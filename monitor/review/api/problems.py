@@ -18,8 +18,8 @@ from starlette.exceptions import HTTPException
 from gradwatch.streams.observability.logs import scrub
 from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, TopicMissingError
 
-from ..store.audit import ConflictError, InvalidRequestError, NotFoundError
 from ..store.database import DatabaseUnavailableError
+from ..store.errors import ConflictError, InvalidRequestError, NotFoundError
 
 log = structlog.get_logger()
 

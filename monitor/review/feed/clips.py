@@ -23,7 +23,7 @@ from gradwatch.streams.wire.messages import Alert, AlertState, EncodedFrame, Fra
 from ...evidence.absences import MissingCause, TimeWindow
 from ...evidence.format import require_extra
 from ...evidence.windows import WindowScan, WindowSource
-from ..store.audit import NotFoundError
+from ..store.errors import NotFoundError
 from .broker import Broker
 
 log = structlog.get_logger()

@@ -15,7 +15,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from .audit import Actor, ConflictError, InvalidRequestError, NotFoundError, Role, record_action
+from .audit import Actor, Role, record_action
+from .errors import ConflictError, InvalidRequestError, NotFoundError
 from .schema import SessionRow, TokenRow, UserRow
 
 USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")

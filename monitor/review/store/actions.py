@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from gradwatch.streams.wire.messages import AlertState
 
 from . import snoozes
-from .audit import Actor, ConflictError, InvalidRequestError, NotFoundError, record_action
+from .audit import Actor, record_action
+from .errors import ConflictError, InvalidRequestError, NotFoundError
 from .schema import AlertRow, CommentRow, Json, ReviewedRow, ReviewRow, SnoozeRow, UserRow
 
 LOCAL_USER = "local"

@@ -1,4 +1,4 @@
-"""Roles, errors of actions, and the audit trail: one row for each action, in the transaction of the action itself."""
+"""Actors with their roles, and the audit trail: one row for each action, in the transaction of the action itself."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from enum import StrEnum
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-
-from gradwatch import GradwatchError
 
 from .schema import AuditRow, Json
 
@@ -36,18 +34,6 @@ class Actor:
     username: str
     role: Role
     via: str  # local | session | token | proxy | command
-
-
-class NotFoundError(GradwatchError, LookupError):
-    """The subject of an action does not exist; the message says what was expected."""
-
-
-class InvalidRequestError(GradwatchError, ValueError):
-    """An action with arguments that can't be right; the message says why."""
-
-
-class ConflictError(InvalidRequestError):
-    """An action that the present state of the database does not allow."""
 
 
 def record_action(

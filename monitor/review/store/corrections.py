@@ -16,7 +16,8 @@ from ulid import ULID
 from gradwatch.streams.wire.messages import Correction
 from gradwatch.streams.wire.outputs import encode_correction
 
-from .audit import Actor, NotFoundError, record_action
+from .audit import Actor, record_action
+from .errors import NotFoundError
 from .schema import AlertRow, CorrectionRow, Json
 
 BATCH = 100  # corrections published before the next query

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, or_, select
 from sqlalchemy.orm import Session
 
-from .audit import InvalidRequestError, NotFoundError
+from .errors import InvalidRequestError, NotFoundError
 from .schema import AlertRow, ReviewedRow, ReviewRow
 
 AnySelect = Select[*tuple[Any, ...]]

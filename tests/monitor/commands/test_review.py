@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from gradwatch import GradwatchError
 from gradwatch.monitor.commands import app
-from gradwatch.monitor.review.store.audit import InvalidRequestError, NotFoundError
 from gradwatch.monitor.review.store.database import Database, DatabaseUnavailableError
+from gradwatch.monitor.review.store.errors import InvalidRequestError, NotFoundError
 from gradwatch.monitor.review.store.schema import AuditRow, UserRow
 
 

@@ -16,7 +16,7 @@ import pytest
 from gradwatch.monitor.review.feed import clips
 from gradwatch.monitor.review.service import ReviewService
 from gradwatch.monitor.review.store import database
-from gradwatch.monitor.review.store.audit import NotFoundError
+from gradwatch.monitor.review.store.errors import NotFoundError
 from gradwatch.streams.transport.connection import BrokerUnavailableError
 
 from ..builders import ALERT, make_alert, store

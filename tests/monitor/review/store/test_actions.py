@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from gradwatch.monitor.review.store import actions, audit, snoozes
-from gradwatch.monitor.review.store.audit import Actor, InvalidRequestError, NotFoundError, Role
+from gradwatch.monitor.review.store.audit import Actor, Role
 from gradwatch.monitor.review.store.database import Database
+from gradwatch.monitor.review.store.errors import InvalidRequestError, NotFoundError
 from gradwatch.monitor.review.store.schema import ReviewRow, RevisionRow, SnoozeRow
 from gradwatch.streams.wire.messages import Alert, AlertState
 

@@ -10,8 +10,8 @@ import pytest
 from gradwatch.monitor.review.settings import Retention
 from gradwatch.monitor.review.store import actions, listing, retention
 from gradwatch.monitor.review.store.alerts import ReceivedRevision, store_revisions
-from gradwatch.monitor.review.store.audit import InvalidRequestError
 from gradwatch.monitor.review.store.database import Database
+from gradwatch.monitor.review.store.errors import InvalidRequestError
 from gradwatch.monitor.review.store.listing import ReviewFilter, Selection
 from gradwatch.monitor.review.store.schema import AlertRow
 from gradwatch.streams.wire.messages import Alert, AlertKind, AlertState, Severity
