@@ -206,13 +206,13 @@ def bench(
 ) -> None:
     """Measure the server with 10,000 alerts and 50 cameras; starts a broker unless one is named."""
     _require_extra()
-    from ...bench.ground import own_topics, some_broker
+    from ...bench.broker_setup import open_broker, temporary_topics
     from ...bench.review import bench_review, review_report
     from ...review.feed.broker import Broker
 
     with TemporaryDirectory() as folder:
         figures = []
-        with some_broker(load(config), bootstrap_servers) as (at, _), own_topics(at, 1) as (own, topics):
+        with open_broker(load(config), bootstrap_servers) as (at, _), temporary_topics(at, 1) as (own, topics):
             for url in database or [f"sqlite:///{folder}/review.db"]:
                 broker = Broker(own.broker.bootstrap_servers, own.broker.client, topics)
                 figures.append(bench_review(url, broker, rounds))

@@ -1,4 +1,4 @@
-"""What the benchmarks of the whole loop stand on: a broker, topics of their own, and frames in them."""
+"""Setup of the benchmarks of the whole loop: a broker, temporary topics, and frames in them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ SEED = 3000
 
 
 @contextmanager
-def some_broker(configuration: Configuration, bootstrap_servers: str | None) -> Iterator[tuple[Configuration, str]]:
-    """The configuration with the address of a broker, and the broker's kind.
+def open_broker(configuration: Configuration, bootstrap_servers: str | None) -> Iterator[tuple[Configuration, str]]:
+    """The configuration with the address of a broker, and the broker's address or kind.
 
-    It is the one at `bootstrap_servers`, else an Apache Kafka started from the folder that KAFKA_HOME names, else
-    the embedded one. One that is started here ends with the block.
+    The broker is the one at `bootstrap_servers`, else an Apache Kafka started from the folder that KAFKA_HOME names,
+    else the embedded one. A broker that is started here is stopped after the block.
     """
     home = os.environ.get("KAFKA_HOME")
     if bootstrap_servers:
@@ -52,8 +52,8 @@ def some_broker(configuration: Configuration, bootstrap_servers: str | None) -> 
 
 
 @contextmanager
-def own_topics(configuration: Configuration, partitions: int) -> Iterator[tuple[Configuration, Topics]]:
-    """The configuration with topics and a group that nobody else has; they are deleted after the block."""
+def temporary_topics(configuration: Configuration, partitions: int) -> Iterator[tuple[Configuration, Topics]]:
+    """The configuration with new topics and a new consumer group; the topics are deleted after the block."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}."
     topics = Topics(prefix, prefix + "frames")
     broker = configuration.broker
@@ -69,9 +69,9 @@ def own_topics(configuration: Configuration, partitions: int) -> Iterator[tuple[
 def publish_at_once(
     configuration: Configuration, topics: Topics, contents: list[bytes], frames: int, partitions: int
 ) -> None:
-    """Publishes `frames` frames in all, `contents` over and over, as one stream in each of `partitions` partitions.
+    """Publishes `frames` frames in total, repeating `contents`, as one stream in each of `partitions` partitions.
 
-    Raises BrokerUnavailableError where the broker does not take them all.
+    Raises BrokerUnavailableError if the broker does not accept all of them.
     """
     with BoundedProducer(configuration.broker.bootstrap_servers, configuration.broker.client) as producer:
         for partition in range(partitions):
@@ -87,24 +87,24 @@ def publish_at_once(
 
 
 def stream_name(partition: int) -> str:
-    """The stream whose frames are in `partition`."""
+    """The id of the stream whose frames are in `partition`."""
     return f"bench-{partition}"
 
 
-def drive_contents(frames: int, size: tuple[int, int], quality: int, seed: int = SEED) -> list[bytes]:
+def drive_contents(frames: int, size: tuple[int, int], quality: int) -> list[bytes]:
     """JPEG pictures of a synthetic drive of `size` (width, height) px."""
-    drive = Drive("town", seed, frames, RATE_HZ, size)
+    drive = Drive("town", SEED, frames, RATE_HZ, size)
     return [encode_jpeg(drive.image(seq), quality) for seq in range(frames)]
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time of a process so far; needs Linux."""
+    """Processor time of a process so far; Linux only."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory that a process holds; needs Linux."""
+    """Resident memory of a process; Linux only."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
