@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kafka import KafkaAdminClient, TopicPartition
-from msgspec.structs import replace
 
 from gradwatch.monitor.evidence.folder import EvidenceFolder
 from gradwatch.monitor.evidence.service import EvidenceService
@@ -25,7 +24,7 @@ from gradwatch.streams.wire.outputs import decode_attachment
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 
-from .scenes import JPEG, frame, report
+from .scenes import JPEG, frame, report, stamped
 
 PARTITION = 1
 
@@ -47,18 +46,18 @@ class Road:
         made, deliveries = {}, {}
         for seq in numbers:
             published_ms = begin_ms + seq * 1000 // rate_hz
-            one = replace(frame(seq, rate_hz, stream_id, content=content), published_ns=published_ms * 1_000_000)
+            one = stamped(frame(seq, rate_hz, stream_id, content=content), published_ns=published_ms * 1_000_000)
             deliveries[seq] = self._producer.send(
                 self.topics.frames, *encode_frame(one), partition=PARTITION, timestamp_ms=published_ms
             )
             made[seq] = one
         assert self._producer.flush(30)
-        placed = {seq: replace(one, partition=PARTITION, offset=deliveries[seq].offset) for seq, one in made.items()}
+        stored = {seq: stamped(one, partition=PARTITION, offset=deliveries[seq].offset) for seq, one in made.items()}
         if judged:
-            for one in placed.values():
+            for one in stored.values():
                 self._sink.publish(report(one), None, [])
             assert self._producer.flush(30)
-        return placed
+        return stored
 
     def alert(self, about: Alert) -> None:
         """Publishes a revision of an alert."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -47,6 +48,11 @@ def frame(seq: int, rate_hz: int, stream_id: str = "north", run_id: str = RUN, c
     # pictures differ: what follows the end of a JPEG is no part of it
     content += b"%d" % seq
     return encoded_frame(stream_id, seq, run_id, content=content, capture_ns=at_ns, published_ns=published_ns)
+
+
+def stamped(made: EncodedFrame, **stamp: Any) -> EncodedFrame:
+    """The frame with other fields of its stamp, such as its place on the topic."""
+    return replace(made, stamp=replace(made.stamp, **stamp))
 
 
 def report(of: EncodedFrame, outcome: Outcome = Outcome.JUDGED) -> FrameReport:
@@ -138,8 +144,7 @@ class MemoryRecords:
         offset = self.put(
             TOPICS.frames, stamp.identity.stream_id, wire.value, stamp.published_ns // 1_000_000, wire.headers
         )
-        placed = replace(stamp, partition=0, offset=offset, published_ns=stamp.published_ns // 1_000_000 * 1_000_000)
-        return replace(made, stamp=placed)
+        return stamped(made, partition=0, offset=offset, published_ns=stamp.published_ns // 1_000_000 * 1_000_000)
 
     def judge(self, made: EncodedFrame, outcome: Outcome = Outcome.JUDGED) -> None:
         said = report(made, outcome)

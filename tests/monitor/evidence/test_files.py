@@ -13,7 +13,6 @@ from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from google.protobuf.json_format import MessageToDict
 from mcap.reader import make_reader
 from mcap_protobuf.decoder import DecoderFactory
-from msgspec.structs import replace
 
 import gradwatch
 from gradwatch.monitor.evidence.absences import Missing, MissingCause
@@ -25,15 +24,14 @@ from gradwatch.monitor.overlay import annotations as overlays
 from gradwatch.streams.wire.messages import AlertState, EncodedFrame
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
 
-from .scenes import JPEG, alert, frame, report
+from .scenes import JPEG, alert, frame, report, stamped
 
 MISSING = [Missing(12, MissingCause.NEVER_PUBLISHED)]
 
 
 def placed(seq: int) -> EncodedFrame:
-    made = frame(seq, 10)
     trace = f"00-{seq:032x}-{seq:016x}-01"
-    return replace(made, stamp=replace(made.stamp, partition=3, offset=1000 + seq, traceparent=trace))
+    return stamped(frame(seq, 10), partition=3, offset=1000 + seq, traceparent=trace)
 
 
 FRAMES = [placed(seq) for seq in range(20) if seq != 12]

@@ -20,7 +20,7 @@ from gradwatch.streams.wire.outputs import encode_alert, encode_report
 from gradwatch.streams.wire.topics import Topics
 
 from .live import Road, attachments, serving, wait_until
-from .scenes import PUBLISHED_MS, TOPICS, MemoryRecords, alert, frame, report
+from .scenes import PUBLISHED_MS, TOPICS, MemoryRecords, alert, frame, report, stamped
 
 FOREIGN = "0d4c7a52-7c55-5f6e-8d3b-0f4a3a1f5b11"
 HOSTILE: list[dict[str, Any]] = [
@@ -76,7 +76,7 @@ def spoiled(said: FrameReport) -> list[FrameReport]:
 
 
 def test_a_report_that_cannot_be_drawn_costs_its_overlay_alone(tmp_path: Path) -> None:
-    frames = [replace(frame(seq, 10), partition=0, offset=seq) for seq in range(20)]
+    frames = [stamped(frame(seq, 10), partition=0, offset=seq) for seq in range(20)]
     about = alert(frames[6], frames[9], AlertState.CLOSED)
     reports = [*spoiled(report(frames[0])), report(frames[1])]
     with (tmp_path / "evidence.mcap").open("wb") as stream:
@@ -92,11 +92,11 @@ def test_a_report_that_no_file_can_hold_is_passed_over() -> None:
     for one in own:
         records.judge(one)
         for changes in (
-            {"identity": FrameIdentity("north", one.identity.run_id, 2**63)},
+            {"identity": FrameIdentity("north", one.stamp.identity.run_id, 2**63)},
             {"published_ns": 2**64 - 1},
             {"capture_ns": -1},
         ):
             hostile = encode_report(replace(report(one), **changes))
-            records.put(TOPICS.reports, "north", hostile, PUBLISHED_MS + 100 * one.identity.seq)
+            records.put(TOPICS.reports, "north", hostile, PUBLISHED_MS + 100 * one.stamp.identity.seq)
     window = read_window(WindowSource(records, TOPICS), alert(own[60], own[70]))
     assert [one.identity.seq for one in window.reports] == list(range(10, 121))

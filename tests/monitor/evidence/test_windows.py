@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from gradwatch.monitor.evidence.absences import MissingCause
 from gradwatch.monitor.evidence.windows import Window, WindowSource, read_window, window_of
 from gradwatch.streams.wire.messages import AlertState, EncodedFrame, Outcome
 
-from .scenes import PUBLISHED_MS, RUN, SECOND_NS, TOPICS, MemoryRecords, alert, capture_ns, frame
+from .scenes import PUBLISHED_MS, RUN, SECOND_NS, TOPICS, MemoryRecords, alert, capture_ns, frame, stamped
 
 RATES = (5, 10, 30)
 
@@ -128,8 +130,7 @@ def test_a_run_that_is_younger_than_its_window() -> None:
 def test_a_gap_that_no_camera_made_has_a_bound() -> None:
     records, own = stage(10, 50)
     leap = frame(50, 10)
-    leap = replace(leap, stamp=replace(leap.stamp, identity=replace(leap.stamp.identity, seq=2**62)))
-    records.judge(records.publish(leap))
+    records.judge(records.publish(stamped(leap, identity=replace(leap.stamp.identity, seq=2**62))))
     assert len(read_window(WindowSource(records, TOPICS), alert(own[30], own[45])).missing) <= 10_000
 
 
@@ -149,20 +150,12 @@ def test_a_camera_with_a_wrong_clock(clock_ms: int) -> None:
     records, own = MemoryRecords(), {}
     for seq in range(200):
         made = frame(seq, 10)
-        published = replace(
-            made, stamp=replace(made.stamp, published_ns=made.stamp.published_ns + clock_ms * 1_000_000)
-        )
-        own[seq] = records.publish(published)
+        own[seq] = records.publish(stamped(made, published_ns=made.stamp.published_ns + clock_ms * 1_000_000))
         records.judge(own[seq])
-        records.topics[TOPICS.reports][-1] = replaced(records.topics[TOPICS.reports][-1], PUBLISHED_MS + seq * 100)
+        reports = records.topics[TOPICS.reports]
+        reports[-1] = dataclasses.replace(reports[-1], timestamp_ms=PUBLISHED_MS + seq * 100)
     window = read_window(WindowSource(records, TOPICS), alert(own[80], own[90]), PUBLISHED_MS + 9_500)
     assert seqs(window) == [one.identity.seq for one in window.reports] == list(range(30, 141))
-
-
-def replaced(record, timestamp_ms: int):
-    from dataclasses import replace as changed
-
-    return changed(record, timestamp_ms=timestamp_ms)
 
 
 def test_little_more_than_the_window_is_read() -> None:
