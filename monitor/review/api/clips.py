@@ -16,7 +16,7 @@ from gradwatch.streams.transport.history import TopicMissingError
 from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
 from gradwatch.streams.wire.outputs import decode_alert
 
-from ...evidence.absences import MissingCause
+from ...evidence.window import MissingCause
 from ...overlay import annotations as overlays
 from .. import presenting
 from ..feed.clips import Clip

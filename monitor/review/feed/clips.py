@@ -21,8 +21,9 @@ from gradwatch.streams.transport.history import TopicMissingError
 from gradwatch.streams.transport.ranges import TopicRanges
 from gradwatch.streams.wire.messages import Alert, AlertState, EncodedFrame, FrameReport
 
-from ...evidence.absences import MissingCause, TimeWindow
-from ...evidence.windows import Window, WindowScan, WindowSource, read_evidence
+from ...evidence.format import Evidence
+from ...evidence.scan import WindowScan, WindowSource
+from ...evidence.window import MissingCause, TimeWindow
 from ..store.audit import NotFoundError
 from .ingest import Broker
 
@@ -130,10 +131,10 @@ class Clips:
         """What the file has; None where it can't be read. Kafka may have the frames still."""
         try:
             file = self.evidence_file(path)
-            window = read_evidence(file)
-            from ...evidence.reading import read_metadata  # needs the extra `evidence`, which is there by now
+            from ...evidence.mcap_reader import read_evidence  # needs the extra `evidence`
 
-            said = read_metadata(file)
+            window = read_evidence(file)
+            said = window.metadata
             if said["alert_id"] != alert.alert_id:
                 raise ValueError(f"expected evidence of this alert, got that of {said['alert_id'][:80]!r}")
             is_final = said["state"] == AlertState.CLOSED and int(said["revision"]) >= alert.revision
@@ -177,22 +178,22 @@ def _scanned(scan: WindowScan, kept: Clip | None) -> Clip:
         reports = {seq: report for seq, report in kept.reports.items() if scan.time.contains(report.capture_ns)}
     source = "evidence" if frames else "kafka"
     for frame in frames.values():
-        scan.note(frame.stamp)
+        scan.add_known(frame.stamp)
     frames |= {frame.stamp.identity.seq: frame for frame in scan.frames()}
     reports |= {report.identity.seq: report for report in scan.reports}
-    missing = {one.seq: one.cause for one in scan.missing()}
+    missing = scan.missing()
     if kept is not None:  # of what was missing then, the reports may be gone by now
         last = max(frames.keys() | reports.keys(), default=-1)
         missing |= {seq: cause for seq, cause in kept.missing.items() if seq <= last and seq not in frames}
     return Clip(scan.time, frames, reports, missing, source)
 
 
-def _clip(window: Window, source: str, is_final: bool) -> Clip:
+def _clip(window: Evidence, source: str, is_final: bool) -> Clip:
     return Clip(
         window.time,
         {frame.stamp.identity.seq: frame for frame in window.frames},
         {report.identity.seq: report for report in window.reports},
-        dict(zip(window.missing, window.missing_causes, strict=True)),
+        window.missing,
         source,
         is_final,
     )

@@ -24,7 +24,7 @@ from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 
-from ...evidence.windows import is_placed
+from ...evidence.window import fits_int64
 from ..metrics import MUTED, RECORDS
 from ..store import alerts
 from ..store.audit import now_ns
@@ -276,7 +276,7 @@ def _check_showable(report: FrameReport) -> None:
     identity = report.identity
     if STREAM_ID.fullmatch(identity.stream_id) is None or STREAM_ID.fullmatch(identity.run_id) is None:
         raise ValueError(f"expected ids of a stream and a run, got {str(identity)[:160]!r}")
-    if not is_placed(report):
+    if not fits_int64(report):
         raise ValueError(f"expected a seq and times from 0 of 63 bits, got {str(identity)[:160]!r}")
 
 
