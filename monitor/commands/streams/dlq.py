@@ -1,4 +1,4 @@
-"""`gradwatch dlq …`: look at the records that were put aside, and send them back."""
+"""`gradwatch dlq …`: list the records that were put aside, show one, and send them back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
@@ -20,15 +19,16 @@ from gradwatch.streams.transport.producer import BoundedProducer, RecordTooLarge
 from gradwatch.streams.wire.messages import OutcomeCause
 from gradwatch.streams.wire.topics import Topics
 
-from ...config import BrokerSettings, load
+from ...config import BrokerSettings
 from ...letters import Wanted, details, table
 from ...worker.build import topics_of
-from ..options import BootstrapOption, ConfigOption, JsonOption
+from ..options import BootstrapOption, ConfigOption, JsonOption, load_configuration, write_json, write_output
 
-dlq = typer.Typer(help="Look at the records that could not be read, and send them back.", no_args_is_help=True)
+dlq = typer.Typer(help="List the records that could not be read, and send them back.", no_args_is_help=True)
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PLACE = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
+ACKNOWLEDGED_S = 30.0  # timeout of the acknowledgments of requeued records
 
 StreamOption = Annotated[str | None, typer.Option("--stream", help="Only of this stream.")]
 CauseOption = Annotated[OutcomeCause | None, typer.Option(help="Only of this cause.")]
@@ -42,7 +42,7 @@ def list_letters(
     stream: StreamOption = None,
     cause: CauseOption = None,
     since: SinceOption = None,
-    limit: Annotated[int, typer.Option(help="So many at most.", min=1, max=100_000)] = 50,
+    limit: Annotated[int, typer.Option(help="At most this many.", min=1, max=100_000)] = 50,
     json: JsonOption = None,
 ) -> None:
     """List the dead letters, the newest first."""
@@ -50,8 +50,7 @@ def list_letters(
     wanted = Wanted(stream, cause, _since_ms(since))
     with TopicHistory(broker.bootstrap_servers, topics.dlq, broker.client) as history:
         found = list(islice(history.newest_first(wanted.summary), limit))
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    write_json(json, found)
     console = Console()
     if not found:
         console.print(f"no such dead letters on {topics.dlq}", highlight=False)
@@ -63,50 +62,50 @@ def list_letters(
 
 @dlq.command()
 def show(
-    place: Annotated[str, typer.Argument(help="PARTITION:OFFSET, as the list says.")],
+    place: Annotated[str, typer.Argument(help="PARTITION:OFFSET, as in the list.")],
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     save: Annotated[Path | None, typer.Option(help="Write the value's original bytes to this file.")] = None,
 ) -> None:
-    """Show one dead letter: why it is one, its headers and the start of its value."""
+    """Show one dead letter: why it was put aside, its headers and the start of its value."""
     broker, topics = _broker(config, bootstrap_servers)
     with TopicHistory(broker.bootstrap_servers, topics.dlq, broker.client) as history:
         letter = _letter(history, topics, place)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for line in details(letter):
         console.print(line)
-    if save is not None and "value" in letter.left_out:
-        raise typer.BadParameter(f"the value of {letter.place} was left out for size, there is nothing to save")
     if save is not None:
-        save.write_bytes(letter.record.value or b"")
+        if "value" in letter.left_out:
+            raise typer.BadParameter(f"the value of {letter.place} was left out for size, there is nothing to save")
+        write_output(save, letter.record.value or b"")
         console.print(f"written to {save}")
 
 
 @dlq.command("requeue")
 def requeue_letters(
-    places: Annotated[list[str] | None, typer.Argument(help="PARTITION:OFFSET …, as the list says.")] = None,
+    places: Annotated[list[str] | None, typer.Argument(help="PARTITION:OFFSET …, as in the list.")] = None,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     cause: CauseOption = None,
     stream: StreamOption = None,
     since: SinceOption = None,
-    every: Annotated[bool, typer.Option("--all", help="All that there are, or all of --stream and --since.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All, or all of --stream and --since.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
-    """Publish dead letters again as they came; the header dlq_requeued counts how often. They stay on the list."""
+    """Publish dead letters again unchanged; the header dlq_requeued counts how often. They stay on the list."""
     if bool(places) == (every or cause is not None):
         raise typer.BadParameter("expected either PARTITION:OFFSET … or --cause or --all")
     broker, topics = _broker(config, bootstrap_servers)
     wanted = Wanted(stream, cause, _since_ms(since))
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     with TopicHistory(broker.bootstrap_servers, topics.dlq, broker.client) as history:
-        count = len(places) if places else sum(1 for _ in _all(history, wanted))
+        count = len(places) if places else sum(1 for _ in _oldest_first(history, wanted))
         question = f"Publish {count} dead letters again to {topics.frames}?"
         if not count:
             console.print(f"no such dead letters on {topics.dlq}")
         elif yes or typer.confirm(question, err=True):
-            letters = (_letter(history, topics, place) for place in places) if places else _all(history, wanted)
-            _requeue(letters, broker, topics, console)
+            chosen = (_letter(history, topics, place) for place in places or ())
+            _requeue(chosen if places else _oldest_first(history, wanted), broker, topics, console)
 
 
 def _requeue(letters: Iterator[Letter], broker: BrokerSettings, topics: Topics, console: Console) -> None:
@@ -118,7 +117,7 @@ def _requeue(letters: Iterator[Letter], broker: BrokerSettings, topics: Topics, 
             except (NotRequeueableError, RecordTooLargeError) as error:
                 refused += 1
                 console.print(f"not published: {error}")
-        producer.flush(30.0)
+        producer.flush(ACKNOWLEDGED_S)
     failed = sum(not delivery.done() or delivery.exception is not None for delivery in sent)
     console.print(f"{len(sent) - failed} published to {topics.frames}, {refused} refused, {failed} not acknowledged")
     if refused or failed:
@@ -126,15 +125,12 @@ def _requeue(letters: Iterator[Letter], broker: BrokerSettings, topics: Topics, 
 
 
 def _broker(config: Path | None, bootstrap_servers: str | None) -> tuple[BrokerSettings, Topics]:
-    configuration = load(config)
-    broker = configuration.broker
-    if bootstrap_servers:
-        broker = msgspec.structs.replace(broker, bootstrap_servers=bootstrap_servers)
-    return broker, topics_of(configuration)
+    configuration = load_configuration(config, bootstrap_servers)
+    return configuration.broker, topics_of(configuration)
 
 
-def _all(history: TopicHistory, wanted: Wanted) -> Iterator[Letter]:
-    """The wanted letters, oldest first, so that a stream's frames keep their order."""
+def _oldest_first(history: TopicHistory, wanted: Wanted) -> Iterator[Letter]:
+    """The wanted letters in the order of their topic, which keeps a stream's frames in order."""
     return (letter for record in history.oldest_first() if (letter := wanted.letter(record)) is not None)
 
 

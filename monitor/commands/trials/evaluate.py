@@ -1,13 +1,13 @@
-"""`gradwatch evaluate …`: one command a question; each writes its report under docs/benchmarks."""
+"""`gradwatch evaluate …`: one command for each question; each writes its report to docs/benchmarks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
+from gradwatch import MissingFileError
 from gradwatch.streams.challenges.table import contact_sheet
 from gradwatch.streams.wire.pixels import encode_jpeg
 
@@ -22,12 +22,27 @@ from ...judging.judge import Judge
 from ...judging.settings import JudgeSettings
 from ...judging.state import dump, load_calibration
 from ...worker.build import SHIPPED_CALIBRATION
+from ..options import write_json, write_output
 
-evaluate = typer.Typer(help="Judge the judge. Slow, resumable: observations are kept in the folder and made once.")
+evaluate = typer.Typer(help="Evaluate the judge. Slow and resumable: observations are made once and kept.")
 
-FolderOption = Annotated[Path, typer.Option(help="Where observations are kept.")]
-OutOption = Annotated[Path, typer.Option(help="Where the report (.md and .json) is written.")]
+
+def _existing(shared: Path) -> Path:
+    if not shared.is_dir():
+        raise MissingFileError(
+            f"expected the development data at {shared.absolute()}: set --shared or GRADWATCH_SHARED"
+        )
+    return shared
+
+
+FolderOption = Annotated[Path, typer.Option(help="Folder that keeps observations.")]
+OutOption = Annotated[Path, typer.Option(help="Folder for the report (.md and .json).")]
+SharedOption = Annotated[
+    Path,
+    typer.Option(envvar="GRADWATCH_SHARED", callback=_existing, help="Folder of the development data."),
+]
 OBSERVATIONS = Path("runs/observations")
+SHARED = Path("../shared")
 BENCHMARKS = Path("docs/benchmarks")
 PICTURE_QUALITY = 85
 
@@ -38,19 +53,18 @@ def _judge() -> Judge:
 
 
 def _folder(folder: Path, judge: Judge) -> Path:
-    """Observations of other models or other pictures are of no use: one folder for each."""
+    """The folder for observations of these models and pictures."""
     return folder / f"{judge.models_id}-{pictures_id()}"
 
 
 @evaluate.command("calibration")
 def calibration_command(folder: FolderOption = OBSERVATIONS, out: Path = SHIPPED_CALIBRATION) -> None:
-    """Make the shipped calibration of the synthetic drives anew."""
+    """Make the shipped calibration of the synthetic drives again."""
     judge = _judge()
     alerts.observe(_folder(folder, judge), ["calibration"])
     clean = alerts.clean_of(_folder(folder, judge), judge, "calibration")
     made = judge.calibrate(clean, "synthetic", clean[0].observation.size)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(dump(made))
+    write_output(out, dump(made))
     typer.echo(f"calibration {made.calibration_id}: {made.frames} frames, thresholds {made.thresholds}")
 
 
@@ -76,13 +90,11 @@ def expectancy_command(folder: FolderOption = OBSERVATIONS, out: OutOption = BEN
 
 @evaluate.command("recordings")
 def recordings_command(
-    shared: Annotated[Path, typer.Option(envvar="GRADWATCH_SHARED", help="Folder of the development data.")] = Path(
-        "../shared"
-    ),
+    shared: SharedOption = SHARED,
     folder: FolderOption = Path("runs/recordings"),
     out: OutOption = BENCHMARKS,
 ) -> None:
-    """Real recordings: every frame through the broker; then clear, rainy and dark scenes under one calibration."""
+    """Real recordings: every frame through a broker; then clear, rainy and dark scenes under one calibration."""
     judge = _judge()
     figures = recordings.evaluate_recordings(shared, _folder(folder, judge), judge)
     _write(out, "recordings", figures, recordings.recordings_report(figures))
@@ -90,12 +102,10 @@ def recordings_command(
 
 @evaluate.command("pedestrians")
 def pedestrians_command(
-    shared: Annotated[Path, typer.Option(envvar="GRADWATCH_SHARED", help="Folder of the development data.")] = Path(
-        "../shared"
-    ),
+    shared: SharedOption = SHARED,
     folder: FolderOption = Path("runs/recordings"),
-    observations: Annotated[Path, typer.Option(help="Where observations of drives are kept.")] = OBSERVATIONS,
-    drives: Annotated[bool, typer.Option(help="Also synthetic drives: minutes of observing.")] = True,
+    observations: Annotated[Path, typer.Option(help="Folder that keeps observations of drives.")] = OBSERVATIONS,
+    drives: Annotated[bool, typer.Option(help="Also evaluate synthetic drives, which takes minutes.")] = True,
     out: OutOption = BENCHMARKS,
 ) -> None:
     """People in one annotated recording: tracks beside ByteTrack, forecasts, and the scores of single boxes."""
@@ -107,37 +117,33 @@ def pedestrians_command(
 
 @evaluate.command("challenges")
 def challenges_command(
-    shared: Annotated[Path, typer.Option(envvar="GRADWATCH_SHARED", help="Folder of the development data.")] = Path(
-        "../shared"
-    ),
+    shared: SharedOption = SHARED,
     out: OutOption = BENCHMARKS,
-    picture: Annotated[Path, typer.Option(help="Where all challenges are drawn on one frame.")] = Path(
+    picture: Annotated[Path, typer.Option(help="File for one frame under all challenges.")] = Path(
         "docs/pictures/challenges.jpg"
     ),
 ) -> None:
     """The twelve challenges beside CURE-TSD's published grid: severity cell by cell, and time per frame."""
     figures = challenges.evaluate_challenges(clean_cell(read_grid(shared / GRID)))
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.write_bytes(encode_jpeg(contact_sheet(challenges.sample_frame(), challenges.SEED), PICTURE_QUALITY))
+    write_output(picture, encode_jpeg(contact_sheet(challenges.sample_frame(), challenges.SEED), PICTURE_QUALITY))
     _write(out, "challenges", figures, challenges.challenges_report(figures))
 
 
 @evaluate.command("faults")
 def faults_command(folder: FolderOption = Path("runs/faults"), out: OutOption = BENCHMARKS) -> None:
-    """What `make test-faults` measured on a real Apache Kafka, as one report."""
+    """A report of what `make test-faults` measured on a real Apache Kafka."""
     figures = collect(folder, faults.COMMAND)
     _write(out, "faults", figures, faults.faults_report(figures))
 
 
 @evaluate.command("cameras")
 def cameras_command(folder: FolderOption = Path("runs/cameras"), out: OutOption = BENCHMARKS) -> None:
-    """What `pytest -m faults tests/cameras` measured on live cameras, as one report."""
+    """A report of what `make test-cameras` measured on live cameras."""
     figures = collect(folder, cameras.COMMAND)
     _write(out, "cameras", figures, cameras.cameras_report(figures))
 
 
 def _write(out: Path, name: str, figures: dict[str, object], report: str) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
-    (out / f"{name}.md").write_text(report)
+    write_json(out / f"{name}.json", figures, indent=1)
+    write_output(out / f"{name}.md", report)
     typer.echo(report)

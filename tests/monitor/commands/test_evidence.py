@@ -16,6 +16,7 @@ from gradwatch.streams.wire.topics import Topics
 
 from ..evidence.live import RunPublisher, attachments
 from ..evidence.scenes import alert
+from .verbs import said_by
 
 
 @pytest.fixture(autouse=True)
@@ -52,10 +53,13 @@ def test_once_and_show(tansu: str, tmp_path: Path) -> None:
     delete_topics(tansu, topics.settings())
 
 
-def test_what_is_no_evidence_is_said(tmp_path: Path) -> None:
+def test_a_file_without_evidence_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.mcap"
     path.write_bytes(b"no evidence")
-    assert "expected an evidence file" in " ".join(typed("show", path, code=2).replace("│", " ").split())
+    code, said = said_by("evidence", "show", path)
+    assert code == 1
+    assert said.startswith("gradwatch: ")
+    assert f"{path}: expected an evidence file" in said
 
 
 @pytest.mark.parametrize("options", [("--max-bytes", "0"), ("--max-bytes", "many")])
