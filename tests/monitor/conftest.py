@@ -1,13 +1,14 @@
-"""Observations drawn at random: dependent in time like a drive's, without any network."""
+"""An embedded broker; and observations drawn at random, correlated in time like those of a drive."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
 from gradwatch.models.outputs import Detections, HeadOutputs, Observation, Tiles
+from gradwatch.streams.transport.embedded import EmbeddedBroker
 
 ROWS, COLUMNS, PER_FRAME = 10, 18, 9
 
@@ -51,6 +52,13 @@ def with_crops(observation: Observation, logits: np.ndarray, features: np.ndarra
         observation.tiles,
         observation.image_statistics,
     )
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Iterator[str]:
+    """Address of the embedded broker."""
+    with EmbeddedBroker() as broker:
+        yield broker.bootstrap_servers
 
 
 @pytest.fixture(scope="session")

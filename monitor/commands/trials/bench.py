@@ -24,7 +24,7 @@ from ..options import BootstrapOption, ConfigOption, JsonOption
 
 bench = typer.Typer(help="Measure: models (the default), path, scale, soak.")
 
-RoundsOption = Annotated[int, typer.Option(help="How often everything is measured.", min=1)]
+RoundsOption = Annotated[int, typer.Option(help="How often to measure everything.", min=1)]
 MarkdownOption = Annotated[Path | None, typer.Option(help="Also write a report to this file.")]
 
 
@@ -59,13 +59,13 @@ def path(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     rounds: RoundsOption = 5,
-    frames: Annotated[int, typer.Option(help="Read by each side in a round.", min=150)] = 600,
+    frames: Annotated[int, typer.Option(help="Frames read by each side in a round.", min=150)] = 600,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
 ) -> None:
-    """Our consume-publish loop beside kafka-python alone, then stage after stage; a few minutes.
+    """Our consume-publish loop against kafka-python alone, then stage after stage; a few minutes.
 
-    Without --bootstrap-servers an Apache Kafka is started from KAFKA_HOME, or else the embedded broker.
+    Without --bootstrap-servers it starts an Apache Kafka from KAFKA_HOME, or else the embedded broker.
     """
     figures = bench_path(load(config), bootstrap_servers, rounds, frames)
     words = f"path --rounds {rounds} --frames {frames}"
@@ -79,8 +79,10 @@ def scale(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     rounds: RoundsOption = 3,
-    frames: Annotated[int, typer.Option(help="In each measurement.", min=4)] = 200,
-    processes: Annotated[list[int] | None, typer.Option(help="Numbers of workers; 1, 2, 4 where absent.")] = None,
+    frames: Annotated[int, typer.Option(help="Frames in each measurement.", min=4)] = 200,
+    processes: Annotated[
+        list[int] | None, typer.Option(help="Number of workers, may be repeated; default: 1, 2, 4.")
+    ] = None,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
 ) -> None:
@@ -95,7 +97,7 @@ def scale(
 def soak(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
-    minutes: Annotated[float, typer.Option(help="How long.", min=1.0)] = 30.0,
+    minutes: Annotated[float, typer.Option(help="Duration.", min=1.0)] = 30.0,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
 ) -> None:

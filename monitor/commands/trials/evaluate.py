@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gradwatch import MissingFileError
 from gradwatch.streams.challenges.table import contact_sheet
 from gradwatch.streams.wire.pixels import encode_jpeg
 
@@ -23,13 +24,27 @@ from ...judging.judge import Judge
 from ...judging.settings import JudgeSettings
 from ...judging.state import dump, load_calibration
 from ...worker.build import SHIPPED_CALIBRATION
+from ..options import write_output
 
 evaluate = typer.Typer(help="Evaluate the monitor. Slow, resumable: observations are made once and kept in a folder.")
 
 FolderOption = Annotated[Path, typer.Option(help="Where observations are kept.")]
 OutOption = Annotated[Path, typer.Option(help="Where the report (.md and .json) is written.")]
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise MissingFileError(
+            f"expected the folder of recordings at {folder.absolute()}: set --shared or GRADWATCH_SHARED"
+        )
+    return folder
+
+
 RecordingsOption = Annotated[
-    Path, typer.Option("--shared", envvar="GRADWATCH_SHARED", help="The folder of recordings, above data/.")
+    Path,
+    typer.Option(
+        "--shared", envvar="GRADWATCH_SHARED", callback=_existing, help="The folder of recordings, above data/."
+    ),
 ]
 RECORDINGS = Path("../shared")
 OBSERVATIONS, OBSERVED_RECORDINGS = Path("runs/observations"), Path("runs/recordings")
@@ -43,20 +58,19 @@ def _judge() -> Judge:
 
 
 def _folder(folder: Path, judge: Judge) -> Path:
-    """Observations of other models or other pictures are of no use: one folder for each."""
+    """The folder for observations of these models and pictures."""
     return folder / f"{judge.models_id}-{pictures_id()}"
 
 
 @evaluate.command("calibration")
 def calibration_command(folder: FolderOption = OBSERVATIONS, out: Path = SHIPPED_CALIBRATION) -> None:
-    """Make the shipped calibration of the synthetic drives anew."""
+    """Make the shipped calibration of the synthetic drives again."""
     judge = _judge()
     observed = _folder(folder, judge)
     alerts.observe(observed, ["calibration"])
     clean = alerts.clean_of(observed, judge, "calibration")
     made = judge.calibrate(clean, "synthetic", clean[0].observation.size)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(dump(made))
+    write_output(out, dump(made))
     typer.echo(f"calibration {made.calibration_id}: {made.frames} frames, thresholds {made.thresholds}")
 
 
@@ -88,7 +102,7 @@ def recordings_command(
     folder: FolderOption = OBSERVED_RECORDINGS,
     out: OutOption = BENCHMARKS,
 ) -> None:
-    """Real recordings: every frame through the broker; then clear, rainy and dark scenes under one calibration."""
+    """Real recordings: every frame through a broker; then clear, rainy and dark scenes under one calibration."""
     judge = _judge()
     figures = recordings.evaluate_recordings(shared, _folder(folder, judge), judge)
     _write(out, "recordings", figures, recordings.recordings_report(figures))
@@ -113,14 +127,13 @@ def pedestrians_command(
 def challenges_command(
     shared: RecordingsOption = RECORDINGS,
     out: OutOption = BENCHMARKS,
-    picture: Annotated[Path, typer.Option(help="Where all challenges are drawn on one frame.")] = Path(
+    picture: Annotated[Path, typer.Option(help="File for one frame under all challenges.")] = Path(
         "docs/pictures/challenges.jpg"
     ),
 ) -> None:
     """The twelve challenges beside CURE-TSD's published grid: severity cell by cell, and time per frame."""
     figures = challenges.evaluate_challenges(clean_cell(read_grid(shared / GRID)))
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.write_bytes(encode_jpeg(contact_sheet(challenges.sample_frame(), challenges.SEED), PICTURE_QUALITY))
+    write_output(picture, encode_jpeg(contact_sheet(challenges.sample_frame(), challenges.SEED), PICTURE_QUALITY))
     _write(out, "challenges", figures, challenges.challenges_report(figures))
 
 

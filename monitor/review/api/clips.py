@@ -16,7 +16,7 @@ from pydantic import Field
 from gradwatch.streams.wire.messages import Alert, FrameReport, Outcome, OutcomeCause, StreamState
 from gradwatch.streams.wire.outputs import decode_alert
 
-from ...evidence.absences import MissingCause
+from ...evidence.window import MissingCause
 from ...overlay import annotations as overlays
 from ..feed.clips import Clip
 from ..feed.ground_truth import Recording

@@ -20,9 +20,8 @@ from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUna
 from gradwatch.streams.transport.ranges import TopicRanges
 from gradwatch.streams.wire.messages import Alert, AlertState, EncodedFrame, FrameReport
 
-from ...evidence.absences import MissingCause, TimeWindow
-from ...evidence.format import require_extra
-from ...evidence.windows import WindowScan, WindowSource
+from ...evidence.scan import WindowScan, WindowSource
+from ...evidence.window import MissingCause, TimeWindow
 from ..store.errors import NotFoundError
 from .broker import Broker
 
@@ -127,10 +126,10 @@ class Clips:
         """The clip in the file; None if it can't be read, since Kafka may still have the frames."""
         try:
             file = self.evidence_file(path)
-            require_extra()
-            from ...evidence.reading import read_file  # imports libraries of the extra `evidence`
+            from ...evidence.mcap_reader import read_evidence  # needs the extra `evidence`
 
-            _, window, metadata = read_file(file)
+            window = read_evidence(file)
+            metadata = window.metadata
             if metadata["alert_id"] != alert.alert_id:
                 raise ValueError(f"expected evidence of this alert, got that of {metadata['alert_id'][:80]!r}")
             is_final = metadata["state"] == AlertState.CLOSED and int(metadata["revision"]) >= alert.revision
@@ -138,7 +137,7 @@ class Clips:
                 window.time,
                 {frame.stamp.identity.seq: frame for frame in window.frames},
                 {report.identity.seq: report for report in window.reports},
-                dict(zip(window.missing, window.missing_causes, strict=True)),
+                window.missing,
                 "evidence",
                 is_final,
             )
@@ -181,10 +180,10 @@ def _scan(scan: WindowScan, kept: Clip | None) -> Clip:
         reports = {seq: report for seq, report in kept.reports.items() if scan.time.contains(report.capture_ns)}
     source = "evidence" if frames else "kafka"
     for frame in frames.values():
-        scan.note(frame.stamp)
+        scan.add_known(frame.stamp)
     frames |= {frame.stamp.identity.seq: frame for frame in scan.frames()}
     reports |= {report.identity.seq: report for report in scan.reports}
-    missing = {one.seq: one.cause for one in scan.missing()}
+    missing = scan.missing()
     if kept is not None:  # the reports that explain what was missing may have expired
         last = max(frames.keys() | reports.keys(), default=-1)
         missing |= {seq: cause for seq, cause in kept.missing.items() if seq <= last and seq not in frames}

@@ -23,7 +23,7 @@ from gradwatch.streams.wire.outputs import decode_alert, decode_report
 from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
 
-from ...evidence.windows import is_placed
+from ...evidence.window import fits_int64
 from ..metrics import MUTED, RECORDS
 from ..store import alerts
 from ..store.database import Database
@@ -252,7 +252,7 @@ def _check_showable(report: FrameReport) -> None:
     identity = report.identity
     if STREAM_ID.fullmatch(identity.stream_id) is None or STREAM_ID.fullmatch(identity.run_id) is None:
         raise ValueError(f"expected ids of a stream and a run, got {str(identity)[:160]!r}")
-    if not is_placed(report):
+    if not fits_int64(report):
         raise ValueError(f"expected a seq and times from 0 of 63 bits, got {str(identity)[:160]!r}")
 
 

@@ -14,8 +14,9 @@ from gradwatch.monitor.commands import app
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.wire.topics import Topics
 
-from ..evidence.live import Road, attachments
+from ..evidence.live import RunPublisher, attachments
 from ..evidence.scenes import alert
+from .verbs import said_by
 
 
 @pytest.fixture(autouse=True)
@@ -39,23 +40,26 @@ def test_once_and_show(tansu: str, tmp_path: Path) -> None:
     ensure_topics(tansu, topics, 2)
     config = tmp_path / "gradwatch.yaml"
     config.write_text(f"topics: {{frames: {topics.frames}, prefix: {prefix}}}\n")
-    road = Road(tansu, topics)
-    own = road.frames([seq for seq in range(160) if seq != 30], 10)
+    runs = RunPublisher(tansu, topics)
+    own = runs.frames([seq for seq in range(160) if seq != 30], 10)
     about = alert(own[60], own[70])
-    road.alert(about)
+    runs.alert(about)
     typed("--once", "--config", config, "--bootstrap-servers", tansu, "--folder", tmp_path / "kept")
     (made,) = attachments(tansu, topics, 1)
     said = typed("show", tmp_path / "kept" / made.path)
     for expected in (about.alert_id, "north", '[[30,"never_published"]]', "/camera", about.reason, "110"):
         assert expected in said, expected
-    road.close()
+    runs.close()
     delete_topics(tansu, topics.settings())
 
 
-def test_what_is_no_evidence_is_said(tmp_path: Path) -> None:
+def test_a_file_without_evidence_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.mcap"
     path.write_bytes(b"no evidence")
-    assert "expected an evidence file" in " ".join(typed("show", path, code=2).replace("│", " ").split())
+    code, said = said_by("evidence", "show", path)
+    assert code == 1
+    assert said.startswith("gradwatch: ")
+    assert f"{path}: expected an evidence file" in said
 
 
 @pytest.mark.parametrize("options", [("--max-bytes", "0"), ("--max-bytes", "many")])

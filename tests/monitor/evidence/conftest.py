@@ -10,15 +10,7 @@ from pathlib import Path
 import pytest
 
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
-from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.wire.topics import Topics
-
-
-@pytest.fixture(scope="session")
-def tansu() -> Iterator[str]:
-    """Address of the embedded broker."""
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap_servers
 
 
 @pytest.fixture

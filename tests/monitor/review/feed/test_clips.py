@@ -16,9 +16,9 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from gradwatch.monitor.evidence.archiver import AlertArchiver
 from gradwatch.monitor.evidence.folder import EvidenceFolder
-from gradwatch.monitor.evidence.keeping import Keeper
-from gradwatch.monitor.evidence.windows import WindowSource
+from gradwatch.monitor.evidence.scan import WindowSource
 from gradwatch.monitor.review.feed.broker import Broker
 from gradwatch.monitor.review.service import ReviewService
 from gradwatch.monitor.review.settings import ReviewSettings
@@ -33,7 +33,7 @@ from gradwatch.streams.wire.outputs import encode_attachment
 from gradwatch.streams.wire.topics import Topics
 
 from ...evidence import scenes
-from ...evidence.live import Road, wait_until
+from ...evidence.live import RunPublisher, wait_until
 from ..traffic import fresh_topics, publish_alert, publish_report
 
 RATE_HZ = 5
@@ -86,8 +86,8 @@ class Stage:
         """Writes the alert's evidence as the evidence service does; returns the body of its attachment."""
         with TopicRanges(self.servers) as ranges:
             folder = EvidenceFolder(self.folder / "evidence", 10**9)
-            keeper = Keeper(WindowSource(ranges, self.topics), folder, self.producer, lambda: None)
-            made = keeper.keep({about.revision: about}, time.time_ns() // 1_000_000)
+            archiver = AlertArchiver(WindowSource(ranges, self.topics), folder, self.producer, lambda: None)
+            made = archiver.archive({about.revision: about}, time.time_ns() // 1_000_000)
         return dict(msgspec.json.decode(encode_attachment(made)))
 
     def attach(self, body: dict[str, Any]) -> None:
@@ -217,7 +217,7 @@ def test_a_missing_frame_has_its_cause(stage: Stage, client: Any) -> None:
 
 def test_an_expired_frame_has_its_cause(stage: Stage, client: Any) -> None:
     own = stage.play(range(100), outcomes={20: Outcome.DROPPED})
-    road = Road(stage.servers, stage.topics)
+    road = RunPublisher(stage.servers, stage.topics)
     expired = road.expire(own[25].stamp.offset)
     road.close()
     if not expired:

@@ -13,27 +13,24 @@ from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from google.protobuf.json_format import MessageToDict
 from mcap.reader import make_reader
 from mcap_protobuf.decoder import DecoderFactory
-from msgspec.structs import replace
 
 import gradwatch
-from gradwatch.monitor.evidence.absences import Missing, MissingCause
 from gradwatch.monitor.evidence.format import EvidenceError
-from gradwatch.monitor.evidence.reading import read_file, read_metadata
-from gradwatch.monitor.evidence.windows import read_evidence, window_of
-from gradwatch.monitor.evidence.writing import write_file
+from gradwatch.monitor.evidence.mcap_reader import read_evidence, read_metadata
+from gradwatch.monitor.evidence.mcap_writer import write_evidence
+from gradwatch.monitor.evidence.window import MissingCause, window_of
 from gradwatch.monitor.overlay import annotations as overlays
 from gradwatch.streams.wire.messages import AlertState, EncodedFrame
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
 
-from .scenes import JPEG, alert, frame, report
+from .scenes import JPEG, alert, frame, report, stamped
 
-MISSING = [Missing(12, MissingCause.NEVER_PUBLISHED)]
+MISSING = {12: MissingCause.NEVER_PUBLISHED}
 
 
 def placed(seq: int) -> EncodedFrame:
-    made = frame(seq, 10)
     trace = f"00-{seq:032x}-{seq:016x}-01"
-    return replace(made, stamp=replace(made.stamp, partition=3, offset=1000 + seq, traceparent=trace))
+    return stamped(frame(seq, 10), partition=3, offset=1000 + seq, traceparent=trace)
 
 
 FRAMES = [placed(seq) for seq in range(20) if seq != 12]
@@ -43,7 +40,7 @@ ALERTS = [alert(placed(6), placed(7), AlertState.OPEN), alert(placed(6), placed(
 
 def written(frames: Sequence[EncodedFrame] = FRAMES) -> bytes:
     stream = io.BytesIO()
-    write_file(stream, ALERTS, window_of(ALERTS[-1]), REPORTS, iter(frames), lambda: MISSING)
+    write_evidence(stream, ALERTS, window_of(ALERTS[-1]), REPORTS, iter(frames), lambda: MISSING)
     return stream.getvalue()
 
 
@@ -55,12 +52,12 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_all_comes_back(path: Path) -> None:
-    found = read_file(path)
-    assert found.window.frames == read_evidence(path).frames == FRAMES
-    assert [encode_report(one) for one in found.window.reports] == [encode_report(one) for one in REPORTS]
+    found = read_evidence(path)
+    assert found.frames == FRAMES
+    assert [encode_report(one) for one in found.reports] == [encode_report(one) for one in REPORTS]
     assert found.alerts == ALERTS
-    assert (found.window.missing, found.window.missing_causes) == ([12], [MissingCause.NEVER_PUBLISHED])
-    assert found.window.time == window_of(ALERTS[-1])
+    assert found.missing == MISSING
+    assert found.time == window_of(ALERTS[-1])
 
 
 def test_the_same_window_gives_the_same_bytes() -> None:
@@ -70,9 +67,9 @@ def test_the_same_window_gives_the_same_bytes() -> None:
 def test_nothing_in_a_window_is_legal(tmp_path: Path) -> None:
     path = tmp_path / "empty.mcap"
     with path.open("wb") as stream:
-        assert write_file(stream, ALERTS, window_of(ALERTS[0]), [], [], lambda: []) == (0, [])
-    found = read_file(path)
-    assert (found.window.frames, found.window.reports, found.window.missing) == ([], [], [])
+        assert write_evidence(stream, ALERTS, window_of(ALERTS[0]), [], [], dict) == (0, {})
+    found = read_evidence(path)
+    assert (found.frames, found.reports, found.missing) == ([], [], {})
 
 
 def test_metadata_names_what_the_alert_depends_on(path: Path) -> None:
@@ -169,7 +166,7 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
                 content[randomness.randrange(len(content))] ^= 1 << randomness.randrange(8)
         path.write_bytes(content)
         try:
-            read_file(path)
+            read_evidence(path)
         except EvidenceError as error:
             assert str(path) in str(error)  # noqa: PT017
 

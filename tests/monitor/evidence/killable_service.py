@@ -1,6 +1,6 @@
-"""The evidence service as a process that tests may kill: `gradwatch evidence` but for how fast a dead member is missed.
+"""`gradwatch evidence` as a process for tests to kill, with a short session timeout so that its death shows at once.
 
-python tests/monitor/evidence/keep_evidence.py BROKER FRAMES PREFIX FOLDER [PATIENCE_S]
+python tests/monitor/evidence/killable_service.py BROKER FRAMES PREFIX FOLDER [PATIENCE_S]
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from gradwatch.monitor.evidence.folder import EvidenceFolder
+from gradwatch.monitor.evidence.scan import WindowSource
 from gradwatch.monitor.evidence.service import EvidenceService
-from gradwatch.monitor.evidence.windows import WindowSource
 from gradwatch.streams.observability.logs import configure_logging
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
@@ -22,9 +22,9 @@ if __name__ == "__main__":
     configure_logging()
     broker, frames_topic, prefix, folder, *patience_s = sys.argv[1:]
     topics = Topics(prefix, frames_topic)
-    kept = EvidenceFolder(Path(folder), 10**10)
+    files = EvidenceFolder(Path(folder), 10**10)
     with TopicRanges(broker) as ranges, BoundedProducer(broker) as producer:
         consumer = FrameConsumer(broker, topics.alerts, prefix + "evidence", session_timeout_s=2.0)
-        service = EvidenceService(consumer, WindowSource(ranges, topics), producer, kept, *map(float, patience_s))
+        service = EvidenceService(consumer, WindowSource(ranges, topics), producer, files, *map(float, patience_s))
         signal.signal(signal.SIGTERM, lambda *_: service.stop())
         service.run()

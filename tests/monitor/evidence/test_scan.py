@@ -1,17 +1,30 @@
-"""Which frames belong to an alert, exact to the frame; `test_evidence.py` reads them from real brokers."""
+"""Which frames belong to an alert, exact to the frame; `test_service.py` reads them from real brokers."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gradwatch.monitor.evidence.absences import MissingCause
-from gradwatch.monitor.evidence.windows import Window, WindowSource, read_window, window_of
+from gradwatch.monitor.evidence.window import MissingCause, window_of
 from gradwatch.streams.wire.messages import AlertState, EncodedFrame, Outcome
 
-from .scenes import PUBLISHED_MS, RUN, SECOND_NS, TOPICS, MemoryRecords, alert, capture_ns, frame
+from .scenes import (
+    PUBLISHED_MS,
+    RUN,
+    SECOND_NS,
+    TOPICS,
+    MemoryRecords,
+    Window,
+    alert,
+    capture_ns,
+    frame,
+    read_window,
+    stamped,
+)
 
 RATES = (5, 10, 30)
 
@@ -39,12 +52,12 @@ def seqs(window: Window) -> list[int]:
 def test_edges_are_exact_to_the_frame(rate_hz: int, length_s: int) -> None:
     records, own = stage(rate_hz, 75 * rate_hz)
     onset, last = 7 * rate_hz + 1, (7 + length_s) * rate_hz + 1
-    window = read_window(WindowSource(records, TOPICS), alert(own[onset], own[last]))
+    window = read_window(records, alert(own[onset], own[last]))
     first, end = onset - 5 * rate_hz, min(last + 5 * rate_hz, onset + 60 * rate_hz)
     assert seqs(window) == list(range(first, end + 1))
     assert [one.identity.seq for one in window.reports] == seqs(window)
     assert window.frames == [own[seq] for seq in range(first, end + 1)]  # bytes, times and places unchanged
-    assert window.missing == []
+    assert window.missing == {}
 
 
 @settings(deadline=None, max_examples=30)
@@ -61,27 +74,27 @@ def test_any_gaps_and_edges(rate_hz: int, onset: int, length: int, gaps: frozens
     gaps -= {total - 1}
     records, own = stage(rate_hz, total, gaps, others)
     about = alert(own[onset], own[onset + length])
-    window = read_window(WindowSource(records, TOPICS), about, PUBLISHED_MS + (onset + length) * 1000 // rate_hz)
+    window = read_window(records, about, PUBLISHED_MS + (onset + length) * 1000 // rate_hz)
     start_ns, end_ns = about.onset_capture_ns - 5 * SECOND_NS, about.last_capture_ns + 5 * SECOND_NS
     end_ns = min(end_ns, about.onset_capture_ns + 60 * SECOND_NS)
     inside = [seq for seq in range(total) if start_ns <= capture_ns(seq, rate_hz) <= end_ns]
     assert seqs(window) == [seq for seq in inside if seq not in gaps]
-    assert window.missing == [seq for seq in inside if seq in gaps]
-    assert set(window.missing_causes) <= {MissingCause.NEVER_PUBLISHED}
+    assert list(window.missing) == [seq for seq in inside if seq in gaps]
+    assert set(window.missing.values()) <= {MissingCause.NEVER_PUBLISHED}
 
 
 def test_an_open_alert_has_what_is_there_up_to_now() -> None:
     records, own = stage(10, 200)
     about = alert(own[80], own[84], AlertState.OPEN)
     assert window_of(about).end_ns == about.onset_capture_ns + 60 * SECOND_NS
-    assert seqs(read_window(WindowSource(records, TOPICS), about)) == list(range(30, 200))
+    assert seqs(read_window(records, about)) == list(range(30, 200))
 
 
 def test_other_runs_of_the_stream_are_passed_over() -> None:
     records, own = stage(10, 120, others=0)
     for seq in range(40):
         records.judge(records.publish(frame(seq + 120, 10, run_id="01JE0000000000000000000000")))
-    window = read_window(WindowSource(records, TOPICS), alert(own[100], own[110]))
+    window = read_window(records, alert(own[100], own[110]))
     assert seqs(window) == list(range(50, 120))
     assert {one.stamp.identity.run_id for one in window.frames} == {RUN}
 
@@ -101,8 +114,8 @@ def test_what_is_not_there_is_told_apart() -> None:
         if seq != 62:  # its report is lost with the worker
             records.judge(own[seq], outcome)
     records.oldest[TOPICS.frames] = 65
-    window = read_window(WindowSource(records, TOPICS), alert(own[105], own[110]))
-    causes = dict(zip(window.missing, window.missing_causes, strict=True))
+    window = read_window(records, alert(own[105], own[110]))
+    causes = dict(window.missing)
     assert causes.pop(60) is MissingCause.DROPPED
     assert causes.pop(90) is MissingCause.REJECTED
     assert causes.pop(91) is MissingCause.NEVER_PUBLISHED
@@ -112,25 +125,24 @@ def test_what_is_not_there_is_told_apart() -> None:
 def test_all_frames_expired() -> None:
     records, own = stage(10, 200)
     records.oldest[TOPICS.frames] = len(records.topics[TOPICS.frames])
-    window = read_window(WindowSource(records, TOPICS), alert(own[80], own[90]), PUBLISHED_MS + 9_000)
+    window = read_window(records, alert(own[80], own[90]), PUBLISHED_MS + 9_000)
     assert window.frames == []
-    assert window.missing == list(range(30, 141)) == [one.identity.seq for one in window.reports]
-    assert set(window.missing_causes) == {MissingCause.EXPIRED}
+    assert list(window.missing) == list(range(30, 141)) == [one.identity.seq for one in window.reports]
+    assert set(window.missing.values()) == {MissingCause.EXPIRED}
 
 
 def test_a_run_that_is_younger_than_its_window() -> None:
     records, own = stage(10, 100)
-    window = read_window(WindowSource(records, TOPICS), alert(own[3], own[8]))
+    window = read_window(records, alert(own[3], own[8]))
     assert seqs(window) == list(range(59))
-    assert window.missing == []
+    assert window.missing == {}
 
 
 def test_a_gap_that_no_camera_made_has_a_bound() -> None:
     records, own = stage(10, 50)
     leap = frame(50, 10)
-    leap = replace(leap, stamp=replace(leap.stamp, identity=replace(leap.stamp.identity, seq=2**62)))
-    records.judge(records.publish(leap))
-    assert len(read_window(WindowSource(records, TOPICS), alert(own[30], own[45])).missing) <= 10_000
+    records.judge(records.publish(stamped(leap, identity=replace(leap.stamp.identity, seq=2**62))))
+    assert len(read_window(records, alert(own[30], own[45])).missing) <= 10_000
 
 
 def test_redelivered_frames_come_once_and_judged_wins() -> None:
@@ -138,7 +150,7 @@ def test_redelivered_frames_come_once_and_judged_wins() -> None:
     for seq in (60, 61):
         records.judge(own[seq], Outcome.DROPPED)
     records.publish(frame(70, 10))
-    window = read_window(WindowSource(records, TOPICS), alert(own[60], own[80]))
+    window = read_window(records, alert(own[60], own[80]))
     assert seqs(window) == list(range(10, 100))
     assert {one.outcome for one in window.reports} == {Outcome.JUDGED}
 
@@ -149,25 +161,17 @@ def test_a_camera_with_a_wrong_clock(clock_ms: int) -> None:
     records, own = MemoryRecords(), {}
     for seq in range(200):
         made = frame(seq, 10)
-        published = replace(
-            made, stamp=replace(made.stamp, published_ns=made.stamp.published_ns + clock_ms * 1_000_000)
-        )
-        own[seq] = records.publish(published)
+        own[seq] = records.publish(stamped(made, published_ns=made.stamp.published_ns + clock_ms * 1_000_000))
         records.judge(own[seq])
-        records.topics[TOPICS.reports][-1] = replaced(records.topics[TOPICS.reports][-1], PUBLISHED_MS + seq * 100)
-    window = read_window(WindowSource(records, TOPICS), alert(own[80], own[90]), PUBLISHED_MS + 9_500)
+        reports = records.topics[TOPICS.reports]
+        reports[-1] = dataclasses.replace(reports[-1], timestamp_ms=PUBLISHED_MS + seq * 100)
+    window = read_window(records, alert(own[80], own[90]), PUBLISHED_MS + 9_500)
     assert seqs(window) == [one.identity.seq for one in window.reports] == list(range(30, 141))
-
-
-def replaced(record, timestamp_ms: int):
-    from dataclasses import replace as changed
-
-    return changed(record, timestamp_ms=timestamp_ms)
 
 
 def test_little_more_than_the_window_is_read() -> None:
     records, own = stage(10, 6000, others=2)
-    read_window(WindowSource(records, TOPICS), alert(own[3000], own[3020]), PUBLISHED_MS + 302_500)
+    read_window(records, alert(own[3000], own[3020]), PUBLISHED_MS + 302_500)
     window = 3 * 121
     assert records.read[TOPICS.frames] <= window + 6
     assert records.read[TOPICS.reports] <= 3 * window
