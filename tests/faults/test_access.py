@@ -181,5 +181,5 @@ def test_a_worker_that_may_wait_begins_once_the_broker_is_there(cluster, topics,
 def test_an_alert_of_tls_taken_for_an_answer_is_understood():
     """Which of the two a client sees first, the alert or the end of the connection, is a matter of time."""
     failure = OSError("Invalid frame length: 352518912")
-    assert "expects TLS" in connection._words(failure, {})
-    assert "TLS" not in connection._words(OSError("Invalid frame length: 7"), {})
+    assert "expects TLS" in connection._explain(failure, {})
+    assert "TLS" not in connection._explain(OSError("Invalid frame length: 7"), {})
