@@ -24,6 +24,7 @@ from gradwatch import MissingFileError
 from ..autoencoder import COLUMNS, FRAME_SIZE, ROWS, TILE_PX, shrink
 from ..gradients.reconstruction import GradConAutoencoder, GradConForward, GradientReference, gradcon_loss
 from ..preprocess import resize
+from .onnx_export import write_onnx
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "tiles.onnx"
@@ -146,26 +147,9 @@ class Training:
 
 def export(autoencoder: GradConAutoencoder, reference: Sequence[Tensor], path: Path) -> None:
     """Write the ONNX graph: `tiles` (n, 28, 28, 3) uint8 -> `loss` (n,), `cosines` (n, 4), `latent` (n, 576)."""
-    network = TileNetwork(autoencoder, reference).eval()
-    names = ["loss", "cosines", "latent"]
-    program = torch.onnx.export(
-        network,
-        (torch.zeros(2, TILE_PX, TILE_PX, 3, dtype=torch.uint8),),
-        input_names=["tiles"],
-        output_names=names,
-        dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
-        opset_version=18,
-        dynamo=True,
-    )
-    if program is None:
-        raise RuntimeError("torch.onnx.export returned nothing; expected a program of its dynamo exporter")
-    model = program.model_proto
-    # The exporter notes source paths and stack traces of the machine it ran on; they would be shipped.
-    for part in (model, model.graph, *model.graph.node, *model.graph.initializer, *model.graph.value_info):
-        del part.metadata_props[:]
-    del model.graph.value_info[:]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    example = torch.zeros(2, TILE_PX, TILE_PX, 3, dtype=torch.uint8)
+    names = ("loss", "cosines", "latent")
+    write_onnx(TileNetwork(autoencoder, reference), example, path, input_name="tiles", outputs=names, free_batch=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

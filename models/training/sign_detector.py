@@ -9,22 +9,20 @@ and at each of its cells the box's size and the center's offset. A run that was 
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..outputs import Floats
-from .sign_classifier import ResidualBlock, read_pictures
-from .sign_crops import Bytes, SignPictures, read_backgrounds
+from .onnx_export import write_onnx
+from .sign_pictures import Pixels, SignPictures, read_backgrounds, read_pictures
 from .sign_scenes import Scene, as_sprites, compose, cut_window, detection_metrics, mirror, photograph, read_scenes
+from .sign_training import ResidualBlock, option_parser, seed_libraries, train
 
 INPUT_SIZE = (512, 288)  # width, height
 WINDOW = (256, 160)  # training looks at windows: cheaper by 3.6, and a sign in nearly each
@@ -145,43 +143,12 @@ def loss_of(maps: Tensor, targets: list[Targets]) -> Tensor:
     return (-(hit + miss).sum() + shape) / count
 
 
-def train(
-    network: DetectorNetwork, windows: Windows, *, steps: int, seed: int, checkpoint: Path, save_every: int = 200
-) -> None:
-    """AdamW with one learning-rate cycle; goes on from `checkpoint`, and renews it every `save_every` steps."""
-    network.train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.01)
-    done = 0
-    if checkpoint.is_file():
-        stored = torch.load(checkpoint, weights_only=True)
-        network.load_state_dict(stored["network"])
-        optimizer.load_state_dict(stored["optimizer"])
-        done = stored["done"]
-    while done < steps:
-        used = done / steps
-        optimizer.param_groups[0]["lr"] = 4e-3 * min(1.0, used / 0.05) * (1 + math.cos(math.pi * used)) / 2
-        # Each step draws from its own seed, so that a resumed run sees what an unbroken one would have.
-        rng = np.random.default_rng((seed, done))
-        scenes = [windows.draw(rng) for _ in range(BATCH)]
-        images = torch.from_numpy(np.stack([scene.image for scene in scenes]))
-        loss = loss_of(network(images), [targets_of(scene) for scene in scenes])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimizer.step()
-        done += 1
-        if done % save_every == 0 or done == steps:
-            stored = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "done": done}
-            torch.save(stored, checkpoint)
-            print(f"step {done} of {steps} loss {loss.item():.3f}", flush=True)
-
-
 @dataclass(frozen=True, slots=True)
 class Windows:
     """Where training windows are cut from: road pictures and frames with boxes, equally often; signs are added."""
 
     signs: SignPictures
-    backgrounds: list[Bytes]
+    backgrounds: list[Pixels]
     scenes: list[Scene]
 
     def draw(self, rng: np.random.Generator) -> Scene:
@@ -207,36 +174,31 @@ def measure(network: DetectorNetwork, scenes: list[Scene]) -> dict[str, float]:
     return detection_metrics(scenes, found)
 
 
-def export(network: DetectorNetwork, path: Path) -> None:
-    """Writes the network and its decoding as ONNX for one picture of `INPUT_SIZE`."""
-    decoded = Decoded(network).eval()
-    example = torch.zeros(1, INPUT_SIZE[1], INPUT_SIZE[0], 3, dtype=torch.uint8)
-    torch.onnx.export(
-        decoded, (example,), str(path), input_names=["image"], output_names=list(OUTPUTS), opset_version=18,
-        dynamo=True, external_data=False, verbose=False,
-    )  # fmt: skip
-
-
 def main() -> None:
     """Trains, writes the graph and prints the metrics as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--crops", type=Path, nargs="+", required=True, help="folders of drawn signs and of GTSRB")
+    parser = option_parser(__doc__, steps=3000)
     parser.add_argument("--scenes", type=Path, nargs="*", default=[], help="folders of frames with boxes")
-    parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="such folders, to measure on")
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    torch.manual_seed(arguments.seed)
+    seed_libraries(arguments.seed)
     network = DetectorNetwork()
-    backgrounds = [b for f in arguments.crops if (f / "backgrounds.csv").is_file() for b in read_backgrounds(f)]
-    scenes = [scene for f in arguments.scenes for scene in read_scenes(f)]
-    windows = Windows(as_sprites(read_pictures(arguments.crops, "train")), backgrounds, scenes)
-    train(network, windows, steps=arguments.steps, seed=arguments.seed, checkpoint=arguments.checkpoint)
-    export(network, arguments.out)
+    sprites = as_sprites(read_pictures(arguments.crops, "train"))
+    scenes = [scene for folder in arguments.scenes for scene in read_scenes(folder)]
+    windows = Windows(sprites, read_backgrounds(arguments.crops), scenes)
+
+    def loss_at(step: int) -> Tensor:
+        # Each step draws from its own seed, so that a resumed run sees what an unbroken one would have.
+        rng = np.random.default_rng((arguments.seed, step))
+        drawn = [windows.draw(rng) for _ in range(BATCH)]
+        images = torch.from_numpy(np.stack([scene.image for scene in drawn]))
+        return loss_of(network(images), [targets_of(scene) for scene in drawn])
+
+    train(
+        network, loss_at, steps=arguments.steps, peak_rate=4e-3, warm_up=0.05, gradient_limit=10.0,
+        checkpoint=arguments.checkpoint,
+    )  # fmt: skip
+    example = torch.zeros(1, INPUT_SIZE[1], INPUT_SIZE[0], 3, dtype=torch.uint8)
+    write_onnx(Decoded(network), example, arguments.out, input_name="image", outputs=OUTPUTS, free_batch=False)
     for folder in arguments.held_out:
         print(folder.name, json.dumps(measure(network, read_scenes(folder)), indent=2))
 

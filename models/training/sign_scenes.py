@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ..boxes import area, iou
 from ..outputs import SIGN_CLASSES, Floats
-from .sign_crops import Bytes, SignPictures, add_noise, blur, paste, read_picture, read_rows, vary_color
+from .sign_crops import add_noise, blur, paste, vary_color
+from .sign_pictures import Pixels, SignPictures, read_picture, read_rows
 
 SMALLEST_PX = 6.5  # shorter signs are neither asked for nor held against the detector
 LEAST_VISIBLE = 0.5
@@ -29,7 +30,7 @@ ROUND = frozenset({"speed_limit", "goods_vehicles", "no_overtaking", "stop", "no
 class Scene:
     """A picture (h, w, 3) uint8 RGB, its signs' boxes (n, 4) xyxy px, and which of them `counts` (n,)."""
 
-    image: Bytes
+    image: Pixels
     xyxy: Floats
     counts: NDArray[np.bool_]
 
@@ -120,8 +121,8 @@ def photograph(scene: Scene, rng: np.random.Generator) -> Scene:
 
 
 def _place(
-    rgba: Bytes, side_px: float, center: NDArray[np.float64], rng: np.random.Generator
-) -> tuple[Bytes, NDArray[np.float64], list[float]]:
+    rgba: Pixels, side_px: float, center: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[Pixels, NDArray[np.float64], list[float]]:
     """The sign at about its size, the (2, 3) placement that makes it `side_px` long around `center`, its box."""
     near_px = int(np.clip(np.ceil(1.3 * side_px), 8, len(rgba)))  # averaged over areas first: warping would alias
     rgba = np.asarray(cv2.resize(rgba, (near_px, near_px), interpolation=cv2.INTER_AREA), np.uint8)
@@ -135,7 +136,7 @@ def _place(
     return rgba, placement, [*(center - half), *(center + half)]
 
 
-def _paste_near(image: Bytes, rgba: Bytes, placement: NDArray[np.float64], box: list[float]) -> None:
+def _paste_near(image: Pixels, rgba: Pixels, placement: NDArray[np.float64], box: list[float]) -> None:
     """Pastes in place, touching only the pixels around `box`."""
     x1, y1 = (max(0, int(v) - 4) for v in box[:2])
     x2, y2 = (max(0, int(v) + 5) for v in box[2:])
@@ -143,7 +144,7 @@ def _paste_near(image: Bytes, rgba: Bytes, placement: NDArray[np.float64], box: 
     image[y1:y2, x1:x2] = paste(image[y1:y2, x1:x2], rgba, moved, photograph=False)
 
 
-def _pole(image: Bytes, box: list[float], rng: np.random.Generator) -> None:
+def _pole(image: Pixels, box: list[float], rng: np.random.Generator) -> None:
     if rng.random() < 0.25:
         return
     side = box[3] - box[1]
@@ -154,7 +155,7 @@ def _pole(image: Bytes, box: list[float], rng: np.random.Generator) -> None:
     cv2.rectangle(image, first, last, (gray, gray, gray), -1, cv2.LINE_AA, shift=4)
 
 
-def _distract(image: Bytes, signs: list[list[float]], rng: np.random.Generator) -> None:
+def _distract(image: Pixels, signs: list[list[float]], rng: np.random.Generator) -> None:
     """Plain boards, lamps and strokes: bright and colored like signs, without being one."""
     height, width = image.shape[:2]
     x, y, size = int(rng.integers(width)), int(rng.integers(height)), int(rng.integers(3, 40))

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from gradwatch.models.outputs import SIGN_CLASSES
-from gradwatch.models.training.frame_crops import NO_SIGN, FrameCropBatches, FrameCrops, read_frame_crops
-from gradwatch.models.training.sign_crops import HIDDEN_SHARE, take_crop
+from gradwatch.models.training.frame_crops import FrameCropBatches, FrameCrops, read_frame_crops
+from gradwatch.models.training.sign_crops import HIDDEN_SHARE, compose_crop
+from gradwatch.models.training.sign_pictures import NO_SIGN
 from gradwatch.models.training.training_pictures import export_crops
 from gradwatch.streams.world.signs import draw_sign
 
@@ -59,7 +60,7 @@ def test_some_composed_signs_are_partly_hidden() -> None:
     """Against the same draws without anything in front, about a share of HIDDEN_SHARE differs, and never wholly."""
     sign = draw_sign("stop", 64, 0)
     plain = [np.full((288, 512, 3), 90, np.uint8)]
-    crops = [take_crop(sign, True, plain, np.random.default_rng(seed), 40.0) for seed in range(200)]
+    crops = [compose_crop(sign, True, plain, np.random.default_rng(seed), 40.0) for seed in range(200)]
     red = np.array([np.mean((c[..., 0] > c[..., 1] * 1.4)[6:26, 6:26]) for c in crops])
     hidden = np.mean(red < 0.75 * np.median(red))
     assert 0.3 * HIDDEN_SHARE < hidden < 1.5 * HIDDEN_SHARE

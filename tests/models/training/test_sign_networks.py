@@ -9,7 +9,7 @@ import pytest
 
 from gradwatch.models.classifier import SignClassifier
 from gradwatch.models.onnx_runtime import load_session
-from gradwatch.models.training.sign_crops import SignPictures, gtsrb_crops, read_gtsrb
+from gradwatch.models.training.sign_pictures import SignPictures, gtsrb_crops, read_gtsrb
 from gradwatch.models.training.sign_scenes import Scene, compose
 from gradwatch.models.zoo import MODELS
 
