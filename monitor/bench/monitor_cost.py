@@ -23,7 +23,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from gradwatch.models.autoencoder import TileAutoencoder, cut_tiles, shrink, tiles_of
+from gradwatch.models.autoencoder import TileAutoencoder, cut_tiles, select_tiles, shrink
 from gradwatch.models.classifier import SignClassifier
 from gradwatch.models.crops import crop
 from gradwatch.models.detectors import PedestrianDetector
@@ -195,7 +195,7 @@ class Watched:
         laps.lap("crops")
         small = shrink(image)
         laps.lap("shrink")
-        tiles = self.networks.tiles(small, seq)
+        (tiles,) = self.networks.tiles([small], [seq])
         laps.lap("tiles")
         statistics = image_statistics(image, small)
         laps.lap("image_statistics")
@@ -247,9 +247,10 @@ def plain_autoencoder(path: Path) -> Iterator[tuple[Any, str]]:
 def _calls(networks: Networks, clip: Clip, plain: Any) -> dict[str, Callable[[], object]]:
     """What is timed by itself: figure -> one call."""
     image = decode_picture(clip.contents[0])
-    canvas, _ = letterbox(image, (networks.pedestrians.side_px, networks.pedestrians.side_px), fill=0)
-    reference_input = {networks.reference_session.get_inputs()[0].name: networks.pedestrians.normalize(canvas)}
-    tiles = {"tiles": cut_tiles(shrink(image), tiles_of(0, 0, TILES_PER_FRAME))}
+    reference = networks.pedestrians.network
+    canvas, _ = letterbox(image, reference.input_size, fill=0)
+    reference_input = {networks.reference_session.get_inputs()[0].name: reference.normalize(canvas)}
+    tiles = {"tiles": cut_tiles(shrink(image), select_tiles(0, 0, TILES_PER_FRAME))}
     calls: dict[str, Callable[[], object]] = {
         "reference_ms": lambda: networks.reference_session.run(None, reference_input),
         "gradcon_ms": lambda: networks.tiles_session.run(["loss", "cosines", "latent"], tiles),

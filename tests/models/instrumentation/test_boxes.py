@@ -219,7 +219,7 @@ def test_nanodet_plus_has_its_places_at_corners(foreign, tmp_path):
     boxes = [binned(t[CLASSES:], x * s, y * s, s) for t, (s, x, y) in zip(said, cells(strides), strict=True)]
     detector = InstrumentedDetector(open_instrumented(path, "cpu"), score_threshold=0, iou_threshold=1.0)
     assert detector.manifest.family == "nanodet-plus"
-    assert detector.manifest.strides_px == strides
+    assert tuple(level.stride_px for level in detector.manifest.levels) == strides
     order = np.argsort(-said[:, :CLASSES].max(1))
     found = detector(image)
     assert len(found) == 85

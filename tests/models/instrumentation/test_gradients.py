@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from gradwatch.models.gradients.head import head_scores, last_layer_gradient, sigmoid, softmax
+from gradwatch.models.gradients.head import head_scores, sigmoid, softmax
 from gradwatch.models.instrument import instrument
 from gradwatch.models.onnx_runtime import load_session
 from gradwatch.models.zoo import MODELS
@@ -64,10 +64,11 @@ def autograd(network, blob, module, rows, place, activation):
     return logits.detach().numpy()[0], gradient.flatten(1)[rows].numpy()
 
 
-def deltas(logits, activation):
-    """dJ/dz of the same losses."""
+def closed_form(logits, features, activation):
+    """dJ/dW (n, C, D) of the same losses: dJ/dz times the inputs of the head."""
     one_hot = np.eye(logits.shape[1], dtype=np.float32)[logits.argmax(1)]
-    return softmax(logits) - one_hot if activation == "softmax" else (sigmoid(logits) - one_hot) / logits.shape[1]
+    delta = softmax(logits) - one_hot if activation == "softmax" else (sigmoid(logits) - one_hot) / logits.shape[1]
+    return delta[:, :, None] * features[:, None, :]
 
 
 @pytest.mark.parametrize(("family", "layout"), LAYOUTS)
@@ -88,7 +89,7 @@ def test_gradients_are_those_of_the_network(foreign, family, layout):
             weight, bias = outputs[f"weight_{number}"], outputs[f"bias_{number}"]
         np.testing.assert_allclose(weight, module.weight.detach().flatten(1)[rows], atol=1e-7)
         np.testing.assert_allclose(features @ weight.T + bias, logits, atol=1e-5)
-        closed = last_layer_gradient(deltas(logits, activation), features)
+        closed = closed_form(logits, features, activation)
         norms = head_scores(logits, features, activation=activation)["head_gradient_predicted"]
         for k, place in enumerate(index):
             wanted_logits, wanted = autograd(file.network, blob, module, rows, int(place), activation)
@@ -117,7 +118,7 @@ def test_gradients_of_the_shipped_nanodet(shared):
         said = torch.nn.functional.conv2d(
             torch.from_numpy(features.copy()), weight, torch.from_numpy(weights[node.input[2]].copy())
         )
-        closed = last_layer_gradient(deltas(logits, "sigmoid"), inputs)
+        closed = closed_form(logits, inputs, "sigmoid")
         for k in (0, 50, 99):
             here = said.flatten(2)[0, :80, int(index[k])][None]
             one_hot = torch.nn.functional.one_hot(here.argmax(1), 80).float()

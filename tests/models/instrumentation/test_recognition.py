@@ -1,4 +1,4 @@
-"""What a graph is recognized as by its structure, and what is said of files that can't be instrumented."""
+"""Families are recognized by the structure of a graph; other files are refused with the reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from gradwatch.models.instrument import build, instrument, recognize
+from gradwatch.models.instrument import instrument, recognize
 from gradwatch.models.instrumentation.families import FAMILIES
 from gradwatch.models.manifest import InstrumentationError
 
@@ -40,7 +40,7 @@ def test_family_by_structure(foreign, family, layout):
     recognition = recognize(foreign(family, layout).path)
     heads = {"yolov5": 6, "rtdetr": 1, "classifier": 1}.get(family, 3)
     assert (recognition.family, recognition.class_count, len(recognition.levels)) == (family, 5, heads)
-    assert recognition.activation == ("softmax" if family == "classifier" else "sigmoid")
+    assert recognition.matched.activation == ("softmax" if family == "classifier" else "sigmoid")
     strides = [level.stride_px for level in recognition.levels]
     assert strides == {6: [8, 8, 16, 16, 32, 32], 3: [8, 16, 32], 1: [0]}[heads]
     assert f"{family}, input 64x64 px, 5 classes" in recognition.describe()
@@ -65,17 +65,17 @@ def test_anchors_are_read_off_the_graph(foreign):
 
 def test_anchors_that_nobody_knows(foreign):
     path = foreign("yolov5", "raw").path
-    with pytest.raises(InstrumentationError, match="say the anchors"):
+    with pytest.raises(InstrumentationError, match="specify the anchors"):
         instrument(path)
     with pytest.raises(InstrumentationError, match="one for each of its heads, got 2 for 6"):
         instrument(path, anchors_px=[(1, 2), (3, 4)])
-    with pytest.raises(InstrumentationError, match="a YOLOv5 alone"):
+    with pytest.raises(InstrumentationError, match="a YOLOv5 only"):
         instrument(foreign("yolox", "raw").path, anchors_px=[(1, 2)] * 3)
 
 
 def test_decoder_that_the_graph_is_not(foreign):
     with pytest.raises(
-        InstrumentationError, match=r"no class head as of yolox; found .*heads.0.*37 rows at 8x8 places"
+        InstrumentationError, match=r"no class head as of yolox; found .*heads.0.*37 rows at 8x8 locations"
     ):
         recognize(foreign("nanodet", "split").path, "yolox")
     with pytest.raises(InstrumentationError, match=r"expected a decoder of nanodet, .*got 'yolo'"):
@@ -125,7 +125,7 @@ def test_two_families(foreign, tmp_path):
             return self.detector(x), self.scene(x.mean((2, 3)))
 
     path = export(Both(), tmp_path / "both.onnx")
-    with pytest.raises(InstrumentationError, match="one class head, found those of yolox and classifier: say which"):
+    with pytest.raises(InstrumentationError, match="one class head, found those of yolox and classifier: specify"):
         recognize(path)
     assert recognize(path, "yolox").class_count == 5
     assert recognize(path, "classifier").class_count == 4
@@ -152,7 +152,9 @@ def test_free_sides_have_to_be_said(foreign, tmp_path):
         recognize(path)
     recognition = recognize(path, input_size=(96, 64))
     assert [(level.rows, level.columns) for level in recognition.levels] == [(8, 12), (4, 6), (2, 3)]
-    session = onnxruntime.InferenceSession(build(recognition).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        instrument(recognition).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     assert session.get_inputs()[0].shape == [1, 3, 64, 96]
     with pytest.raises(InstrumentationError, match=r"the file fixes 64x64 px, asked for \(96, 64\)"):
         recognize(foreign("nanodet", "joined").path, input_size=(96, 64))
@@ -189,18 +191,18 @@ def test_old_opsets_and_second_inputs(foreign):
         recognize(model)
     model.opset_import[0].version = 12
     model.graph.input.append(helper.make_tensor_value_info("sizes", TensorProto.FLOAT, [1, 2]))
-    with pytest.raises(InstrumentationError, match="one input beside the weights, got 2"):
+    with pytest.raises(InstrumentationError, match="one input besides the weights, got 2"):
         recognize(model)
 
 
 def test_names_and_ids_that_do_not_fit(foreign):
     path = foreign("yolox", "decoded").path
-    with pytest.raises(InstrumentationError, match=r"expected 5 names .*, got 2"):
+    with pytest.raises(InstrumentationError, match=r"expected 5 class names .*, got 2"):
         instrument(path, classes=["car", "person"])
     for ranked in ([5], [-1], []):
         with pytest.raises(InstrumentationError, match="classes of 0 to 4"):
             instrument(path, ranked=ranked)
-    with pytest.raises(InstrumentationError, match="at least one place"):
+    with pytest.raises(InstrumentationError, match="at least one location"):
         instrument(path, keep=0)
 
 

@@ -44,7 +44,7 @@ def test_every_frame_has_at_least_two_crops(figures: benchmark.Figures) -> None:
 
 
 def test_tiles_cover_the_frame_every_twenty_frames() -> None:
-    seen = {tuple(place) for seq in range(20) for place in benchmark.tiles_of(seq, 0, benchmark.TILES_PER_FRAME)}
+    seen = {tuple(place) for seq in range(20) for place in benchmark.select_tiles(seq, 0, benchmark.TILES_PER_FRAME)}
     assert len(seen) == 180
 
 
