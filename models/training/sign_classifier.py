@@ -2,10 +2,10 @@
 
     python -m gradwatch.models.training.sign_classifier --crops SPRITES GTSRB --out sign_classifier.onnx
 
-A folder of `--crops` holds drawn signs (`sprites.csv`, with `backgrounds.csv` to paste them on, and `crops.csv` of
+A folder of `--crops` contains drawn signs (`sprites.csv`, with `backgrounds.csv` to paste them on, and `crops.csv` of
 crops cut out of drives) or the German benchmark (`train_index.csv`). `--held-out` folders of the same kind are only
-ever measured on. On crops of no sign the network learns to be undecided (outlier exposure, Hendrycks, Mazeika and
-Dietterich 2019, arXiv:1812.04606).
+used to measure. On crops without a sign the network is trained towards equal probabilities (outlier exposure,
+Hendrycks, Mazeika and Dietterich 2019, arXiv:1812.04606).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .sign_pictures import NO_SIGN, Pixels, SignPictures, gtsrb_crops, read_back
 from .sign_training import ResidualBlock, option_parser, seed_libraries, train
 
 WIDTHS = (24, 48, 64, 96)
-COMPOSED, FROM_FRAMES, NO_SIGNS = 40, 32, 24  # crops a step, by where they come from
-UNDECIDED_WEIGHT = 0.5  # of the crops of no sign in the loss, as in the paper
+COMPOSED, FROM_FRAMES, NO_SIGNS = 40, 32, 24  # crops in a batch, by origin
+UNDECIDED_WEIGHT = 0.5  # of the crops without a sign in the loss, as in the paper
 LABEL_SMOOTHING = 0.03
 SIZE_BINS_PX = (8, 12, 16, 24, 48)
 
@@ -36,7 +36,7 @@ SIZE_BINS_PX = (8, 12, 16, 24, 48)
 class SignNetwork(nn.Module):
     """Crops (n, 32, 32, 3) in 0..255 -> logits (n, 14), features (n, 96), and the head's weight and bias.
 
-    About 42 million multiply-adds a crop, 0.40 million parameters. Colors are brought to [-1, 1] inside.
+    42 million multiply-adds for a crop, 0.40 million parameters. Colors are scaled to [-1, 1] inside.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class SignNetwork(nn.Module):
         """The four outputs in the order of `OUTPUTS`."""
         x = crops.permute(0, 3, 1, 2).float() / 127.5 - 1
         features = self.body(x).mean(dim=(2, 3))
-        # Written out, so that logits follow from the outputs `features`, `weight` and `bias` alone.
+        # The head's parameters are outputs too, so that its gradients follow from the graph's outputs alone.
         return self.head(features), features, self.head.weight * 1, self.head.bias * 1
 
 
@@ -104,7 +104,7 @@ class Batches:
 def measure(
     network: SignNetwork, drawn: SignPictures, backgrounds: list[Pixels], photographs: dict[str, SignPictures]
 ) -> dict[str, float]:
-    """Accuracies: of photographs as published, and of drawn signs by their size in the camera's frame."""
+    """Accuracies on photographs as published, and on drawn signs by their size in the frame."""
     metrics: dict[str, float] = {}
     for name, pictures in photographs.items():
         logits = predict(network, gtsrb_crops(pictures))
@@ -119,7 +119,7 @@ def measure(
 
 
 def measure_frames(network: SignNetwork, crops: FrameCrops) -> dict[str, float]:
-    """Accuracies on signs cut out of frames, and how often a crop of no sign is read with p >= 0.8."""
+    """Accuracies on signs cut out of frames, and the share of crops without a sign that have p >= 0.8."""
     logits = predict(network, crops.pixels)
     signs = crops.class_id != NO_SIGN
     metrics = {f"frames_{key}": value for key, value in _accuracies(logits[signs], crops.class_id[signs]).items()}
@@ -135,7 +135,7 @@ def predict(network: SignNetwork, crops: Pixels) -> NDArray[np.float32]:
 
 
 def _groups(pictures: SignPictures) -> list[list[NDArray[np.int64]]]:
-    """For each type the indices of its photographs and of its drawn signs, empty ones left out."""
+    """For each type the indices of its photographs and of its drawn signs, without empty ones."""
     groups = []
     for class_id in range(len(SIGN_CLASSES)):
         mine = pictures.class_id == class_id
@@ -145,7 +145,7 @@ def _groups(pictures: SignPictures) -> list[list[NDArray[np.int64]]]:
 
 
 def _draw(groups: list[list[NDArray[np.int64]]], rng: np.random.Generator) -> int:
-    """An index: first a type is drawn, then photograph or drawing, then the picture."""
+    """A random index: first the type, then photograph or drawing, then the picture."""
     sources = groups[rng.integers(len(groups))]
     return int(rng.choice(sources[rng.integers(len(sources))]))
 
@@ -174,7 +174,8 @@ def main() -> None:
     pictures = read_pictures(arguments.crops, "train")
     print(f"{len(pictures)} pictures, {int(pictures.drawn.sum())} of them drawn", flush=True)
     frames = read_frame_crops(arguments.crops)
-    print(f"{len(frames)} crops of frames, {int((frames.class_id == NO_SIGN).sum())} of them of no sign", flush=True)
+    signless = int((frames.class_id == NO_SIGN).sum())
+    print(f"{len(frames)} crops of frames, {signless} of them without a sign", flush=True)
     backgrounds = read_backgrounds(arguments.crops)
     batches = Batches(network, pictures, backgrounds, FrameCropBatches(frames), arguments.seed)
     train(network, batches.loss_at, steps=arguments.steps, peak_rate=3e-3, warm_up=0.1)
@@ -185,7 +186,7 @@ def main() -> None:
 
 
 def measure_held_out(network: SignNetwork, folders: list[Path]) -> dict[str, float]:
-    """All accuracies on folders that were not trained on, each measured on what it holds."""
+    """The accuracies on folders that were not trained on."""
     drawn_folders = [f for f in folders if (f / "sprites.csv").is_file()]
     photographs = {
         f"gtsrb_{fold}": read_gtsrb(f, fold)

@@ -26,15 +26,15 @@ def test_training_targets_decode_to_their_boxes() -> None:
     from gradwatch.models.training.sign_detector import decode, targets_of
 
     xyxy = np.array([[10, 12, 19, 21], [100, 40, 130, 75], [200.5, 100, 207.5, 108], [50, 100, 90, 140]], np.float32)
-    counts = np.array([True, True, True, False])
-    targets = targets_of(Scene(np.zeros((160, 256, 3), np.uint8), xyxy, counts))
+    required = np.array([True, True, True, False])
+    targets = targets_of(Scene(np.zeros((160, 256, 3), np.uint8), xyxy, required))
     heat = np.log(np.clip(targets.heat, 1e-6, 1 - 1e-6)) - np.log1p(-np.clip(targets.heat, 1e-6, 1 - 1e-6))
     boxes, scores = decode(torch.from_numpy(np.concatenate([heat[None], targets.values])[None]))
     best = boxes[0, :3].numpy()
     assert np.abs(best[np.argsort(best[:, 0])] - xyxy[:3][np.argsort(xyxy[:3, 0])]).max() < 1e-3
     assert float(scores[0, 2]) > 0.99
     assert float(scores[0, 3]) < 0.5
-    assert not targets.asked[30, 17]  # a sign that does not count is not held against the detector
+    assert not targets.scored[30, 17]  # a sign that is not required has no loss
 
 
 def test_composed_scenes_box_what_they_paste() -> None:
@@ -46,7 +46,7 @@ def test_composed_scenes_box_what_they_paste() -> None:
     boxes = 0
     for _ in range(30):
         scene = compose(signs, empty, rng)
-        for x1, y1, x2, y2 in scene.xyxy[scene.counts]:
+        for x1, y1, x2, y2 in scene.xyxy[scene.required]:
             inside = scene.image[round(y1 + 1) : round(y2 - 1), round(x1 + 1) : round(x2 - 1)].astype(int)
             # Magenta under any light: green stays far below the other two.
             assert np.mean(inside[..., 1] < inside[..., 0] - 20) > 0.8
