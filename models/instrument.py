@@ -14,7 +14,7 @@ from gradwatch import MissingPackageError
 
 from .coco import COCO_CLASSES
 from .manifest import InstrumentationError, Level, Manifest, NotInstrumentedError, Preprocessing, read_manifest
-from .onnx_runtime import Device, load_session
+from .onnx_runtime import Device, import_onnx, load_session
 
 if TYPE_CHECKING:
     from .instrumentation.recognition import Recognition
@@ -30,7 +30,7 @@ def recognize(model: Any, decoder: str | None = None, *, input_size: tuple[int, 
     fix where the file leaves them free. Runs the network once. Raises InstrumentationError, which states what was
     expected and found, MissingFileError, and MissingPackageError without the package onnx.
     """
-    _require_onnx()
+    import_onnx("instrumenting a model")
     from .instrumentation.graphs import Graph
     from .instrumentation.recognition import recognize_graph
 
@@ -61,7 +61,7 @@ def instrument(
     (width, height) of each head of a YOLOv5 without decoded boxes whose anchors are not the published ones.
     Raises as `recognize` does, and for names, ids or anchors that do not match the heads.
     """
-    _require_onnx()
+    import_onnx("instrumenting a model")
     from .instrumentation.recognition import Recognition
     from .instrumentation.surgery import GraphExtension, add_classifier, add_level
 
@@ -107,13 +107,12 @@ def open_instrumented(path: Path, device: Device = "auto", threads: int = 1, dec
     else:
         return session
     try:
-        _require_onnx()
+        model = instrument(path, decoder)
     except MissingPackageError as error:
         raise NotInstrumentedError(
             f"{path.name} is not instrumented, and instrumenting it here needs the package onnx; run where onnx is "
             f"installed: gradwatch instrument {path.name} --out FILE"
         ) from error
-    model = instrument(path, decoder)
     with tempfile.TemporaryDirectory() as folder:
         instrumented = Path(folder) / path.name
         instrumented.write_bytes(model.SerializeToString())
@@ -158,12 +157,3 @@ def _class_names(classes: Sequence[str] | None, model: Any, count: int) -> tuple
             "it may be recognized as the wrong family; specify the decoder, or the names"
         )
     return tuple(str(names[number]) for number in range(count))
-
-
-def _require_onnx() -> None:
-    try:
-        import onnx  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            "instrumenting a model needs the package onnx: pip install 'gradwatch[instrument]'", name=error.name
-        ) from error

@@ -77,20 +77,25 @@ class InstrumentedDetector:
         preprocessing = self.manifest.preprocessing
         canvas, box = letterbox(image, self.input_size, stretch=preprocessing.stretch, fill=preprocessing.fill)
         outputs = self._session.run(self._outputs, {self._input: self.normalize(canvas)})
-        levels = [self._level(i, outputs[i * self._width :][: self._width]) for i in range(len(self.heads))]
-        score = np.concatenate([level.score for level in levels])
-        class_id = np.concatenate([level.class_id for level in levels])
-        xyxy = box.to_picture(np.concatenate([level.xyxy for level in levels]))
+        levels = [self._boxes(i, outputs[i * self._width :][: self._width]) for i in range(len(self.heads))]
+        boxes, scores, class_ids, logits, features = zip(*levels, strict=True)
+        score, class_id = np.concatenate(scores), np.concatenate(class_ids)
+        xyxy = box.to_picture(np.concatenate(boxes))
         kept = non_max_suppression(xyxy, score, class_id, self.iou_threshold)[: self.limit]
-        ends = np.cumsum([len(level.score) for level in levels])
-        heads = tuple(_head_outputs(level, kept, end) for level, end in zip(levels, ends.tolist(), strict=True))
-        return DetectorOutputs(xyxy[kept], score[kept], class_id[kept], heads)
+        heads, start = [], 0
+        for level_logits, level_features in zip(logits, features, strict=True):
+            own = kept - start  # numbers within the level
+            index = np.flatnonzero((own >= 0) & (own < len(level_logits))).astype(np.int32)
+            heads.append(HeadOutputs(index, logits=level_logits[own[index]], features=level_features[own[index]]))
+            start += len(level_logits)
+        return DetectorOutputs(xyxy[kept], score[kept], class_id[kept], tuple(heads))
 
     def normalize(self, canvas: NDArray[np.uint8]) -> NDArray[Any]:
         """A canvas (H, W, 3) RGB of the input's size as the network's input (1, 3, H, W)."""
         return self.manifest.preprocessing(canvas, self._dtype)
 
-    def _level(self, number: int, outputs: list[NDArray[Any]]) -> _LevelBoxes:
+    def _boxes(self, number: int, outputs: list[NDArray[Any]]) -> tuple[Floats, Floats, Integers, Floats, Floats]:
+        """Of one level, above the threshold: boxes in px of the input, scores, class ids, logits, features."""
         index, score, regression, logits, features = (output[0] for output in outputs[: len(LEVEL_OUTPUTS)])
         # Locations are sorted by score, and no class scores higher than its location.
         count = int(np.count_nonzero(score >= self.score_threshold))
@@ -104,7 +109,7 @@ class InstrumentedDetector:
             rows = np.flatnonzero(score >= self.score_threshold)
             score, best = score[rows], best[rows]
         xyxy = self._decode(regression[rows], index[rows], self.manifest.levels[number], self.input_size)
-        return _LevelBoxes(xyxy, score, self.classes[best], logits[rows], features[rows])
+        return xyxy, score, self.classes[best], logits[rows], features[rows]
 
 
 class InstrumentedClassifier:
@@ -134,25 +139,6 @@ class InstrumentedClassifier:
             blob = preprocessing(canvas, self._dtype)
             logits[i : i + 1], features[i : i + 1] = self._session.run(["logits", "features"], {self._input: blob})
         return logits, features
-
-
-@dataclass(frozen=True, slots=True)
-class _LevelBoxes:
-    """The boxes of one head in px of the input, above the threshold, before suppression across all heads."""
-
-    xyxy: Floats
-    score: Floats
-    class_id: Integers
-    logits: Floats
-    features: Floats
-
-
-def _head_outputs(level: _LevelBoxes, kept: NDArray[np.intp], end: int) -> HeadOutputs:
-    """The outputs of those `kept` boxes, numbered over all levels, that are this level's; its last is `end` - 1."""
-    start = end - len(level.score)
-    detection_index = np.flatnonzero((kept >= start) & (kept < end)).astype(np.int32)
-    own = kept[detection_index] - start
-    return HeadOutputs(detection_index, logits=level.logits[own], features=level.features[own])
 
 
 def _checked_classes(classes: Sequence[int] | None, manifest: Manifest) -> Integers:

@@ -66,6 +66,17 @@ def import_runtime() -> Any:
     return onnxruntime
 
 
+def import_onnx(purpose: str) -> Any:
+    """The module onnx. Raises MissingPackageError with the purpose and the command that installs it."""
+    try:
+        import onnx.utils
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"{purpose} needs the package onnx: pip install 'gradwatch[instrument]'", name=error.name
+        ) from error
+    return onnx
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's content, hexadecimal."""
     with path.open("rb") as file:
@@ -74,8 +85,4 @@ def file_hash(path: Path) -> str:
 
 def cut_graph(source: Path, target: Path, inputs: list[str], outputs: list[str]) -> None:
     """Writes the part of a graph from `inputs` to `outputs`. Raises MissingPackageError without the package onnx."""
-    try:
-        import onnx.utils
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(f"cutting {source.name} needs the package onnx: pip install onnx") from error
-    onnx.utils.extract_model(str(source), str(target), inputs, outputs)
+    import_onnx(f"cutting {source.name}").utils.extract_model(str(source), str(target), inputs, outputs)

@@ -118,8 +118,8 @@ def _follow(node: Any, traces: dict[str, Trace], values: Values) -> None:
         traces[node.output[0]] = Trace(origin, np.full(shape, Transform.COMPUTED, np.int8))
     else:
         inputs = [traces.get(name) for name in node.input]
-        origins = _move(node, [each and each.origin for each in inputs], values, UNKNOWN)
-        transforms = _move(node, [each and each.transform for each in inputs], values, Transform.PLAIN)
+        origins = _move(node, [each.origin if each else None for each in inputs], values, UNKNOWN)
+        transforms = _move(node, [each.transform if each else None for each in inputs], values, Transform.PLAIN)
         for name, origin, transform in zip(node.output, origins, transforms, strict=False):
             traces[name] = Trace(origin, transform)
 

@@ -28,6 +28,7 @@ from ..zoo import MODELS, WEIGHTS
 from .onnx_export import write_onnx
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
+MODULES = ("autoencoder", "optimizer", "schedule")  # attributes of `Training` with a state of their own
 
 
 class TileNetwork(nn.Module):
@@ -122,10 +123,7 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint, atomically."""
-        state = {
-            "autoencoder": self.autoencoder.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
+        state = {name: getattr(self, name).state_dict() for name in MODULES} | {
             "reference": self.reference.means,
             "count": self.reference.count,
             "generator": self.generator.bit_generator.state,
@@ -137,9 +135,8 @@ class Training:
     def load(self, path: Path) -> None:
         """Restores the state of a checkpoint."""
         state = torch.load(path, weights_only=True)
-        self.autoencoder.load_state_dict(state["autoencoder"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        for name in MODULES:
+            getattr(self, name).load_state_dict(state[name])
         self.reference = GradientReference(state["reference"], state["count"])
         self.generator.bit_generator.state = state["generator"]
         self.step = state["step"]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..outputs import SIGN_CLASSES
-from .frame_crops import FrameCropBatches, FrameCrops, read_frame_crops
+from .frame_crops import FrameCropBatches, read_frame_crops
 from .onnx_export import write_onnx
 from .sign_crops import compose_crop
 from .sign_pictures import NO_SIGN, Pixels, SignPictures, gtsrb_crops, read_backgrounds, read_gtsrb, read_pictures
@@ -101,29 +101,27 @@ class Batches:
         return loss
 
 
-def measure(
-    network: SignNetwork, drawn: SignPictures, backgrounds: list[Pixels], photographs: dict[str, SignPictures]
-) -> dict[str, float]:
-    """Accuracies on photographs as published, and on drawn signs by their size in the frame."""
+def measure(network: SignNetwork, folders: list[Path]) -> dict[str, float]:
+    """Accuracies on folders that were not trained on: published photographs, drawn signs by size, crops of frames."""
     metrics: dict[str, float] = {}
-    for name, pictures in photographs.items():
-        logits = predict(network, gtsrb_crops(pictures))
-        metrics |= {f"{name}_{key}": value for key, value in _accuracies(logits, pictures.class_id).items()}
-    rng = np.random.default_rng(0)
-    for low, high in itertools.pairwise(SIZE_BINS_PX):
-        sizes = rng.uniform(low, high, len(drawn))
-        crops = [compose_crop(p, True, backgrounds, rng, float(s)) for p, s in zip(drawn.rgba, sizes, strict=True)]
-        accuracies = _accuracies(predict(network, np.stack(crops)), drawn.class_id)
-        metrics |= {f"drawn_{low}_{high}px_{key}": value for key, value in accuracies.items()}
+    for folder in (f for f in folders if (f / "train_index.csv").is_file()):
+        for fold in ("val", "test_public"):
+            photographs = read_gtsrb(folder, fold)
+            metrics |= _accuracies(f"gtsrb_{fold}", predict(network, gtsrb_crops(photographs)), photographs.class_id)
+    drawn_folders = [f for f in folders if (f / "sprites.csv").is_file()]
+    if drawn_folders:
+        drawn, backgrounds = read_pictures(drawn_folders, ""), read_backgrounds(drawn_folders)
+        rng = np.random.default_rng(0)
+        for low, high in itertools.pairwise(SIZE_BINS_PX):
+            sizes = rng.uniform(low, high, len(drawn))
+            crops = [compose_crop(p, True, backgrounds, rng, float(s)) for p, s in zip(drawn.rgba, sizes, strict=True)]
+            metrics |= _accuracies(f"drawn_{low}_{high}px", predict(network, np.stack(crops)), drawn.class_id)
+    frames = read_frame_crops(folders)
+    if len(frames):
+        logits, is_sign = predict(network, frames.pixels), frames.class_id != NO_SIGN
+        metrics |= _accuracies("frames", logits[is_sign], frames.class_id[is_sign])
+        metrics["no_sign_sure"] = float((_confidence(logits[~is_sign]) >= 0.8).mean())
     return metrics
-
-
-def measure_frames(network: SignNetwork, crops: FrameCrops) -> dict[str, float]:
-    """Accuracies on signs cut out of frames, and the share of crops without a sign that have p >= 0.8."""
-    logits = predict(network, crops.pixels)
-    signs = crops.class_id != NO_SIGN
-    metrics = {f"frames_{key}": value for key, value in _accuracies(logits[signs], crops.class_id[signs]).items()}
-    return metrics | {"no_sign_sure": float((_confidence(logits[~signs]) >= 0.8).mean())}
 
 
 def predict(network: SignNetwork, crops: Pixels) -> NDArray[np.float32]:
@@ -150,14 +148,14 @@ def _draw(groups: list[list[NDArray[np.int64]]], rng: np.random.Generator) -> in
     return int(rng.choice(sources[rng.integers(len(sources))]))
 
 
-def _accuracies(logits: NDArray[np.float32], class_id: NDArray[np.int64]) -> dict[str, float]:
+def _accuracies(name: str, logits: NDArray[np.float32], class_id: NDArray[np.int64]) -> dict[str, float]:
     right = logits.argmax(1) == class_id
     confidence = _confidence(logits)
     macro = np.mean([right[class_id == c].mean() for c in np.unique(class_id)])
-    metrics = {"accuracy": float(right.mean()), "macro_accuracy": float(macro)}
-    for name, chosen in (("right", right), ("wrong", ~right)):
+    metrics = {f"{name}_accuracy": float(right.mean()), f"{name}_macro_accuracy": float(macro)}
+    for key, chosen in (("right", right), ("wrong", ~right)):
         if chosen.any():
-            metrics[f"confidence_{name}"] = float(confidence[chosen].mean())
+            metrics[f"{name}_confidence_{key}"] = float(confidence[chosen].mean())
     return metrics
 
 
@@ -182,21 +180,7 @@ def main() -> None:
     example = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
     write_onnx(network, example, arguments.out, input_name="crops", outputs=OUTPUTS, free_batch=True)
     if arguments.held_out:
-        print(json.dumps(measure_held_out(network, arguments.held_out), indent=2))
-
-
-def measure_held_out(network: SignNetwork, folders: list[Path]) -> dict[str, float]:
-    """The accuracies on folders that were not trained on."""
-    drawn_folders = [f for f in folders if (f / "sprites.csv").is_file()]
-    photographs = {
-        f"gtsrb_{fold}": read_gtsrb(f, fold)
-        for f in folders
-        if (f / "train_index.csv").is_file()
-        for fold in ("val", "test_public")
-    }
-    metrics = measure(network, read_pictures(drawn_folders, ""), read_backgrounds(drawn_folders), photographs)
-    frames = read_frame_crops(folders)
-    return metrics | measure_frames(network, frames) if len(frames) else metrics
+        print(json.dumps(measure(network, arguments.held_out), indent=2))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -97,8 +98,7 @@ class Decoded(nn.Module):
         return decode(self.network(image))
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
+class Targets(NamedTuple):
     """Targets of one picture's maps: heat (h, w) with loss where `scored`, values (4, h, w) with loss at `centers`."""
 
     heat: Floats
@@ -129,10 +129,7 @@ def targets_of(scene: Scene) -> Targets:
 
 def loss_of(maps: Tensor, targets: list[Targets]) -> Tensor:
     """CenterNet's loss: penalty-reduced focal loss of heat (alpha 2, beta 4), L1 of size and offset at centers."""
-    heat = torch.from_numpy(np.stack([t.heat for t in targets]))
-    values = torch.from_numpy(np.stack([t.values for t in targets]))
-    centers = torch.from_numpy(np.stack([t.centers for t in targets]))
-    scored = torch.from_numpy(np.stack([t.scored for t in targets]))
+    heat, values, centers, scored = (torch.from_numpy(np.stack(part)) for part in zip(*targets, strict=True))
     logit = maps[:, 0]
     p = torch.sigmoid(logit)
     log_p, log_not_p = nn.functional.logsigmoid(logit), nn.functional.logsigmoid(-logit)

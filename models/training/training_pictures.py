@@ -52,46 +52,39 @@ FOLDS = (
 )
 
 
-def export_sign_crops(folder: Path, seeds: range) -> int:
-    """Draws a sign of each type and seed as RGBA PNG, listed in `sprites.csv` (file,label,seed); returns the count."""
-    (folder / "sprites").mkdir(parents=True, exist_ok=True)
+def export_sign_crops(folder: Path, seeds: range) -> None:
+    """Draws a sign of each type and seed as RGBA PNG, listed in `sprites.csv` (file,label,seed)."""
     rows = []
     for label in SIGN_LABELS:
         for seed in seeds:
             file = f"sprites/{label}_{seed:06d}.png"
-            sprite = draw_sign(label, PICTURE_PX, seed)
-            cv2.imwrite(str(folder / file), cv2.cvtColor(sprite, cv2.COLOR_RGBA2BGRA))
+            _write_png(folder / file, draw_sign(label, PICTURE_PX, seed))
             rows.append((file, label, seed))
-    _write(folder / "sprites.csv", ("file", "label", "seed"), rows)
-    return len(rows)
+    _write_table(folder / "sprites.csv", ("file", "label", "seed"), rows)
 
 
-def export_backgrounds(folder: Path, pictures: Iterable[Path], use: str) -> int:
-    """Writes the road pictures whose use in `splits.csv` is `use`, cut to `SCENE_SIZE`; returns how many.
+def export_backgrounds(folder: Path, pictures: Iterable[Path], use: str) -> None:
+    """Writes the road pictures whose use in `splits.csv` is `use`, cut to `SCENE_SIZE`.
 
     They are listed in `backgrounds.csv` (file). Raises SplitError for a picture that is not in the table.
     """
-    (folder / "backgrounds").mkdir(parents=True, exist_ok=True)
     rows = []
     for path in sorted(pictures):
         if path.stem in SHOWING_SIGNS or use_of(path) != use:
             continue
         file = f"backgrounds/{path.stem}.png"
-        cv2.imwrite(str(folder / file), _cover(read_picture(path), SCENE_SIZE)[..., ::-1])
+        _write_png(folder / file, _cover(read_picture(path), SCENE_SIZE))
         rows.append((file,))
-    _write(folder / "backgrounds.csv", ("file",), rows)
-    return len(rows)
+    _write_table(folder / "backgrounds.csv", ("file",), rows)
 
 
-def export_scenes(folder: Path, seeds: Iterable[int], frames_per_drive: int = 12) -> int:
-    """Writes frames of synthetic drives at `SCENE_SIZE` with the boxes of their signs; returns how many frames.
+def export_scenes(folder: Path, seeds: Iterable[int], frames_per_drive: int = 12) -> None:
+    """Writes frames of synthetic drives at `SCENE_SIZE` with the boxes of their signs.
 
     Settings take turns by seed. Of the frames drawn at random, most of those without a sign are skipped.
     `scenes.csv` has file,label,x1,y1,x2,y2,visibility: one row for each sign, or one row of blanks.
     """
-    (folder / "scenes").mkdir(parents=True, exist_ok=True)
     rows: list[tuple[object, ...]] = []
-    count = 0
     for seed in seeds:
         setting = tuple(SETTINGS)[seed % len(SETTINGS)]
         drive = Drive(setting, seed, DRIVE_FRAMES)
@@ -100,25 +93,22 @@ def export_scenes(folder: Path, seeds: Iterable[int], frames_per_drive: int = 12
         kept = (seq for seq in order if _signs(drive, seq) or rng.random() < SIGNLESS_SHARE)
         for seq in islice(kept, frames_per_drive):
             file = f"scenes/{setting}_{seed}_{seq:03d}.png"
-            count += 1
             canvas, box = letterbox(drive.image(seq), SCENE_SIZE)
-            cv2.imwrite(str(folder / file), canvas[..., ::-1])
+            _write_png(folder / file, canvas)
             signs = _signs(drive, seq)
             xyxy = box.to_input(np.array([sign.xyxy for sign in signs], np.float32).reshape(-1, 4))
             for sign, corners in zip(signs, xyxy.round(2).tolist(), strict=True):
                 rows.append((file, sign.label, *corners, round(sign.visibility, 3)))
             if not signs:
                 rows.append((file, "", "", "", "", "", ""))
-    _write(folder / "scenes.csv", ("file", "label", "x1", "y1", "x2", "y2", "visibility"), rows)
-    return count
+    _write_table(folder / "scenes.csv", ("file", "label", "x1", "y1", "x2", "y2", "visibility"), rows)
 
 
-def export_crops(folder: Path, seeds: Iterable[int], frames_per_drive: int = 40) -> int:
-    """Writes 32 px crops of the signs and of other parts of frames of synthetic drives; returns how many.
+def export_crops(folder: Path, seeds: Iterable[int], frames_per_drive: int = 40) -> None:
+    """Writes 32 px crops of the signs and of other parts of frames of synthetic drives.
 
     `crops.csv` has file,row,label: one strip of crops for each drive, label empty where no sign is shown.
     """
-    (folder / "crops").mkdir(parents=True, exist_ok=True)
     rows: list[tuple[object, ...]] = []
     for seed in seeds:
         drive = Drive(tuple(SETTINGS)[seed % len(SETTINGS)], seed, DRIVE_FRAMES)
@@ -132,9 +122,8 @@ def export_crops(folder: Path, seeds: Iterable[int], frames_per_drive: int = 40)
             boxes = np.array([box for _, box in signs] + others, np.float32).reshape(-1, 4)
             rows += [(file, len(crops) + i, label) for i, label in enumerate(labels)]
             crops += list(crop(image, np.clip(boxes, 0, (*image.shape[1::-1],) * 2).astype(np.float32)))
-        cv2.imwrite(str(folder / file), np.concatenate(crops)[..., ::-1])
-    _write(folder / "crops.csv", ("file", "row", "label"), rows)
-    return len(rows)
+        _write_png(folder / file, np.concatenate(crops))
+    _write_table(folder / "crops.csv", ("file", "row", "label"), rows)
 
 
 def _jittered_boxes(truth: list[TruthBox], rng: np.random.Generator) -> list[tuple[str, list[float]]]:
@@ -187,7 +176,14 @@ def _cover(picture: Pixels, size: tuple[int, int]) -> Pixels:
     return np.asarray(scaled[y : y + size[1], x : x + size[0]], np.uint8)
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _write_png(path: Path, picture: Pixels) -> None:
+    """RGB or RGBA."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    order = [2, 1, 0, 3][: picture.shape[2]]
+    cv2.imwrite(str(path), np.ascontiguousarray(picture[..., order]))
+
+
+def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -203,11 +199,11 @@ def main() -> None:
     cv2.setNumThreads(1)
     for fold in FOLDS:
         folder = arguments.out / fold.name
-        signs = export_sign_crops(folder, fold.sign_seeds)
-        backgrounds = export_backgrounds(folder, arguments.pictures.glob("*.jpg"), fold.use)
-        scenes = export_scenes(folder, fold.drive_seeds)
-        crops = export_crops(folder, fold.drive_seeds)
-        print(f"{folder}: {signs} signs, {backgrounds} road pictures, {scenes} frames, {crops} crops", flush=True)
+        export_sign_crops(folder, fold.sign_seeds)
+        export_backgrounds(folder, arguments.pictures.glob("*.jpg"), fold.use)
+        export_scenes(folder, fold.drive_seeds)
+        export_crops(folder, fold.drive_seeds)
+        print(f"wrote {folder}", flush=True)
 
 
 if __name__ == "__main__":
