@@ -144,16 +144,16 @@ def _class_names(classes: Sequence[str] | None, model: Any, count: int) -> tuple
         if len(classes) != count:
             raise InstrumentationError(f"expected {count} class names as the head has rows, got {len(classes)}")
         return tuple(classes)
-    carried = {entry.key: entry.value for entry in model.metadata_props}.get("names", "")
+    stored = {entry.key: entry.value for entry in model.metadata_props}.get("names", "")
     try:
-        names = ast.literal_eval(carried)
+        names = ast.literal_eval(stored)
     except (ValueError, SyntaxError):
         names = None
     if not isinstance(names, dict):
         return COCO_CLASSES if count == len(COCO_CLASSES) else tuple(str(number) for number in range(count))
     if set(names) != set(range(count)):
         raise InstrumentationError(
-            f"the file carries names of {len(names)} classes, but its head has rows for {count}: "
+            f"the file contains names of {len(names)} classes, but its head has rows for {count}: "
             "it may be recognized as the wrong family; specify the decoder, or the names"
         )
     return tuple(str(names[number]) for number in range(count))

@@ -1,4 +1,4 @@
-"""Locations on a grid, and boxes given by center and size."""
+"""Corners of grid cells, and boxes from center and size."""
 
 from __future__ import annotations
 

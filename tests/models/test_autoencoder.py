@@ -107,7 +107,7 @@ def test_shipped_graph_equals_torch(session):
         np.testing.assert_allclose(latent[i], autoencoder.down(x).detach().numpy().ravel(), rtol=1e-4, atol=1e-5)
 
 
-def test_tiles_do_not_depend_on_their_company(session):
+def test_tiles_are_independent_of_their_batch(session):
     tiles = np.random.default_rng(1).integers(0, 256, (9, 28, 28, 3), dtype=np.uint8)
     together = session.run(["loss", "cosines"], {"tiles": tiles})
     for i in range(9):

@@ -25,7 +25,7 @@ def nanodet():
 
 
 def read_plainly(session, image):
-    """People by the published graph and NanoDet's own formulas, one place after the other."""
+    """People by the published graph and NanoDet's own formulas, one location after the other."""
     canvas, box = letterbox(image, (SIDE_PX, SIDE_PX), fill=0)
     blob = (canvas[:, :, ::-1] - np.array([103.53, 116.28, 123.675])) / np.array([57.375, 57.12, 58.395])
     outputs = session.run(None, {"input.1": np.ascontiguousarray(blob.transpose(2, 0, 1)[None], np.float32)})
@@ -58,7 +58,7 @@ def test_people_are_those_of_the_published_graph(shared, nanodet):
     assert people >= 10
 
 
-def test_every_person_comes_from_one_head():
+def test_every_person_belongs_to_one_head():
     pytest.importorskip("onnxruntime")
     session = load_session(MODELS["nanodet_m"].path(), "cpu")
     detector = PedestrianDetector(session, score_threshold=0.02, iou_threshold=0.9)
@@ -67,14 +67,14 @@ def test_every_person_comes_from_one_head():
     people, outputs = detector(image)
     assert len(people) > 0
     assert list(outputs) == list(detector.heads) == ["pedestrians_0", "pedestrians_1", "pedestrians_2"]
-    index = np.concatenate([said.detection_index for said in outputs.values()])
+    index = np.concatenate([own.detection_index for own in outputs.values()])
     assert sorted(index) == list(range(len(people)))
     for name, head in detector.heads.items():
-        said = outputs[name]
+        own = outputs[name]
         assert (head.kind, head.activation, len(head.classes)) == ("pedestrian", "sigmoid", 80)
-        np.testing.assert_allclose(said.features @ head.weight.T + head.bias, said.logits, atol=1e-4)
-        person = sigmoid(said.logits[:, head.classes.index("person")])
-        np.testing.assert_allclose(person, people.score[said.detection_index], atol=1e-6)
+        np.testing.assert_allclose(own.features @ head.weight.T + head.bias, own.logits, atol=1e-4)
+        person = sigmoid(own.logits[:, head.classes.index("person")])
+        np.testing.assert_allclose(person, people.score[own.detection_index], atol=1e-6)
 
 
 def test_a_detector_without_people_is_refused(monkeypatch, nanodet):
@@ -126,7 +126,7 @@ def first_frame(path, number):
 
 
 def test_nanodet_finds_people(shared, nanodet):
-    """Frame 90 of PETS 2009 S2.L1: five people stand free; each is found once, and little else."""
+    """Frame 90 of PETS 2009 S2.L1: five people are not occluded; each is found once, with few other boxes."""
     found, _ = nanodet(first_frame(shared / "data" / "pets09_s2l1" / "pets_a.mp4", 90))
     centers = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
     for x, y in ((305, 224), (391, 220), (476, 197), (504, 198), (585, 216)):
@@ -134,5 +134,5 @@ def test_nanodet_finds_people(shared, nanodet):
     assert len(found) <= 9
 
 
-def test_nanodet_sees_nobody_in_an_empty_picture(nanodet):
+def test_nanodet_finds_nobody_in_an_empty_picture(nanodet):
     assert len(nanodet(np.full((540, 960, 3), 128, np.uint8))[0]) == 0

@@ -1,4 +1,4 @@
-"""Statistics are finite, move with what they are named after, and stay still otherwise."""
+"""Statistics are finite and respond to the disturbance that they are named after."""
 
 from __future__ import annotations
 

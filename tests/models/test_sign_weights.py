@@ -1,4 +1,4 @@
-"""The two shipped sign networks: what their graphs promise, and that they still see signs."""
+"""The two shipped sign networks: the contract of their graphs, and that they find and classify signs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def detector() -> Any:
 
 
 def street(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Soft blotches of dull color, (height, width, 3) uint8: something that is not flat and no sign."""
+    """Soft blotches of dull color, (height, width, 3) uint8: a background that is neither flat nor a sign."""
     coarse = rng.uniform(60, 180, (6, 8, 1)) + rng.uniform(-15, 15, (6, 8, 3))
     image = cv2.resize(coarse.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
     return np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
@@ -47,7 +47,7 @@ def put_sign(image: np.ndarray, label: str, seed: int, size_px: int, x: int, y: 
 
 
 def drawn_crops(size_px: int, per_class: int) -> tuple[np.ndarray, np.ndarray]:
-    """Crops of signs `size_px` long, cut by boxes that miss by up to 5 %, and their class ids."""
+    """Crops of signs `size_px` long, cut by boxes displaced by up to 5 %, and their class ids."""
     rng = np.random.default_rng(size_px)
     crops, class_id = [], []
     for index, label in enumerate(SIGN_CLASSES):
@@ -76,14 +76,14 @@ def test_a_crops_logits_do_not_depend_on_its_batch(classifier: SignClassifier) -
     assert np.abs(together - alone).max() < 1e-4
 
 
-def test_classifier_takes_no_crops(classifier: SignClassifier) -> None:
+def test_classifier_accepts_zero_crops(classifier: SignClassifier) -> None:
     logits, features = classifier(np.zeros((0, 32, 32, 3), np.uint8))
     assert logits.shape == (0, 14)
     assert len(features) == 0
 
 
 @pytest.mark.parametrize(("size_px", "floor"), [(12, 0.8), (16, 0.9), (24, 0.95), (48, 0.95)])
-def test_classifier_reads_signs_it_has_never_seen(classifier: SignClassifier, size_px: int, floor: float) -> None:
+def test_classifier_recognizes_unseen_signs(classifier: SignClassifier, size_px: int, floor: float) -> None:
     crops, class_id = drawn_crops(size_px, per_class=8)
     assert (classifier(crops)[0].argmax(1) == class_id).mean() >= floor
 
@@ -100,7 +100,7 @@ def test_detector_returns_ranked_finite_boxes(detector: Any) -> None:
 
 
 def test_detector_finds_each_type(detector: Any) -> None:
-    """At three sizes, over all types: the sign's box is found with a score above everything else's."""
+    """At three sizes, over all types: the box with the highest score is that of the sign."""
     rng = np.random.default_rng(3)
     found = []
     for index, label in enumerate(SIGN_CLASSES):
@@ -113,7 +113,7 @@ def test_detector_finds_each_type(detector: Any) -> None:
     assert np.mean(found) >= 0.9
 
 
-def test_detector_is_quiet_where_there_is_no_sign(detector: Any) -> None:
+def test_detector_finds_nothing_without_a_sign(detector: Any) -> None:
     rng = np.random.default_rng(4)
     best = [detector.run(["scores"], {"image": street((512, 288), rng)[None]})[0].max() for _ in range(10)]
     assert np.mean(np.array(best) >= 0.4) <= 0.1

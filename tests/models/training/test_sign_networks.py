@@ -1,4 +1,4 @@
-"""The training of the two sign networks: what it is shown, and that the shipped classifier reads real photographs."""
+"""Training data of the two sign networks, and the shipped classifier on real photographs."""
 
 from __future__ import annotations
 

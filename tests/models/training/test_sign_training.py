@@ -1,4 +1,4 @@
-"""The training commands of the two sign networks: a few steps end in a graph that runs, and can be resumed."""
+"""The training commands of the sign networks: a few steps write a graph that runs, and training can be resumed."""
 
 from __future__ import annotations
 

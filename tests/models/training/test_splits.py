@@ -48,7 +48,7 @@ def test_uses(path: str, frame: int | None, use: str) -> None:
 @pytest.mark.parametrize(
     "folder", ["it_signs", "real_weather", "kitti", "inria_person", "ood_sets", "road_frames_unlabelled"]
 )
-def test_what_may_never_be_trained_on(folder: str) -> None:
+def test_data_that_must_not_be_trained_on(folder: str) -> None:
     paths = {row.path for row in read_splits() if row.path.startswith(folder + "/")}
     assert paths
     assert {row.use for row in read_splits() if row.path in paths} <= {"calibrate", "judge"}
@@ -73,7 +73,7 @@ def test_overlapping_frames_are_refused() -> None:
 
 
 @pytest.mark.parametrize("use", ["judge", "calibrate"])
-def test_groups_that_are_trained_on_and_used_otherwise_are_refused(use: str) -> None:
+def test_groups_with_another_use_besides_training_are_refused(use: str) -> None:
     with pytest.raises(SplitError, match="group 'a' is trained on"):
         check_splits([ROW, replace(ROW, path="b.jpg", sha256="1" * 16, use=use)])
     check_splits([ROW, replace(ROW, path="b.jpg", sha256="1" * 16, use=use, group="b")])
@@ -97,7 +97,7 @@ def test_near_duplicates_chain_into_one_group() -> None:
 
 
 @pytest.mark.shared
-def test_the_data_are_those_of_the_table(shared: Path) -> None:
+def test_the_data_match_the_table(shared: Path) -> None:
     expected = {row.path: row.sha256 for row in read_splits()}
     assert {path: content_hash(shared / "data" / path) for path in expected} == expected
 
