@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gradwatch.models.autoencoder import cut_tiles, shrink, tiles_of
+from gradwatch.models.autoencoder import cut_tiles, select_tiles, shrink
 from gradwatch.models.crops import crop
 from gradwatch.models.onnx_runtime import cut_graph, load_session
 from gradwatch.models.outputs import HeadOutputs
@@ -115,9 +115,10 @@ def plain_autoencoder(path: Path) -> Iterator[tuple[Any, str]]:
 def _calls(networks: Networks, drive: AnnotatedDrive, plain: Any) -> dict[str, Callable[[], object]]:
     """Figure -> the call that is timed for it."""
     image = decode_picture(drive.contents[0])
-    canvas, _ = letterbox(image, (networks.pedestrians.side_px, networks.pedestrians.side_px), fill=0)
-    reference_input = {networks.reference_session.get_inputs()[0].name: networks.pedestrians.normalize(canvas)}
-    tiles = {"tiles": cut_tiles(shrink(image), tiles_of(0, 0, TILES_PER_FRAME))}
+    reference = networks.pedestrians.network
+    canvas, _ = letterbox(image, reference.input_size, fill=0)
+    reference_input = {networks.reference_session.get_inputs()[0].name: reference.normalize(canvas)}
+    tiles = {"tiles": cut_tiles(shrink(image), select_tiles(0, 0, TILES_PER_FRAME))}
     calls: dict[str, Callable[[], object]] = {
         "reference_ms": lambda: networks.reference_session.run(None, reference_input),
         "gradcon_ms": lambda: networks.tiles_session.run(["loss", "cosines"], tiles),

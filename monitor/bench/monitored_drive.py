@@ -127,7 +127,7 @@ class MonitoredDrive:
         laps.lap("crops")
         small = shrink(image)
         laps.lap("shrink")
-        tiles = self.networks.tiles(small, seq)
+        (tiles,) = self.networks.tiles([small], [seq])
         laps.lap("tiles")
         statistics = image_statistics(image, small)
         laps.lap("image_statistics")

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from gradwatch.models.autoencoder import tiles_of
+from gradwatch.models.autoencoder import select_tiles
 from gradwatch.models.onnx_runtime import load_session
 from gradwatch.models.zoo import MODELS
 from gradwatch.monitor.bench.monitor_cost import BARS, bench, bench_report, figure_rows, plain_autoencoder
@@ -47,7 +47,7 @@ def test_every_frame_has_at_least_two_crops(figures: Figures) -> None:
 
 
 def test_tiles_cover_the_frame_every_twenty_frames() -> None:
-    seen = {tuple(place) for seq in range(20) for place in tiles_of(seq, 0, TILES_PER_FRAME)}
+    seen = {tuple(place) for seq in range(20) for place in select_tiles(seq, 0, TILES_PER_FRAME)}
     assert len(seen) == 180
 
 

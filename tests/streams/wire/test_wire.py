@@ -1,4 +1,4 @@
-"""The contract on the wire. `python tests/streams/wire/test_wire.py` writes the golden files and the schemas anew."""
+"""The contract on the wire. `python tests/streams/wire/test_wire.py` writes the golden files anew."""
 
 from __future__ import annotations
 
@@ -37,14 +37,12 @@ from gradwatch.streams.wire.outputs import (
     encode_alert,
     encode_health,
     encode_report,
-    schemas,
 )
 from gradwatch.streams.wire.pixels import BadRecordError, encode_jpeg
 from gradwatch.streams.wire.records import Record, cloud_event_headers
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = ROOT / "tests" / "golden"
-SCHEMAS = ROOT / "docs" / "schemas"
 
 RUN = "01JD0000000000000000000000"
 CAPTURE_NS = 1_790_000_000_123_456_789  # more digits than a JavaScript number holds
@@ -153,15 +151,12 @@ def golden_health() -> HealthRecord:
 def golden_files() -> dict[Path, bytes]:
     frame = encode_frame(golden_frame())
     texts = {"key": frame.key.decode(), "headers": {name: value.decode() for name, value in frame.headers}}
-    files = {
+    return {
         GOLDEN / "frame_headers.json": json.dumps(texts, indent=2).encode() + b"\n",
         GOLDEN / "report.msgpack": encode_report(golden_report()),
         GOLDEN / "alert.json": encode_alert(golden_alert()),
         GOLDEN / "health.json": encode_health(msgspec.to_builtins(golden_health())),
     }
-    for name, schema in schemas().items():
-        files[SCHEMAS / name] = json.dumps(schema, indent=2).encode() + b"\n"
-    return files
 
 
 def record_of(frame: EncodedFrame, **changes: str | None) -> Record:

@@ -1,4 +1,4 @@
-"""The crops that the sign classifier is trained on: as frames of drives give them, and as they are composed."""
+"""The crops that the sign classifier is trained on: cut out of frames of drives, and composed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from gradwatch.models.outputs import SIGN_CLASSES
-from gradwatch.models.training.frame_crops import NO_SIGN, FrameCropBatches, FrameCrops, read_frame_crops
-from gradwatch.models.training.sign_crops import HIDDEN_SHARE, take_crop
+from gradwatch.models.training.frame_crops import FrameCropBatches, FrameCrops, read_frame_crops
+from gradwatch.models.training.sign_crops import HIDDEN_SHARE, compose_crop
+from gradwatch.models.training.sign_pictures import NO_SIGN
 from gradwatch.models.training.training_pictures import export_crops
 from gradwatch.streams.world.signs import draw_sign
 
@@ -21,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_crops_of_drives_come_back_with_their_labels(folder: Path) -> None:
+def test_crops_of_drives_are_read_with_their_labels(folder: Path) -> None:
     crops = read_frame_crops([folder])
     assert crops.pixels.shape == (len(crops), 32, 32, 3)
     assert (crops.class_id != NO_SIGN).any()
@@ -30,7 +31,7 @@ def test_crops_of_drives_come_back_with_their_labels(folder: Path) -> None:
     assert crops.pixels.std(axis=(1, 2, 3)).min() > 0, "a crop without content"
 
 
-def test_a_folder_without_crops_is_passed_over(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_without_crops_is_skipped(folder: Path, tmp_path: Path) -> None:
     assert len(read_frame_crops([tmp_path])) == 0
     assert len(read_frame_crops([tmp_path, folder])) == len(read_frame_crops([folder]))
 
@@ -56,10 +57,10 @@ def test_without_frames_there_is_nothing_to_draw() -> None:
 
 
 def test_some_composed_signs_are_partly_hidden() -> None:
-    """Against the same draws without anything in front, about a share of HIDDEN_SHARE differs, and never wholly."""
+    """About a share of HIDDEN_SHARE shows less red than the median, and nearly all show some."""
     sign = draw_sign("stop", 64, 0)
     plain = [np.full((288, 512, 3), 90, np.uint8)]
-    crops = [take_crop(sign, True, plain, np.random.default_rng(seed), 40.0) for seed in range(200)]
+    crops = [compose_crop(sign, True, plain, np.random.default_rng(seed), 40.0) for seed in range(200)]
     red = np.array([np.mean((c[..., 0] > c[..., 1] * 1.4)[6:26, 6:26]) for c in crops])
     hidden = np.mean(red < 0.75 * np.median(red))
     assert 0.3 * HIDDEN_SHARE < hidden < 1.5 * HIDDEN_SHARE
