@@ -95,7 +95,7 @@ def test_an_empty_file_is_the_defaults(written):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"no configuration file at .*absent\.yaml"):
+    with pytest.raises(ConfigurationError, match=r"expected a configuration file at .*absent\.yaml, got No such file"):
         load(tmp_path / "absent.yaml")
 
 
