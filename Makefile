@@ -13,7 +13,7 @@ DEMO_STAMP = $(VENV)/.installed-demo
 DEV_STAMP  = $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-cameras test-browser test-review fuzz lint types check bench bench-review evaluate evaluate-alerts evaluate-expectancy evaluate-recordings evaluate-pedestrians evaluate-challenges calibration clean
+.PHONY: help demo test test-fast test-faults test-cameras test-browser test-review fuzz lint types check generated bench bench-review evaluate evaluate-alerts evaluate-expectancy evaluate-recordings evaluate-pedestrians evaluate-challenges calibration clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ types: $(DEV_STAMP) ## check types
 	$(VENV)/bin/mypy
 
 check: lint types test ## lint, types and test: what CI runs
+
+generated: $(DEV_STAMP) ## write the checked-in files that are made from the code: schemas, lists of metrics and modules
+	$(VENV)/bin/python -m tests.generated
 
 bench: $(DEV_STAMP) ## what the monitor costs beside the networks it watches
 	$(VENV)/bin/gradwatch bench --json docs/benchmarks/bench.json --markdown docs/benchmarks/bench.md

@@ -1,1 +1,5 @@
-"""Tensors in, numpy out: every network, and every gradient that needs one. Knows nothing of streams."""
+"""Networks and the gradients of their heads: tensors in, numpy arrays out.
+
+The only package that imports torch, onnx and onnxruntime. It imports neither `streams` nor `monitor` and must never
+know which stream a picture comes from, or what was found in the picture before.
+"""

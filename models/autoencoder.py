@@ -1,7 +1,7 @@
-"""The tile auto-encoder: how well, and with what gradient, it rebuilds parts of a frame.
+"""The tile auto-encoder: reconstruction error and gradient of parts of a frame.
 
-Every frame is brought to 480 x 270 px and covered by a grid of 10 x 18 tiles of 28 x 28 px. Only a few tiles
-are looked at per frame, chosen so that each is looked at equally often whatever frames are dropped.
+Every frame is scaled to 480 x 270 px and covered by a grid of 10 x 18 tiles of 28 x 28 px. Only a few tiles are
+processed in each frame, selected so that all are processed equally often even when frames are dropped regularly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TILE_PX = 28
 FRAME_SIZE = (480, 270)  # (width, height) px
 COLUMNS = -(-FRAME_SIZE[0] // TILE_PX)
 ROWS = -(-FRAME_SIZE[1] // TILE_PX)
-# The last row and column end at the border, so neighbors overlap by a pixel or two instead of leaving a rest.
+# The last row and column end at the border; neighbors overlap by a pixel or two.
 TOP_PX = np.linspace(0, FRAME_SIZE[1] - TILE_PX, ROWS).round().astype(np.int32)
 LEFT_PX = np.linspace(0, FRAME_SIZE[0] - TILE_PX, COLUMNS).round().astype(np.int32)
 
@@ -37,11 +37,11 @@ def _cycle(seed: int, number: int) -> Integers:
     return np.stack(np.divmod(order, COLUMNS), 1).astype(np.int32)
 
 
-def tiles_of(seq: int, seed: int, per_frame: int = 9) -> Integers:
-    """The tiles to look at in frame `seq`: (per_frame, 2) = (row, column), from these three numbers alone.
+def select_tiles(seq: int, seed: int, per_frame: int = 9) -> Integers:
+    """The tiles to process in frame `seq`: (per_frame, 2) = (row, column), a function of these three numbers.
 
-    ceil(180 / per_frame) frames look at every tile once. The order is drawn anew for each such cycle, so that
-    dropping frames regularly (every second one, say) starves no tile.
+    ceil(180 / per_frame) frames cover every tile once. The order is drawn again for each such cycle, so that dropping
+    frames regularly (every second one, say) starves no tile.
     """
     if not 1 <= per_frame <= ROWS * COLUMNS:
         raise ValueError(f"tiles per frame: expected 1 to {ROWS * COLUMNS}, got {per_frame}")
@@ -61,28 +61,24 @@ def cut_tiles(small: NDArray[np.uint8], position: Integers) -> NDArray[np.uint8]
 
 
 class TileAutoencoder:
-    """Reconstruction loss and GradCon's cosines of a frame's tiles; `gradients.reconstruction` says what they are.
+    """Computes reconstruction loss and GradCon's cosines of a frame's tiles (see `gradients.reconstruction`).
 
     `session` is an ONNX Runtime session of `weights/tiles.onnx`: `tiles` (n, 28, 28, 3) uint8 RGB -> `loss` (n,),
-    `cosines` (n, 4). per_frame: tiles a frame, 1 to 180; seed: of their order.
+    `cosines` (n, 4). per_frame: tiles in a frame, 1 to 180; seed: of their order.
     """
 
     def __init__(self, session: Any, *, per_frame: int = 9, seed: int = 0) -> None:
-        tiles_of(0, seed, per_frame)  # raises for a number of tiles that can't be
+        select_tiles(0, seed, per_frame)  # raises for an impossible number of tiles
         self._session = session
         self.per_frame, self.seed = per_frame, seed
 
-    def __call__(self, small: NDArray[np.uint8], seq: int) -> Tiles:
-        """Look at frame `seq`, already at 480 x 270 px (see `shrink`)."""
-        return self.batch([small], [seq])[0]
+    def __call__(self, smalls: Sequence[NDArray[np.uint8]], seqs: Sequence[int]) -> list[Tiles]:
+        """The tiles of one or more frames, each already at 480 x 270 px, in one run of the network.
 
-    def batch(self, smalls: Sequence[NDArray[np.uint8]], seqs: Sequence[int]) -> list[Tiles]:
-        """Look at several frames, at least one, in one run of the network.
-
-        Measured on a CPU over batches of 2 to 8 frames: `loss` is that of a frame alone to the bit,
+        Measured on a CPU over batches of 2 to 8 frames: `loss` is bit-equal to that of a frame alone,
         `grad_cosines` differ by 1.5e-8 at most.
         """
-        positions = [tiles_of(seq, self.seed, self.per_frame) for seq in seqs]
+        positions = [select_tiles(seq, self.seed, self.per_frame) for seq in seqs]
         tiles = np.concatenate([cut_tiles(small, at) for small, at in zip(smalls, positions, strict=True)])
         loss, cosines = self._session.run(["loss", "cosines"], {"tiles": tiles})
         starts = range(0, len(tiles), self.per_frame)

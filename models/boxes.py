@@ -1,4 +1,4 @@
-"""Boxes as (n, 4) arrays x1 y1 x2 y2 in pixels: overlap, and suppression of double detections."""
+"""Boxes as (n, 4) arrays x1 y1 x2 y2 in pixels: area, overlap and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .outputs import Floats, Integers
 
 
 def area(xyxy: Floats) -> Floats:
-    """px² of each box (n, 4) -> (n,); a box turned inside out has none."""
+    """Area in px² of boxes (n, 4) -> (n,); 0 for an inverted box."""
     sides = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0)
     areas: Floats = sides[:, 0] * sides[:, 1]
     return areas
@@ -28,11 +28,11 @@ def iou(a: Floats, b: Floats) -> Floats:
     return overlap
 
 
-def suppress(xyxy: Floats, score: Floats, class_id: Integers, threshold: float) -> NDArray[np.intp]:
+def non_max_suppression(xyxy: Floats, score: Floats, class_id: Integers, threshold: float) -> NDArray[np.intp]:
     """Greedy non-maximum suppression within each class: indices of the boxes kept, best score first.
 
-    Of two boxes of a class that overlap by more than `threshold` (IoU) the better stays; of equal scores, the
-    first. n = 0 is legal.
+    Of two boxes of a class that overlap by more than `threshold` (IoU) the better is kept, the first if their scores
+    are equal. n = 0 is legal.
     """
     order = np.argsort(-score, kind="stable")
     if len(order) < 2:

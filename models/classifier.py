@@ -1,4 +1,4 @@
-"""The traffic-sign classifier at run time: crops in, logits and the linear head's inputs out."""
+"""The traffic-sign classifier: from crops to logits and the inputs of its linear head."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crops import SIZE_PX as CROP_PX
+from .onnx_runtime import ModelError
 from .outputs import SIGN_CLASSES, Floats, Head
 
 
 class SignClassifier:
-    """Classifies sign crops; the graph is a convolutional network with global average pooling and a linear head.
+    """Classifies sign crops by a convolutional network with global average pooling and a linear head.
 
-    `session` is an ONNX Runtime session of `weights/sign_classifier.onnx` (or of any graph with input `crops`
-    (N, 32, 32, 3) uint8 and outputs `logits`, `features`, `weight`, `bias`). `head` holds the linear layer, from
-    which every gradient of the logits follows in closed form. Raises ValueError when the graph's head does not
-    fit `SIGN_CLASSES`.
+    `session` is an ONNX Runtime session of `weights/sign_classifier.onnx`, or of any graph with input `crops`
+    (N, 32, 32, 3) uint8 and outputs `logits`, `features`, `weight`, `bias`. `head` is the linear layer. Raises
+    ModelError when the head does not have `SIGN_CLASSES`.
     """
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        # The head is a constant of the graph; one empty-handed run reads it without the package onnx.
+        # The head is a constant of the graph; a run on a blank crop reads it without the package onnx.
         blank = np.zeros((1, CROP_PX, CROP_PX, 3), np.uint8)
         weight, bias = session.run(["weight", "bias"], {"crops": blank})
         if len(weight) != len(SIGN_CLASSES) or bias.shape != (len(weight),):
-            raise ValueError(
+            raise ModelError(
                 f"sign classifier: expected a head of {len(SIGN_CLASSES)} classes, "
                 f"got weight {weight.shape} and bias {bias.shape}"
             )
@@ -35,7 +35,7 @@ class SignClassifier:
     def __call__(self, crops: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """(n, 32, 32, 3) uint8 RGB -> logits (n, 14) and features (n, D) = the global average pool, float32.
 
-        n == 0 is legal and runs nothing. Raises ValueError for another shape or type.
+        n = 0 is legal and runs nothing. Raises ValueError for another shape or type.
         """
         if crops.shape[1:] != (CROP_PX, CROP_PX, 3) or crops.dtype != np.uint8:
             raise ValueError(f"crops: expected (n, {CROP_PX}, {CROP_PX}, 3) uint8, got {crops.shape} {crops.dtype}")

@@ -1,4 +1,4 @@
-"""Cuts boxes out of a picture for a classifier: one way, used in training and live alike."""
+"""Crops of boxes for a classifier, cut in the same way in training and at run time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SIZE_PX = 32
 
 
 def crop(image: NDArray[np.uint8], xyxy: Floats, margin: float = MARGIN, size_px: int = SIZE_PX) -> NDArray[np.uint8]:
-    """Squares about boxes (n, 4) xyxy px of a picture (H, W, 3) uint8 -> (n, size_px, size_px, 3) uint8.
+    """Squares around boxes (n, 4) xyxy px of a picture (H, W, 3) uint8 -> (n, size_px, size_px, 3) uint8.
 
-    A square's side is the box's longer side, and `margin` of it more (0.2 = a tenth on either side). Beyond the
-    picture its border is repeated. Areas are averaged where the square shrinks, else it is interpolated.
+    The side of a square is the longer side of its box, enlarged by `margin` (0.2 = a tenth on either side). Beyond
+    the picture its border is repeated. Pixels are averaged where the square shrinks, else interpolated.
     """
     if xyxy.ndim != 2 or xyxy.shape[1] != 4:
         raise ValueError(f"boxes: expected (n, 4) xyxy px, got {xyxy.shape}")
@@ -28,7 +28,7 @@ def crop(image: NDArray[np.uint8], xyxy: Floats, margin: float = MARGIN, size_px
 
 
 def _square(image: NDArray[np.uint8], left: float, top: float, side: float, size_px: int) -> NDArray[np.uint8]:
-    """The square at (left, top) px, which need not be whole numbers nor inside the picture."""
+    """The square at (left, top) px, which may be fractions and outside of the picture."""
     height, width = image.shape[:2]
     x1, y1 = int(np.floor(left)), int(np.floor(top))
     x2, y2 = max(int(np.ceil(left + side)), x1 + 1), max(int(np.ceil(top + side)), y1 + 1)
@@ -38,7 +38,7 @@ def _square(image: NDArray[np.uint8], left: float, top: float, side: float, size
         rows = np.clip(np.arange(y1, y2), 0, height - 1)
         columns = np.clip(np.arange(x1, x2), 0, width - 1)
         patch = image[rows[:, None], columns[None, :]]
-    # Whole pixels first, averaged over areas where they shrink by more than two: warpAffine alone would alias.
+    # First reduce by averaging whole pixels where they shrink by more than two: warpAffine alone would alias.
     scale = size_px / side
     if scale < 0.5:
         reduced = max(1, round((x2 - x1) * 2 * scale)), max(1, round((y2 - y1) * 2 * scale))
@@ -46,7 +46,7 @@ def _square(image: NDArray[np.uint8], left: float, top: float, side: float, size
         patch = np.asarray(cv2.resize(patch, reduced, interpolation=cv2.INTER_AREA), np.uint8)
     else:
         fx = fy = 1.0
-    # Pixel centers lie at half-integers: out = (in + 0.5) scale - 0.5 about the square's own corner.
+    # Pixel centers lie at half-integers: out = (in + 0.5) scale - 0.5, relative to the corner of the square.
     sx, sy = scale / fx, scale / fy
     ox, oy = (x1 - left) * scale, (y1 - top) * scale
     matrix = np.array([[sx, 0, ox + 0.5 * sx - 0.5], [0, sy, oy + 0.5 * sy - 0.5]], np.float64)

@@ -1,4 +1,4 @@
-"""What the runtimes make of this machine: ONNX Runtime's providers, tried on a real graph, and torch's CUDA device."""
+"""Devices that the installed runtimes can use: ONNX Runtime's providers, tried on a real graph, and torch's CUDA."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .zoo import MODELS, WEIGHTS
 
 @dataclass(frozen=True, slots=True)
 class OnnxRuntime:
-    """The installed ONNX Runtime: its version and the providers that it was built with, which need not work here."""
+    """The installed ONNX Runtime: its version, and the providers that it was built with, which may not work here."""
 
     version: str
     providers: tuple[str, ...]
@@ -27,7 +27,7 @@ class OnnxRuntime:
 
 @dataclass(frozen=True, slots=True)
 class TorchDevice:
-    """The installed torch: its version, the CUDA it was built for (None = CPU alone) and the device that it sees."""
+    """The installed torch: its version, the CUDA it was built for (None = CPU only) and the device that it finds."""
 
     version: str
     cuda: str | None
@@ -35,15 +35,15 @@ class TorchDevice:
 
 
 def onnx_runtime() -> OnnxRuntime:
-    """Raises ModuleNotFoundError, with the command that mends it, where there is none."""
+    """The installed ONNX Runtime. Raises MissingPackageError."""
     runtime = import_runtime()
     return OnnxRuntime(runtime.__version__, tuple(runtime.get_available_providers()))
 
 
 def try_device(device: Device, folder: Path = WEIGHTS) -> tuple[str, ...]:
-    """Runs the smallest shipped network once and returns the providers that its session got.
+    """Runs the smallest shipped network once and returns the providers of its session.
 
-    Raises DeviceError where `device` can't be had, and whatever the runtime raises for a broken file.
+    Raises DeviceError where `device` is not available, and ONNX Runtime's own errors for a broken file.
     """
     model = MODELS["tiles"]
     session = load_session(model.path(folder), device)
@@ -53,7 +53,7 @@ def try_device(device: Device, folder: Path = WEIGHTS) -> tuple[str, ...]:
 
 
 def torch_device() -> TorchDevice | None:
-    """What torch sees, None where it is not installed. Importing it takes seconds."""
+    """The installed torch, None without it. Importing it takes seconds."""
     if find_spec("torch") is None:
         return None
     import torch

@@ -1,7 +1,7 @@
 """A dozen plain statistics of a frame: the baseline that every gradient score has to beat.
 
-They need no network. Their Mahalanobis distance to a stream's own clean frames finds darkening, blur, noise and
-haze well; what they mean depends on the camera, so they are never compared across streams.
+They need no network. Their Mahalanobis distance to a stream's own clean frames detects darkening, blur, noise and
+haze; the values depend on the camera, so they are never compared across streams.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from .autoencoder import shrink
 from .outputs import Floats
 
 STATISTICS = (
@@ -22,28 +21,23 @@ STATISTICS = (
     "saturation_mean",  # of HSV, 0 to 255
     "dark_channel_mean",  # He et al. 2011: rises with haze
     "log_laplacian_variance",  # falls with blur
-    "log_noise_sigma",  # after Immerkaer 1996, with the median for the mean, so that edges count little
-    "log_blockiness",  # steps at the borders of 8 px blocks against steps elsewhere, full resolution
-    "edge_density",  # share of pixels with a clear edge, 0 to 1
-    "log_gradient_ratio",  # energy of fine against coarser gradients: the slope of the spectrum
+    "log_noise_sigma",  # after Immerkaer 1996, by the median instead of the mean, which is robust to edges
+    "log_blockiness",  # ratio of steps at the borders of 8 px blocks to steps elsewhere, full resolution
+    "edge_density",  # fraction of edge pixels, 0 to 1
+    "log_gradient_ratio",  # energy of fine over coarser gradients: the slope of the spectrum
     "log_colorfulness",  # Hasler and Suesstrunk 2003
     "log_red_blue",  # color cast
 )
 EDGE = 100  # |Sobel x| + |Sobel y| of luma above which a pixel is an edge: a step of about 25 of 255
 DARK_CHANNEL_PX = 7
 NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-# The kernel turns white noise of deviation s into deviation 6 s, whose median of |x| is 0.6745 of it.
+# White noise of deviation s has deviation 6 s behind the kernel, and a median of |x| of 0.6745 * 6 s.
 NOISE_SCALE = 1 / (6 * 0.6745)
 BLOCK_PX = 8
 
 
-def image_statistics(image: NDArray[np.uint8], small: NDArray[np.uint8] | None = None) -> Floats:
-    """The `STATISTICS` (s,) float32 of a frame (H, W, 3) uint8 RGB; finite for every picture.
-
-    small: the frame as `autoencoder.shrink` returns it, where the caller has it already.
-    """
-    if small is None:
-        small = shrink(image)
+def image_statistics(image: NDArray[np.uint8], small: NDArray[np.uint8]) -> Floats:
+    """The `STATISTICS` (s,) float32 of a frame (H, W, 3) uint8 RGB and its `autoencoder.shrink`; always finite."""
     luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     red, green, blue = cv2.split(small)
     brightest = cv2.max(cv2.max(red, green), blue)
@@ -79,7 +73,7 @@ def image_statistics(image: NDArray[np.uint8], small: NDArray[np.uint8] | None =
 
 
 def _quantiles(values: MatLike, levels: tuple[float, ...]) -> list[float]:
-    """Quantiles of uint8 values, each level in (0, 1); interpolated within a bin, so that they move smoothly."""
+    """Quantiles of uint8 values at levels in (0, 1), interpolated within a bin, so that they change smoothly."""
     counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel()  # (256, 1) before OpenCV 5
     cumulative = np.cumsum(counts, dtype=np.float64)
     found = []
@@ -91,7 +85,7 @@ def _quantiles(values: MatLike, levels: tuple[float, ...]) -> list[float]:
 
 
 def _gradients(luma: MatLike) -> tuple[float, float]:
-    """Mean squared Sobel gradient, and the share of edge pixels."""
+    """Mean squared Sobel gradient, and the fraction of edge pixels."""
     dx, dy = cv2.spatialGradient(luma)
     energy = (cv2.norm(dx, cv2.NORM_L2SQR) + cv2.norm(dy, cv2.NORM_L2SQR)) / luma.size
     edges = cv2.addWeighted(cv2.convertScaleAbs(dx), 1, cv2.convertScaleAbs(dy), 1, 0)
@@ -99,7 +93,7 @@ def _gradients(luma: MatLike) -> tuple[float, float]:
 
 
 def _blockiness(image: NDArray[np.uint8]) -> float:
-    """log of the steps across JPEG's block borders over the steps elsewhere, in every eighth row's green."""
+    """Log ratio of steps across JPEG's block borders to steps elsewhere, in the green channel of every eighth row."""
     rows = image[BLOCK_PX // 2 :: BLOCK_PX, :, 1] if len(image) > BLOCK_PX else image[:, :, 1]
     if rows.shape[1] <= 2 * BLOCK_PX:
         return 0.0
@@ -110,7 +104,7 @@ def _blockiness(image: NDArray[np.uint8]) -> float:
 
 
 def _colorfulness(red: MatLike, green: MatLike, blue: MatLike) -> float:
-    """Hasler and Suesstrunk's colorfulness, from the two opponent channels."""
+    """Colorfulness after Hasler and Suesstrunk, from two opponent channels."""
     yellow = cv2.addWeighted(red, 0.5, green, 0.5, 0)
     opponents = (cv2.subtract(red, green, dtype=cv2.CV_16S), cv2.subtract(yellow, blue, dtype=cv2.CV_16S))
     (mean_a, deviation_a), (mean_b, deviation_b) = (

@@ -1,4 +1,4 @@
-"""What an instrumented ONNX file says of itself: family, levels, classes and how pictures become its input."""
+"""The manifest of an instrumented ONNX file: family, levels, classes, and how pictures become its input."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gradwatch import GradwatchError
-
+from .onnx_runtime import ModelError
 from .outputs import Activation, Floats
 
 METADATA_KEY = "gradwatch.instrumented"
-# Raised whenever the outputs or the meaning of a field change; a file of another version is refused.
+# Increased whenever the outputs or the meaning of a field change; files of other versions are refused.
 VERSION = 1
 
 
-class NotInstrumentedError(GradwatchError, ValueError):
-    """A graph without what `gradwatch instrument` adds, or with that of another version."""
+class NotInstrumentedError(ModelError):
+    """A graph without the outputs of `gradwatch instrument`, or with those of another version."""
 
 
-class InstrumentationError(GradwatchError, ValueError):
-    """A file that can't be instrumented; the message says what was expected and what was found."""
+class InstrumentationError(ModelError):
+    """A file that cannot be instrumented; the message states what was expected and what was found."""
 
 
 class Preprocessing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """From a picture 0..255 to a network's input: (pixel * scale - mean) / deviation for each channel.
 
-    mean and deviation stand in the order R, G, B, whatever `channel_order` says of the input's planes. fill: the
-    gray beside a picture that keeps its ratio; with `stretch` it is resized to the whole input instead.
+    mean and deviation are in the order R, G, B, whatever the `channel_order` of the input's planes. fill: gray level
+    beside a picture whose aspect ratio is kept; with `stretch` it is resized to the whole input instead.
     """
 
     channel_order: Literal["rgb", "bgr"] = "rgb"
@@ -52,9 +51,9 @@ class Preprocessing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One class head and the places it looks at: a grid of rows x columns, `stride_px` apart in the input.
+    """One class head and its locations: a grid of rows x columns, `stride_px` apart in the input.
 
-    anchor_px: (width, height) of the box that a place starts from, where the family has one. A head on queries has
+    anchor_px: (width, height) of the anchor box of each location, where the family has one. A head on queries has
     `rows` of them, one column and stride 0.
     """
 
@@ -64,21 +63,21 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     anchor_px: tuple[float, float] | None = None
 
     @property
-    def places(self) -> int:
-        """How many places the head looks at."""
+    def locations(self) -> int:
+        """Number of locations."""
         return self.rows * self.columns
 
     def __str__(self) -> str:
         anchor = f", anchor {self.anchor_px[0]:g}x{self.anchor_px[1]:g} px" if self.anchor_px else ""
         stride = f", stride {self.stride_px:g} px" if self.stride_px else ""
-        return f"{self.rows}x{self.columns} places{stride}{anchor}"
+        return f"{self.rows}x{self.columns} locations{stride}{anchor}"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The JSON under `METADATA_KEY` of an instrumented file; a classifier has no levels.
 
-    ranked: the classes by whose best score the file chooses the places that it keeps. objectness: whether a score
-    is the class's probability times that of any object being there. input_size: (width, height) px.
+    ranked: the classes by whose best score the returned locations are chosen. objectness: whether a score is the
+    class's probability times that of any object. input_size: (width, height) px.
     """
 
     version: int = VERSION
@@ -92,14 +91,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     levels: tuple[Level, ...] = ()
     preprocessing: Preprocessing
 
-    @property
-    def strides_px(self) -> tuple[float, ...]:
-        """The stride of each level."""
-        return tuple(level.stride_px for level in self.levels)
-
 
 def read_manifest(session: Any) -> Manifest:
-    """What the graph of an ONNX Runtime session says of itself. Raises NotInstrumentedError."""
+    """The manifest in the metadata of an ONNX Runtime session. Raises NotInstrumentedError."""
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         outputs = ", ".join(output.name for output in session.get_outputs())
@@ -115,10 +109,14 @@ def read_manifest(session: Any) -> Manifest:
     return msgspec.json.decode(text, type=Manifest)
 
 
+def input_type(session: Any) -> type[np.floating[Any]]:
+    """The type of a session's first input: float16 or float32."""
+    return np.float16 if session.get_inputs()[0].type == "tensor(float16)" else np.float32
+
+
 def read_constants(session: Any, names: list[str]) -> list[Floats]:
-    """Outputs that are constants of the graph: one empty-handed run reads them without the package onnx."""
+    """Outputs that are constants of the graph, by one run on zeros, which does not need the package onnx."""
     feed = session.get_inputs()[0]
-    dtype = np.float16 if feed.type == "tensor(float16)" else np.float32
     shape = [size if isinstance(size, int) else 1 for size in feed.shape]
-    constants: list[Floats] = session.run(names, {feed.name: np.zeros(shape, dtype)})
+    constants: list[Floats] = session.run(names, {feed.name: np.zeros(shape, input_type(session))})
     return constants

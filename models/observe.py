@@ -1,7 +1,7 @@
-"""The first half of the monitor: runs every network over frames. Pure: pixels and sequence numbers in, arrays out.
+"""The first half of the monitor: runs every network over frames, from pixels and sequence numbers to arrays.
 
-What is found in a frame depends on the frame, its `seq` and the settings alone, never on the frames before it or
-beside it, so an `Observation` can be stored once and judged as often as one likes.
+An observation is a function of its frame, its `seq` and the settings, and does not depend on other frames, so an
+`Observation` can be stored once and judged any number of times.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ from .onnx_runtime import Device, file_hash, load_session
 from .outputs import Detections, Floats, Head, HeadOutputs, Observation
 from .zoo import MODELS, WEIGHTS
 
-SIGNS = "signs"  # the head of the sign classifier
+SIGNS = "signs"  # head id of the sign classifier
 PEDESTRIANS = "pedestrians"
-# Raised whenever the code between pixels and networks changes what is observed: a calibration made with another
+# Increased whenever the code between pixels and networks changes the observations: a calibration made with another
 # version is refused.
 VERSION = 1
 
 
 class ObserverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to look for. A network that is switched off needs no weights; one that is on must have them."""
+    """The networks to run and their thresholds. Only networks that are switched on need their weights."""
 
     weights: str | None = None  # folder of the ONNX files; None = those of the package
     pedestrians: bool = True
-    pedestrian_model: str | None = None  # an ONNX detector that knows `person`; None = NanoDet-m of the weights
+    pedestrian_model: str | None = None  # an ONNX detector with a class `person`; None = NanoDet-m of the weights
     pedestrian_decoder: str | None = None  # the family of that file; None = recognized by its graph
     pedestrian_score: float = 0.35  # boxes below it are dropped
-    pedestrian_iou: float = 0.6  # of two boxes that overlap by more than this the better stays
+    pedestrian_iou: float = 0.6  # of two boxes that overlap by more than this the better is kept
     signs: bool = True  # detector and classifier
     sign_score: float = 0.45  # 0.05 false boxes a frame on clean drives, see the model card
     sign_iou: float = 0.5
-    sign_crops: int = 8  # at most so many signs a frame are classified, best score first
-    tiles_per_frame: int = 9  # of 180: 9 look at the whole frame every 20 frames
-    tile_seed: int = 0  # of the order in which tiles are looked at
+    sign_crops: int = 8  # maximum of signs classified in a frame, best score first
+    tiles_per_frame: int = 9  # of 180: 9 cover the whole frame every 20 frames
+    tile_seed: int = 0  # of the order in which tiles are selected
 
 
 class Observer:
     """Opens the networks once, then observes frames.
 
-    heads: the linear heads by id, whose outputs `Observation.heads` carries. models_id: names weights, settings
-    and code version; observations of different ids are not comparable. device: where the networks run. batched:
-    whether networks with a batch axis look at all pictures of a call at once.
-    Raises FileNotFoundError for missing weights and what `load_session` raises.
+    heads: head id -> linear head, whose outputs are in `Observation.heads`. models_id: hash of weights, settings
+    and code version; observations with different ids are not comparable. device: where the networks run. batched:
+    whether networks with a batch axis run once for all pictures of a call.
+    Raises MissingFileError for missing weights and what `load_session` raises.
     """
 
     def __init__(self, settings: ObserverSettings, device: Device = "auto", threads: int = 1) -> None:
@@ -65,15 +65,15 @@ class Observer:
         paths: dict[str, Path] = {}
         if settings.pedestrians:
             own = settings.pedestrian_model
-            paths[PEDESTRIANS] = Path(own) if own is not None else MODELS["nanodet_m"].path(folder)
+            paths[PEDESTRIANS] = MODELS["nanodet_m"].path(folder) if own is None else Path(own)
         names = ["sign_detector", "sign_classifier"] * settings.signs + ["tiles"]
         paths |= {name: MODELS[name].path(folder) for name in names}
         sessions = {name: load_session(paths[name], device, threads) for name in names}
         if settings.pedestrians:
             sessions[PEDESTRIANS] = open_instrumented(paths[PEDESTRIANS], device, threads, settings.pedestrian_decoder)
         self.device = "cuda" if "CUDAExecutionProvider" in sessions["tiles"].get_providers() else "cpu"
-        # On a CPU a batch across pictures saves 5 % of these two networks at most and changes the last bits of the
-        # tiles' cosines (both measured): there a picture is looked at alone and is the same in any company.
+        # On a CPU, batching saves at most 5 % of these two networks and changes the last bits of the tiles' cosines
+        # (both measured): there each picture is processed alone, which makes it independent of its batch.
         self.batched = self.device == "cuda"
         self.models_id = _models_id(settings, paths)
         self.heads: dict[str, Head] = {}
@@ -94,69 +94,70 @@ class Observer:
         self._tiles = TileAutoencoder(sessions["tiles"], per_frame=settings.tiles_per_frame, seed=settings.tile_seed)
 
     def observe(self, images: Sequence[NDArray[np.uint8]], seqs: Sequence[int]) -> list[Observation]:
-        """One observation a picture (H, W, 3) uint8 RGB, with its number within the run. Empty in, empty out.
+        """One observation for each picture (H, W, 3) uint8 RGB with its number within the run; none for none.
 
-        While `batched`, sign classifier and tiles run once for all pictures (the detectors' graphs have no batch
+        If `batched`, sign classifier and tiles run once for all pictures (the detectors' graphs have no batch
         axis), and `latency_ms` of those two is a picture's share of the run.
         """
         if len(images) != len(seqs):
-            raise ValueError(f"expected one seq a picture, got {len(images)} pictures and {len(seqs)} seqs")
+            raise ValueError(f"expected one seq for each picture, got {len(images)} pictures and {len(seqs)} seqs")
         if self.batched and len(images) > 1:
             return self._observe(images, seqs)
         return [self._observe([image], [seq])[0] for image, seq in zip(images, seqs, strict=True)]
 
     def _observe(self, images: Sequence[NDArray[np.uint8]], seqs: Sequence[int]) -> list[Observation]:
-        seen = [self._detect(image, seq) for image, seq in zip(images, seqs, strict=True)]
+        detected = [self._detect(image, seq) for image, seq in zip(images, seqs, strict=True)]
         stopwatch = _Stopwatch()
-        heads = self._classify(images, seen)
+        sign_heads = self._classify(images, detected)
         stopwatch.lap("classifier")
-        tiles = self._tiles.batch([picture.small for picture in seen], seqs)
+        tiles = self._tiles([picture.small for picture in detected], seqs)
         stopwatch.lap("tiles")
         shared_ms = {name: taken_ms / len(images) for name, taken_ms in stopwatch.laps_ms.items()}
         return [
             Observation(
                 size=(image.shape[1], image.shape[0]),
                 detections=join_detections([picture.people, picture.signs]),
-                heads=read | picture.people_heads,
-                tiles=looked_at,
+                heads=heads | picture.people_heads,
+                tiles=tiles_of_picture,
                 image_statistics=picture.statistics,
                 latency_ms=picture.latency_ms | shared_ms,
             )
-            for image, picture, read, looked_at in zip(images, seen, heads, tiles, strict=True)
+            for image, picture, heads, tiles_of_picture in zip(images, detected, sign_heads, tiles, strict=True)
         ]
 
-    def _detect(self, image: NDArray[np.uint8], seq: int) -> _Seen:
-        """What is found in one picture by itself."""
+    def _detect(self, image: NDArray[np.uint8], seq: int) -> _Detected:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"picture {seq}: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
         stopwatch = _Stopwatch()
-        people, people_heads = self._pedestrians.read(image) if self._pedestrians else (no_detections(), {})
+        people, people_heads = self._pedestrians(image) if self._pedestrians else (no_detections(), {})
         stopwatch.lap("pedestrians")
         signs = self._signs(image) if self._signs else no_detections()
         stopwatch.lap("signs")
         small = shrink(image)
         statistics = image_statistics(image, small)
         stopwatch.lap("image_statistics")
-        return _Seen(people, people_heads, signs, small, statistics, stopwatch.laps_ms)
+        return _Detected(people, people_heads, signs, small, statistics, stopwatch.laps_ms)
 
-    def _classify(self, images: Sequence[NDArray[np.uint8]], seen: Sequence[_Seen]) -> list[dict[str, HeadOutputs]]:
-        """Logits and features of each picture's best signs, which stand after its people among the detections."""
+    def _classify(
+        self, images: Sequence[NDArray[np.uint8]], detected: Sequence[_Detected]
+    ) -> list[dict[str, HeadOutputs]]:
+        """Logits and features of each picture's best signs, which follow its people among the detections."""
         if self._classifier is None:
-            return [{} for _ in seen]
-        best = [picture.signs.xyxy[: self.settings.sign_crops] for picture in seen]
+            return [{} for _ in detected]
+        best = [picture.signs.xyxy[: self.settings.sign_crops] for picture in detected]
         crops = [crop(image, boxes) for image, boxes in zip(images, best, strict=True)]
         logits, features = self._classifier(np.concatenate(crops))
         ends = np.cumsum([len(boxes) for boxes in best])
         heads = []
-        for picture, end, count in zip(seen, ends, map(len, best), strict=True):
+        for picture, end, count in zip(detected, ends, map(len, best), strict=True):
             index = np.arange(len(picture.people), len(picture.people) + count, dtype=np.int32)
             own = slice(end - count, end)
             heads.append({SIGNS: HeadOutputs(index, logits=logits[own], features=features[own])})
         return heads
 
 
-class _Seen(NamedTuple):
-    """What one picture shows by itself, before the networks that look at many at once."""
+class _Detected(NamedTuple):
+    """The outputs for one picture of all that runs before the networks with a batch axis."""
 
     people: Detections
     people_heads: dict[str, HeadOutputs]
@@ -167,7 +168,7 @@ class _Seen(NamedTuple):
 
 
 class _Stopwatch:
-    """Names the time since the last lap."""
+    """Durations in ms between consecutive calls of `lap`, by name."""
 
     def __init__(self) -> None:
         self.laps_ms: dict[str, float] = {}
@@ -180,7 +181,7 @@ class _Stopwatch:
 
 
 def _models_id(settings: ObserverSettings, paths: dict[str, Path]) -> str:
-    """16 hexadecimal digits from the weights' content and the settings, wherever the files lie."""
+    """16 hexadecimal digits of a hash of the weights' content and the settings, independent of the files' paths."""
     content = {
         "version": VERSION,
         "settings": msgspec.structs.asdict(msgspec.structs.replace(settings, weights=None, pedestrian_model=None)),

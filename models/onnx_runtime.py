@@ -13,13 +13,17 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class DeviceError(GradwatchError):
-    """The device that was asked for is not the one that the session got."""
+    """The session did not get the device that was asked for."""
+
+
+class ModelError(GradwatchError, ValueError):
+    """An ONNX file that does not fit its purpose; the message states what was expected and what was found."""
 
 
 def load_session(path: Path, device: Device = "auto", threads: int = 1) -> Any:
     """An `onnxruntime.InferenceSession` of the graph at `path`.
 
-    device: `cuda` insists, `cpu` never tries a GPU, `auto` takes a GPU where ONNX Runtime has one that works.
+    device: `cuda` requires a GPU, `cpu` never tries one, `auto` uses one if ONNX Runtime has one that works.
     threads: threads within one operator, 0 = ONNX Runtime's choice; operators run one after the other.
     Raises MissingFileError, DeviceError when CUDA was asked for and not obtained (ONNX Runtime itself falls
     back to the CPU without an error), MissingPackageError without ONNX Runtime, ValueError for another device.
@@ -52,7 +56,7 @@ def load_session(path: Path, device: Device = "auto", threads: int = 1) -> Any:
 
 
 def import_runtime() -> Any:
-    """The module onnxruntime, or an error that says how to get it."""
+    """The module onnxruntime. Raises MissingPackageError with the command that installs it."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -60,6 +64,17 @@ def import_runtime() -> Any:
             "the models need ONNX Runtime: pip install 'gradwatch[cpu]' (or 'gradwatch[gpu]')", name=error.name
         ) from error
     return onnxruntime
+
+
+def import_onnx(purpose: str) -> Any:
+    """The module onnx. Raises MissingPackageError with the purpose and the command that installs it."""
+    try:
+        import onnx.utils
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"{purpose} needs the package onnx: pip install 'gradwatch[instrument]'", name=error.name
+        ) from error
+    return onnx
 
 
 def file_hash(path: Path) -> str:
@@ -70,8 +85,4 @@ def file_hash(path: Path) -> str:
 
 def cut_graph(source: Path, target: Path, inputs: list[str], outputs: list[str]) -> None:
     """Writes the part of a graph from `inputs` to `outputs`. Raises MissingPackageError without the package onnx."""
-    try:
-        import onnx.utils
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(f"cutting {source.name} needs the package onnx: pip install onnx") from error
-    onnx.utils.extract_model(str(source), str(target), inputs, outputs)
+    import_onnx(f"cutting {source.name}").utils.extract_model(str(source), str(target), inputs, outputs)

@@ -1,4 +1,4 @@
-"""What the networks say about a picture, as plain arrays. No identity: models don't know streams."""
+"""The outputs of the networks for a picture, as plain arrays, without the identity of the frame."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Kind = Literal["sign", "pedestrian"]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A linear classification head z = W h + b; comes once per head_id, not once per frame.
+    """A linear classification head z = W h + b; one for each head_id, not for each frame.
 
-    weight (C, D), bias (C,); `activation` names the probability model that the head was trained with; `kind` what
-    it looks at. Several heads may look at one kind, such as one for each stride of a detector: their classes are
+    weight (C, D), bias (C,); `activation`: probability model that the head was trained with; `kind`: of objects that
+    it classifies. Several heads may have one kind, such as one for each stride of a detector: their classes are
     equal, in the same order; their weights and the number of their inputs may differ.
     """
 
@@ -44,21 +44,19 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class HeadOutputs:
-    """What one head said about k of the detections.
+    """The outputs of one head for k of the detections.
 
-    detection_index (k,) into the frame's detections, logits (k, C), features (k, D) = the head's inputs,
-    layer_grad_norms (k, L) or None where no backward pass was run.
+    detection_index (k,) into the frame's detections, logits (k, C), features (k, D) = the head's inputs.
     """
 
     detection_index: Integers
     logits: Floats
     features: Floats
-    layer_grad_norms: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """t tiles of the down-scaled frame, looked at by the auto-encoder.
+    """The auto-encoder's outputs for t tiles of the downscaled frame.
 
     position (t, 2) = (row, column) of the tile grid, loss (t,) mean squared reconstruction error,
     grad_cosines (t, K) = cosine of the gradient of each decoder layer with its training reference.
@@ -71,7 +69,7 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything that the networks found in one picture of size (width, height) px."""
+    """All outputs for one picture of size (width, height) px."""
 
     size: tuple[int, int]
     detections: Detections
@@ -85,7 +83,7 @@ KINDS: tuple[Kind, ...] = ("sign", "pedestrian")
 SIGN, PEDESTRIAN = 0, 1
 
 # The sign types of CURE-TSD, ids 1 to 14 in this order
-# (olivesgatech/CURE-TSD README; several public parsers have them wrong).
+# (olivesgatech/CURE-TSD README; several public parsers order them wrongly).
 SIGN_CLASSES = (
     "speed_limit",
     "goods_vehicles",

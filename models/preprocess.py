@@ -1,4 +1,4 @@
-"""Brings a picture to a network's input size, and boxes back to the picture."""
+"""Scales pictures to the input size of a network, and boxes back to the picture."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .outputs import Floats
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """A picture of `size` px scaled by `scale` and laid at (`left_px`, `top_px`) of an `input_size` px canvas.
+    """A picture of `size` px, scaled by `scale` and placed at (`left_px`, `top_px`) of a canvas of `input_size` px.
 
-    Sizes are (width, height). `scale` is (sx, sy): equal but for rounding to whole pixels when the sides keep
-    their ratio, different when the picture was stretched.
+    Sizes are (width, height). `scale` is (sx, sy): equal, except for rounding to whole pixels, unless the picture was
+    stretched.
     """
 
     size: tuple[int, int]
@@ -27,15 +27,13 @@ class Letterbox:
 
     def to_input(self, xyxy: Floats) -> Floats:
         """Boxes (n, 4) xyxy px of the picture -> px of the network's input."""
-        sx, sy = self.scale
         offset = np.array([self.left_px, self.top_px] * 2, np.float32)
-        return (xyxy * np.array([sx, sy, sx, sy], np.float32) + offset).astype(np.float32)
+        return (xyxy * np.array(self.scale * 2, np.float32) + offset).astype(np.float32)
 
     def to_picture(self, xyxy: Floats) -> Floats:
-        """Boxes (n, 4) xyxy px of the network's input -> px of the picture, cut at its borders."""
-        sx, sy = self.scale
+        """Boxes (n, 4) xyxy px of the network's input -> px of the picture, clipped at its borders."""
         offset = np.array([self.left_px, self.top_px] * 2, np.float32)
-        boxes = (xyxy - offset) / np.array([sx, sy, sx, sy], np.float32)
+        boxes = (xyxy - offset) / np.array(self.scale * 2, np.float32)
         limit = np.array(self.size * 2, np.float32)
         return np.clip(boxes, 0, limit).astype(np.float32)
 
@@ -43,10 +41,10 @@ class Letterbox:
 def letterbox(
     image: NDArray[np.uint8], input_size: tuple[int, int], *, stretch: bool = False, fill: int = 114
 ) -> tuple[NDArray[np.uint8], Letterbox]:
-    """The picture (H, W, 3) uint8 on a canvas of `input_size` (width, height) px, and the way back.
+    """The picture (H, W, 3) uint8 on a canvas of `input_size` (width, height) px, and its placement there.
 
-    Sides keep their ratio, the picture lies in the middle and the rest is `fill`; with `stretch` the picture
-    fills the canvas.
+    The aspect ratio is kept, the picture is centered and the rest is `fill`; with `stretch` the picture fills the
+    canvas.
     """
     height, width = image.shape[:2]
     if not height or not width:
@@ -68,10 +66,10 @@ def letterbox(
 
 
 def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture at `size` (width, height) px, without aliasing and fast.
+    """The picture at `size` (width, height) px, without aliasing.
 
-    Halved by averaging 2x2 pixels (which OpenCV does ten times faster than other ratios) while it stays larger
-    than asked, then interpolated, which reads every pixel where a side shrinks by less than two.
+    Halved by averaging 2x2 pixels, ten times faster in OpenCV than other ratios, while it is at least twice as
+    large; then interpolated, which reads every pixel where a side shrinks by less than two.
     """
     while image.shape[1] >= 2 * size[0] and image.shape[0] >= 2 * size[1]:
         halved = (image.shape[1] // 2, image.shape[0] // 2)

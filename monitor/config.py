@@ -1,7 +1,7 @@
-"""One YAML file -> frozen structs. `deploy/gradwatch.yaml` is the commented whole of it.
+"""Reads the configuration, one YAML file, into frozen structs; `deploy/gradwatch.yaml` has every key with comments.
 
-`${NAME}` and `${NAME:default}` are replaced from the environment, or from the file that `NAME_FILE` names there, so
-that secrets stay out of this file. An unknown key is an error that names the nearest known one.
+`${NAME}` and `${NAME:default}` are replaced from the environment, or from the file that the variable `NAME_FILE`
+names, so that secrets stay out of the YAML file. An unknown key is an error that names the nearest known one.
 """
 
 from __future__ import annotations
@@ -32,46 +32,46 @@ VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
 
 
 class ConfigurationError(GradwatchError, ValueError):
-    """A configuration that can't be used; the message says where, what was expected and what was found."""
+    """The configuration can't be used; the message says where, what was expected and what was found."""
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to reach Kafka. `client` goes to kafka-python unchanged (security_protocol, sasl_mechanism, …)."""
+    """Address of Kafka; `client` is passed to kafka-python unchanged (security_protocol, sasl_mechanism, …)."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
     client: dict[str, Any] = {}
 
 
 class TopicNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Names of the topics: frames come from `frames`, all outputs start with `prefix`."""
+    """The topic of the frames, and the prefix of all output topics."""
 
     frames: str = "gradwatch.frames"
     prefix: str = "gradwatch."
-    lag_budget_s: float = LAG_BUDGET_S  # frames are kept so long beside the 65 s of an alert's evidence
+    lag_budget_s: float = LAG_BUDGET_S  # added to the 65 s of an alert's evidence: how long frames are kept
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the worker takes frames."""
+    """How the worker consumes frames, and the resources that it uses."""
 
     group_id: str = "gradwatch"
     policy: Literal["live", "every_frame"] = "live"
-    max_frame_age_s: float = 0.5  # live: an older frame is dropped before decoding
-    max_pending_frames: int = 2  # live: per stream; the newest win
-    max_pending_bytes: int = 128 * 1024 * 1024  # every_frame: the consumer is held back at this
-    max_pixels: int = MAX_PIXELS  # of a picture; a larger one is refused before it is decoded
+    max_frame_age_s: float = 0.5  # live: older frames are dropped before decoding
+    max_pending_frames: int = 2  # live: for each stream; the newest win
+    max_pending_bytes: int = 128 * 1024 * 1024  # every_frame: above it the consumer pauses
+    max_pixels: int = MAX_PIXELS  # larger pictures are refused before they are decoded
     device: Literal["auto", "cpu", "cuda"] = "auto"
     model_threads: int = 1
     decode_threads: int = 1
-    max_batch: int = 1  # frames, of any streams, that the networks look at together
-    max_wait_s: float = 0.01  # how long a batch that is not full waits for more frames
-    drain_s: float = 10.0  # how long a stopping worker may finish what it has begun
+    max_batch: int = 1  # frames, of any streams, in one batch of the networks
+    max_wait_s: float = 0.01  # how long an incomplete batch waits for more frames
+    drain_s: float = 10.0  # how long a stopping worker may finish frames in progress
     session_timeout_s: float = 10.0
-    instance_id: str | None = None  # of a static member of the group: one for each worker, the same after a restart
-    state_interval_s: float = 1.0  # a stream's state is stored at most so often; what came later is judged again
+    instance_id: str | None = None  # makes a static group member: unique to each worker, the same after a restart
+    state_interval_s: float = 1.0  # time between two stored states; after a crash later frames are judged again
     metrics_port: int | None = None  # serves /metrics, /healthz and /readyz
-    metrics_address: str = "127.0.0.1"  # at which it does; "0.0.0.0" where Prometheus is elsewhere
-    metrics_streams: int = 1000  # so many streams have metrics of their own, the others share `other`
-    unhealthy_after_s: float = 30.0  # so long may a thread at work be silent
+    metrics_address: str = "127.0.0.1"  # address of that port; "0.0.0.0" where Prometheus runs elsewhere
+    metrics_streams: int = 1000  # streams with metrics of their own; the others share `other`
+    unhealthy_after_s: float = 30.0  # a busy thread that is silent for longer is unhealthy
 
     def __post_init__(self) -> None:
         if self.max_batch < 1 or not self.max_wait_s >= 0:
@@ -83,18 +83,18 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is particular to one stream. Without a calibration file it calibrates on its own start."""
+    """Settings of one stream. Without a calibration file it calibrates on its own start."""
 
     calibration: str | None = None  # a file made by `gradwatch calibrate`, or "shipped" (source: synthetic)
-    source: str | None = None  # what the calibration file was made from; the stream's id where absent
+    source: str | None = None  # source that the calibration file names; default: the stream's id
 
 
 class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A camera for `gradwatch attach`; what `url` may be: see `streams/cameras/address.py`. It may hold credentials."""
+    """A camera for `gradwatch attach`; `streams/cameras/address.py` lists the forms of `url`. It may hold credentials."""
 
     url: str | int
-    transport: Literal["tcp", "udp"] = "tcp"  # of RTSP
-    rate_hz: float | None = None  # at most so many frames a second; None: all that come
+    transport: Literal["tcp", "udp"] = "tcp"  # for RTSP
+    rate_hz: float | None = None  # upper limit of frames a second; None: all
     partition: int | None = None  # of the frames topic; None: by key
 
     def __post_init__(self) -> None:
@@ -125,23 +125,24 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     """The configuration in the YAML file at `path`, or the defaults. Raises ConfigurationError."""
     if path is None:
         return Configuration()
-    if not path.is_file():
-        raise ConfigurationError(f"no configuration file at {path}")
     try:
         tree = yaml.safe_load(path.read_text()) or {}
-    except yaml.MarkedYAMLError as error:
+    except OSError as error:
+        raise ConfigurationError(f"expected a configuration file at {path}, got {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         # neither the error's own text nor its trace: they quote lines of the file, and passwords may be in it
-        where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigurationError(f"{path} is not YAML{where}: {error.problem}") from None
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", "not a text file")
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{path} is not YAML{where}: {problem}") from None
     configuration = from_tree(_interpolated(tree, environment), str(path))
-    # whatever is logged from now on, by whatever library
+    # from now on no log contains them, whatever library writes it
     hide_credentials(configuration.broker.client)
     hide_credentials({"database": configuration.review.database})
     return configuration
 
 
 def from_tree(tree: object, where: str = "configuration") -> Configuration:
-    """The configuration in a tree of plain values. Raises ConfigurationError."""
+    """The configuration in a tree of plain values; `where` names it in errors. Raises ConfigurationError."""
     try:
         return msgspec.convert(tree, Configuration, strict=False)
     except msgspec.ValidationError as error:
@@ -154,7 +155,7 @@ def schema() -> dict[str, Any]:
 
 
 def _interpolated(tree: Any, environment: Mapping[str, str]) -> Any:
-    """`tree` with the variables in its texts replaced: after parsing, so that a password may hold any character."""
+    """Replaces the variables in the texts of a parsed tree, so that a password may contain any character."""
     if isinstance(tree, dict):
         return {key: _interpolated(value, environment) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -165,15 +166,15 @@ def _interpolated(tree: Any, environment: Mapping[str, str]) -> Any:
 def _value(match: re.Match[str], environment: Mapping[str, str]) -> str:
     name, default = match.group(1), match.group(2)
     if name not in environment and (file := environment.get(f"{name}_FILE")) is not None:
-        return _content(f"{name}_FILE", Path(file))
+        return _secret(f"{name}_FILE", Path(file))
     found = environment.get(name, default)
     if found is None:
         raise ConfigurationError(f"environment variable {name} is not set and has no default, nor is {name}_FILE")
     return found
 
 
-def _content(name: str, path: Path) -> str:
-    """What a secret's file holds, as Docker and Kubernetes mount it, without the newline at its end."""
+def _secret(name: str, path: Path) -> str:
+    """The content of a secret's file, as Docker and Kubernetes mount it, without the newline at its end."""
     try:
         return path.read_text().rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -183,7 +184,7 @@ def _content(name: str, path: Path) -> str:
 
 
 def _nearest(message: str) -> str:
-    """` (did you mean …?)` for an unknown key."""
+    """` (did you mean …?)` for an error about an unknown key."""
     unknown = re.search(r"unknown field `([^`]+)`", message)
     if unknown is None:
         return ""

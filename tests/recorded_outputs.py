@@ -61,7 +61,7 @@ if sys.argv[1:2] == ["record"]:
         OutcomeCause,
         RegionMute,
     )
-    from gradwatch.streams.wire.outputs import encode_verdict
+    from gradwatch.streams.wire.outputs import encode_correction
     from gradwatch.streams.wire.pixels import BadRecordError
     from gradwatch.streams.wire.records import Record
     from gradwatch.streams.world.drive import Drive, Swap
@@ -145,7 +145,7 @@ def verdicts() -> Iterator[Record]:
     override = ClassOverride("override-1", "town", "ada", START_NS, "town-1", 23, "stop")  # seen in frames 114 to 140
     mute = RegionMute("mute-1", "town", "ada", START_NS + 1, [(700, 0), (960, 0), (960, 540), (700, 540)], ["sign"])
     for verdict in (override, mute):
-        yield Record("gradwatch.verdicts", 0, 0, 0, f"town/{verdict.verdict_id}".encode(), encode_verdict(verdict))
+        yield Record("gradwatch.verdicts", 0, 0, 0, f"town/{verdict.verdict_id}".encode(), encode_correction(verdict))
 
 
 def work(config: Path, producer: Any, partition: int, records: Iterable[Record]) -> None:

@@ -87,7 +87,7 @@ LAYERS = {
 }
 # The configuration is made of the settings of folders above it.
 MAY_REACH_UP = {("monitor/config.py", "settings")}
-# Training is a set of scripts outside of the wheel: it draws synthetic drives to train on.
+# Training is a set of commands outside of the wheel: it draws synthetic drives to train on.
 TRAINING = "models/training/"
 # Time is the frame's capture_ns, except where real time is the subject.
 CLOCK_ALLOWED = (
@@ -140,6 +140,14 @@ def test_packages_import_in_one_direction_only() -> None:
         and not i.path.startswith(TRAINING)
     ]
     fail_if(broken, "models and streams import neither each other nor monitor:")
+
+
+def test_training_is_imported_by_its_tests_only() -> None:
+    imported = [*all_imports(), *(i for path in sources("tests") for i in imports_of(path, tree(path)))]
+    training = [i for i in imported if i.module.startswith(module_of(TRAINING.rstrip("/")))]
+    assert training
+    broken = [str(i) for i in training if not i.path.startswith((TRAINING, f"tests/{TRAINING}"))]
+    fail_if(broken, "training is not in the wheel, so only its tests may import it:")
 
 
 def test_imports_are_relative_inside_a_package_and_absolute_across() -> None:

@@ -1,4 +1,4 @@
-"""Boxes given by an offset from their cell and the logarithm of their size: YOLOX."""
+"""Boxes as an offset from the cell and the logarithm of the size: YOLOX."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from ..manifest import Level
 from ..outputs import Floats
-from .grids import Places, corners, from_center
+from .grids import Locations, corners, from_center
 
-LARGEST_EXPONENT = 20.0  # e^20 strides are far beyond any picture; more would overflow
+LARGEST_EXPONENT = 20.0  # e^20 strides are far beyond any picture; larger ones would overflow
 
 
-def center_offsets(regression: Floats, place: Places, level: Level, input_size: tuple[int, int]) -> Floats:
+def center_offsets(regression: Floats, locations: Locations, level: Level, input_size: tuple[int, int]) -> Floats:
     """Boxes (m, 4) xyxy px of the input from (m, 4): center = (t + corner) * stride, size = exp(t) * stride.
 
-    Ge et al. 2021, arXiv:2107.08430; the formulas stand in its code, `YOLOXHead.decode_outputs`.
+    Ge et al. 2021, arXiv:2107.08430; formulas as in its code, `YOLOXHead.decode_outputs`.
     """
     stride = np.float32(level.stride_px)
     size = np.exp(np.minimum(regression[:, 2:], LARGEST_EXPONENT)) * stride
-    return from_center((regression[:, :2] + corners(place, level)) * stride, size)
+    return from_center((regression[:, :2] + corners(locations, level)) * stride, size)

@@ -1,4 +1,4 @@
-"""Places on a grid, and boxes given by center and size."""
+"""Corners of grid cells, and boxes from center and size."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from ..manifest import Level
 from ..outputs import Floats
 
-Places = NDArray[np.int64]
+Locations = NDArray[np.int64]
 
 
-def corners(place: Places, level: Level) -> Floats:
-    """(x, y) in cells (m, 2) of the upper left corner of places (m,), which are numbered row by row."""
-    row, column = np.divmod(place, level.columns)
+def corners(locations: Locations, level: Level) -> Floats:
+    """Upper left corners (m, 2) = (x, y), in cells, of locations (m,) numbered row by row."""
+    row, column = np.divmod(locations, level.columns)
     return np.stack([column, row], axis=1).astype(np.float32)
 
 

@@ -1,1 +1,5 @@
-"""Gradient scores: closed forms of the head's gradient, and GradCon as forward convolutions."""
+"""Gradient scores without a backward pass: closed forms of a linear head, and GradCon as forward convolutions.
+
+`head` needs numpy alone; `reconstruction` needs torch, to train and export. Neither may know a network, a stream or a
+configuration.
+"""

@@ -10,7 +10,7 @@ For a loss J on the logits, delta = dJ/dz gives dJ/dW = delta h^T, so |dJ/dW|_2 
                               Surprisal, Frontiers in Neuroscience 2023)
 
 beside baselines that use no gradient: `msp` (1 - largest probability), `energy`, `feature_norm` and
-`expectancy_surprisal` (-log of the expected class's probability). Higher = more anomalous, always.
+`expectancy_surprisal` (-log of the expected class's probability). Higher = more anomalous for every score.
 J is cross-entropy for a softmax head, and binary cross-entropy, mean over the classes, for a sigmoid head.
 """
 
@@ -26,15 +26,9 @@ Array = NDArray[np.floating[Any]]
 
 # float32's exp overflows above 88; sigmoid(-80) = 2e-35 is as good as 0 for every score.
 LARGEST_EXPONENT = 80.0
-TINY = 1e-30  # keeps 0 / 0 away where no logit has a gradient
 
-# The reductions and products are called as ufuncs: on eight crops numpy's wrappers cost more than the arithmetic.
+# Called as ufuncs: on eight crops the wrappers of numpy cost more than the arithmetic.
 _max, _dot = np.maximum.reduce, np.vecdot
-
-
-def last_layer_gradient(delta: Array, features: Array) -> Array:
-    """dJ/dW (n, C, D) of each crop from delta = dJ/dz (n, C) and the head's inputs (n, D)."""
-    return delta[:, :, None] * features[:, None, :]
 
 
 def softmax(logits: Array) -> Array:
@@ -58,13 +52,13 @@ def head_scores(
 ) -> dict[str, Array]:
     """All scores of n crops from logits (n, C) and features (n, D); each (n,), dtype as the inputs'.
 
-    expected: class probabilities (n, C) that the object's track led to expect, or None, which leaves out the
-    two expectancy scores. n = 0 is legal. Raises ValueError on shapes that don't fit.
+    expected: class probabilities (n, C) expected from the object's track; None omits the two expectancy scores.
+    n = 0 is legal. Raises ValueError for shapes that do not match.
     """
     if logits.ndim != 2 or features.ndim != 2 or len(logits) != len(features):
         raise ValueError(f"expected logits (n, C) and features (n, D), got {logits.shape} and {features.shape}")
     if expected is not None and expected.shape != logits.shape:
-        raise ValueError(f"expected: expected {logits.shape} as the logits, got {expected.shape}")
+        raise ValueError(f"expected probabilities {logits.shape} as the logits, got {expected.shape}")
     scores = _softmax_scores if activation == "softmax" else _sigmoid_scores
     norm = np.sqrt(_dot(features, features))
     result = scores(logits, norm, _sum(np.abs(features)), expected)
@@ -74,7 +68,7 @@ def head_scores(
 
 @lru_cache(maxsize=64)
 def _row_starts(n: int, classes: int) -> NDArray[np.intp]:
-    """Where each row begins in a flattened (n, C) array."""
+    """Index of each row's first element in a flattened (n, C) array."""
     starts = np.arange(n, dtype=np.intp) * classes
     starts.flags.writeable = False
     return starts
@@ -86,23 +80,9 @@ def _ones(size: int, dtype: np.dtype[Any]) -> Array:
 
 
 def _sum(rows: Array) -> Array:
-    """The sum of each row: a product with ones takes half the time of numpy's reduction at these sizes."""
+    """The sum of each row (n,), as a product with ones: half the time of numpy's reduction at these sizes."""
     total: Array = _dot(rows, _ones(rows.shape[1], rows.dtype))
     return total
-
-
-def gradtrust(logits: Array) -> Array:
-    """Trust (n,) in the predicted class, in [1, C], higher = more trusted (Prabhushankar and AlRegib, MIPR 2024).
-
-    max_c e_c / mean_c e_c with e_c = Var_k of the squared gradient of MSE(z, 1/C), which is (z_c - 1/C)^4. It asks
-    whether a label is wrong, not whether a frame is unusual, so it is not among `head_scores`.
-    All logits equal to 1/C have no gradient and get 1, the least trust there is.
-    """
-    power = logits - 1 / logits.shape[1]
-    np.multiply(power, power, out=power)
-    largest = _max(power, axis=1)
-    trust: Array = (largest * largest + TINY) / (_dot(power, power) / logits.shape[1] + TINY)
-    return trust
 
 
 def _softmax_scores(logits: Array, norm: Array, norm_1: Array, expected: Array | None) -> dict[str, Array]:
@@ -113,7 +93,7 @@ def _softmax_scores(logits: Array, norm: Array, norm_1: Array, expected: Array |
     highest = logits.reshape(-1)[top]
     shifted = logits - highest[:, None]
     others = np.exp(shifted)
-    # The winner's exponent is 1; kept apart, 1 - p is a sum of small numbers and not a difference of large ones.
+    # The largest exponent is 1; without it, 1 - p is a sum of small numbers instead of a difference of large ones.
     flat = others.reshape(-1)
     flat[top] = 0
     rest = _sum(others)
@@ -160,7 +140,7 @@ def _sigmoid_scores(logits: Array, norm: Array, norm_1: Array, expected: Array |
     predicted.reshape(-1)[top] = complements.reshape(-1)[top]
     result = {
         "head_gradient_predicted": np.sqrt(_dot(predicted, predicted)) * scale,
-        # A binary cross-entropy's uniform label is 1/2 for every class.
+        # The uniform label of a binary cross-entropy is 1/2 for every class.
         "head_gradient_uniform": -_sum(np.abs(probabilities - 0.5)) * norm_1 / classes,
         "head_gradient_ones": np.sqrt(_dot(complements, complements)) * scale,
         "msp": complements.reshape(-1)[top],

@@ -1,7 +1,7 @@
-"""GradCon: an auto-encoder whose weight gradients say how unlike its training pictures a picture is.
+"""GradCon: an auto-encoder whose weight gradients measure how much a picture differs from its training pictures.
 
 Kwon, Prabhushankar, Temel, AlRegib: "Backpropagated Gradient Representation for Anomaly Detection", ECCV 2020.
-Needs torch; it trains and exports. At run time `models.autoencoder` runs the exported graph without torch.
+Needs torch, for training and export. At run time `models.autoencoder` runs the exported graph without torch.
 
 Notation: decoder layer i = 1..4 is o_i = ConvT(h_{i-1}; W_i, b_i), h_i = ReLU(o_i), and h_4 = sigmoid(o_4).
 g_i = dL/dW_i for one picture, r_i = the mean of that gradient over training, cos_i = <g_i, r_i> / (|g_i| |r_i|).
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 TILE_PX = 28
-# (in, out, padding) of the four ConvTranspose2d with kernel 4, stride 2; `out` of the last is the picture's.
+# (in, out, padding) of the four ConvTranspose2d with kernel 4, stride 2; the last has the picture's channels.
 DECODER = ((64, 64, 2), (64, 32, 1), (32, 32, 2), (32, 0, 1))
 LAYERS = len(DECODER)
-GRAM_LAYERS = 2  # the first layers, whose positions are so few that |g| is cheaper without g
+GRAM_LAYERS = 2  # first layers, with so few positions that |g| is cheaper without g
 EPS = 1e-8  # the floor of each norm in a cosine, as in torch
 
 
@@ -55,7 +55,7 @@ class GradConAutoencoder(nn.Module):
 class GradientReference:
     """The running mean r_i of the decoder's gradients over all training steps; starts empty.
 
-    As in the authors' code, what is averaged is the gradient of the total loss, second-order part included.
+    As in the authors' code, the mean is that of the gradient of the total loss, including its second-order part.
     """
 
     def __init__(self, means: Sequence[Tensor] = (), count: int = 0) -> None:
@@ -63,7 +63,7 @@ class GradientReference:
         self.count = count
 
     def update(self, gradients: Sequence[Tensor]) -> None:
-        """Take in one step's gradients, shaped as the decoder's weights."""
+        """Adds the gradients of one step, shaped as the decoder's weights, to the mean."""
         if not self.means:
             self.means = [torch.zeros_like(gradient) for gradient in gradients]
         self.count += 1
@@ -92,9 +92,9 @@ def gradcon_loss(
 
 
 def patch_index(rows: int, columns: int) -> Tensor:
-    """For `patches`: which pairs of pixels, counted through the padded picture, lie in each 4x4 window.
+    """Index for `patches`: the pairs of pixels in each 4x4 window at stride 2, numbered through the padded picture.
 
-    (rows * columns * 8,) int64 for windows at stride 2, in the order (row, column, ky, kx // 2).
+    (rows * columns * 8,) int64 in the order (row, column, ky, kx // 2).
     """
     pairs_per_row = columns + 1
     top = 2 * torch.arange(rows).reshape(-1, 1, 1, 1) + torch.arange(4).reshape(1, 1, 4, 1)
@@ -105,8 +105,8 @@ def patch_index(rows: int, columns: int) -> Tensor:
 def patches(delta: Tensor, padding: int, index: Tensor) -> Tensor:
     """The 4x4 windows at stride 2 of delta (B, C, 2H, 2W) -> (B, L, 16 C), channel order (ky, kx, C).
 
-    What torch calls unfold, which ONNX lacks. A window begins at an even pixel of the padded picture, so a
-    gather that moves pairs of pixels, all channels at once, is the cheapest way that was measured.
+    The same as torch's unfold, which ONNX lacks. Every window begins at an even pixel of the padded picture, so a
+    gather of pairs of pixels with all their channels is possible, which was the fastest of all measured ways.
     """
     batch, channels = delta.shape[:2]
     padded = F.pad(delta, (padding, padding, padding, padding)).permute(0, 2, 3, 1)
@@ -117,22 +117,22 @@ def patches(delta: Tensor, padding: int, index: Tensor) -> Tensor:
 class GradConForward(nn.Module):
     """GradCon's loss and cosines of every picture of a batch, by convolutions and products alone.
 
-    Exact, not an approximation: the gradient of a transposed convolution's weight is a product of its input
-    with the patches of the error behind it,
+    Exact: the gradient of a transposed convolution's weight is a product of its input with the patches of the error
+    behind it,
         delta_4 = (2/n)(h_4 - x) h_4 (1 - h_4),      delta_{i-1} = conv(delta_i, W_i) 1[h_{i-1} > 0],
         g_i = h_{i-1} patches(delta_i)^T,            <g_i, r_i> = sum h_{i-1} * conv(delta_i, r_i),
-    so no autograd is needed, pictures don't mix, and the graph exports to ONNX. With few positions (layers 1
-    and 2) |g|^2 = sum (h^T h) * (patches^T patches) is cheaper than g itself.
+    so it needs no autograd, keeps pictures independent, and exports to ONNX. With few positions (layers 1 and 2)
+    |g|^2 = sum (h^T h) * (patches^T patches) is cheaper than g itself.
     """
 
     def __init__(self, autoencoder: GradConAutoencoder, reference: Sequence[Tensor]) -> None:
         super().__init__()
         if [tuple(r.shape) for r in reference] != [tuple(w.shape) for w in autoencoder.decoder_weights()]:
-            raise ValueError(f"the reference must be shaped as the decoder, got {[tuple(r.shape) for r in reference]}")
+            raise ValueError(f"expected a reference shaped as the decoder, got {[tuple(r.shape) for r in reference]}")
         self.autoencoder = autoencoder
         for i, (r, side) in enumerate(zip(reference, (3, 4, 8, 14), strict=True)):
             unit = r.detach() / r.detach().norm().clamp_min(EPS)
-            if i >= GRAM_LAYERS:  # as the products of `patches` lie in memory: (in, ky, kx, out)
+            if i >= GRAM_LAYERS:  # in the memory order of products with `patches`: (in, ky, kx, out)
                 unit = unit.permute(0, 2, 3, 1).reshape(1, -1, 1).contiguous()
             self.register_buffer(f"unit_{i}", unit)
             self.register_buffer(f"index_{i}", patch_index(side, side))
@@ -164,7 +164,7 @@ class GradConForward(nn.Module):
             below = F.conv2d(delta, weight, stride=2, padding=padding)
             gradient = (flat @ u).flatten(1)
             return (gradient.unsqueeze(1) @ unit).flatten(), gradient.norm(dim=1), below
-        # The error below and the numerator's convolution share one call; layer 1 needs no error below.
+        # One convolution computes the error below and the numerator; layer 1 needs no error below.
         kernel = torch.cat([weight, unit]) if i else unit
         below = F.conv2d(delta, kernel, stride=2, padding=padding)
         dot = (below[:, -channels:] * h).sum((1, 2, 3))

@@ -1,1 +1,5 @@
-"""How an ONNX graph is read, recognized and made to return more; needs the package onnx."""
+"""Reads an ONNX graph, recognizes its class heads and adds outputs to it; needs the package onnx.
+
+Imports `models.decoders` to verify boxes. `models.instrument` is its interface; nothing here runs while frames are
+observed, and it must never know a stream.
+"""

@@ -1,4 +1,4 @@
-"""The families of networks whose heads are known; one table, `FAMILIES`."""
+"""The families of networks whose heads can be recognized; one table, `FAMILIES`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .tracing import Tail
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How a family is recognized, decoded (a key of `DECODERS`, None for classifiers) and fed."""
+    """How a family is matched, decoded (a key of `DECODERS`, None for classifiers) and preprocessed."""
 
     match: Callable[[Graph, Tail, list[LayerRows]], Match | None]
     decoder: str | None
     preprocessing: Preprocessing
 
 
-# As RangiLyu/nanodet's configurations have it, which train and test without the gray border of others.
+# As in the configurations of RangiLyu/nanodet, which train and test without the gray border of other families.
 NANODET_INPUT = Preprocessing(
     channel_order="bgr", scale=1, mean=(123.675, 116.28, 103.53), deviation=(58.395, 57.12, 57.375), fill=0
 )

@@ -1,4 +1,4 @@
-"""An ONNX graph to be read: who makes what, what is constant, and the values of one run."""
+"""Reads an ONNX graph: which node makes a tensor, which tensors are constant, and their values in one run."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from gradwatch import MissingFileError
 from ..manifest import METADATA_KEY, InstrumentationError
 from ..onnx_runtime import import_runtime
 
-OLDEST_OPSET = 11  # of the nodes that instrumentation adds
+OLDEST_OPSET = 11  # that has all nodes which instrumentation adds
 FOLDED = {"Constant", "Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze"}
 
 
 class Graph:
-    """An ONNX model with one picture as input, whose size is known.
+    """An ONNX model with one picture of known size as its input.
 
-    model: a copy with weights taken off the list of inputs and the input's size fixed. input_size: (width, height)
-    px; producer: tensor -> the node that makes it; opset: version of ONNX's own operators.
-    Raises InstrumentationError for what is no such model.
+    model: a copy whose inputs are the picture alone, of fixed size. input_size: (width, height) px; producer: tensor
+    -> the node that outputs it; varying: tensors that depend on the picture; opset: version of ONNX's own operators.
+    Raises InstrumentationError for any other model.
     """
 
     def __init__(self, source: Any, input_size: tuple[int, int] | None = None) -> None:
-        self.model = _read(source)
+        self.model = _copy_model(source)
         graph = self.model.graph
         self.initializers = {tensor.name: tensor for tensor in graph.initializer}
         self.opset = max((e.version for e in self.model.opset_import if e.domain in ("", "ai.onnx")), default=0)
         if self.opset < OLDEST_OPSET:
             raise InstrumentationError(
-                f"expected opset {OLDEST_OPSET} or newer, got {self.opset}: export again with a newer opset"
+                f"expected opset {OLDEST_OPSET} or newer, got {self.opset}: export the model again with a newer opset"
             )
         pictures = [value for value in graph.input if value.name not in self.initializers]
         if len(pictures) != 1:
             raise InstrumentationError(
-                f"expected one input beside the weights, got {len(pictures)}: {[value.name for value in pictures]}"
+                f"expected one input besides the weights, got {len(pictures)}: {[value.name for value in pictures]}"
             )
         del graph.input[:]
         graph.input.extend(pictures)
@@ -49,10 +49,13 @@ class Graph:
         self.input_size = _fix_size(self.input, input_size)
         self.outputs = [value.name for value in graph.output]
         self.producer = {name: node for node in graph.node for name in node.output}
-        self.varying = self._depending_on({self.input.name})
+        self.varying = {self.input.name}
+        for node in graph.node:
+            if not self.varying.isdisjoint(node.input):
+                self.varying.update(node.output)
 
     def constant(self, name: str) -> NDArray[Any] | None:
-        """The value of a weight, also where it is transposed or cast on its way; None where it is computed."""
+        """The value of a weight, also behind casts and changes of shape; None for a tensor that is computed."""
         if name in self.initializers:
             array: NDArray[Any] = numpy_helper.to_array(self.initializers[name])
             return array
@@ -66,7 +69,7 @@ class Graph:
         return np.asarray(results[0])
 
     def run(self, names: Iterable[str]) -> dict[str, NDArray[Any]]:
-        """The values of tensors in one run over a picture of seeded noise; constants among them come as they are."""
+        """The values of computed tensors in one run over a picture of seeded noise; other names are left out."""
         runtime = import_runtime()
         watched = onnx.ModelProto()
         watched.CopyFrom(self.model)
@@ -83,24 +86,17 @@ class Graph:
             dtype = helper.tensor_dtype_to_np_dtype(self.input.type.tensor_type.elem_type)
             values = session.run(computed, {self.input.name: picture.astype(dtype)})
         except Exception as error:  # ONNX Runtime's own errors have no parent but Exception
-            raise InstrumentationError(f"ONNX Runtime can't run this graph: {str(error).splitlines()[0]}") from error
+            raise InstrumentationError(f"ONNX Runtime cannot run this graph: {str(error).splitlines()[0]}") from error
         return dict(zip(computed, values, strict=True))
-
-    def _depending_on(self, names: set[str]) -> set[str]:
-        varying = set(names)
-        for node in self.model.graph.node:
-            if not varying.isdisjoint(node.input):
-                varying.update(node.output)
-        return varying
 
 
 def attributes_of(node: Any) -> dict[str, Any]:
-    """The settings of a node by name; those left at their default are absent."""
+    """The attributes of a node by name; those left at their default are absent."""
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
-def _read(source: Any) -> Any:
-    """A model of one's own to change, from a path or from a model."""
+def _copy_model(source: Any) -> Any:
+    """A model that may be changed, from a path or from a model."""
     model = onnx.ModelProto()
     if isinstance(source, onnx.ModelProto):
         model.CopyFrom(source)
@@ -111,29 +107,22 @@ def _read(source: Any) -> Any:
         try:
             model = onnx.load(path)
         except Exception as error:  # protobuf's and onnx's errors have no parent of their own
-            raise InstrumentationError(f"expected an ONNX file, but {path.name} can't be read as one") from error
+            raise InstrumentationError(f"expected an ONNX file, but {path.name} cannot be read as one") from error
     if not model.graph.node or not model.opset_import:
-        raise InstrumentationError("expected an ONNX graph with nodes, got a file that has none")
+        raise InstrumentationError("expected an ONNX graph with nodes, got a file without any")
     if any(entry.key == METADATA_KEY for entry in model.metadata_props):
         raise InstrumentationError("expected a file as its exporter wrote it, got one that is instrumented already")
-    # The first version that allows weights which are no inputs.
+    # The first version that allows weights that are not inputs.
     model.ir_version = max(model.ir_version, 4)
     return model
 
 
 def _fix_size(value: Any, wanted: tuple[int, int] | None) -> tuple[int, int]:
-    """Sets batch and sides of the input; its (width, height) px."""
+    """Fixes the batch and the sides of the input; returns (width, height) px."""
     tensor = value.type.tensor_type
     shape = [side.dim_value if side.HasField("dim_value") and side.dim_value > 0 else 0 for side in tensor.shape.dim]
-    if (
-        len(shape) != 4
-        or shape[1] not in (0, 3)
-        or tensor.elem_type
-        not in (
-            onnx.TensorProto.FLOAT,
-            onnx.TensorProto.FLOAT16,
-        )
-    ):
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    if len(shape) != 4 or shape[1] not in (0, 3) or tensor.elem_type not in floats:
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
         raise InstrumentationError(f"expected an input (1, 3, H, W) of floats, got {value.name} {shape} {kind}")
     height, width = shape[2:]
@@ -143,7 +132,7 @@ def _fix_size(value: Any, wanted: tuple[int, int] | None) -> tuple[int, int]:
         width, height = wanted
     if not width or not height:
         raise InstrumentationError(
-            f"input {value.name}: expected fixed sides, got a free height or width: say which size (--size) to fix"
+            f"input {value.name}: expected fixed sides, got a free height or width: specify the size (--size)"
         )
     if shape[0] > 1:
         raise InstrumentationError(f"input {value.name}: expected a batch of one or a free one, got {shape[0]}")

@@ -1,4 +1,4 @@
-"""A class head as it was found in a graph, with what belongs to it."""
+"""The class heads found in a graph, each with its boxes and objectness."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rows import LayerRows
 
 @dataclass(frozen=True, slots=True)
 class BoxColumns:
-    """Boxes that the graph decodes itself: columns first..first+3 of a tensor (1, Q, X)."""
+    """Boxes decoded by the graph: columns first..first+3 of a tensor (1, Q, X)."""
 
     name: str
     first: int
@@ -19,7 +19,7 @@ class BoxColumns:
 
 @dataclass(frozen=True, slots=True)
 class FoundHead:
-    """One level: the rows that are its classes, its boxes (none in a classifier) and its objectness."""
+    """One level: the rows of its classes, of its boxes (None in a classifier) and of its objectness."""
 
     level: Level
     classes: LayerRows
@@ -29,7 +29,7 @@ class FoundHead:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """All heads of a graph. decoded: whether the graph gives boxes itself, beside the classes in the same output."""
+    """All heads of a graph. decoded: whether the graph decodes the boxes, in the same output as the classes."""
 
     heads: list[FoundHead]
     activation: Activation

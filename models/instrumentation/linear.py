@@ -1,4 +1,4 @@
-"""Linear layers: 1x1 convolutions and matrix products with constant weights, all read as z = W h + b at each place."""
+"""Linear layers: 1x1 convolutions and matrix products with constant weights, all as z = W h + b at each location."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUANTIZED = {"DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", 
 
 @dataclass(frozen=True, slots=True)
 class LinearLayer:
-    """A layer whose every output is W h + b of one place.
+    """A layer whose every output is W h + b at one location.
 
     name: its output tensor, (1, M, rows, columns) with `is_map`, else (1, Q, M) or (Q, M). features: its input
     tensor. weight (M, D), bias (M,), float32.
@@ -31,18 +31,18 @@ class LinearLayer:
 
 
 def linear_layer(graph: Graph, node: Any) -> LinearLayer | None:
-    """The layer that ends with `node`, or None if that is none. Raises InstrumentationError for quantized weights."""
+    """The layer that ends with `node`, None if it is not linear. Raises InstrumentationError for quantized weights."""
     if node.op_type in QUANTIZED or (node.op_type == "Conv" and _is_quantized(graph, node.input[1])):
         raise InstrumentationError(
             f"expected weights in float32 or float16, got quantized ones at {node.op_type} {node.output[0]}: "
-            "instrument the file from before quantization"
+            "instrument the file before quantization"
         )
-    read = {"Conv": _convolution, "Gemm": _gemm, "MatMul": _product, "Add": _product_with_bias}.get(node.op_type)
-    return read(graph, node) if read else None
+    parse = {"Conv": _convolution, "Gemm": _gemm, "MatMul": _product, "Add": _product_with_bias}.get(node.op_type)
+    return parse(graph, node) if parse else None
 
 
 def is_expectation(graph: Graph, node: Any) -> bool:
-    """Whether a convolution only takes the mean of bins 0, 1, 2, …, as the boxes of YOLOv8 do."""
+    """Whether a convolution computes the mean of bins 0, 1, 2, …, as the boxes of YOLOv8 do."""
     weight = graph.constant(node.input[1]) if node.op_type == "Conv" else None
     return weight is not None and len(weight) == 1 and bool(np.array_equal(weight.ravel(), np.arange(weight.size)))
 
@@ -52,8 +52,8 @@ def _convolution(graph: Graph, node: Any) -> LinearLayer | None:
     if weight is None or weight.ndim != 4 or weight.shape[2:] != (1, 1) or is_expectation(graph, node):
         return None
     settings = attributes_of(node)
-    moves = [*settings.get("pads", [0]), *(step - 1 for step in settings.get("strides", [1]))]
-    if any(moves) or settings.get("group", 1) != 1 or settings.get("auto_pad", b"NOTSET") == b"SAME":
+    shifts = [*settings.get("pads", [0]), *(step - 1 for step in settings.get("strides", [1]))]
+    if any(shifts) or settings.get("group", 1) != 1 or settings.get("auto_pad", b"NOTSET") == b"SAME":
         return None
     return _layer(graph, node, weight[:, :, 0, 0], node.input[2] if len(node.input) > 2 else "", is_map=True)
 
@@ -75,13 +75,13 @@ def _product(graph: Graph, node: Any) -> LinearLayer | None:
 
 
 def _product_with_bias(graph: Graph, node: Any) -> LinearLayer | None:
-    """MatMul and Add, whichever way round the sum stands."""
+    """MatMul and Add, with the operands of the sum in either order."""
     for product, bias in (node.input, reversed(node.input)):
-        made_by = graph.producer.get(product)
+        producer = graph.producer.get(product)
         value = graph.constant(bias)
-        if made_by is None or made_by.op_type != "MatMul" or value is None:
+        if producer is None or producer.op_type != "MatMul" or value is None:
             continue
-        layer = _product(graph, made_by)
+        layer = _product(graph, producer)
         if layer and value.size == len(layer.weight):
             return LinearLayer(node.output[0], layer.features, layer.weight, _floats(value.ravel()), is_map=False)
     return None

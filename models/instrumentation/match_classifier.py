@@ -1,28 +1,25 @@
-"""Plain classifiers: one linear head on one vector a picture."""
+"""Classifiers: one linear head on one vector for each picture."""
 
 from __future__ import annotations
 
-from ..manifest import InstrumentationError, Level
+from ..manifest import Level
 from ..outputs import Activation
 from .graphs import Graph
 from .heads import FoundHead, Match
-from .rows import LayerRows
-from .tracing import Tail, Use
+from .rows import LayerRows, only_one
+from .tracing import Tail, Transform
 
-ACTIVATIONS: dict[Use, Activation] = {Use.PLAIN: "softmax", Use.SOFTMAX: "softmax", Use.SIGMOID: "sigmoid"}
+ACTIVATIONS: dict[Transform | None, Activation] = {
+    Transform.PLAIN: "softmax",
+    Transform.SOFTMAX: "softmax",
+    Transform.SIGMOID: "sigmoid",
+}
 
 
 def match_classifier(graph: Graph, tail: Tail, rows: list[LayerRows]) -> Match | None:
-    """The last Gemm, MatMul and Add, or 1x1 convolution behind a global pool; plain outputs count as softmax's."""
-    candidates = [each for each in rows if each.places == 1 and len(each.row) == len(each.layer.weight)]
-    if len(candidates) > 1:
-        named = ", ".join(f"{each.layer.name} ({len(each.row)} classes)" for each in candidates)
-        raise InstrumentationError(f"expected one class head, found {len(candidates)}: {named}")
-    if not candidates:
-        return None
-    (classes,) = candidates
-    uses = {Use(int(use)) for use in classes.use}
-    activation = ACTIVATIONS.get(uses.pop()) if len(uses) == 1 else None
-    if activation is None:
+    """The last Gemm, MatMul and Add, or 1x1 convolution behind a global pool; plain outputs are logits of a softmax."""
+    classes = only_one([each for each in rows if each.locations == 1 and each.is_complete], "class head")
+    activation = ACTIVATIONS.get(classes.transform) if classes else None
+    if classes is None or activation is None:
         return None
     return Match([FoundHead(Level(rows=1, columns=1, stride_px=0), classes)], activation)

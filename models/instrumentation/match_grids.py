@@ -1,4 +1,4 @@
-"""Detectors that look at grids of places, one grid a stride: NanoDet, YOLOv5, YOLOv8 and YOLOX."""
+"""Detectors whose heads are applied to grids of locations, one grid for each stride: NanoDet, YOLOv5, YOLOv8, YOLOX."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..manifest import Level
 from .graphs import Graph
 from .heads import FoundHead, Match
 from .rows import LayerRows
-from .tracing import Tail, Use
+from .tracing import Tail, Transform
 
-# Of the networks trained on COCO (ultralytics/yolov5, models/yolov5s.yaml); a graph that decodes its boxes has its own.
+# Of the networks trained on COCO (ultralytics/yolov5, models/yolov5s.yaml), for graphs that do not decode their boxes.
 YOLOV5_ANCHORS_PX = {8: ((10, 13), (16, 30), (33, 23)), 16: ((30, 61), (62, 45), (59, 119)),
                      32: ((116, 90), (156, 198), (373, 326))}  # fmt: skip
 NANODET_PLUS_LEVELS = 4  # strides of 8 to 64 px; NanoDet has three
@@ -30,59 +30,51 @@ def match_nanodet(graph: Graph, tail: Tail, rows: Rows) -> Match | None:
 
 
 def match_nanodet_plus(graph: Graph, tail: Tail, rows: Rows) -> Match | None:
-    """NanoDet-Plus: as NanoDet, with four strides and places at the corners of their cells."""
+    """NanoDet-Plus: as NanoDet, with four strides and locations at the corners of their cells."""
     match = _match_levels(graph, rows, _nanodet_head)
     return match if match and len(match.heads) == NANODET_PLUS_LEVELS else None
 
 
 def match_yolov8(graph: Graph, tail: Tail, rows: Rows) -> Match | None:
-    """YOLOv8, YOLO11: classes of a convolution of their own, boxes of another one, mostly decoded by the graph."""
-    decoded = not any(each.layer.is_map and _only(each) == Use.PLAIN for each in rows)
+    """YOLOv8, YOLO11: one convolution for classes and one for boxes, which most graphs decode."""
+    decoded = not any(each.layer.is_map and each.transform == Transform.PLAIN for each in rows)
     return _match_levels(graph, rows, _yolov8_head, decoded)
 
 
 def match_yolox(graph: Graph, tail: Tail, rows: Rows) -> Match | None:
-    """YOLOX: boxes, objectness and classes of a convolution each, boxes decoded by the graph or not."""
-    decoded = any(_only(each) == Use.COMPUTED for each in rows)
+    """YOLOX: one convolution each for boxes, objectness and classes; boxes decoded by the graph or not."""
+    decoded = any(each.transform == Transform.COMPUTED for each in rows)
     return _match_levels(graph, rows, _yolox_head, decoded)
 
 
 def match_yolov5(graph: Graph, tail: Tail, rows: Rows) -> Match | None:
-    """YOLOv5: one convolution a stride, of (4 boxes + objectness + classes) rows for each of its anchors."""
+    """YOLOv5: one convolution for each stride, of (4 boxes + objectness + classes) rows for each of its anchors."""
     heads: list[FoundHead] = []
     decoded = False
     for stride_px, (only, *others) in _by_grid(graph, rows):
         anchors = _anchor_count(tail, only)
-        if others or anchors == 0 or len(only.row) % anchors:
+        if others or anchors == 0 or len(only.row) % anchors or len(only.row) < 6 * anchors:
             return None
-        each = len(only.row) // anchors
-        decoded = Use.COMPUTED in only.use
+        count = len(only.row) // anchors
+        decoded = Transform.COMPUTED in only.transforms
         for number in range(anchors):
-            own = only.take(slice(number * each, (number + 1) * each))
-            if each < 6:
-                return None
+            own = only.take(slice(number * count, (number + 1) * count))
             anchor_px = _anchor_size(tail, own) if decoded else _published_anchor(stride_px, number, anchors)
-            heads.append(
-                FoundHead(
-                    _level(own, stride_px, anchor_px),
-                    own.take(slice(5, None)),
-                    own.take(slice(0, 4)),
-                    own.take(slice(4, 5)),
-                )
-            )
+            boxes, objectness, classes = (own.take(part) for part in (slice(0, 4), slice(4, 5), slice(5, None)))
+            heads.append(FoundHead(_level(own, stride_px, anchor_px), classes, boxes, objectness))
     return Match(heads, "sigmoid", decoded) if heads else None
 
 
 def _match_levels(
-    graph: Graph, rows: Rows, read: Callable[[Rows, float], FoundHead | None], decoded: bool = False
+    graph: Graph, rows: Rows, match_head: Callable[[Rows, float], FoundHead | None], decoded: bool = False
 ) -> Match | None:
-    heads = [read(group, stride_px) for stride_px, group in _by_grid(graph, rows)]
+    heads = [match_head(group, stride_px) for stride_px, group in _by_grid(graph, rows)]
     found = [head for head in heads if head is not None]
     return Match(found, "sigmoid", decoded) if found and len(found) == len(heads) else None
 
 
 def _by_grid(graph: Graph, rows: Rows) -> list[tuple[float, Rows]]:
-    """Layers that look at the same grid, finest grid first; within one, as they stand in the outputs, unseen last."""
+    """Layers with the same grid, finest grid first; within one, in the order of the outputs, absent layers last."""
     grids: dict[int, Rows] = {}
     for each in rows:
         stride_px = _stride_px(graph, each)
@@ -94,9 +86,9 @@ def _by_grid(graph: Graph, rows: Rows) -> list[tuple[float, Rows]]:
 
 
 def _stride_px(graph: Graph, rows: LayerRows) -> int | None:
-    """The stride of the grid that a layer looks at, a power of two; None for a layer that looks at no such grid.
+    """The stride of a layer's grid, a power of two; None for a layer without such a grid.
 
-    A picture that is no multiple of the stride has a last place that reaches over its border.
+    In a picture whose side is no multiple of the stride, the last location reaches over the border.
     """
     width, height = graph.input_size
     lines, columns = rows.grid
@@ -109,31 +101,16 @@ def _level(rows: LayerRows, stride_px: float, anchor_px: tuple[float, float] | N
     return Level(rows=rows.grid[0], columns=rows.grid[1], stride_px=float(stride_px), anchor_px=anchor_px)
 
 
-def _only(rows: LayerRows) -> Use | None:
-    """What was done to all rows of a layer, None where rows differ or are missing."""
-    runs = rows.runs
-    return runs[0][0] if len(runs) == 1 and runs[0][1] == len(rows.layer.weight) else None
-
-
 def _nanodet_head(group: Rows, stride_px: float) -> FoundHead | None:
-    parts = [part for each in group for part in _parts(each)]
-    if len(group) > 2 or [_only_use(part) for part in parts] != [Use.SIGMOID, Use.PLAIN]:
+    order = (Transform.SIGMOID, Transform.PLAIN, Transform.SOFTMAX, Transform.COMPUTED)
+    by_transform = [(kind, each.take(each.transforms == kind)) for each in group for kind in order]
+    parts = [(kind, part) for kind, part in by_transform if len(part.row)]
+    if len(group) > 2 or [kind for kind, _ in parts] != [Transform.SIGMOID, Transform.PLAIN]:
         return None
-    classes, bins = parts
-    unseen = sum(len(each.layer.weight) - len(each.row) for each in group)
-    if unseen or not _are_bins(len(bins.row)):
+    (_, classes), (_, bins) = parts
+    if not all(each.is_complete for each in group) or not _are_bins(len(bins.row)):
         return None
     return FoundHead(_level(classes, stride_px), classes, bins)
-
-
-def _parts(rows: LayerRows) -> list[LayerRows]:
-    """The rows by what was done to them: under a sigmoid, plain, under a softmax, computed with; none empty."""
-    parts = [rows.take(rows.use == use) for use in (Use.SIGMOID, Use.PLAIN, Use.SOFTMAX, Use.COMPUTED)]
-    return [part for part in parts if len(part.row)]
-
-
-def _only_use(rows: LayerRows) -> Use:
-    return Use(int(rows.use[0]))
 
 
 def _are_bins(count: int) -> bool:
@@ -143,9 +120,9 @@ def _are_bins(count: int) -> bool:
 def _yolov8_head(group: Rows, stride_px: float) -> FoundHead | None:
     if len(group) != 2:
         return None
-    if _only(group[0]) == _only(group[1]) == Use.PLAIN:
+    if group[0].transform == group[1].transform == Transform.PLAIN:
         boxes, classes = group
-    elif _only(group[0]) == Use.SIGMOID and not len(group[1].row):
+    elif group[0].transform == Transform.SIGMOID and not len(group[1].row):
         classes, boxes = group
         boxes = boxes.whole()
     else:
@@ -159,28 +136,29 @@ def _yolox_head(group: Rows, stride_px: float) -> FoundHead | None:
     if [len(each.layer.weight) for each in group[:2]] != [4, 1] or len(group) != 3:
         return None
     boxes, objectness, classes = group
-    uses = [_only(each) for each in group]
-    if uses[0] not in (Use.PLAIN, Use.COMPUTED) or uses[1:] not in ([Use.SIGMOID] * 2, [Use.PLAIN] * 2):
+    if boxes.transform not in (Transform.PLAIN, Transform.COMPUTED):
+        return None
+    if objectness.transform != classes.transform or classes.transform not in (Transform.SIGMOID, Transform.PLAIN):
         return None
     return FoundHead(_level(classes, stride_px), classes, boxes, objectness)
 
 
 def _anchor_count(tail: Tail, rows: LayerRows) -> int:
-    """How many anchors a place of a YOLOv5 has, 0 where the layer is none of its heads."""
+    """Number of anchors of a YOLOv5 at each location, 0 where the layer is none of its heads."""
     runs = rows.runs
-    if len(rows.row) != len(rows.layer.weight):
+    if not rows.is_complete:
         return 0
-    if [use for use, _ in runs] == [Use.COMPUTED, Use.SIGMOID] * (len(runs) // 2):
+    if [transform for transform, _ in runs] == [Transform.COMPUTED, Transform.SIGMOID] * (len(runs) // 2):
         same = all(run == runs[i % 2] for i, run in enumerate(runs))
         return len(runs) // 2 if same and runs[0][1] == 4 else 0
     shape = tail.values[list(tail.outputs)[int(rows.output[0])]].shape
     # Undecoded, anchors are the second axis of (1, anchors, rows, columns, 5 + classes).
-    is_raw = _only(rows) in (Use.PLAIN, Use.SIGMOID) and len(shape) == 5 and shape[2:4] == rows.grid
+    is_raw = rows.transform in (Transform.PLAIN, Transform.SIGMOID) and len(shape) == 5 and shape[2:4] == rows.grid
     return shape[1] if is_raw else 0
 
 
 def _anchor_size(tail: Tail, rows: LayerRows) -> tuple[float, float]:
-    """The anchor by which the graph multiplied the sizes at the first place: size = (2 s(t))^2 * anchor."""
+    """The anchor by which the graph multiplies the sizes at the first location: size = (2 s(t))^2 * anchor."""
     decoded = tail.values[list(tail.outputs)[int(rows.output[0])]].ravel()[rows.position[2:4, 0]]
     raw = tail.values[rows.layer.name].reshape(len(rows.layer.weight), -1)[rows.row[2:4], 0]
     sizes = decoded / (2 * sigmoid(raw.astype(np.float64))) ** 2

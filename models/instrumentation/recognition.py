@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..manifest import InstrumentationError, Level, Preprocessing
-from ..outputs import Activation
 from .families import FAMILIES
 from .graphs import Graph
 from .heads import Match
@@ -16,48 +15,47 @@ from .verification import verify_boxes
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What a graph was recognized as.
+    """A graph with its family and heads.
 
-    family: a key of `FAMILIES`. decoder: a key of `DECODERS`, None for a classifier. matched: the heads' rows,
-    level by level. boxes_px: by how much the decoder's boxes differ at most from the graph's own on a picture of
-    noise, None where the graph gives none.
+    family: a key of `FAMILIES`. decoder: a key of `DECODERS`, None for a classifier. matched: the heads, level by
+    level. boxes_px: largest difference between the decoder's boxes and the graph's own on a picture of noise, None
+    where the graph decodes none.
     """
 
     graph: Graph
     family: str
     decoder: str | None
     preprocessing: Preprocessing
-    activation: Activation
     matched: Match
     boxes_px: float | None
 
     @property
     def class_count(self) -> int:
-        """How many classes the head tells apart."""
+        """Number of classes of the head."""
         return len(self.matched.heads[0].classes.weight)
 
     @property
     def levels(self) -> tuple[Level, ...]:
-        """Where each head looks."""
+        """The level of each head."""
         return tuple(head.level for head in self.matched.heads)
 
     def describe(self) -> str:
-        """What a person should know: family, classes, heads, and how well the boxes agree with the graph's own."""
+        """Text for people: family, classes, heads, and how well the boxes agree with the graph's own."""
         width, height = self.graph.input_size
         objectness = ", objectness" if self.matched.heads[0].objectness else ""
-        classes = f"{self.class_count} classes ({self.activation}){objectness}"
+        classes = f"{self.class_count} classes ({self.matched.activation}){objectness}"
         lines = [f"{self.family}, input {width}x{height} px, {classes}"]
         for number, head in enumerate(self.matched.heads):
-            place = f"{head.level}, " if self.decoder else ""
+            level = f"{head.level}, " if self.decoder else ""
             features = head.classes.weight.shape[1]
-            lines.append(f"head {number}: {place}{features} features, layer {head.classes.layer.name}")
+            lines.append(f"head {number}: {level}{features} features, layer {head.classes.layer.name}")
         if self.boxes_px is not None:
             lines.append(f"boxes differ from the graph's own by at most {self.boxes_px:.2g} px")
         return "\n".join(lines)
 
 
 def recognize_graph(graph: Graph, decoder: str | None = None) -> Recognition:
-    """The family of a graph, by its structure or as named. Raises InstrumentationError."""
+    """Family and heads of a graph, by its structure or as named. Raises InstrumentationError."""
     if decoder is not None and decoder not in FAMILIES:
         raise InstrumentationError(f"expected a decoder of {', '.join(FAMILIES)}, got {decoder!r}")
     tail = trace(graph)
@@ -71,12 +69,12 @@ def recognize_graph(graph: Graph, decoder: str | None = None) -> Recognition:
     if len(counts) > 1:
         raise InstrumentationError(f"{name}: expected the same number of classes at every level, got {counts}")
     family = FAMILIES[name]
-    differs_px = verify_boxes(name, family.decoder, matched, tail, graph) if family.decoder else None
-    return Recognition(graph, name, family.decoder, family.preprocessing, matched.activation, matched, differs_px)
+    boxes_px = verify_boxes(name, family.decoder, matched, tail, graph) if family.decoder else None
+    return Recognition(graph, name, family.decoder, family.preprocessing, matched, boxes_px)
 
 
 def _mismatch(wanted: list[str], matches: list[str], rows: list[LayerRows]) -> str:
     found = "; ".join(str(each) for each in rows)
     if matches:
-        return f"expected one class head, found those of {' and '.join(matches)}: say which decoder; found {found}"
+        return f"expected one class head, found those of {' and '.join(matches)}: specify the decoder; found {found}"
     return f"no class head as of {', '.join(wanted)}; found {found}"

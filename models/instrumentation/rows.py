@@ -1,4 +1,4 @@
-"""Which rows of each last linear layer reach the outputs, in which order, and what was done to them there."""
+"""The rows of each last linear layer that reach the outputs: their order, and how they were transformed."""
 
 from __future__ import annotations
 
@@ -9,79 +9,95 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..manifest import InstrumentationError
 from ..outputs import Floats
 from .linear import LinearLayer
-from .tracing import Tail, Use
+from .tracing import Tail, Transform
 
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class LayerRows:
-    """The k rows of a layer that reach an output, in the order in which they stand there.
+    """The k rows of a layer that reach an output, in their order there.
 
-    grid: (rows, columns) of places that the layer looks at; queries are rows of one column. row (k,): into the
-    layer's weight. use (k,): a `Use`. output (k,): number of the output, position (k, places): flat, within it.
+    grid: (rows, columns) of locations that the layer is applied to; queries are rows of one column. row (k,): into
+    the layer's weight. transforms (k,): a `Transform` each. output (k,): number of the output, position
+    (k, locations): flat index within it.
     """
 
     layer: LinearLayer
     grid: tuple[int, int]
     row: Integers
-    use: NDArray[np.int8]
+    transforms: NDArray[np.int8]
     output: Integers
     position: Integers
 
     @property
-    def places(self) -> int:
-        """How many places the layer looks at."""
+    def locations(self) -> int:
+        """Number of locations that the layer is applied to."""
         return self.grid[0] * self.grid[1]
 
     @property
-    def runs(self) -> list[tuple[Use, int]]:
-        """The uses in order, equal neighbors counted: [(COMPUTED, 4), (SIGMOID, 81)] for a YOLOv5 of one anchor."""
-        return [(Use(int(use)), len(list(equal))) for use, equal in groupby(self.use)]
+    def runs(self) -> list[tuple[Transform, int]]:
+        """The transforms in order, equal neighbors counted: [(COMPUTED, 4), (SIGMOID, 81)] for one YOLOv5 anchor."""
+        return [(Transform(int(code)), len(list(equal))) for code, equal in groupby(self.transforms)]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all rows of the layer reach an output."""
+        return len(self.row) == len(self.layer.weight)
+
+    @property
+    def transform(self) -> Transform | None:
+        """The transform of all rows of the layer, None where rows differ or are missing."""
+        return self.runs[0][0] if self.is_complete and len(self.runs) == 1 else None
 
     def take(self, chosen: NDArray[Any] | slice) -> LayerRows:
         """Some of these rows, in their order."""
-        return replace(
-            self,
-            row=self.row[chosen],
-            use=self.use[chosen],
-            output=self.output[chosen],
-            position=self.position[chosen],
-        )
+        fields = ("row", "transforms", "output", "position")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in fields})
 
     def whole(self) -> LayerRows:
-        """All rows of the layer, seen in an output or not."""
+        """All rows of the layer, whether they reach an output or not."""
         rows = np.arange(len(self.layer.weight))
-        unseen = np.full(len(rows), -1)
-        return LayerRows(self.layer, self.grid, rows, np.zeros(len(rows), np.int8), unseen, unseen[:, None])
+        absent = np.full(len(rows), -1)
+        return LayerRows(self.layer, self.grid, rows, np.zeros(len(rows), np.int8), absent, absent[:, None])
 
     def values(self, tail: Tail) -> Floats:
-        """What the rows said in the tail's run, (places, k)."""
-        made = tail.values[self.layer.name].astype(np.float32)
-        by_row = made.reshape(len(self.layer.weight), -1) if self.layer.is_map else made.reshape(self.places, -1).T
+        """The outputs of these rows in the tail's run, (locations, k)."""
+        values = tail.values[self.layer.name].astype(np.float32)
+        count = len(self.layer.weight)
+        by_row = values.reshape(count, -1) if self.layer.is_map else values.reshape(self.locations, -1).T
         return by_row[self.row].T
 
     @property
     def weight(self) -> Floats:
-        """(k, D) of the rows alone."""
+        """(k, D) of these rows."""
         return self.layer.weight[self.row]
 
     @property
     def bias(self) -> Floats:
-        """(k,) of the rows alone."""
+        """(k,) of these rows."""
         return self.layer.bias[self.row]
 
     def __str__(self) -> str:
-        uses = " + ".join(f"{count} {use.name.lower()}" for use, count in self.runs) or "none"
+        transforms = " + ".join(f"{count} {transform.name.lower()}" for transform, count in self.runs) or "none"
         rows, columns = self.grid
-        size = f"{len(self.layer.weight)} rows at {rows}x{columns} places"
-        return f"{self.layer.name} ({size}, in the outputs: {uses})"
+        size = f"{len(self.layer.weight)} rows at {rows}x{columns} locations"
+        return f"{self.layer.name} ({size}, in the outputs: {transforms})"
+
+
+def only_one(candidates: list[LayerRows], name: str) -> LayerRows | None:
+    """The only candidate, None where there is none. Raises InstrumentationError for several."""
+    if len(candidates) > 1:
+        found = ", ".join(f"{each.layer.name} ({len(each.row)} classes)" for each in candidates)
+        raise InstrumentationError(f"expected one {name}, found {len(candidates)}: {found}")
+    return candidates[0] if candidates else None
 
 
 def read_rows(tail: Tail) -> list[LayerRows]:
-    """The rows of every layer of a tail, in the order in which the layers stand in the graph."""
+    """The rows of every layer of a tail, in the order of the layers in the graph."""
     return [_rows_of(tail, number) for number in range(len(tail.layers))]
 
 
@@ -90,21 +106,21 @@ def _rows_of(tail: Tail, number: int) -> LayerRows:
     shape = tail.values[layer.name].shape
     count = len(layer.weight)
     grid = (shape[2], shape[3]) if layer.is_map else (int(np.prod(shape[:-1])), 1)
-    places = grid[0] * grid[1]
-    output, use = np.full(count, -1), np.zeros(count, np.int8)
-    position = np.full((count, places), -1)
+    locations = grid[0] * grid[1]
+    output, transforms = np.full(count, -1), np.zeros(count, np.int8)
+    position = np.full((count, locations), -1)
     for output_number, traced in enumerate(tail.outputs.values()):
         origin = traced.origin.ravel()
         at = np.flatnonzero((origin >= first) & (origin < last))
         local = origin[at] - first
-        row, place = np.divmod(local, places) if layer.is_map else np.divmod(local, count)[::-1]
-        # A row counts where it is first seen, and only if all of its places are there.
-        whole = (np.bincount(row, minlength=count) == places) & (output < 0)
-        fits = whole[row]
-        at, row, place = at[fits], row[fits], place[fits]
-        position[row, place] = at
+        row, location = np.divmod(local, locations) if layer.is_map else np.divmod(local, count)[::-1]
+        # A row counts in the first output that has all of its locations.
+        complete = (np.bincount(row, minlength=count) == locations) & (output < 0)
+        fits = complete[row]
+        at, row, location = at[fits], row[fits], location[fits]
+        position[row, location] = at
         output[row] = output_number
-        use[row] = traced.use.ravel()[at]
-    seen = np.flatnonzero(output >= 0)
-    order = seen[np.lexsort((position[seen, 0], output[seen]))]
-    return LayerRows(layer, grid, order, use[order], output[order], position[order])
+        transforms[row] = traced.transform.ravel()[at]
+    found = np.flatnonzero(output >= 0)
+    order = found[np.lexsort((position[found, 0], output[found]))]
+    return LayerRows(layer, grid, order, transforms[order], output[order], position[order])

@@ -1,4 +1,4 @@
-"""Gives a graph new outputs: for the best places of each head what the head said, and what it was fed."""
+"""Adds outputs to a graph: for the best locations of each head its logits, regression and inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .rows import LayerRows
 class GraphExtension:
     """Nodes and weights to be added to a graph, all under one prefix.
 
-    Only operators whose form is the same in all opsets from 11 on are used, but for ReduceMax.
+    Uses only operators whose form is the same in all opsets from 11 on, except for ReduceMax.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -27,16 +27,16 @@ class GraphExtension:
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
         self._outputs: list[Any] = []
-        self._known: dict[tuple[str, str], str] = {}
+        self._features: dict[tuple[str, bool], str] = {}
 
     def add(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
-        """Adds a node; the name of its last output."""
+        """Adds a node; returns the name of its last output."""
         names = [f"gradwatch/{kind}_{len(self._nodes)}_{i}" for i in range(outputs)]
         self._nodes.append(helper.make_node(kind, inputs, names, **attributes))
         return names[-1]
 
     def weight(self, array: NDArray[Any]) -> str:
-        """Adds a constant; its name."""
+        """Adds a constant; returns its name."""
         name = f"gradwatch/weight_{len(self._weights)}"
         self._weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
@@ -45,7 +45,7 @@ class GraphExtension:
         """The tensor in another shape."""
         return self.add("Reshape", name, self.weight(np.array(shape, np.int64)))
 
-    def output(self, name: str, tensor: str, shape: list[int | str], dtype: int = onnx.TensorProto.FLOAT) -> None:
+    def output(self, name: str, tensor: str, *shape: int, dtype: int = onnx.TensorProto.FLOAT) -> None:
         """Makes a tensor an output of the graph."""
         if name in self._graph.producer or name in self._graph.initializers:
             raise InstrumentationError(f"this graph already has a tensor called {name}: is it instrumented?")
@@ -53,39 +53,38 @@ class GraphExtension:
         self._outputs.append(helper.make_tensor_value_info(name, dtype, shape))
 
     def features(self, rows: LayerRows) -> str:
-        """What a layer is fed, float32: (D, places) of a map, else (places, D). Made once for layers that share it."""
+        """The inputs of a layer, float32: (D, locations) of a map, else (locations, D); added once if shared."""
         layer = rows.layer
-        key = (layer.features, "map" if layer.is_map else "list")
-        if key not in self._known:
+        key = (layer.features, layer.is_map)
+        if key not in self._features:
             floats = self.add("Cast", layer.features, to=onnx.TensorProto.FLOAT)
             width = layer.weight.shape[1]
-            shape = (width, rows.places) if layer.is_map else (rows.places, width)
-            self._known[key] = self.reshape(floats, *shape)
-        return self._known[key]
+            shape = (width, rows.locations) if layer.is_map else (rows.locations, width)
+            self._features[key] = self.reshape(floats, *shape)
+        return self._features[key]
 
-    def everywhere(self, rows: LayerRows, chosen: tuple[int, ...] | slice = slice(None)) -> str:
-        """Logits (k, places) of some rows at all places of a map, else (places, k)."""
-        weight, bias = rows.weight[list(chosen) if isinstance(chosen, tuple) else chosen], rows.bias
-        bias = bias[list(chosen) if isinstance(chosen, tuple) else chosen]
+    def logits(self, rows: LayerRows, chosen: tuple[int, ...]) -> str:
+        """Logits (k, locations) of the chosen rows at all locations of a map, else (locations, k)."""
+        weight, bias = rows.weight[list(chosen)], rows.bias[list(chosen)]
         features = self.features(rows)
         if not rows.layer.is_map:
             return self.add("Gemm", features, self.weight(weight), self.weight(bias), transB=1)
         return self.add("Gemm", self.weight(weight), features, self.weight(bias[:, None]))
 
-    def largest(self, name: str, axis: int) -> str:
-        """The largest of each row (axis 1) or column (axis 0) of a matrix, as a vector."""
+    def maximum(self, name: str, axis: int) -> str:
+        """The largest element of each row (axis 1) or column (axis 0) of a matrix, as a vector."""
         if self._graph.opset >= 18:
             return self.add("ReduceMax", name, self.weight(np.array([axis], np.int64)), keepdims=0)
         return self.add("ReduceMax", name, axes=[axis], keepdims=0)
 
-    def at(self, rows: LayerRows, index: str) -> str:
-        """The features (K, D) of a layer at places (K,)."""
+    def features_at(self, rows: LayerRows, index: str) -> str:
+        """The inputs (K, D) of a layer at locations (K,)."""
         if not rows.layer.is_map:
             return self.add("Gather", self.features(rows), index, axis=0)
         return self.add("Transpose", self.add("Gather", self.features(rows), index, axis=1), perm=[1, 0])
 
     def finish(self, manifest: Manifest) -> Any:
-        """The model with the new outputs in place of the old ones, without what nobody needs any more."""
+        """The model with the new outputs instead of the old ones, and without nodes that no output needs."""
         model = self._graph.model
         graph = model.graph
         graph.node.extend(self._nodes)
@@ -100,36 +99,36 @@ class GraphExtension:
 
 
 def add_level(extension: GraphExtension, number: int, head: FoundHead, ranked: tuple[int, ...], keep: int) -> None:
-    """Adds the outputs of one level of a detector; places are ranked by the best of the `ranked` classes."""
-    classes, kept = head.classes, min(keep, head.level.places)
+    """Adds the outputs of one level of a detector; locations are ranked by the best of the `ranked` classes."""
+    classes, kept = head.classes, min(keep, head.level.locations)
     axis = 0 if classes.layer.is_map else 1
-    everywhere = extension.everywhere(classes, ranked)
-    best = extension.largest(everywhere, axis) if len(ranked) > 1 else extension.reshape(everywhere, -1)
+    everywhere = extension.logits(classes, ranked)
+    best = extension.maximum(everywhere, axis) if len(ranked) > 1 else extension.reshape(everywhere, -1)
     if head.objectness:
-        there = extension.add("Sigmoid", extension.reshape(extension.everywhere(head.objectness), -1))
-        best = extension.add("Mul", extension.add("Sigmoid", best), there)
+        objectness = extension.add("Sigmoid", extension.reshape(extension.logits(head.objectness, (0,)), -1))
+        best = extension.add("Mul", extension.add("Sigmoid", best), objectness)
     index = extension.add("TopK", best, extension.weight(np.array([kept], np.int64)), outputs=2, axis=0)
     score = extension.add("Gather", best, index, axis=0)
     if not head.objectness:
         score = extension.add("Sigmoid", score)
     weight, bias = extension.weight(classes.weight), extension.weight(classes.bias)
-    features = extension.at(classes, index)
+    features = extension.features_at(classes, index)
     logits = extension.add("Gemm", features, weight, bias, transB=1)
     count, width = classes.weight.shape
     boxes, boxes_width = _boxes_at(extension, head, index, features)
 
-    def give(name: str, tensor: str, *shape: int, dtype: int = onnx.TensorProto.FLOAT) -> None:
-        extension.output(f"{name}_{number}", extension.reshape(tensor, *shape), list(shape), dtype)
+    def output(name: str, tensor: str, *shape: int, dtype: int = onnx.TensorProto.FLOAT) -> None:
+        extension.output(f"{name}_{number}", extension.reshape(tensor, *shape), *shape, dtype=dtype)
 
-    give("index", index, 1, kept, dtype=onnx.TensorProto.INT64)
-    give("score", score, 1, kept)
-    give("regression", boxes, 1, kept, boxes_width)
-    give("logits", logits, 1, kept, count)
-    give("features", features, 1, kept, width)
+    output("index", index, 1, kept, dtype=onnx.TensorProto.INT64)
+    output("score", score, 1, kept)
+    output("regression", boxes, 1, kept, boxes_width)
+    output("logits", logits, 1, kept, count)
+    output("features", features, 1, kept, width)
     if head.objectness:
-        give("objectness", extension.add("Gather", there, index, axis=0), 1, kept)
-    extension.output(f"weight_{number}", weight, [count, width])
-    extension.output(f"bias_{number}", bias, [count])
+        output("objectness", extension.add("Gather", objectness, index, axis=0), 1, kept)
+    extension.output(f"weight_{number}", weight, count, width)
+    extension.output(f"bias_{number}", bias, count)
 
 
 def add_classifier(extension: GraphExtension, head: FoundHead) -> None:
@@ -139,24 +138,24 @@ def add_classifier(extension: GraphExtension, head: FoundHead) -> None:
     weight, bias = extension.weight(classes.weight), extension.weight(classes.bias)
     features = extension.reshape(extension.features(classes), 1, width)
     logits = extension.add("Gemm", features, weight, bias, transB=1)
-    extension.output("logits", logits, [1, count])
-    extension.output("features", features, [1, width])
-    extension.output("weight", weight, [count, width])
-    extension.output("bias", bias, [count])
+    extension.output("logits", logits, 1, count)
+    extension.output("features", features, 1, width)
+    extension.output("weight", weight, count, width)
+    extension.output("bias", bias, count)
 
 
 def _boxes_at(extension: GraphExtension, head: FoundHead, index: str, features: str) -> tuple[str, int]:
-    """The regression (K, R) at the places kept, and R."""
+    """The regression (K, R) at the locations kept, and R."""
     boxes = head.boxes
     if isinstance(boxes, LayerRows):
         if boxes.layer.features != head.classes.layer.features:
-            features = extension.at(boxes, index)
+            features = extension.features_at(boxes, index)
         weight, bias = extension.weight(boxes.weight), extension.weight(boxes.bias)
         return extension.add("Gemm", features, weight, bias, transB=1), len(boxes.weight)
     assert isinstance(boxes, BoxColumns)
     bounds = [extension.weight(np.array([x], np.int64)) for x in (boxes.first, boxes.first + 4, 2)]
     columns = extension.add("Slice", extension.add("Cast", boxes.name, to=onnx.TensorProto.FLOAT), *bounds)
-    return extension.add("Gather", extension.reshape(columns, head.level.places, 4), index, axis=0), 4
+    return extension.add("Gather", extension.reshape(columns, head.level.locations, 4), index, axis=0), 4
 
 
 def _prune(graph: Any) -> None:
@@ -179,7 +178,7 @@ def _prune(graph: Any) -> None:
 
 
 def _outer_names(node: Any) -> set[str]:
-    """The tensors that a node's own subgraphs (of If and Loop) may read from around them."""
+    """The tensors that a node's own subgraphs (of If and Loop) may read from the graph around them."""
     return {
         name
         for attribute in node.attribute

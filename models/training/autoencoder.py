@@ -2,9 +2,9 @@
 
     python -m gradwatch.models.training.autoencoder --pictures FOLDER… --work FOLDER [--steps 6000]
 
-Reads every PNG and JPEG of the folders (or of a text file that lists one path a line), so which pictures may be
-used for training is the caller's decision. Takes up where the checkpoint in `--work` stopped. The run is
-decided by `--seed` on one machine and thread count; other processors round differently.
+Reads every PNG and JPEG of the folders, or of a text file that lists one path a line; the caller has to select
+pictures that may be used for training. Resumes at the checkpoint in `--work`. Equal seeds give equal weights on one
+machine; other processors round differently.
 """
 
 from __future__ import annotations
@@ -24,27 +24,29 @@ from gradwatch import MissingFileError
 from ..autoencoder import COLUMNS, FRAME_SIZE, ROWS, TILE_PX, shrink
 from ..gradients.reconstruction import GradConAutoencoder, GradConForward, GradientReference, gradcon_loss
 from ..preprocess import resize
+from ..zoo import MODELS, WEIGHTS
+from .onnx_export import write_onnx
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
-WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "tiles.onnx"
+MODULES = ("autoencoder", "optimizer", "schedule")  # attributes of `Training` with a state of their own
 
 
 class TileNetwork(nn.Module):
-    """What is exported: uint8 RGB tiles (n, 28, 28, 3) -> loss (n,), cosines (n, 4), latent (n, 576)."""
+    """The exported network: uint8 RGB tiles (n, 28, 28, 3) -> loss (n,), cosines (n, 4), latent (n, 576)."""
 
     def __init__(self, autoencoder: GradConAutoencoder, reference: Sequence[Tensor]) -> None:
         super().__init__()
         self.gradcon = GradConForward(autoencoder, reference)
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See the class."""
+        """The outputs in the order of the class docstring."""
         x = tiles.to(torch.float32).permute(0, 3, 1, 2) * (1 / 255)
         outputs: tuple[Tensor, Tensor, Tensor] = self.gradcon(x)
         return outputs
 
 
 def list_pictures(sources: Sequence[Path]) -> list[Path]:
-    """Every picture of the folders (sorted, one level), and of the text files that list one path a line."""
+    """Every picture in the folders (sorted, without subfolders) and in the text files that list one path a line."""
     found: list[Path] = []
     for source in sources:
         if source.is_dir():
@@ -59,14 +61,14 @@ def list_pictures(sources: Sequence[Path]) -> list[Path]:
 
 
 def read_frame(path: Path, jpeg_quality: int = 90) -> NDArray[np.uint8]:
-    """One picture as the camera would send it: (270, 480, 3) uint8 RGB.
+    """One picture as a camera would send it: (270, 480, 3) uint8 RGB.
 
-    Cut to 16:9 about its middle and brought to 960 px of width. A PNG is put through JPEG once, as a camera
-    would, else the network learns pictures without compression and calls every real one unusual.
+    Cut to 16:9 around its middle and scaled to a width of 960 px. A PNG is compressed as JPEG once, or else the
+    network would learn pictures without compression and score every real one as unusual.
     """
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise ValueError(f"{path} is not a picture that OpenCV can read")
+        raise ValueError(f"expected a picture that OpenCV can read, got {path}")
     height, width = picture.shape[:2]
     cut_width, cut_height = min(width, height * 16 // 9), min(height, width * 9 // 16)
     x, y = (width - cut_width) // 2, (height - cut_height) // 2
@@ -79,10 +81,10 @@ def read_frame(path: Path, jpeg_quality: int = 90) -> NDArray[np.uint8]:
 
 
 def random_tiles(frames: NDArray[np.uint8], count: int, generator: np.random.Generator) -> Tensor:
-    """`count` tiles at random places of random frames, half mirrored, light varied by up to 15 %.
+    """`count` tiles at random positions of random frames, half mirrored, light varied by up to 15 %.
 
-    frames (f, 270, 480, 3) uint8 -> (count, 3, 28, 28) float32 in [0, 1]. Light varies because the exposure of
-    a clean drive does; sharpness, noise and contrast don't, because they are what is to be noticed.
+    frames (f, 270, 480, 3) uint8 -> (count, 3, 28, 28) float32 in [0, 1]. Light is varied because the exposure of a
+    clean drive varies; sharpness, noise and contrast are not, because their changes are to be detected.
     """
     which = generator.integers(len(frames), size=count)
     top = generator.integers(FRAME_SIZE[1] - TILE_PX + 1, size=count)
@@ -97,7 +99,7 @@ def random_tiles(frames: NDArray[np.uint8], count: int, generator: np.random.Gen
 
 
 class Training:
-    """Everything that a run needs to go on: network, optimizer, reference, random numbers, step."""
+    """The state of a run that its checkpoint contains: network, optimizer, reference, random numbers, step."""
 
     def __init__(self, seed: int, steps: int, learning_rate: float) -> None:
         torch.manual_seed(seed)
@@ -120,11 +122,8 @@ class Training:
         return loss.item(), -gradient_loss.item()
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
-        state = {
-            "autoencoder": self.autoencoder.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
+        """Writes a checkpoint, atomically."""
+        state = {name: getattr(self, name).state_dict() for name in MODULES} | {
             "reference": self.reference.means,
             "count": self.reference.count,
             "generator": self.generator.bit_generator.state,
@@ -134,46 +133,28 @@ class Training:
         path.with_suffix(".new").replace(path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Restores the state of a checkpoint."""
         state = torch.load(path, weights_only=True)
-        self.autoencoder.load_state_dict(state["autoencoder"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        for name in MODULES:
+            getattr(self, name).load_state_dict(state[name])
         self.reference = GradientReference(state["reference"], state["count"])
         self.generator.bit_generator.state = state["generator"]
         self.step = state["step"]
 
 
 def export(autoencoder: GradConAutoencoder, reference: Sequence[Tensor], path: Path) -> None:
-    """Write the ONNX graph: `tiles` (n, 28, 28, 3) uint8 -> `loss` (n,), `cosines` (n, 4), `latent` (n, 576)."""
-    network = TileNetwork(autoencoder, reference).eval()
-    names = ["loss", "cosines", "latent"]
-    program = torch.onnx.export(
-        network,
-        (torch.zeros(2, TILE_PX, TILE_PX, 3, dtype=torch.uint8),),
-        input_names=["tiles"],
-        output_names=names,
-        dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
-        opset_version=18,
-        dynamo=True,
-    )
-    if program is None:
-        raise RuntimeError("torch.onnx.export returned nothing; expected a program of its dynamo exporter")
-    model = program.model_proto
-    # The exporter notes source paths and stack traces of the machine it ran on; they would be shipped.
-    for part in (model, model.graph, *model.graph.node, *model.graph.initializer, *model.graph.value_info):
-        del part.metadata_props[:]
-    del model.graph.value_info[:]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    """Writes the ONNX graph: `tiles` (n, 28, 28, 3) uint8 -> `loss` (n,), `cosines` (n, 4), `latent` (n, 576)."""
+    example = torch.zeros(2, TILE_PX, TILE_PX, 3, dtype=torch.uint8)
+    names = ("loss", "cosines", "latent")
+    write_onnx(TileNetwork(autoencoder, reference), example, path, input_name="tiles", outputs=names, free_batch=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, export, and print what was reached."""
+    """Trains, prints the progress and exports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="folders, or lists of paths")
     parser.add_argument("--work", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--output", type=Path, default=WEIGHTS)
+    parser.add_argument("--output", type=Path, default=WEIGHTS / MODELS["tiles"].file)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--alpha", type=float, default=0.03)

@@ -1,6 +1,6 @@
-"""Crops cut out of whole frames: signs as they stand on a road, half hidden or small, and things that are no signs.
+"""Crops cut out of whole frames: signs on a road, partly hidden or small, and things that are no signs.
 
-A folder lists them in `crops.csv` (file,row,label): `file` is a PNG with one 32 px crop below the other, `row` counts
+A folder lists them in `crops.csv` (file,row,label): `file` is a PNG of 32 px crops one below the other, `row` counts
 them, `label` is empty where the crop shows no sign. `gradwatch.models.training.training_pictures` writes such folders.
 """
 
@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 
 from ..crops import SIZE_PX
 from ..outputs import SIGN_CLASSES
-from .sign_crops import Bytes, add_noise, blur, read_picture, read_rows, vary_color
-
-NO_SIGN = -1
+from .sign_crops import add_noise, blur, vary_color
+from .sign_pictures import NO_SIGN, Pixels, read_labels, read_picture, read_rows
 
 
 @dataclass(frozen=True, slots=True)
 class FrameCrops:
     """n crops: pixels (n, 32, 32, 3) uint8 RGB, class_id (n,) into `SIGN_CLASSES` or `NO_SIGN`."""
 
-    pixels: Bytes
+    pixels: Pixels
     class_id: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -31,44 +30,39 @@ class FrameCrops:
 
 
 def read_frame_crops(folders: list[Path]) -> FrameCrops:
-    """The crops of all folders that list any. Raises ValueError for an unknown label."""
+    """The crops of all folders that have a `crops.csv`. Raises ValueError for an unknown label."""
     pixels, class_ids = [np.empty((0, SIZE_PX, SIZE_PX, 3), np.uint8)], [np.empty(0, np.int64)]
-    for folder in (f for f in folders if (f / "crops.csv").is_file()):
-        rows = read_rows(folder / "crops.csv")
-        unknown = {row["label"] for row in rows} - {*SIGN_CLASSES, ""}
-        if unknown:
-            raise ValueError(
-                f"expected labels of SIGN_CLASSES or none, got {sorted(unknown)} in {folder / 'crops.csv'}"
-            )
-        strips = {file: read_picture(folder / file) for file in {row["file"] for row in rows}}
+    for table in (path for folder in folders if (path := folder / "crops.csv").is_file()):
+        rows = read_rows(table)
+        class_ids.append(read_labels(rows, table))
+        strips = {file: read_picture(table.parent / file) for file in {row["file"] for row in rows}}
         tops = [int(row["row"]) * SIZE_PX for row in rows]
         pixels.append(np.stack([strips[row["file"]][y : y + SIZE_PX] for row, y in zip(rows, tops, strict=True)]))
-        class_ids.append(np.array([SIGN_CLASSES.index(row["label"]) if row["label"] else NO_SIGN for row in rows]))
     return FrameCrops(np.concatenate(pixels), np.concatenate(class_ids))
 
 
 class FrameCropBatches:
-    """Draws training crops: `signs` with types equally often, and `others`, which show none."""
+    """Draws training crops at random: `signs`, with types equally often, and `others`, which show no sign."""
 
     def __init__(self, crops: FrameCrops) -> None:
         self._pixels, self._class_id = crops.pixels, crops.class_id
-        self._kinds = [np.flatnonzero(crops.class_id == kind) for kind in range(len(SIGN_CLASSES))]
-        self._kinds = [indices for indices in self._kinds if len(indices)]
+        by_type = [np.flatnonzero(crops.class_id == class_id) for class_id in range(len(SIGN_CLASSES))]
+        self._types = [indices for indices in by_type if len(indices)]
         self._others = np.flatnonzero(crops.class_id == NO_SIGN)
 
-    def signs(self, count: int, rng: np.random.Generator) -> tuple[Bytes, NDArray[np.int64]]:
-        """`count` varied crops (count, 32, 32, 3) and their class ids; none where no signs were read."""
-        if not self._kinds:
+    def signs(self, count: int, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.int64]]:
+        """`count` varied crops (count, 32, 32, 3) and their class ids; empty where no signs were read."""
+        if not self._types:
             return self._pixels[:0], self._class_id[:0]
-        chosen = np.array([rng.choice(self._kinds[rng.integers(len(self._kinds))]) for _ in range(count)])
+        chosen = np.array([rng.choice(self._types[rng.integers(len(self._types))]) for _ in range(count)])
         return self._varied(chosen, rng), self._class_id[chosen]
 
-    def others(self, count: int, rng: np.random.Generator) -> Bytes:
-        """`count` varied crops (count, 32, 32, 3) of no sign; none where none were read."""
+    def others(self, count: int, rng: np.random.Generator) -> Pixels:
+        """`count` varied crops (count, 32, 32, 3) without a sign; empty where none were read."""
         return self._varied(rng.choice(self._others, count), rng) if len(self._others) else self._pixels[:0]
 
-    def _varied(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Bytes:
-        """The crops under other light, and half of them blurred a little and noisy: frames are clean drawings."""
+    def _varied(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Pixels:
+        """The crops in varied light, half of them slightly blurred and noisy: the frames are clean drawings."""
         varied = np.stack([vary_color(self._pixels[i], rng, strength=0.6) for i in chosen])
         for picture in varied[rng.random(len(varied)) < 0.5]:
             picture[:] = add_noise(blur(picture, rng, strength=0.8), rng)

@@ -2,9 +2,9 @@
 
     python -m gradwatch.models.training.nanodet PATH/TO/nanodet_m.onnx
 
-The published graph is instrumented, with the places of each level chosen by the class `person` alone; all 80 logits
-of a place are kept. Weights are taken off the graph's list of inputs, where ONNX had them before 2019 and where they
-keep ONNX Runtime from folding constants.
+The published graph is instrumented, with the locations of each level ranked by the class `person` only; all 80 logits
+of a location are kept. Weights are removed from the graph's list of inputs, where ONNX required them before 2019 and
+where they prevent ONNX Runtime from folding constants.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from pathlib import Path
 import onnx
 
 from ..coco import COCO_CLASSES, PERSON
-from ..instrument import build, recognize
-
-WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "nanodet_m.onnx"
+from ..instrument import instrument, recognize
+from ..zoo import MODELS, WEIGHTS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read, instrument, write."""
+    """Reads, instruments and writes the graph."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="the published nanodet_m.onnx (416 px)")
-    parser.add_argument("--output", type=Path, default=WEIGHTS)
+    parser.add_argument("--output", type=Path, default=WEIGHTS / MODELS["nanodet_m"].file)
     options = parser.parse_args(arguments)
     recognition = recognize(options.source, "nanodet")
     print(recognition.describe())
-    onnx.save(build(recognition, classes=COCO_CLASSES, ranked=[PERSON]), options.output)
+    onnx.save(instrument(recognition, classes=COCO_CLASSES, ranked=[PERSON]), options.output)
     print(f"wrote {options.output}")
 
 

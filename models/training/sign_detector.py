@@ -3,31 +3,30 @@
     python -m gradwatch.models.training.sign_detector --crops SPRITES GTSRB --scenes TRAINING --held-out UNSEEN \
         --checkpoint sign_detector.pt --out sign_detector.onnx
 
-The network is CenterNet (Zhou, Wang, Krähenbühl 2019, arXiv:1904.07850) made small: one heatmap at stride 4,
-and at each of its cells the box's size and the center's offset. A run that was stopped goes on at its checkpoint.
+The network is a small CenterNet (Zhou, Wang, Krähenbühl 2019, arXiv:1904.07850): one heatmap at stride 4, and at each
+of its cells the size of the box and the offset of its center. An interrupted run resumes at its checkpoint.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..outputs import Floats
-from .sign_classifier import ResidualBlock, read_pictures
-from .sign_crops import Bytes, SignPictures, read_backgrounds
+from .onnx_export import write_onnx
+from .sign_pictures import Pixels, SignPictures, read_backgrounds, read_pictures
 from .sign_scenes import Scene, as_sprites, compose, cut_window, detection_metrics, mirror, photograph, read_scenes
+from .sign_training import ResidualBlock, option_parser, seed_libraries, train
 
 INPUT_SIZE = (512, 288)  # width, height
-WINDOW = (256, 160)  # training looks at windows: cheaper by 3.6, and a sign in nearly each
+WINDOW = (256, 160)  # of training: cheaper by 3.6, with a sign in nearly each
 STRIDE = 4
 TOP_K = 32
 WIDTHS = (16, 24, 48, 64)
@@ -57,11 +56,11 @@ class DetectorNetwork(nn.Module):
         self.from_eighth = _convolution(eighth, quarter, kernel=1)
         self.last = _convolution(quarter, 32)
         self.maps = nn.Conv2d(32, 5, 1)
-        # Nearly every cell is empty: starting at a heat of 0.02 keeps the first steps calm (Lin et al. 2017).
+        # Nearly every cell is empty: an initial heat of 0.02 keeps the first steps stable (Lin et al. 2017).
         nn.init.constant_(self.maps.bias[:1], -4.0)  # type: ignore[index]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Heat is a logit; sizes are log(px / 16); offsets are cells from the cell's corner."""
+        """Heat is a logit; sizes are log(px / 16); offsets are in cells, from the cell's corner."""
         quarter = self.to_quarter(images.permute(0, 3, 1, 2).float() / 127.5 - 1)
         eighth = self.to_eighth(quarter)
         sixteenth = self.to_sixteenth(eighth)
@@ -74,7 +73,7 @@ class DetectorNetwork(nn.Module):
 def decode(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Maps (n, 5, h, w) -> boxes (n, 32, 4) xyxy px of the input, scores (n, 32), best first.
 
-    A cell is a sign's center when no neighbour is hotter.
+    A cell is the center of a sign if no neighbor is hotter.
     """
     heat = torch.sigmoid(maps[:, :1])
     peak = heat * (nn.functional.max_pool2d(heat, 3, 1, 1) == heat).float()
@@ -88,7 +87,7 @@ def decode(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Decoded(nn.Module):
-    """The network with its decoding: (1, 288, 512, 3) uint8 -> boxes (1, 32, 4) xyxy px, scores (1, 32)."""
+    """The network and its decoding: (1, 288, 512, 3) uint8 -> boxes (1, 32, 4) xyxy px, scores (1, 32)."""
 
     def __init__(self, network: DetectorNetwork) -> None:
         super().__init__()
@@ -99,25 +98,24 @@ class Decoded(nn.Module):
         return decode(self.network(image))
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """What the maps of one picture should be: heat (h, w), values (4, h, w), and where each is asked for (h, w)."""
+class Targets(NamedTuple):
+    """Targets of one picture's maps: heat (h, w) with loss where `scored`, values (4, h, w) with loss at `centers`."""
 
     heat: Floats
     values: Floats
     centers: NDArray[np.bool_]
-    asked: NDArray[np.bool_]
+    scored: NDArray[np.bool_]
 
 
 def targets_of(scene: Scene) -> Targets:
-    """Gaussians of a sixth of each box around the centers; nothing is asked where a sign does not count."""
+    """Gaussians of a sixth of each box around the centers; a sign that is not required has no loss in its box."""
     rows, columns = (length // STRIDE for length in scene.image.shape[:2])
     heat, values = np.zeros((rows, columns), np.float32), np.zeros((4, rows, columns), np.float32)
-    centers, asked = np.zeros((rows, columns), bool), np.ones((rows, columns), bool)
+    centers, scored = np.zeros((rows, columns), bool), np.ones((rows, columns), bool)
     y, x = np.mgrid[:rows, :columns].astype(np.float32) + 0.5
-    for (x1, y1, x2, y2), counts in zip(scene.xyxy / STRIDE, scene.counts, strict=True):
-        if not counts:
-            asked[int(y1) : int(np.ceil(y2)) + 1, int(x1) : int(np.ceil(x2)) + 1] = False
+    for (x1, y1, x2, y2), required in zip(scene.xyxy / STRIDE, scene.required, strict=True):
+        if not required:
+            scored[int(y1) : int(np.ceil(y2)) + 1, int(x1) : int(np.ceil(x2)) + 1] = False
             continue
         cx, cy, width, height = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
         column, row = min(int(cx), columns - 1), min(int(cy), rows - 1)
@@ -126,66 +124,32 @@ def targets_of(scene: Scene) -> Targets:
         centers[row, column] = True
         sizes = np.log(np.array([width, height]) * STRIDE / SIZE_UNIT_PX)
         values[:, row, column] = (*sizes, cx - column, cy - row)
-    return Targets(heat, values, centers, asked | centers)
+    return Targets(heat, values, centers, scored | centers)
 
 
 def loss_of(maps: Tensor, targets: list[Targets]) -> Tensor:
-    """CenterNet's: penalty-reduced focal loss on the heat (alpha 2, beta 4), L1 on size and offset at centers."""
-    heat = torch.from_numpy(np.stack([t.heat for t in targets]))
-    values = torch.from_numpy(np.stack([t.values for t in targets]))
-    centers = torch.from_numpy(np.stack([t.centers for t in targets]))
-    asked = torch.from_numpy(np.stack([t.asked for t in targets]))
+    """CenterNet's loss: penalty-reduced focal loss of heat (alpha 2, beta 4), L1 of size and offset at centers."""
+    heat, values, centers, scored = (torch.from_numpy(np.stack(part)) for part in zip(*targets, strict=True))
     logit = maps[:, 0]
     p = torch.sigmoid(logit)
     log_p, log_not_p = nn.functional.logsigmoid(logit), nn.functional.logsigmoid(-logit)
     hit = (1 - p) ** 2 * log_p * centers
-    miss = (1 - heat) ** 4 * p**2 * log_not_p * (asked & ~centers)
+    miss = (1 - heat) ** 4 * p**2 * log_not_p * (scored & ~centers)
     count = centers.sum().clamp(min=1)
     shape = ((maps[:, 1:] - values).abs() * centers[:, None]).sum()
     return (-(hit + miss).sum() + shape) / count
 
 
-def train(
-    network: DetectorNetwork, windows: Windows, *, steps: int, seed: int, checkpoint: Path, save_every: int = 200
-) -> None:
-    """AdamW with one learning-rate cycle; goes on from `checkpoint`, and renews it every `save_every` steps."""
-    network.train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.01)
-    done = 0
-    if checkpoint.is_file():
-        stored = torch.load(checkpoint, weights_only=True)
-        network.load_state_dict(stored["network"])
-        optimizer.load_state_dict(stored["optimizer"])
-        done = stored["done"]
-    while done < steps:
-        used = done / steps
-        optimizer.param_groups[0]["lr"] = 4e-3 * min(1.0, used / 0.05) * (1 + math.cos(math.pi * used)) / 2
-        # Each step draws from its own seed, so that a resumed run sees what an unbroken one would have.
-        rng = np.random.default_rng((seed, done))
-        scenes = [windows.draw(rng) for _ in range(BATCH)]
-        images = torch.from_numpy(np.stack([scene.image for scene in scenes]))
-        loss = loss_of(network(images), [targets_of(scene) for scene in scenes])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimizer.step()
-        done += 1
-        if done % save_every == 0 or done == steps:
-            stored = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "done": done}
-            torch.save(stored, checkpoint)
-            print(f"step {done} of {steps} loss {loss.item():.3f}", flush=True)
-
-
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Where training windows are cut from: road pictures and frames with boxes, equally often; signs are added."""
+    """Training windows, cut from road pictures and from frames with boxes equally often; signs are added."""
 
     signs: SignPictures
-    backgrounds: list[Bytes]
+    backgrounds: list[Pixels]
     scenes: list[Scene]
 
     def draw(self, rng: np.random.Generator) -> Scene:
-        """One window of `WINDOW` px. Half of those from frames stay as they were drawn."""
+        """One window of `WINDOW` px; to half of those with signs no more are added."""
         if self.scenes and rng.random() < 0.5:
             window = cut_window(self.scenes[rng.integers(len(self.scenes))], WINDOW, rng)
         else:
@@ -207,36 +171,31 @@ def measure(network: DetectorNetwork, scenes: list[Scene]) -> dict[str, float]:
     return detection_metrics(scenes, found)
 
 
-def export(network: DetectorNetwork, path: Path) -> None:
-    """Writes the network and its decoding as ONNX for one picture of `INPUT_SIZE`."""
-    decoded = Decoded(network).eval()
-    example = torch.zeros(1, INPUT_SIZE[1], INPUT_SIZE[0], 3, dtype=torch.uint8)
-    torch.onnx.export(
-        decoded, (example,), str(path), input_names=["image"], output_names=list(OUTPUTS), opset_version=18,
-        dynamo=True, external_data=False, verbose=False,
-    )  # fmt: skip
-
-
 def main() -> None:
     """Trains, writes the graph and prints the metrics as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--crops", type=Path, nargs="+", required=True, help="folders of drawn signs and of GTSRB")
+    parser = option_parser(__doc__, steps=3000)
     parser.add_argument("--scenes", type=Path, nargs="*", default=[], help="folders of frames with boxes")
-    parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="such folders, to measure on")
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    torch.manual_seed(arguments.seed)
+    seed_libraries(arguments.seed)
     network = DetectorNetwork()
-    backgrounds = [b for f in arguments.crops if (f / "backgrounds.csv").is_file() for b in read_backgrounds(f)]
-    scenes = [scene for f in arguments.scenes for scene in read_scenes(f)]
-    windows = Windows(as_sprites(read_pictures(arguments.crops, "train")), backgrounds, scenes)
-    train(network, windows, steps=arguments.steps, seed=arguments.seed, checkpoint=arguments.checkpoint)
-    export(network, arguments.out)
+    sprites = as_sprites(read_pictures(arguments.crops, "train"))
+    scenes = [scene for folder in arguments.scenes for scene in read_scenes(folder)]
+    windows = Windows(sprites, read_backgrounds(arguments.crops), scenes)
+
+    def loss_at(step: int) -> Tensor:
+        # Each step draws from its own seed, so that a resumed run sees what an unbroken one would have.
+        rng = np.random.default_rng((arguments.seed, step))
+        drawn = [windows.draw(rng) for _ in range(BATCH)]
+        images = torch.from_numpy(np.stack([scene.image for scene in drawn]))
+        return loss_of(network(images), [targets_of(scene) for scene in drawn])
+
+    train(
+        network, loss_at, steps=arguments.steps, peak_rate=4e-3, warm_up=0.05, gradient_limit=10.0,
+        checkpoint=arguments.checkpoint,
+    )  # fmt: skip
+    example = torch.zeros(1, INPUT_SIZE[1], INPUT_SIZE[0], 3, dtype=torch.uint8)
+    write_onnx(Decoded(network), example, arguments.out, input_name="image", outputs=OUTPUTS, free_batch=False)
     for folder in arguments.held_out:
         print(folder.name, json.dumps(measure(network, read_scenes(folder)), indent=2))
 

@@ -1,8 +1,8 @@
-"""Which development data may be trained on, calibrated with, or only judged with; `splits.csv` holds the answer.
+"""The permitted use of each file of development data: training, calibration or judging only; see `splits.csv`.
 
-One row is one file, or frames `first` to `last` (both included) of a video. Near-duplicates share a group,
-and a group that is trained on is used for nothing else. A file is known by its path below the data folder or,
-for a copy elsewhere, by its content. `python -m gradwatch.models.training.splits DATA_FOLDER` writes the table anew.
+One row is one file, or frames `first` to `last` (both included) of a video. Near-duplicates share a group, and a
+group that is trained on has no other use. A file is identified by its path below the data folder or, for a copy
+elsewhere, by its content. `python -m gradwatch.models.training.splits DATA_FOLDER` writes the table again.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from gradwatch import GradwatchError
+
 TABLE = Path(__file__).with_name("splits.csv")
 USES = ("train", "calibrate", "judge")
-END = 2**62  # a frame after all frames
-HASH_DIGITS = 16  # of SHA-256: enough against accidents, which is all that this guards against
+END = 2**62  # number of a frame after all frames
+HASH_DIGITS = 16  # of SHA-256: enough to detect accidents
 
 
-class SplitError(ValueError):
-    """Data put to a use that is not theirs, or a table that contradicts itself."""
+class SplitError(GradwatchError, ValueError):
+    """Data without a known use, or a table that contradicts itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +47,36 @@ class SplitRow:
     note: str = ""
 
     def covers(self, first: int, last: int) -> bool:
-        """Whether any of the frames first to last belongs to this row."""
+        """Whether any of the frames first to last is in this row."""
         return self.first is None or self.last is None or (first <= self.last and self.first <= last)
 
 
 @lru_cache(maxsize=1)
 def read_splits() -> tuple[SplitRow, ...]:
-    """The committed table, checked."""
+    """The checked-in table, checked."""
     rows = parse_splits(TABLE.read_text(encoding="utf-8"))
     check_splits(rows)
     return rows
 
 
 def parse_splits(text: str) -> tuple[SplitRow, ...]:
-    """Reads the table's text; raises SplitError for other columns."""
+    """The rows in the text of a table. Raises SplitError for other columns."""
     reader = csv.DictReader(io.StringIO(text))
     expected = [field.name for field in fields(SplitRow)]
     if reader.fieldnames != expected:
         raise SplitError(f"splits must have the columns {expected}, got {reader.fieldnames}")
-    return tuple(
-        SplitRow(
-            row["path"],
-            row["sha256"],
-            int(row["first"]) if row["first"] else None,
-            int(row["last"]) if row["last"] else None,
-            row["use"],
-            row["group"],
-            row["note"],
-        )
-        for row in reader
-    )
+    rows = [row | {name: row[name] or None for name in ("first", "last")} for row in reader]
+    return msgspec.convert(rows, tuple[SplitRow, ...], strict=False)
 
 
 def check_splits(rows: Iterable[SplitRow]) -> None:
-    """Raises SplitError for an unknown use, overlapping frames, or a group that is trained on and used otherwise."""
+    """Raises SplitError for an unknown use, overlapping frames, or a group with another use besides training."""
     by_content: dict[str, list[SplitRow]] = defaultdict(list)
     by_group: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         if row.use not in USES:
             raise SplitError(f"use of {row.path} must be one of {', '.join(USES)}, got {row.use!r}")
-        for other in by_content[row.sha256]:  # copies of one file may stand under several paths, for one use
+        for other in by_content[row.sha256]:  # copies of one file may have several paths, but one use
             overlap = other.covers(row.first or 0, END if row.last is None else row.last)
             if overlap and (other.path == row.path or other.use != row.use):
                 raise SplitError(
@@ -96,50 +89,26 @@ def check_splits(rows: Iterable[SplitRow]) -> None:
             raise SplitError(f"group {group!r} is trained on and also used to {', '.join(sorted(uses - {'train'}))}")
 
 
-def wrong_hashes(rows: Iterable[SplitRow], folder: Path) -> list[str]:
-    """Paths below the data folder `folder` that are missing or hold other bytes than the table says."""
-    expected = {row.path: row.sha256 for row in rows}
-    return [
-        path
-        for path, sha256 in expected.items()
-        if not (folder / path).is_file() or content_hash(folder / path) != sha256
-    ]
-
-
 def content_hash(path: Path) -> str:
     """The first 16 hexadecimal digits of the file's SHA-256."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:HASH_DIGITS]
 
 
 def use_of(path: Path | str, frame: int | None = None) -> str:
-    """`train`, `calibrate` or `judge`. Raises SplitError for unknown data and for a video split by frames
-    where `frame` is not given or outside the table.
+    """`train`, `calibrate` or `judge`.
+
+    Raises SplitError for unknown data, and for a video with several uses unless `frame` is one of its frames.
     """
     span = (0, END) if frame is None else (frame, frame)
-    uses = {row.use for row in _rows_of(path) if row.covers(*span)}
+    rows = _rows_of(path)
+    uses = {row.use for row in rows if row.covers(*span)}
     if len(uses) == 1:
         return uses.pop()
     if not uses:
         raise SplitError(f"frame {frame} of {path} is in no row of {TABLE.name}")
-    ranges = ", ".join(f"{_range(row)} {row.use}" for row in _rows_of(path))
-    raise SplitError(f"{path} has several uses, name the frame: {ranges}")
-
-
-def require(use: str, paths: Iterable[Path | str], first: int | None = None, last: int | None = None) -> None:
-    """Raises SplitError unless all files (of a video: frames first to last, by default all) are for `use`.
-
-    Code that trains calls `require("train", paths)` before it reads a single one.
-    """
-    if use not in USES:
-        raise SplitError(f"use must be one of {', '.join(USES)}, got {use!r}")
-    for path in paths:
-        span = (first or 0, END if last is None else last)
-        rows = [row for row in _rows_of(path) if row.covers(*span)]
-        if not rows:
-            raise SplitError(f"frames {first}-{last} of {path} are in no row of {TABLE.name}")
-        wrong = [row for row in rows if row.use != use]
-        if wrong:
-            raise SplitError(f"{path} is asked for to {use}, but {_range(wrong[0])} may only be used to {wrong[0].use}")
+    raise SplitError(
+        f"{path} has several uses, name the frame: {', '.join(f'{_range(row)} {row.use}' for row in rows)}"
+    )
 
 
 def _range(row: SplitRow) -> str:
@@ -169,12 +138,12 @@ def _rows_of(path: Path | str) -> list[SplitRow]:
     return rows
 
 
-# How the table is made.
+# The making of the table.
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Files of one kind: `use` "" is decided by groups of near-duplicates, `ranges` split videos by frames."""
+    """Files of one kind. use "": assigned by groups of near-duplicates; ranges: of frames, with a use each."""
 
     pattern: str
     use: str
@@ -211,14 +180,14 @@ SOURCES = (
     _Source("real_weather/clips/night_night.mp4", "", "night", "internal only", ((0, 1117, "judge"),)),
     _Source("cure_tsd_reference/curetsd_challenges.png", "calibrate", "cure_tsd_reference", "challenges fitted on it"),
 )
-SHARES = {"train": 0.6, "calibrate": 0.15, "judge": 0.25}  # of the pictures whose use is decided by groups
+SHARES = {"train": 0.6, "calibrate": 0.15, "judge": 0.25}  # of the pictures whose use is assigned by groups
 HASH_SIDE = 16
 SAME_SCENE_BITS = 80  # of 256; measured: frames of one camera are linked by 79 bits or less, two differ in 89 or more
-SMALL_GROUP = 6  # groups with fewer pictures are one group: a bus before the lens hides that two show one place
+SMALL_GROUP = 6  # groups with fewer pictures are merged: a bus before the lens hides that two show one place
 
 
 def make_splits(folder: Path) -> list[SplitRow]:
-    """The table for the data folder. Raises SplitError for a source without files."""
+    """The table for a data folder. Raises SplitError for a source without files."""
     rows: list[SplitRow] = []
     undecided: list[Path] = []
     for source in SOURCES:
@@ -244,7 +213,7 @@ def _rows_for(source: _Source, path: Path, folder: Path) -> list[SplitRow]:
 
 
 def _rows_by_camera(paths: Sequence[Path], decided: Sequence[Path], folder: Path) -> list[SplitRow]:
-    """Groups pictures by near-duplication and deals whole groups out, the largest first, to the neediest use."""
+    """Groups near-duplicates and assigns whole groups, the largest first, to the use that lacks most of its share."""
     labels = near_duplicate_groups(np.stack([perceptual_hash(path) for path in paths]))
     groups: dict[str, list[Path]] = defaultdict(list)
     for path, label in zip(paths, labels, strict=True):
@@ -261,16 +230,16 @@ def _rows_by_camera(paths: Sequence[Path], decided: Sequence[Path], folder: Path
 
 
 def perceptual_hash(path: Path) -> NDArray[np.bool_]:
-    """256 bits that say where a 16x17 thumbnail gets brighter to the right."""
+    """256 bits: where a 16x17 thumbnail gets brighter to the right."""
     gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if gray is None:
-        raise SplitError(f"expected a picture at {path}, got one that can't be decoded")
+        raise SplitError(f"expected a picture at {path}, got one that cannot be decoded")
     small = np.asarray(cv2.resize(gray, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA))
     return (small[:, 1:] > small[:, :-1]).ravel()
 
 
 def near_duplicate_groups(hashes: NDArray[np.bool_]) -> list[int]:
-    """Group of each row of (n, bits): chains of pictures, each within SAME_SCENE_BITS of the next."""
+    """The group of each row of (n, bits): pictures linked by a chain of neighbors within SAME_SCENE_BITS."""
     near = (hashes[:, None] != hashes[None]).sum(axis=2) <= SAME_SCENE_BITS
     labels = np.arange(len(hashes))
     while True:
@@ -280,7 +249,8 @@ def near_duplicate_groups(hashes: NDArray[np.bool_]) -> list[int]:
         labels = lowest
 
 
-def _main() -> None:
+def main() -> None:
+    """Writes `splits.csv`."""
     parser = argparse.ArgumentParser(description="Write splits.csv for a folder of development data.")
     parser.add_argument("folder", type=Path)
     rows = make_splits(parser.parse_args().folder)
@@ -291,4 +261,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    main()

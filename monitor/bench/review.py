@@ -1,7 +1,7 @@
-"""How long the API takes with 10,000 alerts and 50 cameras, and how soon the page hears of an alert in a storm.
+"""Measures the review server with 10,000 alerts and 50 cameras: its answers, and live updates in a storm of alerts.
 
-Server time: from the request's arrival at the application to the last byte of its answer, without a network. Live
-update: from the moment an alert is handed to the producer to its event, through a broker.
+Server time is from the request's arrival at the application to the last byte of the answer, without a network. A live
+update takes from handing an alert to the producer until its event, through a broker.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from gradwatch.streams.wire.topics import Topics
 
 from ..evaluate.reports import heading, table
 from ..review.api.app import build_app
+from ..review.feed.broker import Broker
 from ..review.feed.events import RING_BYTES
-from ..review.feed.ingest import Broker
 from ..review.service import ReviewService
 from ..review.settings import ReviewSettings
 from ..review.store import actions, alerts
@@ -67,7 +67,7 @@ REQUESTS = {
 
 
 def make_alert(number: int, revision: int = 1, run_id: str = RUN) -> Alert:
-    """The alert of that number; every one of a hundred is open."""
+    """The alert of that number; one in a hundred is open."""
     camera, kind = f"camera-{number % CAMERAS:02d}", list(AlertKind)[number % 2]
     at_ns = 1_790_000_000 * SECOND_NS + number * SECOND_NS
     return Alert(
@@ -112,25 +112,25 @@ def make_report(camera: int, seq: int, published_ns: int) -> FrameReport:
 
 
 def fill(service: ReviewService) -> None:
-    """Ten thousand alerts, a third acknowledged, and ten minutes of fifty cameras' scores."""
+    """Stores all alerts, a third of them acknowledged, and ten minutes of scores of all cameras."""
     for start in range(0, ALERTS, 500):
         made = [make_alert(number) for number in range(start, start + 500)]
         with service.database.writing() as session:
-            arrivals = [alerts.Arrival(alert, alert.onset_capture_ns) for alert in made]
-            alerts.take(session, arrivals, time.time_ns())
+            arrivals = [alerts.ReceivedRevision(alert, alert.onset_capture_ns) for alert in made]
+            alerts.store_revisions(session, arrivals, time.time_ns())
             for alert in made[::3]:
                 actions.acknowledge(session, ACTOR, alert.alert_id)
     now_ns = time.time_ns()
     for seq in range(600 * RATE_HZ):
         for camera in range(CAMERAS):
             published_ns = now_ns - (600 * RATE_HZ - seq) * SECOND_NS // RATE_HZ
-            service.live.take_report(make_report(camera, seq, published_ns))
+            service.live.put_report(make_report(camera, seq, published_ns))
 
 
 def measure_requests(app: ASGIApp, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
-    """Server time of each request in ms: p50, p95 and the longest of `rounds`."""
+    """Server time of each request, ms: p50, p95 and maximum of `rounds`."""
 
-    async def all_of_them() -> dict[str, dict[str, float]]:
+    async def measure() -> dict[str, dict[str, float]]:
         found = {}
         for name, path in REQUESTS.items():
             took_ms = [await _ask(app, path.format(alert_id=make_alert(37 * n).alert_id)) for n in range(rounds)]
@@ -138,7 +138,7 @@ def measure_requests(app: ASGIApp, rounds: int = ROUNDS) -> dict[str, dict[str, 
             found[name] = {"p50": float(p50), "p95": float(p95), "max": max(took_ms)}
         return found
 
-    return asyncio.run(all_of_them())
+    return asyncio.run(measure())
 
 
 async def _ask(app: ASGIApp, path: str) -> float:
@@ -171,23 +171,23 @@ async def _ask(app: ASGIApp, path: str) -> float:
 
 
 def measure_storm(service: ReviewService) -> Figures:
-    """A thousand alerts in ten seconds beside the reports of all cameras: when their events come, what is held."""
-    heard: dict[str, float] = {}
+    """Publishes 1,000 alerts in 10 s beside the reports of all cameras: latency of their events, memory held."""
+    received: dict[str, float] = {}
     sent: dict[str, float] = {}
 
     async def listen() -> None:
         async for event in service.events.read(None):
             name, body = _fields(event)
             if name == "alert":
-                heard[body["alert"]["alert_id"]] = time.perf_counter()
-            if len(heard) == STORM_ALERTS:
+                received[body["alert"]["alert_id"]] = time.perf_counter()
+            if len(received) == STORM_ALERTS:
                 return
 
     def listen_for(timeout_s: float) -> None:
         async def bounded() -> None:
             await asyncio.wait_for(listen(), timeout_s)
 
-        with suppress(TimeoutError):  # what has not come by then counts as lost
+        with suppress(TimeoutError):  # alerts without an event by then count as lost
             asyncio.run(bounded())
 
     listener = threading.Thread(target=listen_for, args=(STORM_S + 60.0,))
@@ -195,7 +195,7 @@ def measure_storm(service: ReviewService) -> Figures:
     with closing(BoundedProducer(service.broker.bootstrap_servers, service.broker.client)) as producer:
         lag_s = _storm(producer, service.broker.topics, sent)
     listener.join()
-    took_ms = [1000 * (heard[one] - at_s) for one, at_s in sent.items() if one in heard]
+    took_ms = [1000 * (received[one] - at_s) for one, at_s in sent.items() if one in received]
     p50, p95 = np.percentile(took_ms, [50, 95]) if took_ms else (float("nan"), float("nan"))
     return {
         "update_ms": {"p50": float(p50), "p95": float(p95), "max": max(took_ms, default=float("nan"))},
@@ -208,7 +208,7 @@ def measure_storm(service: ReviewService) -> Figures:
 
 
 def _storm(producer: BoundedProducer, topics: Topics, sent: dict[str, float]) -> float:
-    """Publishes on a fixed schedule; returns how far behind it was at the end, s."""
+    """Publishes on a fixed schedule; returns its delay at the end, s."""
     began_s = time.perf_counter()
     run_id = f"storm{time.time_ns()}"
     steps = int(STORM_S * RATE_HZ)
@@ -232,9 +232,9 @@ def _fields(event: bytes) -> tuple[str, Any]:
 
 @contextmanager
 def filled_service(database: str, broker: Broker) -> Iterator[ReviewService]:
-    """A service on a database of its own, filled; its threads run."""
+    """A running service on an own, filled database."""
     service = ReviewService(ReviewSettings(database=database), broker)
-    gc.freeze()  # as `serve` does
+    gc.freeze()  # like `serve`
     fill(service)
     service.start()
     try:
@@ -248,14 +248,14 @@ def bench_review(database: str, broker: Broker, rounds: int = ROUNDS) -> Figures
     with filled_service(database, broker) as service:
         kind = service.database.url.get_backend_name()
         deadline_s = time.monotonic() + 60.0
-        while any(follower.failure for follower in service.followers) and time.monotonic() < deadline_s:
+        while any(reader.failure for reader in service.readers) and time.monotonic() < deadline_s:
             time.sleep(0.1)
         requests = measure_requests(build_app(service), rounds)
         return {"database": kind, "rounds": rounds, "requests_ms": requests, "storm": measure_storm(service)}
 
 
 def review_report(figures: list[Figures], command: str) -> str:
-    """Markdown."""
+    """The figures as Markdown."""
     lines = heading("The review page's server", command)
     lines += [
         f"{ALERTS:,} alerts, {CAMERAS} cameras at {RATE_HZ} Hz with ten minutes of scores. Server time without a "
@@ -270,7 +270,7 @@ def review_report(figures: list[Figures], command: str) -> str:
         lines += [f"## {one['database']} ({one['rounds']} of each request)", ""]
         lines += table(["", "p50 ms", "p95 ms", "max ms"], rows)
         lines += [
-            f"Storm: {storm['lost']} alerts not heard of, publisher {storm['publisher_behind_s']:.1f} s behind, "
+            f"Storm: {storm['lost']} alerts without an event, publisher {storm['publisher_behind_s']:.1f} s behind, "
             f"events held {storm['ring_bytes'] / 1e6:.1f} MB, live state {storm['live_bytes'] / 1e6:.1f} MB, "
             f"{'within' if storm['within_bounds'] else 'NOT within'} their bounds.",
             "",

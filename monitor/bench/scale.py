@@ -1,7 +1,7 @@
-"""How throughput grows with worker processes that share the partitions: `gradwatch bench scale`.
+"""Throughput by the number of worker processes that share the partitions: `gradwatch bench scale`.
 
-Real workers with every network on, `every_frame`: they wait with their models loaded, then all frames are published
-at once, the same number to each partition, and the clock runs until the last report is out.
+Real workers with all networks on, `every_frame`: they wait with their models loaded, then all frames are published
+at once, the same number to each partition, and the time is taken until the last report arrives.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import yaml
@@ -23,11 +22,9 @@ from gradwatch.streams.wire.topics import Topics
 
 from ..children import Child
 from ..config import Configuration
-from ..evaluate.metrics import spread
-from ..evaluate.reports import heading, table
-from .ground import cpu_s, drive_contents, own_topics, publish_at_once, some_broker
-
-Figures = dict[str, Any]
+from ..evaluate.metrics import spreads
+from ..evaluate.reports import Figures, render, table
+from .broker_setup import cpu_s, drive_contents, open_broker, publish_at_once, temporary_topics
 
 PROCESSES = (1, 2, 4)
 PARTITIONS = 4
@@ -47,8 +44,8 @@ def bench_scale(
 ) -> Figures:
     """Measures; `processes` -> {frames_per_s, frames_per_s_per_core, cpu_ms}, each {min, median, max} of the rounds.
 
-    A worker is counted as one core as long as the machine has one for it; `cpu_ms` is the workers' processor time a
-    frame. Raises ChildError where a worker ends early, BrokerUnavailableError where reports don't come.
+    A worker counts as one core while the machine has one for it; `cpu_ms` is the workers' processor time per frame.
+    Raises ChildError if a worker ends early, BrokerUnavailableError if reports are missing after `TIMEOUT_S`.
     """
     if rounds < 1 or frames < PARTITIONS or not processes:
         raise ValueError(
@@ -57,14 +54,12 @@ def bench_scale(
         )
     contents = drive_contents(min(frames // PARTITIONS, 60), SIZE_PX, JPEG_QUALITY)
     measured: dict[int, list[dict[str, float]]] = {count: [] for count in processes}
-    with some_broker(configuration, bootstrap_servers) as (at, broker):
+    with open_broker(configuration, bootstrap_servers) as (at, broker):
         for _ in range(rounds):
             for count in processes:
-                with own_topics(at, PARTITIONS) as (own, topics):
+                with temporary_topics(at, PARTITIONS) as (own, topics):
                     measured[count].append(_round(own, topics, contents, count, frames))
-    by_processes = {
-        str(count): {name: spread([one[name] for one in ones]) for name in ones[0]} for count, ones in measured.items()
-    }
+    by_processes = {str(count): spreads(ones) for count, ones in measured.items()}
     return {"processes": by_processes, "broker": broker, "rounds": rounds, "frames": frames, "cores": os.cpu_count()}
 
 
@@ -89,39 +84,38 @@ def _round(own: Configuration, topics: Topics, contents: list[bytes], count: int
 
 
 def start_workers(stack: ExitStack, own: Configuration, folder: Path, count: int, policy: str) -> list[Child]:
-    """`count` workers that are ready for frames and end with `stack`; their logs are in `folder`."""
+    """Starts `count` workers and waits until they are ready; they end with `stack`, their logs are in `folder`."""
     config = folder / "gradwatch.yaml"
     ports_free = replace(own, worker=replace(own.worker, metrics_port=None))  # several can't share one port
     config.touch(mode=0o600)  # the broker's settings may hold credentials
     config.write_text(yaml.safe_dump(msgspec.to_builtins(ports_free)))
     workers, ready = [], [folder / f"ready-{number}" for number in range(count)]
-    for number, made in enumerate(ready):
-        options = [f"--config={config}", f"--policy={policy}", f"--ready-file={made}"]
+    for number, ready_file in enumerate(ready):
+        options = [f"--config={config}", f"--policy={policy}", f"--ready-file={ready_file}"]
         workers.append(Child("work", *options, log=folder / f"worker-{number}.log"))
         stack.callback(workers[-1].stop)
-    for worker, made in zip(workers, ready, strict=True):
-        worker.wait_for(made, READY_TIMEOUT_S)
+    for worker, ready_file in zip(workers, ready, strict=True):
+        worker.wait_for(ready_file, READY_TIMEOUT_S)
     return workers
 
 
 def _await_reports(reader: TopicReader, workers: list[Child], frames: int) -> None:
-    seen: set[tuple[bytes | None, bytes | None]] = set()
+    reports: set[tuple[bytes | None, bytes | None]] = set()  # by identity: a rebalance may repeat a report
     deadline_s = time.monotonic() + TIMEOUT_S
-    while len(seen) < frames:
+    while len(reports) < frames:
         if time.monotonic() > deadline_s:
-            raise BrokerUnavailableError(f"expected {frames} reports within {TIMEOUT_S:.0f} s, got {len(seen)}")
+            raise BrokerUnavailableError(f"expected {frames} reports within {TIMEOUT_S:.0f} s, got {len(reports)}")
         for worker in workers:
             if not worker.running:
                 worker.wait()
-        for record in reader.poll(0.1):
-            seen.add((record.key, dict(record.headers).get("ce_id")))  # a rebalance may bring a report twice
+        reports |= {(record.key, dict(record.headers).get("ce_id")) for record in reader.poll(0.1)}
 
 
 def scale_rows(figures: Figures) -> list[list[str]]:
-    """Rows of processes and the medians of their figures."""
+    """Rows under `SCALE_HEADER`: median (min to max) of each figure by number of workers."""
     return [
-        [count, *(f"{one[name]['median']:.3g} ({one[name]['min']:.3g} to {one[name]['max']:.3g})" for name in one)]
-        for count, one in figures["processes"].items()
+        [count, *(f"{one['median']:.3g} ({one['min']:.3g} to {one['max']:.3g})" for one in spread.values())]
+        for count, spread in figures["processes"].items()
     ]
 
 
@@ -129,13 +123,12 @@ SCALE_HEADER = ["workers", "frames a second", "a second and core", "processor ms
 
 
 def scale_report(figures: Figures, command: str) -> str:
-    """The figures as Markdown, with the command that reprints them."""
-    lines = heading("Throughput by worker processes", command)
-    lines += [
+    """The figures as Markdown, with the command that prints them again."""
+    return render(
+        "Throughput by worker processes",
+        command,
         f"Broker: {figures['broker']}, on the same machine of {figures['cores']} cores, which it shares with the "
         f"workers and the publisher. {figures['frames']} frames of {SIZE_PX[0]} x {SIZE_PX[1]} px in {PARTITIONS} "
         f"partitions, all networks on, `every_frame`; median (min to max) of {figures['rounds']} rounds.",
-        "",
-        *table(SCALE_HEADER, scale_rows(figures)),
-    ]
-    return "\n".join(lines)
+        table(SCALE_HEADER, scale_rows(figures)),
+    )

@@ -1,43 +1,88 @@
-"""The command line: one verb a file, logic elsewhere."""
+"""The command line `gradwatch`: a file for each verb, which parses options and calls what does the work.
+
+May import all of `monitor`; nothing but tests imports it. A verb's module is imported when the verb is called, so
+`gradwatch --help` is fast, and an optional package that is missing stops only the verbs that need it.
+"""
 
 from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
-from gradwatch import GradwatchError
+from gradwatch import GradwatchError, MissingPackageError
 from gradwatch.streams.observability.logs import configure_logging, scrub
 
-from .judging.calibrate import calibrate
-from .judging.instrument import instrument
-from .judging.work import work
-from .review.evidence import evidence
-from .review.review import review
-from .streams.attach import attach
-from .streams.dlq import dlq
-from .streams.replay import replay
-from .streams.topics import topics
-from .trials.bench import bench
-from .trials.demo import demo
-from .trials.doctor import doctor
-from .trials.evaluate import evaluate
+
+class Verb(NamedTuple):
+    """A verb: the folder of its module, its line in `gradwatch --help`, and the extra that its imports need."""
+
+    folder: str
+    help: str
+    extra: str = ""
+
+
+# The module `<folder>.<verb>` holds a function or a typer.Typer of the verb's name.
+VERBS = {
+    "demo": Verb("trials", "Watch two streams live, in both of which a challenge sets in; about two minutes."),
+    "attach": Verb("streams", "Publish cameras live."),
+    "replay": Verb("streams", "Publish a recording as one run of a stream."),
+    "work": Verb("judging", "Judge the frames of a topic until stopped."),
+    "calibrate": Verb("judging", "Calibrate a stream on clean recordings of its own camera."),
+    "topics": Verb("streams", "Check the topics, create or mend them."),
+    "doctor": Verb("trials", "Check this machine, and print what mends it."),
+    "instrument": Verb("judging", "Make an ONNX detector or classifier return what gradient scores need."),
+    "bench": Verb("trials", "Measure what watching costs: models (the default), path, scale, soak."),
+    "evaluate": Verb("trials", "Evaluate alerts, scores, challenges, recordings; slow and resumable."),
+    "evidence": Verb("review", "Keep the frames around each alert as files.", "evidence"),
+    "dlq": Verb("streams", "List the records that could not be read, and send them back."),
+    "review": Verb("review", "Serve the review page, or manage who may use it.", "review"),
+}
+
+
+def load_verb(name: str) -> Any:
+    """Imports the command of a verb. Raises MissingPackageError where its extra is not installed."""
+    verb = VERBS[name]
+    try:
+        found: typer.Typer | Callable[..., None] = getattr(import_module(f".{verb.folder}.{name}", __name__), name)
+    except ModuleNotFoundError as error:
+        if not verb.extra or (error.name or "").startswith("gradwatch"):
+            raise
+        raise MissingPackageError(
+            f"gradwatch {name} needs the extra '{verb.extra}', no module {error.name} is installed: "
+            f"pip install 'gradwatch[{verb.extra}]'"
+        ) from error
+    parent = typer.Typer()
+    if isinstance(found, typer.Typer):
+        parent.add_typer(found, name=name)
+    else:
+        parent.command(name)(found)
+    return typer.main.get_group(parent).commands[name]
+
+
+class _Verbs(TyperGroup):
+    """Puts the real command in place of the line in the help once it is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else load_verb(name), rest
+
 
 app = typer.Typer(
     name="gradwatch",
+    cls=_Verbs,
     help="Watches road-scene networks on camera streams by their gradients at inference.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # settings may hold credentials
 )
-for verb in (demo, attach, replay, work, calibrate, topics, doctor, instrument):
-    app.command()(verb)
-app.add_typer(bench, name="bench")
-app.add_typer(evaluate, name="evaluate")
-app.add_typer(evidence, name="evidence")
-app.add_typer(dlq, name="dlq")
-app.add_typer(review, name="review")
+for _name, _verb in VERBS.items():
+    app.command(_name, help=_verb.help)(lambda: None)
 
 
 def main() -> None:
@@ -46,13 +91,13 @@ def main() -> None:
     try:
         app(prog_name="gradwatch")
     except GradwatchError as error:
-        say(f"gradwatch: {error}")
+        print_error(f"gradwatch: {error}")
         sys.exit(1)
     except Exception:
-        say(traceback.format_exc())
+        print_error(traceback.format_exc())
         sys.exit(1)
 
 
-def say(text: str) -> None:
-    """Prints on standard error, without credentials: libraries put settings into their errors."""
+def print_error(text: str) -> None:
+    """Prints on standard error without credentials, since libraries quote settings in their errors."""
     Console(stderr=True).print(scrub(text), style="red", soft_wrap=True, markup=False, highlight=False)

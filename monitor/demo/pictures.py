@@ -1,8 +1,8 @@
-"""What the demo plays and what it leaves behind: pictures before the clock starts, videos after it has ended."""
+"""The pictures that the demo plays, rendered before it starts, and the videos and stills that it draws at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +25,12 @@ CALIBRATION_FRAMES = 110  # of the motorway; the rest is played
 STREAMS = ("town", "motorway")
 ONSET = {"town": 0.45, "motorway": 0.6}  # share of the drive after which the challenge sets in
 
+Image = NDArray[np.uint8]  # (H, W, 3) RGB
+
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
-    """What to play, and where to: `seconds` at `rate_hz` a stream, and the challenge that sets in."""
+    """The folder of the demo, the length and rate of its streams, and the challenge that sets in."""
 
     folder: Path
     seconds: float = 60.0
@@ -39,7 +41,7 @@ class DemoSettings:
 
     @property
     def frames(self) -> int:
-        """Frames a stream."""
+        """Number of frames of a stream."""
         return max(2, round(self.seconds * self.rate_hz))
 
     def onset(self, stream_id: str) -> int:
@@ -48,65 +50,58 @@ class DemoSettings:
 
 
 def render(settings: DemoSettings) -> None:
-    """Both streams and the motorway's calibration as folders of JPEG files. Raises MissingFileError."""
+    """Renders both streams and the calibration frames of the motorway as folders of JPEG files.
+
+    Raises MissingFileError.
+    """
     if not MOTORWAY.is_file():
         raise MissingFileError(f"expected the recording at {MOTORWAY}, got nothing there: run the demo from a clone")
     drive = Drive("town", settings.seed, settings.frames, settings.rate_hz)
-    _write(settings, "town", map(drive.image, range(settings.frames)))
+    _save_stream(settings, "town", map(drive.image, range(settings.frames)))
     recorded = [frame.image for frame in read_video(MOTORWAY)]
     _save(settings.folder / "motorway-clean", recorded[:CALIBRATION_FRAMES])
     played = recorded[CALIBRATION_FRAMES:]
     there_and_back = played + played[-2:0:-1]
-    _write(settings, "motorway", (there_and_back[i % len(there_and_back)] for i in range(settings.frames)))
+    _save_stream(settings, "motorway", (there_and_back[i % len(there_and_back)] for i in range(settings.frames)))
 
 
-def annotated_video(settings: DemoSettings, stream_id: str, reports: dict[int, FrameReport]) -> Path:
-    """The stream with its overlays as VP9; frames that were not judged carry their outcome instead."""
+def write_annotated_video(settings: DemoSettings, stream_id: str, reports: Mapping[int, FrameReport]) -> Path:
+    """The stream with its overlays as VP9; frames that were not judged show their outcome instead."""
     path = settings.folder / f"{stream_id}.webm"
-    write_video(path, _annotated(settings, stream_id, reports), settings.rate_hz)
+    images = ((seq, _read(settings, stream_id, seq)) for seq in range(settings.frames))
+    drawn = (overlays.draw(image, reports[seq]) if seq in reports else image for seq, image in images)
+    write_video(path, drawn, settings.rate_hz)
     return path
 
 
-def alert_stills(
-    settings: DemoSettings, stream_id: str, reports: dict[int, FrameReport], alerts: Iterable[Alert]
-) -> list[Path]:
-    """A picture of the frame that raised each alert."""
-    paths = []
-    for alert in alerts:
-        path = settings.folder / f"{stream_id}-alert-{alert.last_seq:05d}-{alert.kind}.png"
-        image = overlays.still(_picture(settings, stream_id, alert.last_seq), reports[alert.last_seq], alert)
-        path.write_bytes(encode_png(image))
-        paths.append(path)
-    return paths
+def write_alert_still(settings: DemoSettings, stream_id: str, reports: Mapping[int, FrameReport], alert: Alert) -> Path:
+    """A picture of the frame that raised the alert."""
+    path = settings.folder / f"{stream_id}-alert-{alert.last_seq:05d}-{alert.kind}.png"
+    image = overlays.still(_read(settings, stream_id, alert.last_seq), reports[alert.last_seq], alert)
+    path.write_bytes(encode_png(image))
+    return path
 
 
-def encode_png(image: NDArray[np.uint8]) -> bytes:
-    """PNG bytes of (H, W, 3) uint8 RGB."""
+def encode_png(image: Image) -> bytes:
+    """PNG bytes of an image."""
     return bytes(cv2.imencode(".png", image[..., ::-1])[1])
 
 
-def _annotated(settings: DemoSettings, stream_id: str, reports: dict[int, FrameReport]) -> Iterator[NDArray[np.uint8]]:
-    for seq in range(settings.frames):
-        image = _picture(settings, stream_id, seq)
-        yield overlays.draw(image, reports[seq]) if seq in reports else image
-
-
-def _picture(settings: DemoSettings, stream_id: str, seq: int) -> NDArray[np.uint8]:
+def _read(settings: DemoSettings, stream_id: str, seq: int) -> Image:
     return decode_picture((settings.folder / stream_id / f"{seq:05d}.jpg").read_bytes())
 
 
-def _write(settings: DemoSettings, stream_id: str, images: Iterable[NDArray[np.uint8]]) -> None:
-    onset = settings.onset(stream_id)
-    _save(
-        settings.folder / stream_id,
-        (
-            apply_challenge(image, settings.challenge, settings.level, settings.seed, seq) if seq >= onset else image
-            for seq, image in enumerate(images)
-        ),
-    )
+def _save_stream(settings: DemoSettings, stream_id: str, images: Iterable[Image]) -> None:
+    _save(settings.folder / stream_id, _with_challenge(settings, settings.onset(stream_id), images))
 
 
-def _save(folder: Path, images: Iterable[NDArray[np.uint8]]) -> None:
+def _with_challenge(settings: DemoSettings, onset: int, images: Iterable[Image]) -> Iterator[Image]:
+    for seq, image in enumerate(images):
+        has_begun = seq >= onset
+        yield apply_challenge(image, settings.challenge, settings.level, settings.seed, seq) if has_begun else image
+
+
+def _save(folder: Path, images: Iterable[Image]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.jpg"):
         old.unlink()

@@ -1,4 +1,4 @@
-"""The review page beside the demo: the evidence service and the page as processes, and what is known of the drives."""
+"""Runs the evidence service and the review page beside the demo, with the ground truth of its drives."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import re
 import shutil
 import time
-from types import TracebackType
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from gradwatch.streams.world.drive import Drive
 
@@ -18,56 +19,44 @@ READY_TIMEOUT_S = 60.0
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/")
 
 
+@dataclass(frozen=True, slots=True)
 class DemoReview:
-    """`with DemoReview(settings, config) as desk:` serves the page at `desk.address` until the block ends.
+    """The review page at `address` and the processes behind it."""
 
-    config: the option that names the configuration. Raises ChildError where the page does not come up.
-    """
+    address: str
+    children: tuple[Child, ...]
 
-    def __init__(self, settings: DemoSettings, config: str) -> None:
-        self._settings, self._config = settings, config
-        self._children: list[Child] = []
-        self.address = ""
-
-    def __enter__(self) -> DemoReview:
-        folder = self._settings.folder
-        # The broker of this run is empty: what an earlier run left is about other records of the same places.
-        for old in folder.glob("review.db*"):
-            old.unlink()
-        shutil.rmtree(folder / "evidence", ignore_errors=True)
-        _write_truth(self._settings)
-        database, evidence = f"--database=sqlite:///{folder / 'review.db'}", folder / "evidence"
-        options = ["--port=0", database, f"--evidence={evidence}", f"--truth={folder / 'truth'}"]
-        page = Child("review", self._config, *options, log=folder / "review.log")
-        keeping = Child("evidence", self._config, f"--folder={evidence}", database, log=folder / "evidence.log")
-        self._children = [page, keeping]
+    def wait(self) -> None:
+        """Waits until somebody presses Ctrl-C. Raises ChildError if a process ends before."""
         try:
-            self.address = _address(page)
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-
-    def serve(self) -> None:
-        """Waits until somebody presses Ctrl-C. Raises ChildError where a process ends before."""
-        try:
-            while all(child.running for child in self._children):
+            while all(child.running for child in self.children):
                 time.sleep(0.2)
         except KeyboardInterrupt:
             return
-        for child in self._children:
-            if not child.running:
-                child.wait()
-                raise ChildError(f"gradwatch {child.verb} ended by itself; its log is {child.log}")
+        ended = next(child for child in self.children if not child.running)
+        ended.wait()
+        raise ChildError(f"gradwatch {ended.verb} ended by itself; its log is {ended.log}")
 
-    def _stop(self) -> None:
-        for child in self._children:
-            child.stop()
+
+@contextmanager
+def review_page(settings: DemoSettings, config: str) -> Iterator[DemoReview]:
+    """Serves the page until the block ends; `config` is the option that names the configuration file.
+
+    Raises ChildError if the page does not start.
+    """
+    folder = settings.folder
+    # The broker is new: what an earlier run left is about other records at the same offsets.
+    for old in folder.glob("review.db*"):
+        old.unlink()
+    shutil.rmtree(folder / "evidence", ignore_errors=True)
+    _write_truth(settings)
+    database, evidence = f"--database=sqlite:///{folder / 'review.db'}", folder / "evidence"
+    options = ["--port=0", database, f"--evidence={evidence}", f"--truth={folder / 'truth'}"]
+    with (
+        Child("review", config, *options, log=folder / "review.log") as page,
+        Child("evidence", config, f"--folder={evidence}", database, log=folder / "evidence.log") as service,
+    ):
+        yield DemoReview(_address(page), (page, service))
 
 
 def _address(page: Child) -> str:
@@ -82,20 +71,19 @@ def _address(page: Child) -> str:
 
 
 def _write_truth(settings: DemoSettings) -> None:
-    """What the page may show beside the alerts; no part of the road reads it."""
+    """Ground truth that the page shows beside the alerts; neither worker nor sources read it."""
     folder = settings.folder / "truth"
     folder.mkdir(exist_ok=True)
     drive = Drive("town", settings.seed, settings.frames, settings.rate_hz)
-    objects: dict[str, dict[str, Any]] = {
-        "town": {
-            str(seq): [
-                {"xyxy": [float(edge) for edge in box.xyxy], "label": box.label, "kind": box.kind}
-                for box in drive.truth(seq)
-            ]
-            for seq in range(settings.frames)
-        }
+    town = {
+        str(seq): [
+            {"xyxy": [float(edge) for edge in box.xyxy], "label": box.label, "kind": box.kind}
+            for box in drive.truth(seq)
+        ]
+        for seq in range(settings.frames)
     }
     for stream in STREAMS:
         tags = {"challenge": settings.challenge, "level": settings.level}
-        known = {"tags": tags, "onset_seq": settings.onset(stream), "objects": objects.get(stream, {})}
-        (folder / f"{stream}.json").write_text(json.dumps(known))
+        objects = town if stream == "town" else {}
+        truth = {"tags": tags, "onset_seq": settings.onset(stream), "objects": objects}
+        (folder / f"{stream}.json").write_text(json.dumps(truth))

@@ -1,8 +1,8 @@
-"""The demo: two cameras, a worker and a broker as separate processes, and somebody who looks on.
+"""Runs the demo: two sources, a worker and a broker as separate processes, and a consumer that shows their outputs.
 
-*town* is a synthetic drive, judged under the shipped calibration. *motorway* is a real recording: its first
-half makes its calibration, only its second half is played, to and fro. In each a challenge sets in part-way.
-On a terminal the review page is served beside it.
+*town* is a synthetic drive, judged with the shipped calibration. *motorway* is a real recording: its first half is
+its calibration, only its second half is played, forwards and backwards. In each a challenge sets in part-way. On a
+terminal the review page is served beside it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from gradwatch.streams.wire.outputs import decode_alert, decode_report
 from gradwatch.streams.wire.topics import Topics
 
 from ..children import Child
-from .pictures import STREAMS, DemoSettings, alert_stills, annotated_video, render
-from .review import DemoReview
-from .terminal import DemoView, SummaryRow, summary_table
+from .pictures import STREAMS, DemoSettings, render, write_alert_still, write_annotated_video
+from .review import review_page
+from .summary import OutcomeCounts, StreamSummary, summary_table
+from .terminal import DemoView
 
 READY_TIMEOUT_S = 60.0
 SETTLE_S = 15.0  # how long to wait for missing reports after the sources have ended
@@ -35,7 +36,7 @@ SETTLE_S = 15.0  # how long to wait for missing reports after the sources have e
 
 @dataclass(slots=True)
 class StreamLog:
-    """What came out for one stream; a redelivered report replaces its twin."""
+    """The outputs of one stream; a redelivered report replaces the first."""
 
     reports: dict[int, FrameReport] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
@@ -47,12 +48,11 @@ class StreamLog:
 
 
 def run_demo(settings: DemoSettings, console: Console, review: bool = False) -> dict[str, Any]:
-    """Runs the whole demo and returns its figures; with `review` it serves the review page too, until Ctrl-C.
+    """Runs the whole demo and returns its figures; with `review` it then serves the review page until Ctrl-C.
 
-    Raises ChildError, FileNotFoundError, EmbeddedBrokerMissingError.
+    Raises ChildError, MissingFileError, EmbeddedBrokerMissingError.
     """
     folder = settings.folder
-    folder.mkdir(parents=True, exist_ok=True)
     console.print(f"rendering {settings.frames} frames of each stream …")
     render(settings)
     console.print("calibrating the motorway on its first half …")
@@ -63,22 +63,22 @@ def run_demo(settings: DemoSettings, console: Console, review: bool = False) -> 
         broker = stack.enter_context(EmbeddedBroker(log_path=folder / "broker.log"))
         names = Topics()
         ensure_topics(broker.bootstrap_servers, names, partitions=len(STREAMS), replication_factor=1)
-        config = f"--config={_configure(folder, broker.bootstrap_servers)}"
-        desk = stack.enter_context(DemoReview(settings, config)) if review else None
-        if desk is not None:
-            console.print(f"review page: [link={desk.address}]{desk.address}[/link]")
+        config = f"--config={_write_configuration(folder, broker.bootstrap_servers)}"
+        page = stack.enter_context(review_page(settings, config)) if review else None
+        if page is not None:
+            console.print(f"review page: [link={page.address}]{page.address}[/link]")
         logs = _play(settings, config, broker, names, console)
         console.print("drawing the videos …")
-        rows = [_summarize(settings, stream, logs[stream]) for stream in STREAMS]
-        console.print(summary_table(rows))
-        if desk is not None:
-            console.print(f"review the alerts at [link={desk.address}]{desk.address}[/link]; Ctrl-C ends it")
-            desk.serve()
-    return {"streams": {row.stream_id: _figures(row, settings.seed) for row in rows}}
+        summaries = {stream: _summarize(settings, stream, logs[stream]) for stream in STREAMS}
+        console.print(summary_table(summaries))
+        if page is not None:
+            console.print(f"review the alerts at [link={page.address}]{page.address}[/link]; Ctrl-C ends it")
+            page.wait()
+    return {"streams": summaries}
 
 
-def _configure(folder: Path, bootstrap_servers: str) -> Path:
-    """The worker's configuration, kept with the run so that it can be read afterwards."""
+def _write_configuration(folder: Path, bootstrap_servers: str) -> Path:
+    """Writes the worker's configuration, which stays in the folder to be read afterwards."""
     path = folder / "gradwatch.yaml"
     streams = {
         "town": {"calibration": "shipped", "source": "synthetic"},
@@ -91,29 +91,26 @@ def _configure(folder: Path, bootstrap_servers: str) -> Path:
 def _play(
     settings: DemoSettings, config: str, broker: EmbeddedBroker, names: Topics, console: Console
 ) -> dict[str, StreamLog]:
-    """The live part: worker, then sources, then looking on until every frame has its report."""
+    """The live part: starts the worker, then the sources, and reads outputs until every frame has its report."""
     folder = settings.folder
     ready = folder / "worker.ready"
     ready.unlink(missing_ok=True)
-    worker = Child("work", config, "--policy=live", f"--ready-file={ready}", log=folder / "worker.log")
-    sources: list[Child] = []
-    try:
+    with ExitStack() as stack:
+        work = Child("work", config, "--policy=live", f"--ready-file={ready}", log=folder / "worker.log")
+        worker = stack.enter_context(work)
         worker.wait_for(ready, READY_TIMEOUT_S)
+        sources = []
         for partition, stream in enumerate(STREAMS):
             played = [folder / stream, f"--stream-id={stream}", f"--rate={settings.rate_hz}"]
             counted = [f"--partition={partition}", f"--json={folder / f'{stream}.published.json'}"]
-            sources.append(Child("replay", config, *played, *counted, log=folder / f"{stream}.log"))
-        return _look_on(settings, broker, names, [worker, *sources], console)
-    finally:
-        for child in (*sources, worker):
-            child.stop()
+            replay = Child("replay", config, *played, *counted, log=folder / f"{stream}.log")
+            sources.append(stack.enter_context(replay))
+        return _read_outputs(settings, broker, names, worker, sources, console)
 
 
-def _look_on(
-    settings: DemoSettings, broker: EmbeddedBroker, names: Topics, children: list[Child], console: Console
+def _read_outputs(
+    settings: DemoSettings, broker: EmbeddedBroker, names: Topics, worker: Child, sources: list[Child], console: Console
 ) -> dict[str, StreamLog]:
-    """Reads reports and alerts as any consumer would, until all frames are accounted for."""
-    worker, *sources = children
     logs = {stream: StreamLog() for stream in STREAMS}
     last_s = time.monotonic()
     topics = [names.reports, names.alerts]
@@ -125,7 +122,7 @@ def _look_on(
                 if record.topic == names.alerts:
                     alert = decode_alert(record.value or b"")
                     logs[alert.stream_id].alerts.append(alert)
-                    view.alert(alert)
+                    view.show_alert(alert)
                 else:
                     report = decode_report(record.value or b"")
                     logs[report.identity.stream_id].reports[report.identity.seq] = report
@@ -134,7 +131,7 @@ def _look_on(
             if not worker.running:
                 worker.wait()
             if not any(source.running for source in sources):
-                # alerts come on another topic: the last of them are read when nothing more comes
+                # alerts have a topic of their own: the last ones are read once no more records come
                 complete = not records and all(len(log.reports) >= settings.frames for log in logs.values())
                 if complete or time.monotonic() - last_s > SETTLE_S:
                     break
@@ -143,46 +140,30 @@ def _look_on(
     return logs
 
 
-def _summarize(settings: DemoSettings, stream_id: str, log: StreamLog) -> SummaryRow:
+def _summarize(settings: DemoSettings, stream_id: str, log: StreamLog) -> StreamSummary:
+    """Counts the outputs of a stream; draws its video and a still of each alert."""
     onset = settings.onset(stream_id)
     published = json.loads((settings.folder / f"{stream_id}.published.json").read_text())
     true = [alert for alert in log.opened if alert.last_seq >= onset and alert.kind is AlertKind.DISTRIBUTION_SHIFT]
     first = min((alert.last_seq for alert in true), default=None)
     outcomes = [report.outcome for report in log.reports.values()]
     causes = [str(report.cause) for report in log.reports.values() if report.outcome is Outcome.DROPPED]
-    stills = alert_stills(settings, stream_id, log.reports, log.opened)
-    true_stills = [path for path, alert in zip(stills, log.opened, strict=True) if alert.last_seq == first]
-    return SummaryRow(
-        stream_id=stream_id,
-        challenge=settings.challenge,
-        level=settings.level,
+    stills = [(alert.last_seq, write_alert_still(settings, stream_id, log.reports, alert)) for alert in log.opened]
+    return StreamSummary(
+        frames_in=published["published"],
+        reports=len(log.reports),
+        outcomes=OutcomeCounts(
+            judged=outcomes.count(Outcome.JUDGED),
+            dropped={cause: causes.count(cause) for cause in sorted(set(causes))},
+            rejected=outcomes.count(Outcome.REJECTED),
+        ),
         onset_seq=onset,
         first_alert_seq=first,
         delay_frames=None if first is None else first - onset,
         false_alerts=sum(alert.last_seq < onset for alert in log.opened),
-        frames_in=published["published"],
-        reports=len(log.reports),
-        judged=outcomes.count(Outcome.JUDGED),
-        dropped={cause: causes.count(cause) for cause in sorted(set(causes))},
-        rejected=outcomes.count(Outcome.REJECTED),
-        video=str(annotated_video(settings, stream_id, log.reports)),
-        still=str(true_stills[0]) if true_stills else "",
+        challenge=settings.challenge,
+        level=settings.level,
+        seed=settings.seed,
+        video=str(write_annotated_video(settings, stream_id, log.reports)),
+        still=next((str(path) for seq, path in stills if seq == first), ""),
     )
-
-
-def _figures(row: SummaryRow, seed: int) -> dict[str, Any]:
-    """One stream's figures as they are written to the JSON file."""
-    return {
-        "frames_in": row.frames_in,
-        "reports": row.reports,
-        "outcomes": {"judged": row.judged, "dropped": row.dropped, "rejected": row.rejected},
-        "onset_seq": row.onset_seq,
-        "first_alert_seq": row.first_alert_seq,
-        "delay_frames": row.delay_frames,
-        "false_alerts": row.false_alerts,
-        "challenge": row.challenge,
-        "level": row.level,
-        "seed": seed,
-        "video": row.video,
-        "still": row.still,
-    }

@@ -1,7 +1,7 @@
-"""What `gradwatch demo` shows while it runs and when it ends; pure rendering, nothing is fetched here.
+"""The terminal output of `gradwatch demo` while it runs; renders only, reads no topics.
 
-On a terminal a table is redrawn in place; anywhere else a line is printed every few seconds. Alerts are
-printed as they come in both cases, so that they stay in the scroll-back and in logs.
+On a terminal a table is redrawn in place; elsewhere a line is printed every few seconds. Alerts are printed as they
+come in both cases, so that they stay in the scroll-back and in logs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -32,14 +31,14 @@ SEVERITY_STYLES = {Severity.INFO: "bright_blue", Severity.WARNING: "bold yellow"
 BAR_CELLS = 8  # even, so that the threshold is between two cells
 MOST_BARS = 4
 LATE_MS = 1_000  # an older frame's age is shown in red
+REDRAW_S = 0.125
 
 
 @dataclass(slots=True)
 class StreamRow:
-    """What is known of one stream; `published` stays 0 where the sources' counts are not told."""
+    """The counts and the latest state of one stream."""
 
     stream_id: str
-    published: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)  # "judged" or the cause of not being judged
     age_ms: float = math.nan
     state: StreamState = StreamState.CALIBRATING
@@ -49,51 +48,42 @@ class StreamRow:
     last_alert: Alert | None = None
 
     @property
-    def frames_in(self) -> int:
-        """Frames that came, by the sources' count or by the reports, whichever knows of more."""
-        return max(self.published, sum(self.outcomes.values()))
+    def frames(self) -> int:
+        """Number of reported frames."""
+        return sum(self.outcomes.values())
 
     @property
     def dropped(self) -> int:
-        """Frames that were not judged, for whatever cause, rejected ones included."""
-        return sum(self.outcomes.values()) - self.outcomes["judged"]
+        """Number of frames that were not judged, rejected ones included."""
+        return self.frames - self.outcomes["judged"]
 
 
 class DemoView:
     """A live view of some streams; use it as a context manager.
 
-    `interval_s` is the time between two lines where there is no terminal.
+    `interval_s` is the time between two lines if there is no terminal.
     """
 
-    def __init__(self, stream_ids: Sequence[str], console: Console | None = None, interval_s: float = 5.0) -> None:
-        self.console = console or Console()
-        self.interval_s = interval_s
+    def __init__(self, stream_ids: Sequence[str], console: Console, interval_s: float = 5.0) -> None:
+        self.console = console
         self.rows = {stream_id: StreamRow(stream_id) for stream_id in stream_ids}
         self._printed_s = -math.inf
-        # Redrawn on update() alone, at most 8 times a second: no thread of its own beside the measured ones.
+        # Redrawn by update() alone: a thread of its own would disturb the measured processes.
         self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        self._interval_s = REDRAW_S if self._live else interval_s
 
     def __enter__(self) -> DemoView:
         if self._live:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.refresh(force=True)
+    def __exit__(self, *_: object) -> None:
+        self._print()
         if self._live:
             self._live.stop()
 
-    def published(self, stream_id: str, frames: int) -> None:
-        """Tells how many frames a source has sent so far."""
-        self._row(stream_id).published = frames
-
-    def update(self, report: FrameReport, alerts: Iterable[Alert] = (), now_ns: int | None = None) -> None:
-        """Takes in a report and the alerts that came with it.
-
-        `now_ns` (wall clock, now by default) against the report's `published_ns` gives the frame's age.
-        """
+    def update(self, report: FrameReport, now_ns: int | None = None) -> None:
+        """Counts a report; its age is `now_ns` (default: now) minus its `published_ns`, both wall clock."""
         row = self._row(report.identity.stream_id)
         row.outcomes[str(report.cause or report.outcome)] += 1
         if report.identity.seq > row.seq:  # reports of dropped frames may come late
@@ -102,12 +92,11 @@ class DemoView:
             age_ns = (time.time_ns() if now_ns is None else now_ns) - report.published_ns
             row.age_ms = age_ns / 1e6 if report.published_ns > 0 else math.nan
             row.change = finite_change(report)
-        for alert in alerts:
-            self.alert(alert)
-        self.refresh()
+        if time.monotonic() - self._printed_s >= self._interval_s:
+            self._print()
 
-    def alert(self, alert: Alert) -> None:
-        """Takes in an alert and prints it; revisions of an open one only replace what is shown."""
+    def show_alert(self, alert: Alert) -> None:
+        """Prints an alert when it is opened and closed; other revisions only update the table."""
         row = self._row(alert.stream_id)
         is_new = alert.revision == 1
         row.alerts += is_new
@@ -115,12 +104,8 @@ class DemoView:
         if is_new or alert.state is AlertState.CLOSED:
             self.console.print(alert_line(alert))
 
-    def refresh(self, force: bool = False) -> None:
-        """Redraws the table, or prints a line where there is no terminal, when it is time or `force`d."""
-        now_s = time.monotonic()
-        if not force and now_s - self._printed_s < (0.125 if self._live else self.interval_s):
-            return
-        self._printed_s = now_s
+    def _print(self) -> None:
+        self._printed_s = time.monotonic()
         if self._live:
             self._live.update(live_table(self.rows.values()), refresh=True)
         else:
@@ -132,24 +117,23 @@ class DemoView:
 
 
 def ratio_bar(ratio: float) -> Text:
-    """A bar of a change statistic's ratio to its threshold: the `┃` in the middle is the threshold."""
+    """A bar of a change statistic's ratio to its threshold, which is marked by the `┃` in the middle."""
     full = round(BAR_CELLS * bar_fraction(ratio))
-    cells = ["━" if i < full else "╌" for i in range(BAR_CELLS)]
-    over = ratio >= 1
-    style = "red" if over else "bright_blue"
     half = BAR_CELLS // 2
+    cells = "━" * full + "╌" * (BAR_CELLS - full)
+    style = "red" if ratio >= 1 else "bright_blue"
     bar = Text()
     for i, cell in enumerate(cells):
         if i == half:
             bar.append("┃", "bold")
         bar.append(cell, style if i < full else "dim")
-    return bar.append(f" {format_ratio(ratio):>6}", "bold red" if over else "")
+    return bar.append(f" {format_ratio(ratio):>6}", "bold red" if ratio >= 1 else "")
 
 
 def alert_line(alert: Alert) -> Text:
-    """An alert in one line: what, where, since when, how far, carried by what, why."""
-    name = "ALERT" if alert.state is AlertState.OPEN else "closed"
-    line = Text(f"{name} ", SEVERITY_STYLES[alert.severity] if alert.state is AlertState.OPEN else "dim")
+    """An alert in one line: stream, kind, frames, ratio to the threshold, scores and reason."""
+    is_open = alert.state is AlertState.OPEN
+    line = Text("ALERT " if is_open else "closed ", SEVERITY_STYLES[alert.severity] if is_open else "dim")
     line.append(alert.stream_id, "bold")
     line.append(f"  {words(alert.kind)} since frame {alert.onset_seq}, frame {alert.last_seq}")
     line.append(f"  {format_ratio(alert.score)} threshold", "bold")
@@ -160,16 +144,15 @@ def alert_line(alert: Alert) -> Text:
 
 def status_line(row: StreamRow) -> str:
     """A stream in one plain line, for logs."""
-    top = _top(row.change, 2)
-    change = ", ".join(f"{short(name)} {format_ratio(ratio)}" for name, ratio in top)
+    change = "".join(f", {short(name)} {format_ratio(ratio)}" for name, ratio in _highest(row.change, 2))
     return (
-        f"{row.stream_id}: {row.state}, {row.frames_in} frames in, {row.outcomes['judged']} judged, "
-        f"{row.dropped} dropped, age {_age(row.age_ms)}, alerts {row.alerts}" + (f", {change}" if change else "")
+        f"{row.stream_id}: {row.state}, {row.frames} frames in, {row.outcomes['judged']} judged, "
+        f"{row.dropped} dropped, age {_age(row.age_ms)}, alerts {row.alerts}{change}"
     )
 
 
 def live_table(rows: Iterable[StreamRow]) -> Table:
-    """The table that is redrawn: a row for each stream, laid out for 80 columns."""
+    """The table that is redrawn: a row for each stream, within 80 columns."""
     table = Table(title="gradwatch", title_style="bold", show_lines=True, caption="┃ marks the threshold of an alert")
     table.add_column("stream", overflow="fold", min_width=11)
     table.add_column("frames", no_wrap=True)
@@ -177,31 +160,26 @@ def live_table(rows: Iterable[StreamRow]) -> Table:
     table.add_column("last alert")
     for row in rows:
         name = Text(f"{row.stream_id}\n", "bold").append(str(row.state), STATE_STYLES[row.state])
-        table.add_row(name, _frames(row), _bars(row.change), _last_alert(row))
+        frames = Text(f"{row.frames:>4} in\n{row.outcomes['judged']:>4} judged\n")
+        frames.append(f"{row.dropped:>4} dropped\n", "yellow" if row.dropped else "dim")
+        frames.append(f"age {_age(row.age_ms)}", "red" if row.age_ms > LATE_MS else "dim")
+        table.add_row(name, frames, _bars(row.change), _last_alert(row.last_alert))
     return table
 
 
-def _frames(row: StreamRow) -> Text:
-    text = Text(f"{row.frames_in:>4} in\n{row.outcomes['judged']:>4} judged\n")
-    text.append(f"{row.dropped:>4} dropped\n", "yellow" if row.dropped else "dim")
-    return text.append(f"age {_age(row.age_ms)}", "red" if row.age_ms > LATE_MS else "dim")
-
-
 def _bars(change: dict[str, float]) -> Text:
-    top = _top(change, MOST_BARS)
-    if not top:
+    highest = _highest(change, MOST_BARS)
+    if not highest:
         return Text("none yet", "dim")
-    width = max(len(short(name)) for name, _ in top)
-    lines = [Text(f"{short(name):<{width}} ").append_text(ratio_bar(ratio)) for name, ratio in top]
-    return Text("\n").join(lines)
+    width = max(len(short(name)) for name, _ in highest)
+    return Text("\n").join(Text(f"{short(name):<{width}} ").append_text(ratio_bar(ratio)) for name, ratio in highest)
 
 
-def _top(change: dict[str, float], most: int) -> list[tuple[str, float]]:
+def _highest(change: dict[str, float], most: int) -> list[tuple[str, float]]:
     return sorted(change.items(), key=lambda item: -item[1])[:most]
 
 
-def _last_alert(row: StreamRow) -> Text:
-    alert = row.last_alert
+def _last_alert(alert: Alert | None) -> Text:
     if alert is None:
         return Text("none", "dim")
     text = Text(f"{words(alert.kind)}\n", SEVERITY_STYLES[alert.severity])
@@ -212,56 +190,3 @@ def _age(age_ms: float) -> str:
     if math.isnan(age_ms):
         return "–"
     return f"{age_ms:.0f} ms" if age_ms < 10_000 else f"{age_ms / 1000:.0f} s"
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryRow:
-    """What became of one stream; None = there was none. `dropped` counts by cause, paths are as printed."""
-
-    stream_id: str
-    challenge: str
-    level: int
-    onset_seq: int
-    first_alert_seq: int | None
-    delay_frames: int | None
-    false_alerts: int
-    frames_in: int
-    reports: int
-    judged: int
-    dropped: dict[str, int]
-    rejected: int = 0
-    video: str = ""
-    still: str = ""
-
-
-def summary_table(rows: Sequence[SummaryRow]) -> Table:
-    """The table at the end, a column for each stream so that paths have room; a missing alert is red."""
-    table = Table(title="what happened", title_style="bold")
-    table.add_column("", style="dim", no_wrap=True)
-    for row in rows:
-        table.add_column(row.stream_id, overflow="fold")
-    facts = [_facts(row) for row in rows]
-    for name in facts[0] if facts else ():
-        table.add_row(name, *(fact[name] for fact in facts))
-    return table
-
-
-def _facts(row: SummaryRow) -> dict[str, Text]:
-    silent = Text("none", "bold red")
-    causes = ", ".join(f"{words(cause)} {count}" for cause, count in sorted(row.dropped.items()) if count)
-    dropped = sum(row.dropped.values())
-    unaccounted = row.frames_in != row.reports
-    return {
-        "challenge": Text(f"{words(row.challenge)}, level {row.level}"),
-        "onset": Text(f"frame {row.onset_seq}"),
-        "first alert": silent if row.first_alert_seq is None else Text(f"frame {row.first_alert_seq}"),
-        "delay": silent if row.delay_frames is None else Text(f"{row.delay_frames} frames", "bold"),
-        "false alerts": Text(str(row.false_alerts), "bold red" if row.false_alerts else ""),
-        "frames in": Text(str(row.frames_in)),
-        "reports": Text(str(row.reports), "bold red" if unaccounted else ""),
-        "judged": Text(f"{row.judged} ({row.judged / max(row.frames_in, 1):.0%})"),
-        "dropped": Text(f"{dropped} ({causes})" if causes else "0"),
-        "rejected": Text(str(row.rejected)),
-        "video": Text(row.video or "–"),
-        "still": Text(row.still or "–"),
-    }

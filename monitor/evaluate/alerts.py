@@ -1,13 +1,14 @@
-"""`gradwatch evaluate alerts`: false alarms an hour on clean drives, and the delay to the first alert.
+"""`gradwatch evaluate alerts`: false alarms per hour on clean drives, and the delay to the first alert.
 
-Calibration seeds, clean seeds and challenged seeds are three sets. Everything is observed once and judged from
-the stored observations. Detection: a drive's clean lead-in, then the challenge; the shipped calibration.
+Calibration seeds, clean seeds and challenged seeds are disjoint. Everything is observed once and judged from the
+stored observations. Detection: the clean lead-in of a drive, then the challenge, under the shipped calibration.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,15 @@ from numpy.typing import NDArray
 
 from gradwatch.streams.wire.messages import AlertKind, AlertState
 
-from ..alarms.calibration import Calibration, CleanFrame, fit_clean, frame_evidence, score
+from ..alarms.calibration import Calibration, CleanFit, CleanFrame, fit_clean, frame_evidence, score
 from ..alarms.change import CHANGE_DETECTORS
 from ..alarms.false_alarms import alarms_per_hour, block_indices, lasting, statistics_of, window_maxima
 from ..alarms.p_values import NEUTRAL_EVIDENCE
 from ..alarms.policy import POLICY
 from ..judging.judge import Judge
-from ..judging.offline import Observed, clean_frames, judge_all, offline_stamp
+from ..judging.offline import clean_frames, judge_all
 from ..judging.settings import JudgeSettings
-from ..judging.state import JudgeState, new_run
+from ..judging.state import JudgeState
 from ..scorers import SCORERS
 from . import store
 from .drives import (
@@ -42,24 +43,27 @@ from .drives import (
     SIZE,
     Unit,
 )
-from .metrics import auroc, median_delay
-from .observing import observe_unit
+from .metrics import auroc, delay_figures
+from .observing import judge_calibrated, observe_unit
+from .reports import Figures
 
 Array = NDArray[np.float64]
+Scores = dict[str, Array]
 
 ALONE = ("gradcon_vector", "gradcon_direction", "gradcon", "reconstruction_error", "image_statistics")
 WITHIN = 20  # frames after the onset
-HOURS = 1000
+HOURS = 1000  # bootstrapped, HOURS_AT_ONCE at a time
+HOURS_AT_ONCE = 50
 SHIFT = AlertKind.DISTRIBUTION_SHIFT
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What one challenged drive gave: frames from onset to the first alert, None where there was none."""
+class ChallengedDrive(msgspec.Struct, frozen=True):
+    """The result of one challenged drive."""
 
     seed: int
     challenge: str
     level: int
-    delay: int | None
+    delay: int | None  # frames from onset to the first alert
     early: bool  # an alert before the onset
     carried_by: list[str]
 
@@ -72,9 +76,7 @@ def units() -> dict[str, list[Unit]]:
         "lead_in": [Unit(seed, 0, LEAD_IN) for seed in CHALLENGE_SEEDS],
         "challenged": [
             Unit(seed, LEAD_IN, LEAD_IN + AFTER, challenge, level)
-            for seed in CHALLENGE_SEEDS
-            for challenge in CHALLENGES
-            for level in LEVELS
+            for seed, challenge, level in product(CHALLENGE_SEEDS, CHALLENGES, LEVELS)
         ],
     }
 
@@ -86,43 +88,42 @@ def observe(folder: Path, purposes: Iterable[str] = ("calibration", "clean", "le
 
 
 def clean_of(folder: Path, judge: Judge, purpose: str) -> list[CleanFrame]:
-    """The clean frames of a purpose, a segment a drive."""
+    """The clean frames of a purpose, one segment per drive."""
     result: list[CleanFrame] = []
     for segment, unit in enumerate(units()[purpose]):
-        result += clean_frames(_seen(folder, unit), judge, segment)
+        result += clean_frames(store.load(folder / unit.name), judge, segment)
     return result
 
 
-def evaluate_alerts(folder: Path, judge: Judge, calibration: Calibration) -> dict[str, Any]:
+def evaluate_alerts(folder: Path, judge: Judge, calibration: Calibration) -> Figures:
     """All figures of the report."""
     calibrating, clean = clean_of(folder, judge, "calibration"), clean_of(folder, judge, "clean")
-    outcomes = _challenged(folder, judge, calibration)
+    results = _challenged(folder, judge, calibration)
     fit = fit_clean(calibrating)
     alone = {}
     for name in ALONE:
-        lone = _judge_of(judge, {SHIFT: (name,)})
-        bound = lone.calibrate(fit, "synthetic", SIZE)
+        lone, bound = judge_by_one_score(judge, SHIFT, name, fit)
         alone[name] = {
             "threshold": bound.thresholds[name],
             "false_alarms_per_hour": bootstrapped_rate(clean, bound, lone.settings),
-            "detected": _table(_challenged(folder, lone, bound)),
+            "detected": detection(_challenged(folder, lone, bound)),
         }
     return {
         "calibration_id": calibration.calibration_id,
         "calibration_hours": calibration.frames * calibration.interval_s / 3600,
         "clean_hours": len(clean) / RATE_HZ / 3600,
         "false_alarms_per_hour": bootstrapped_rate(clean, calibration, judge.settings),
-        "clean_drives_with_an_alarm": _drives_with_alarm(folder, judge, calibration),
-        "detected": _table(outcomes),
-        "drives_with_an_early_alert": len({outcome.seed for outcome in outcomes if outcome.early}),
-        "carried_by": _carriers(outcomes),
+        "clean_drives_with_an_alarm": _clean_drives_with_alarm(folder, judge, calibration),
+        "detected": detection(results),
+        "drives_with_an_early_alert": len({one.seed for one in results if one.early}),
+        "carried_by": _carriers(results),
         "alone": alone,
         "auroc": _auroc(folder, judge, calibration, clean),
     }
 
 
 def bootstrapped_rate(clean: list[CleanFrame], calibration: Calibration, settings: JudgeSettings) -> float:
-    """Alarms an hour over HOURS block-bootstrapped hours of clean frames' evidence."""
+    """Alerts per hour over `HOURS` block-bootstrapped hours of the evidence of clean frames."""
     rows = [
         frame_evidence(score(f.observation, f.crops, calibration.parameters), calibration.references) for f in clean
     ]
@@ -135,8 +136,8 @@ def bootstrapped_rate(clean: list[CleanFrame], calibration: Calibration, setting
         evidence = np.array([[row.get(name, NEUTRAL_EVIDENCE) for name in names] for row in rows])
         limits = np.array([calibration.thresholds[name] for name in names])
         maxima = []
-        for seed in range(HOURS // 50):
-            index = block_indices(segment, round(10 / interval_s), round(3600 / interval_s), 50, seed)
+        for seed in range(HOURS // HOURS_AT_ONCE):
+            index = block_indices(segment, round(10 / interval_s), round(3600 / interval_s), HOURS_AT_ONCE, seed)
             ratio = statistics_of(CHANGE_DETECTORS[policy.detector], evidence[index], interval_s) / limits
             lasted = lasting(ratio.max(axis=-1), policy.min_duration_s, interval_s)
             maxima.append(window_maxima(lasted, interval_s))
@@ -144,94 +145,86 @@ def bootstrapped_rate(clean: list[CleanFrame], calibration: Calibration, setting
     return alarms_per_hour(np.max(together, axis=0), 1.0, HOURS)
 
 
-def _judge_of(judge: Judge, carriers: dict[AlertKind, tuple[str, ...]]) -> Judge:
-    """The same judge with other scores carrying its alarms."""
-    policy = {kind: replace(POLICY[kind], carriers=names) for kind, names in carriers.items()}
-    return Judge(judge.heads, judge.models_id, replace(judge.settings, policy=policy))
+def judge_by_one_score(judge: Judge, kind: AlertKind, name: str, fit: CleanFit) -> tuple[Judge, Calibration]:
+    """A judge that raises alerts of `kind` by one score, and its calibration: the score has all of the budget."""
+    policy = {kind: replace(POLICY[kind], carriers=(name,))}
+    lone = Judge(judge.heads, judge.models_id, replace(judge.settings, policy=policy))
+    return lone, lone.calibrate(fit, "synthetic", SIZE)
 
 
-def _challenged(folder: Path, judge: Judge, calibration: Calibration) -> list[Outcome]:
-    """Every challenged stretch, judged from where its drive's lead-in left the state."""
-    led_in = {unit.seed: _led_in(folder, unit, judge, calibration) for unit in units()["lead_in"]}
-    return [_outcome(folder, unit, judge, *led_in[unit.seed]) for unit in units()["challenged"]]
+def detection(results: list[ChallengedDrive]) -> dict[str, dict[str, dict[str, Any]]]:
+    """challenge -> level -> share alerted within `WITHIN` frames, median and worst delay."""
+    return {
+        challenge: {
+            str(level): delay_figures([one.delay for one in _under(results, challenge, level)], WITHIN)
+            for level in LEVELS
+        }
+        for challenge in CHALLENGES
+    }
 
 
-def _led_in(folder: Path, unit: Unit, judge: Judge, calibration: Calibration) -> tuple[JudgeState, bool]:
+def _under(results: list[ChallengedDrive], challenge: str, level: int) -> list[ChallengedDrive]:
+    return [one for one in results if (one.challenge, one.level) == (challenge, level)]
+
+
+def _challenged(folder: Path, judge: Judge, calibration: Calibration) -> list[ChallengedDrive]:
+    """Every challenged part, judged from the state after the lead-in of its drive."""
+    led_in = {unit.seed: _lead_in(folder / unit.name, judge, calibration) for unit in units()["lead_in"]}
+    return [_first_alert(folder / unit.name, unit, judge, *led_in[unit.seed]) for unit in units()["challenged"]]
+
+
+def _lead_in(path: Path, judge: Judge, calibration: Calibration) -> tuple[JudgeState, bool]:
     """The state after a clean lead-in, and whether it raised an alert."""
-    state = replace(new_run(None, "evaluation", "offline"), calibration=calibration)
-    early = False
-    for judgement in judge_all(_seen(folder, unit), judge, state):
-        state, early = judgement.state, early or bool(judgement.alerts)
-    return state, early
+    judgements = list(judge_calibrated(store.load(path), judge, calibration))
+    return judgements[-1].state, any(judgement.alerts for judgement in judgements)
 
 
-def _outcome(folder: Path, unit: Unit, judge: Judge, state: JudgeState, early: bool) -> Outcome:
-    for judgement in judge_all(_seen(folder, unit), judge, state):
+def _first_alert(path: Path, unit: Unit, judge: Judge, state: JudgeState, early: bool) -> ChallengedDrive:
+    for judgement in judge_all(store.load(path), judge, state):
         for alert in judgement.alerts:
             if alert.state == AlertState.OPEN and alert.revision == 1 and alert.kind == SHIFT:
                 delay = judgement.report.identity.seq - LEAD_IN
-                return Outcome(unit.seed, unit.challenge, unit.level, delay, early, alert.carried_by)
-    return Outcome(unit.seed, unit.challenge, unit.level, None, early, [])
+                return ChallengedDrive(unit.seed, unit.challenge, unit.level, delay, early, alert.carried_by)
+    return ChallengedDrive(unit.seed, unit.challenge, unit.level, None, early, [])
 
 
-def _seen(folder: Path, unit: Unit) -> list[Observed]:
-    return [(offline_stamp("evaluation", f.seq, f.capture_ns), f.observation) for f in store.load(folder / unit.name)]
+def _carriers(results: list[ChallengedDrive]) -> dict[str, dict[str, int]]:
+    """challenge and level -> scores that carried the first alert -> number of drives."""
+    return {
+        f"{challenge} {level}": dict(
+            Counter(
+                " + ".join(sorted(one.carried_by)) for one in _under(results, challenge, level) if one.carried_by
+            ).most_common()
+        )
+        for challenge, level in product(CHALLENGES, LEVELS)
+    }
 
 
-def _table(outcomes: list[Outcome]) -> dict[str, dict[str, dict[str, Any]]]:
-    """challenge -> level -> share alerted within WITHIN frames, median and worst delay."""
-    table: dict[str, dict[str, dict[str, Any]]] = {}
-    for challenge in CHALLENGES:
-        for level in LEVELS:
-            mine = [o for o in outcomes if (o.challenge, o.level) == (challenge, level)]
-            delays = [o.delay for o in mine if o.delay is not None and o.delay <= WITHIN]
-            table.setdefault(challenge, {})[str(level)] = {
-                "share": len(delays) / len(mine),
-                "median": median_delay([o.delay for o in mine], WITHIN),
-                "worst": max(delays) if len(delays) == len(mine) else None,
-            }
-    return table
-
-
-def _carriers(outcomes: list[Outcome]) -> dict[str, dict[str, int]]:
-    """challenge and level -> which scores carried the first alert, and in how many drives."""
-    result: dict[str, dict[str, int]] = {}
-    for challenge in CHALLENGES:
-        for level in LEVELS:
-            mine = [o for o in outcomes if (o.challenge, o.level) == (challenge, level) and o.carried_by]
-            result[f"{challenge} {level}"] = dict(Counter(" + ".join(sorted(o.carried_by)) for o in mine).most_common())
-    return result
-
-
-def _drives_with_alarm(folder: Path, judge: Judge, calibration: Calibration) -> int:
-    """Clean drives, judged as they are, that raise any alarm."""
-    count = 0
-    for unit in units()["clean"]:
-        state = replace(new_run(None, "clean", "offline"), calibration=calibration)
-        count += any(judgement.alerts for judgement in judge_all(_seen(folder, unit), judge, state))
-    return count
+def _clean_drives_with_alarm(folder: Path, judge: Judge, calibration: Calibration) -> int:
+    """Number of clean drives that raise any alarm."""
+    drives = (store.load(folder / unit.name) for unit in units()["clean"])
+    return sum(any(one.alerts for one in judge_calibrated(drive, judge, calibration)) for drive in drives)
 
 
 def _auroc(
     folder: Path, judge: Judge, calibration: Calibration, clean: list[CleanFrame]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """score -> challenge -> level -> AUROC of single frames against clean frames of *other* drives."""
-    normal = [score(f.observation, f.crops, calibration.parameters) for f in clean]
-    reference = {name: np.concatenate([s[name] for s in normal if name in s] or [np.empty(0)]) for name in SCORERS}
+    reference = _scored(clean, calibration)
     result: dict[str, dict[str, dict[str, float]]] = {name: {} for name in SCORERS}
-    for challenge in CHALLENGES:
-        for level in LEVELS:
-            frames = [
-                frame
-                for unit in units()["challenged"]
-                if (unit.challenge, unit.level) == (challenge, level)
-                for frame in _scored(_seen(folder, unit), judge, calibration)
-            ]
-            for name in SCORERS:
-                values = np.concatenate([f[name] for f in frames if name in f] or [np.empty(0)])
-                result[name].setdefault(challenge, {})[str(level)] = auroc(reference[name], values)
+    for challenge, level in product(CHALLENGES, LEVELS):
+        challenged = [
+            frame
+            for unit in units()["challenged"]
+            if (unit.challenge, unit.level) == (challenge, level)
+            for frame in clean_frames(store.load(folder / unit.name), judge)
+        ]
+        for name, values in _scored(challenged, calibration).items():
+            result[name].setdefault(challenge, {})[str(level)] = auroc(reference[name], values)
     return result
 
 
-def _scored(seen: list[Observed], judge: Judge, calibration: Calibration) -> list[dict[str, Array]]:
-    return [score(f.observation, f.crops, calibration.parameters) for f in clean_frames(seen, judge)]
+def _scored(frames: list[CleanFrame], calibration: Calibration) -> Scores:
+    """All values of every score."""
+    scored = [score(f.observation, f.crops, calibration.parameters) for f in frames]
+    return {name: np.concatenate([s[name] for s in scored if name in s] or [np.empty(0)]) for name in SCORERS}

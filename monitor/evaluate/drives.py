@@ -1,12 +1,13 @@
-"""The synthetic drives that evaluation observes: which seeds serve what, and how a frame is made.
+"""The synthetic drives of the evaluation: the purpose of each seed, and how a frame is made.
 
-Seeds are split as data are: 1000-1999 train, 2000-2999 calibrate, 3000-3999 judge.
+Seeds are split like data: 1000-1999 train, 2000-2999 calibrate, 3000-3999 judge.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -30,42 +31,22 @@ CLEAN_SEEDS = tuple(range(3500, 3590))  # judged for false alarms
 CHALLENGE_SEEDS = tuple(range(3000, 3020))
 SWAP_SEEDS = tuple(range(3600, 3620))
 
-LEAD_IN = 60  # clean frames before a challenge sets in
-AFTER = 25  # frames under the challenge: the bar is an alert within 20
-
-
-# The modules that a frame of a drive is made by; observations of other pictures are of no use.
-DRAWN_BY = (
-    "camera_faults",
-    "challenges",
-    "codec_error",
-    "ego_motion",
-    "pedestrians",
-    "pixels",
-    "props",
-    "road_surface",
-    "roadside",
-    "scenery",
-    "sign_plate",
-    "signs",
-    "snow",
-    "sprites",
-    "synthetic",
-    "vehicles",
-    "weather",
-)
+LEAD_IN = 60  # clean frames before the challenge starts
+AFTER = 25  # frames under the challenge; an alert is due within 20
 
 
 def pictures_id() -> str:
-    """A hash of everything that the pictures depend on but the seed."""
+    """A hash of the settings and the source code that the pictures of a drive are made by."""
+    top = Path(str(streams.__file__)).parent
+    sources = sorted([*top.glob("world/*.py"), *top.glob("challenges/*.py"), top / "wire" / "pixels.py"])
     digest = hashlib.sha256(f"{RATE_HZ} {SIZE}".encode())
-    for module in DRAWN_BY:
-        digest.update(Path(str(streams.__file__)).with_name(f"{module}.py").read_bytes())
+    for source in sources:
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:8]
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """One stretch of one drive: frames first to last - 1, under a challenge or clean."""
+    """A part of one drive: frames `first` to `last` - 1, under a challenge or clean."""
 
     seed: int
     first: int
@@ -86,22 +67,18 @@ def parse(name: str) -> Unit:
 
 
 def setting_of(seed: int) -> str:
-    """Settings take turns, so that every split holds all of them."""
+    """The setting of a drive; settings take turns, so that every split contains all of them."""
     return str(SETTINGS[seed % len(SETTINGS)])
 
 
-def drive_of(seed: int, frames: int = CLEAN_FRAMES, swap: Swap | None = None) -> Drive:
-    """The drive of a seed."""
-    return Drive(setting_of(seed), seed, frames, RATE_HZ, SIZE, swap)
+@lru_cache(maxsize=2)
+def drive_of(seed: int, swap: Swap | None = None) -> Drive:
+    """The drive of a seed, `CLEAN_FRAMES` long."""
+    return Drive(setting_of(seed), seed, CLEAN_FRAMES, RATE_HZ, SIZE, swap)
 
 
-def frames_of(drive: Drive, unit: Unit) -> Iterator[tuple[int, SourceFrame]]:
-    """(seq, frame) of a unit, encoded as a camera would."""
+def frames_of(drive: Drive, unit: Unit) -> Iterator[SourceFrame]:
+    """The frames of a unit, encoded as a camera would."""
     for seq in range(unit.first, unit.last):
         image = apply_challenge(drive.image(seq), unit.challenge, unit.level, unit.seed, seq)
-        yield seq, SourceFrame(encode_jpeg(image), "image/jpeg", capture_ns(seq), "media")
-
-
-def capture_ns(seq: int) -> int:
-    """Capture time of a frame of a drive."""
-    return round(seq * 1e9 / RATE_HZ)
+        yield SourceFrame(encode_jpeg(image), "image/jpeg", round(seq * 1e9 / RATE_HZ), "media")

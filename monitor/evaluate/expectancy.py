@@ -1,45 +1,40 @@
-"""`gradwatch evaluate expectancy`: a sign becomes another one in mid-track; is it noticed, and when?
+"""`gradwatch evaluate expectancy`: one sign is replaced by another in mid-track; is it noticed, and when?
 
-The gradient towards the expected class and its plain twin, -log p[expected], are each calibrated to the same
-rate of false alarms on the same clean drives and judged on the same swapped ones.
+The gradient towards the expected class and its baseline, -log p[expected], are each calibrated to the same
+false-alarm rate on the same clean drives and judged on the same swapped ones.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
 
 from gradwatch.streams.wire.messages import AlertKind
 from gradwatch.streams.world.drive import Swap
 from gradwatch.streams.world.signs import SIGN_LABELS
 
 from ..alarms.calibration import Calibration, fit_clean
-from ..alarms.policy import POLICY
 from ..judging.judge import Judge
-from ..judging.offline import judge_all, offline_stamp
-from ..judging.state import new_run
 from . import store
-from .alerts import bootstrapped_rate, clean_of
-from .drives import CLEAN_FRAMES, RATE_HZ, SIZE, SWAP_SEEDS, Unit, drive_of
-from .metrics import median_delay
-from .observing import observe
+from .alerts import bootstrapped_rate, clean_of, judge_by_one_score
+from .drives import CLEAN_FRAMES, RATE_HZ, SWAP_SEEDS, Unit, drive_of
+from .metrics import delay_figures
+from .observing import judge_calibrated, observe_drive
+from .reports import Figures, cell, render, table
 
-MISMATCH = AlertKind.EXPECTANCY_MISMATCH
 CARRIERS = ("expectancy_gradient", "expectancy_surprisal")
 WITHIN = 10  # frames after the swap
-BEFORE = 30
+BEFORE = 30  # frames observed before it
 
 
-class Swapped(Struct, frozen=True):
+class SwappedDrive(Struct, frozen=True):
     """One drive with its swap."""
 
     unit: Unit
     swap: Swap
-    before: str  # what the sign showed until then
+    before: str  # the label that the sign shows until the swap
 
     @property
     def name(self) -> str:
@@ -47,9 +42,9 @@ class Swapped(Struct, frozen=True):
         return f"{self.unit.name.removesuffix('.frames')}-{self.swap.identity}-{self.swap.at_seq}.swapped"
 
 
-def swapped_drive(seed: int) -> Swapped:
+def swapped_drive(seed: int) -> SwappedDrive:
     """The drive of `seed` with the class of one of its signs swapped, chosen by the seed."""
-    while True:  # a seed whose drive has no sign long enough in view passes the turn to another one
+    while True:  # if no sign of the drive is long enough in view, another seed is tried
         generator = np.random.default_rng(seed)
         drive = drive_of(seed)
         candidates = drive.swap_candidates()
@@ -58,47 +53,66 @@ def swapped_drive(seed: int) -> Swapped:
             before = next(box.label for box in drive.truth(at_seq) if box.identity == identity and box.kind == "sign")
             label = str(generator.choice([name for name in SIGN_LABELS if name != before]))
             first, last = max(0, at_seq - BEFORE), min(at_seq + WITHIN + 1, CLEAN_FRAMES)
-            return Swapped(Unit(seed, first, last), Swap(identity, at_seq, label), before)
+            return SwappedDrive(Unit(seed, first, last), Swap(identity, at_seq, label), before)
         seed += 100
 
 
 def observe_swap(path: Path) -> None:
-    """Observes the swapped drive that the file name says."""
-    mine = swapped_drive(int(path.name.split("-")[0]))
-    observe(path, mine.unit, mine.swap)
+    """Observes the swapped drive that the file name states."""
+    drive = swapped_drive(int(path.name.split("-")[0]))
+    observe_drive(path, drive.unit, drive.swap)
 
 
-def evaluate_expectancy(folder: Path, judge: Judge) -> dict[str, Any]:
-    """Recall within WITHIN frames, delays and false alarms of each of CARRIERS alone."""
+def evaluate_expectancy(folder: Path, judge: Judge) -> Figures:
+    """Recall within `WITHIN` frames, delays and false alarms of each of `CARRIERS` alone."""
     drives = [swapped_drive(seed) for seed in SWAP_SEEDS]
     store.run_units(observe_swap, [folder / drive.name for drive in drives])
     calibrating, clean = clean_of(folder, judge, "calibration"), clean_of(folder, judge, "clean")
     fit = fit_clean(calibrating)
-    result: dict[str, Any] = {"drives": len(drives), "calibration_hours": len(calibrating) / RATE_HZ / 3600}
+    result: Figures = {"drives": len(drives), "calibration_hours": len(calibrating) / RATE_HZ / 3600}
     for name in CARRIERS:
-        policy = {MISMATCH: replace(POLICY[MISMATCH], carriers=(name,))}
-        lone = Judge(judge.heads, judge.models_id, replace(judge.settings, policy=policy))
-        bound = lone.calibrate(fit, "synthetic", SIZE)
+        lone, bound = judge_by_one_score(judge, AlertKind.EXPECTANCY_MISMATCH, name, fit)
         delays = [_delay(folder, drive, lone, bound) for drive in drives]
-        noticed = [delay for delay in delays if delay is not None and delay <= WITHIN]
+        within = delay_figures(delays, WITHIN)
         result[name] = {
             "threshold": bound.thresholds.get(name),
             "false_alarms_per_hour": bootstrapped_rate(clean, bound, lone.settings),
-            "recall": len(noticed) / len(drives),
-            "median_delay": median_delay(delays, WITHIN),
-            "worst_delay": max(noticed) if len(noticed) == len(drives) else None,
+            "recall": within["share"],
+            "median_delay": within["median"],
+            "worst_delay": within["worst"],
             "delays": dict(zip([drive.unit.seed for drive in drives], delays, strict=True)),
         }
     return result
 
 
-def _delay(folder: Path, drive: Swapped, judge: Judge, calibration: Calibration) -> int | None:
-    """Frames from the swap to the first alert that says what the sign had led to expect."""
-    state = replace(new_run(None, "swapped", "offline"), calibration=calibration)
-    frames = store.load(folder / drive.name)
-    seen = [(offline_stamp("swapped", f.seq, f.capture_ns), f.observation) for f in frames]
-    for judgement in judge_all(seen, judge, state):
+def _delay(folder: Path, drive: SwappedDrive, judge: Judge, calibration: Calibration) -> int | None:
+    """Frames from the swap to the first alert that names the old label as expected; None without such an alert."""
+    for judgement in judge_calibrated(store.load(folder / drive.name), judge, calibration):
         hit = any(alert.revision == 1 and alert.expected == drive.before for alert in judgement.alerts)
         if hit and judgement.report.identity.seq >= drive.swap.at_seq:
             return judgement.report.identity.seq - drive.swap.at_seq
     return None
+
+
+def expectancy_report(figures: Figures) -> str:
+    """The report of `gradwatch evaluate expectancy`."""
+    rows = [
+        [
+            name,
+            f"{figures[name]['recall']:.2f}",
+            cell(figures[name]["median_delay"], "g"),
+            cell(figures[name]["worst_delay"], "g"),
+            f"{figures[name]['false_alarms_per_hour']:.2f}",
+        ]
+        for name in CARRIERS
+    ]
+    return render(
+        "Expectancy mismatch: a sign becomes another in mid-track",
+        "make evaluate-expectancy",
+        f"{figures['drives']} drives; each score alone calibrated to one false alarm an hour on "
+        f"{figures['calibration_hours']:.2f} h of clean drives of other seeds. A sign is swapped that had at least "
+        "8 frames of 12 px or more before and has at least 6 of 18 px or more after, 70 % visible or more; its new "
+        "label is any other type with equal probability. A hit is an alert that names the old label as expected; a "
+        "missed drive counts as infinitely late in the median.",
+        table(["score", f"recall within {WITHIN} frames", "median delay", "worst delay", "false alarms an hour"], rows),
+    )

@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 def auroc(clean: Array, anomalous: Array) -> float:
-    """Probability that an anomalous value is above a clean one, ties counting half; NaN without either.
+    """Probability that an anomalous value is above a clean one, ties counting half; NaN if either is empty.
 
     The Mann-Whitney statistic by ranks; anomalous is the positive class.
     """
@@ -23,12 +23,23 @@ def auroc(clean: Array, anomalous: Array) -> float:
     return float((below + not_above).sum() / (2 * len(clean) * len(anomalous)))
 
 
-def median_delay(delays: Sequence[int | None], within: int) -> float | None:
-    """Median over all drives; one that was not noticed `within` so many frames counts as infinitely late."""
-    median = float(np.median([np.inf if d is None or d > within else d for d in delays]))
-    return median if np.isfinite(median) else None
+def delay_figures(delays: Sequence[int | None], within: int) -> dict[str, float | None]:
+    """{share, median, worst} of delays in frames; a delay that is None or above `within` is a miss.
+
+    A miss counts as infinitely late in the median; `worst` is None unless there is no miss.
+    """
+    hits = [delay for delay in delays if delay is not None and delay <= within]
+    median = float(np.median([*hits, *[np.inf] * (len(delays) - len(hits))]))
+    return {
+        "share": len(hits) / len(delays),
+        "median": median if np.isfinite(median) else None,
+        "worst": max(hits) if len(hits) == len(delays) else None,
+    }
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """{min, median, max} of figures."""
-    return {"min": float(min(values)), "median": float(np.median(values)), "max": float(max(values))}
+def spreads(rounds: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Figure -> {min, median, max} over the rounds, each of which measured the same figures."""
+    values = {name: [one[name] for one in rounds] for name in rounds[0]}
+    return {
+        name: {"min": float(min(v)), "median": float(np.median(v)), "max": float(max(v))} for name, v in values.items()
+    }

@@ -1,6 +1,6 @@
-"""Runs the networks over frames that never cross Kafka: recordings, and the evaluation's drives in worker processes.
+"""Frames that never cross Kafka: runs the networks over them, and the judge over stored observations.
 
-Frames are encoded and decoded like those that cross Kafka, because compression leaves its mark on the statistics.
+Frames are encoded and decoded like those that cross Kafka, because compression affects the image statistics.
 """
 
 from __future__ import annotations
@@ -10,48 +10,47 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
+from msgspec.structs import replace
 
 from gradwatch.models.observe import Observer, ObserverSettings
 from gradwatch.streams.recordings.played import SourceFrame
 from gradwatch.streams.wire.pixels import decode_picture
-from gradwatch.streams.world.drive import Drive, Swap
+from gradwatch.streams.world.drive import Swap
 
-from ..judging.offline import Observed, offline_stamp
+from ..alarms.calibration import Calibration
+from ..judging.judge import Judge, Judgement
+from ..judging.offline import Observed, judge_all, offline_stamp
+from ..judging.state import new_run
 from . import store
-from .drives import CLEAN_FRAMES, Unit, drive_of, frames_of, parse
+from .drives import Unit, drive_of, frames_of, parse
 
 
 @lru_cache(maxsize=1)
 def observer() -> Observer:
-    """The shipped models, once a process."""
+    """The shipped models, opened once per process."""
     cv2.setNumThreads(1)
     return Observer(ObserverSettings(), "cpu", 1)
 
 
-@lru_cache(maxsize=2)
-def _drive(seed: int, swap: Swap | None) -> Drive:
-    return drive_of(seed, CLEAN_FRAMES, swap)
-
-
 def observe_unit(path: Path) -> None:
-    """Renders, encodes, decodes and observes the unit that the file name says."""
-    observe(path, parse(path.name), None)
+    """Renders, encodes, decodes and observes the unit that the file name states."""
+    observe_drive(path, parse(path.name), None)
 
 
-def observe(path: Path, unit: Unit, swap: Swap | None) -> None:
-    """The same for a given unit, with a sign swapped where `swap` says so."""
-    drive = _drive(unit.seed, swap)
-    store.save(
-        path,
-        [
-            store.StoredFrame(seq, frame.capture_ns, observer().observe([decode_picture(frame.content)], [seq])[0])
-            for seq, frame in frames_of(drive, unit)
-        ],
-    )
+def observe_drive(path: Path, unit: Unit, swap: Swap | None) -> None:
+    """Observes `unit`, whose drive has a sign swapped if `swap` says so, and writes it to `path`."""
+    store.save(path, observe_all(frames_of(drive_of(unit.seed, swap), unit), observer(), "evaluation", unit.first))
 
 
-def observe_all(frames: Iterable[SourceFrame], observer: Observer, stream_id: str) -> Iterator[Observed]:
-    """Observes every frame of a source; `seq` counts from 0."""
-    for seq, frame in enumerate(frames):
+def observe_all(
+    frames: Iterable[SourceFrame], observer: Observer, stream_id: str, first_seq: int = 0
+) -> Iterator[Observed]:
+    """Observes every frame of a source; `seq` counts from `first_seq`."""
+    for seq, frame in enumerate(frames, first_seq):
         image = decode_picture(frame.content)
         yield offline_stamp(stream_id, seq, frame.capture_ns), observer.observe([image], [seq])[0]
+
+
+def judge_calibrated(observed: Iterable[Observed], judge: Judge, calibration: Calibration) -> Iterator[Judgement]:
+    """Judges frames in order from the start of a run, under a given calibration."""
+    return judge_all(observed, judge, replace(new_run(None, "evaluation", "offline"), calibration=calibration))

@@ -1,32 +1,43 @@
-"""Figures -> Markdown, with the machine, the date and the command that reprints them."""
+"""Parts of a report: Markdown headings, tables and cells; the machine that figures depend on; the files."""
 
 from __future__ import annotations
 
 import math
 import os
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .alerts import ALONE, HOURS, WITHIN
-from .drives import CHALLENGE_SEEDS, CHALLENGES, LEVELS
+import msgspec
 
 Figures = dict[str, Any]
 
+SPREAD_HEADER = ["figure", "min", "median", "max", "bar"]
+
+
+def render(title: str, command: str, *blocks: str | list[str]) -> str:
+    """A report: its heading, then paragraphs (str) and tables (list of lines), with blank lines between."""
+    lines = heading(title, command)
+    for block in blocks:
+        lines += block if isinstance(block, list) else [block, ""]
+    return "\n".join(lines)
+
 
 def heading(title: str, command: str) -> list[str]:
-    """The first lines of every report."""
-    return [
-        f"# {title}",
-        "",
-        f"Reprinted by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
-        "",
-    ]
+    """The first lines of a report: title, the command that makes it again, date and machine."""
+    made = " on {date}, {machine}.".format_map(surroundings())
+    return [f"# {title}", "", f"Reprinted by `{command}`{made}", ""]
+
+
+def surroundings() -> dict[str, str]:
+    """What figures depend on: `machine` and `date` (UTC)."""
+    return {"machine": machine(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
 
 
 def machine() -> str:
-    """Processor, cores and versions that figures depend on."""
+    """Processor, number of cores, Python version and operating system."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -36,7 +47,7 @@ def machine() -> str:
 
 
 def table(header: list[str], rows: list[list[str]]) -> list[str]:
-    """A Markdown table."""
+    """The lines of a Markdown table, with a blank one at the end."""
     return [
         "| " + " | ".join(header) + " |",
         "|" + "---|" * len(header),
@@ -45,102 +56,30 @@ def table(header: list[str], rows: list[list[str]]) -> list[str]:
     ]
 
 
-WHY_NOT_ALL = (
-    "Why GradCon alone does not alarm everywhere: the cosines compare directions of gradients with those of "
-    "training, and blur and noise change the size of what a tile can't rebuild more than its direction; only with "
-    "the loss beside them (`gradcon_vector`) is noise seen. Blur makes tiles *easier* to rebuild, by less than "
-    "clean tiles differ among themselves. Image statistics measure sharpness and noise directly and are the better "
-    "score for these challenges."
-)
-
-
-def alerts_report(figures: Figures) -> str:
-    """The report of `gradwatch evaluate alerts`."""
-    lines = heading("Alerts on synthetic drives", "make evaluate-alerts")
-    lines += [
-        f"Calibration {figures['calibration_id']}: {figures['calibration_hours']:.2f} h of clean drives, set to one "
-        f"false alarm an hour. Judged on other seeds: {len(CHALLENGE_SEEDS)} drives a challenge and level at 5 Hz, and "
-        f"{figures['clean_hours']:.2f} h of clean drives.",
-        "",
-        f"- False alarms: **{figures['false_alarms_per_hour']:.2f} an hour** over {HOURS} block-bootstrapped hours of "
-        f"the clean frames (bar: 0.2 to 2); {figures['clean_drives_with_an_alarm']} of the clean drives, judged as "
-        "they are, raise one.",
-        f"- Drives with an alert in their clean lead-in: {figures['drives_with_an_early_alert']} of "
-        f"{len(CHALLENGE_SEEDS)}.",
-        "",
-        f"## First alert within {WITHIN} frames: share of seeds, median and worst delay in frames",
-        "",
-        *_detection(figures["detected"]),
-        "## Which scores carried the first alert (drives)",
-        "",
-        *table(["challenge, level", "carried by"], [[k, _counts(v)] for k, v in figures["carried_by"].items()]),
+def spread_rows(spreads: Mapping[str, Mapping[str, float] | None], bars: Mapping[str, str]) -> list[list[str]]:
+    """Rows under `SPREAD_HEADER`; a figure that could not be measured is None."""
+    return [
+        [name, *("-" if one is None else f"{one[part]:.4g}" for part in ("min", "median", "max")), bars.get(name, "")]
+        for name, one in spreads.items()
     ]
-    for name in ALONE:
-        alone = figures["alone"][name]
-        lines += [
-            f"## {name} alone, with the whole false-alarm budget",
-            "",
-            f"Threshold {alone['threshold']:.2f}, {alone['false_alarms_per_hour']:.2f} false alarms an hour.",
-            "",
-            *_detection(alone["detected"]),
-        ]
-    lines += [WHY_NOT_ALL, ""]
-    lines += ["## AUROC of single frames against clean frames of other drives", ""]
-    lines += table(
-        ["score", *CHALLENGES],
-        [
-            [name, *(" ".join(_figure(by[challenge][str(level)]) for level in LEVELS) for challenge in CHALLENGES)]
-            for name, by in figures["auroc"].items()
-        ],
-    )
-    lines += ["Levels 1 to 5 in each cell. Scores of crops need a sign that is still detected under the challenge.", ""]
-    return "\n".join(lines)
 
 
-def expectancy_report(figures: Figures) -> str:
-    """The report of `gradwatch evaluate expectancy`."""
-    lines = heading("Expectancy mismatch: a sign becomes another in mid-track", "make evaluate-expectancy")
-    lines += [
-        f"{figures['drives']} drives; each score alone calibrated to one false alarm an hour on "
-        f"{figures['calibration_hours']:.2f} h of clean drives of other seeds. A sign is swapped that had at least "
-        "8 frames of 12 px or more before and has at least 6 of 18 px or more after, 70 % visible or more; its new "
-        "label is any other type with equal probability. A hit is an alert that names the old label as expected; a "
-        "missed drive counts as infinitely late in the median.",
-        "",
-        *table(
-            ["score", "recall within 10 frames", "median delay", "worst delay", "false alarms an hour"],
-            [
-                [
-                    name,
-                    f"{figures[name]['recall']:.2f}",
-                    _number(figures[name]["median_delay"]),
-                    _number(figures[name]["worst_delay"]),
-                    f"{figures[name]['false_alarms_per_hour']:.2f}",
-                ]
-                for name in ("expectancy_gradient", "expectancy_surprisal")
-            ],
-        ),
-    ]
-    return "\n".join(lines)
+def cell(value: float | None, form: str) -> str:
+    """`value` formatted as `form`, or - for None and NaN."""
+    return "-" if value is None or math.isnan(value) else format(value, form)
 
 
-def _detection(detected: Figures) -> list[str]:
-    rows = []
-    for challenge, by_level in detected.items():
-        cells = [by_level[str(level)] for level in LEVELS]
-        rows.append(
-            [challenge, *(f"{100 * c['share']:.0f} % ({_number(c['median'])}, {_number(c['worst'])})" for c in cells)]
-        )
-    return table(["challenge", *(f"level {level}" for level in LEVELS)], rows)
+def counts(by_name: Mapping[str, int]) -> str:
+    """`name count`, separated by commas."""
+    return ", ".join(f"{name} {count}" for name, count in by_name.items())
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return "; ".join(f"{names}: {count}" for names, count in counts.items()) or "no alert"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:g}"
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.2f}"
+def write(figures: Any, text: str, json: Path | None, markdown: Path | None) -> None:
+    """Writes figures as JSON and their report as Markdown, each where a path is given; makes missing folders."""
+    for path, content in (
+        (json, msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n"),
+        (markdown, text.encode()),
+    ):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)

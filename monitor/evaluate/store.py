@@ -1,7 +1,6 @@
-"""Observations on disk: made once, judged as often as one likes.
+"""Observations on disk: made once, judged as often as needed.
 
-A unit of work is one file, written under another name and renamed, so that an interrupted evaluation goes on
-where it was.
+A unit of work is one file, written under a temporary name and renamed, so that an interrupted evaluation resumes.
 """
 
 from __future__ import annotations
@@ -15,13 +14,14 @@ import msgspec
 
 from gradwatch.models.outputs import Observation
 
+from ..judging.offline import Observed, offline_stamp
 from ..judging.state import decode_array, encode_array
 
 PROCESSES = 2
 
 
 class StoredFrame(msgspec.Struct, frozen=True):
-    """One observed frame of a drive."""
+    """One observed frame."""
 
     seq: int
     capture_ns: int
@@ -32,26 +32,28 @@ _encoder = msgspec.msgpack.Encoder(enc_hook=encode_array)
 _decoder = msgspec.msgpack.Decoder(list[StoredFrame], dec_hook=decode_array)
 
 
-def save(path: Path, frames: Iterable[StoredFrame]) -> None:
-    """Writes the frames; a file that exists is whole."""
+def save(path: Path, observed: Iterable[Observed]) -> None:
+    """Writes observed frames; a file that exists is complete."""
+    frames = [StoredFrame(stamp.identity.seq, stamp.capture_ns, observation) for stamp, observation in observed]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_bytes(_encoder.encode(list(frames)))
+    temporary.write_bytes(_encoder.encode(frames))
     temporary.rename(path)
 
 
-def load(path: Path) -> list[StoredFrame]:
-    """The frames that `save` wrote."""
-    return _decoder.decode(path.read_bytes())
+def load(path: Path, stream_id: str = "evaluation") -> list[Observed]:
+    """The frames that `save` wrote, as frames of `stream_id`."""
+    frames = _decoder.decode(path.read_bytes())
+    return [(offline_stamp(stream_id, frame.seq, frame.capture_ns), frame.observation) for frame in frames]
 
 
-def run_units(make: Callable[[Path], None], wanted: list[Path], processes: int = PROCESSES) -> None:
-    """Calls `make(path)` for every file of `wanted` that is not there yet, in several processes."""
+def run_units(make: Callable[[Path], None], wanted: list[Path]) -> None:
+    """Calls `make(path)` for every file of `wanted` that does not exist yet, in up to `PROCESSES` processes."""
     missing = [path for path in wanted if not path.exists()]
     if not missing:
         return
     # spawn: a forked child would share the parent's inference threads
-    with get_context("spawn").Pool(processes) as pool:
+    with get_context("spawn").Pool(min(PROCESSES, len(missing))) as pool:
         for done, _ in enumerate(pool.imap_unordered(make, missing), 1):
             if done % 20 == 0 or done == len(missing):
                 print(f"observed {done} of {len(missing)} sequences", flush=True)

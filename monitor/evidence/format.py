@@ -1,26 +1,28 @@
-"""What an evidence file is made of: names of its topics, and what it says of each frame."""
+"""The format of evidence files: the names of their topics, the record of each frame, and their contents as read."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from gradwatch import MissingPackageError
+from gradwatch import GradwatchError
+from gradwatch.streams.wire.messages import Alert, EncodedFrame, FrameReport
+
+from .window import MissingCause, TimeWindow
 
 CAMERA, OVERLAY, FRAMES = "/camera", "/overlay", "/frames"
 SCORES, P_VALUES, CHANGE = "/scores", "/p_values", "/change"
 THRESHOLDS, ALERTS = "/thresholds", "/alerts"
 METADATA, REPORTS = "gradwatch", "reports.msgpack"
-MODULES = ("mcap", "mcap_protobuf", "foxglove_schemas_protobuf")
 
 
-class EvidenceError(ValueError):
-    """A file that is no evidence file, or is damaged."""
+class EvidenceError(GradwatchError, ValueError):
+    """The file is damaged or not an evidence file."""
 
 
 class FrameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What `/frames` says of the picture that follows it; times are decimal strings, as on the wire."""
+    """A record of `/frames`, about the picture that follows it; times are decimal strings, as on the wire."""
 
     stream_id: str
     run_id: str
@@ -29,13 +31,17 @@ class FrameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     offset: int
     capture_ns: str
     published_ns: str
-    encoding: str
-    clock: str
+    encoding: Literal["image/jpeg", "image/png"]
+    clock: Literal["utc", "media"]
     traceparent: str | None = None
 
 
-def require_extra() -> None:
-    """Raises MissingPackageError, with the command that helps, where the libraries of evidence files are missing."""
-    absent = [name for name in MODULES if find_spec(name) is None]
-    if absent:
-        raise MissingPackageError(f"evidence files need {', '.join(absent)}: pip install 'gradwatch[evidence]'")
+class Evidence(NamedTuple):
+    """The contents of an evidence file: revisions of the alert in order, frames and reports by seq, missing seqs."""
+
+    alerts: list[Alert]
+    time: TimeWindow
+    frames: list[EncodedFrame]
+    reports: list[FrameReport]
+    missing: dict[int, MissingCause]
+    metadata: dict[str, str]

@@ -1,4 +1,4 @@
-"""Settings of the services that follow the alerts."""
+"""Settings of the evidence service."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ GIBIBYTE = 1024**3
 
 
 class EvidenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where evidence is kept, and how much of it."""
+    """Where evidence files are stored and how much disk space they may use."""
 
-    folder: str = "evidence"  # <stream>/<alert>.mcap below it
-    max_bytes: int = 10 * GIBIBYTE  # beyond it reviewed alerts' files go first, then closed ones', the oldest first
+    folder: str = "evidence"  # holds <stream>/<alert>.mcap
+    max_bytes: int = 10 * GIBIBYTE  # above it files are removed: of reviewed alerts first, then of closed, oldest first
     group_id: str = "gradwatch-evidence"  # consumer group on the alerts topic
-    patience_s: float = 30.0  # a stream that is silent for so long has no more frames for a window
+    patience_s: float = 30.0  # after this silence a stream is taken to have no more frames for a window
     metrics_port: int | None = None  # serves /metrics, /healthz and /readyz
-    metrics_address: str = "127.0.0.1"  # at which it does; "0.0.0.0" where Prometheus is elsewhere
+    metrics_address: str = "127.0.0.1"  # address of that port; "0.0.0.0" where Prometheus runs elsewhere
 
     def __post_init__(self) -> None:
         if self.max_bytes < 1 or not self.patience_s > 0:

@@ -21,8 +21,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from gradwatch.models.outputs import Kind
-from gradwatch.streams.wire.messages import IGNORE, ClassOverride, RegionMute, Verdict
-from gradwatch.streams.wire.outputs import decode_verdict
+from gradwatch.streams.wire.messages import IGNORE, ClassOverride, RegionMute
+from gradwatch.streams.wire.messages import Correction as Verdict
+from gradwatch.streams.wire.outputs import decode_correction as decode_verdict
 from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
 

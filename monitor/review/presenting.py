@@ -1,4 +1,4 @@
-"""Rows of the database -> what the API and the events say of an alert."""
+"""Turns rows of the database into the alert as the API and the events show it."""
 
 from __future__ import annotations
 
@@ -10,34 +10,37 @@ from sqlalchemy.orm import Session
 from . import shapes
 from .feed.score_ring import family_of
 from .store import audit
-from .store.listing import Listed, Selection, neighbors
-from .store.schema import AlertRow, AttachmentRow, CommentRow, ReviewedRow, RevisionRow, SnoozeRow
-
-GRADIENT = "gradient"
+from .store.listing import ListedAlert, Selection, neighbors
+from .store.schema import AttachmentRow, CommentRow, ReviewedRow, RevisionRow, SnoozeRow
 
 
-def item(listed: Listed) -> shapes.AlertItem:
+def alert_item(listed: ListedAlert) -> shapes.AlertItem:
     """An alert as lists show it."""
     return shapes.AlertItem.model_validate(_fields(listed))
 
 
-def detail(session: Session, listed: Listed, selection: Selection, tags: dict[str, Any]) -> shapes.AlertDetail:
-    """An alert with all that is known of it; neighbors are those in the list of `selection`."""
-    alert = listed.alert
-    previous, following = neighbors(session, selection, alert)
-    revisions = _revisions(session, alert.alert_id)
-    snoozes = _snoozes(session, listed)
+def alert_detail(
+    session: Session, listed: ListedAlert, selection: Selection, tags: dict[str, Any]
+) -> shapes.AlertDetail:
+    """An alert with everything stored about it; its neighbors are those in the list of `selection`."""
+    alert_id = listed.alert.alert_id
+    previous, following = neighbors(session, selection, listed.alert)
+    revisions = [_revision(row) for row in _of_alert(session, RevisionRow, RevisionRow.revision, alert_id)]
+    relevant = or_(SnoozeRow.alert_id == alert_id, SnoozeRow.snooze_id == listed.review.snooze_id)
+    snoozes = session.scalars(select(SnoozeRow).where(relevant).order_by(SnoozeRow.snooze_id)).all()
     return shapes.AlertDetail.model_validate(
         _fields(listed)
         | {
             "scores": next((one.scores for one in reversed(revisions) if one.scores is not None), None),
             "revisions": revisions,
-            "comments": _of_alert(session, CommentRow, CommentRow.comment_id, alert.alert_id),
-            "audit": audit.trail(session, "alert", alert.alert_id),
-            "attachments": _attachments(session, alert.alert_id),
-            "reviewed_by": _of_alert(session, ReviewedRow, ReviewedRow.at_ns, alert.alert_id),
+            "comments": _of_alert(session, CommentRow, CommentRow.comment_id, alert_id),
+            "audit": audit.trail(session, "alert", alert_id),
+            "attachments": [
+                _attachment(row) for row in _of_alert(session, AttachmentRow, AttachmentRow.kind, alert_id)
+            ],
+            "reviewed_by": _of_alert(session, ReviewedRow, ReviewedRow.at_ns, alert_id),
             "snooze": next((one for one in snoozes if one.snooze_id == listed.review.snooze_id), None),
-            "snoozes": [one for one in snoozes if one.alert_id == alert.alert_id],
+            "snoozes": [one for one in snoozes if one.alert_id == alert_id],
             "tags": tags,
             "previous": previous,
             "next": following,
@@ -45,16 +48,14 @@ def detail(session: Session, listed: Listed, selection: Selection, tags: dict[st
     )
 
 
-def _fields(listed: Listed) -> dict[str, Any]:
+def _fields(listed: ListedAlert) -> dict[str, Any]:
     alert, review = listed.alert, listed.review
-    times = {name: int(value) for name, value in alert.body.items() if name.endswith("_ns")}
     return {
         **alert.body,
-        **times,
         "raised_ns": alert.raised_ns,
         "changed_ns": alert.changed_ns,
         "challenge": alert.challenge,
-        "carried_by_gradients": any(family_of(name) == GRADIENT for name in alert.body["carried_by"]),
+        "carried_by_gradients": any(family_of(name) == "gradient" for name in alert.body["carried_by"]),
         "review": {
             "acknowledged_by": review.acknowledged_by,
             "acknowledged_ns": review.acknowledged_ns,
@@ -65,54 +66,23 @@ def _fields(listed: Listed) -> dict[str, Any]:
     }
 
 
-def _revisions(session: Session, alert_id: str) -> list[shapes.Revision]:
-    rows = _of_alert(session, RevisionRow, RevisionRow.revision, alert_id)
-    fields = ("severity", "state", "score", "reason", "carried_by")
-    return [
-        shapes.Revision(
-            revision=row.revision,
-            published_ns=row.published_ns,
-            muted=row.muted,
-            scores=row.scores,
-            **{name: row.body[name] for name in fields},
-        )
-        for row in rows
-    ]
+def _revision(row: RevisionRow) -> shapes.Revision:
+    own = {"published_ns": row.published_ns, "muted": row.muted, "scores": row.scores}
+    return shapes.Revision.model_validate(row.body | own)
 
 
-def _snoozes(session: Session, listed: Listed) -> list[SnoozeRow]:
-    in_force_or_set_here = or_(
-        SnoozeRow.alert_id == listed.alert.alert_id, SnoozeRow.snooze_id == listed.review.snooze_id
+def _attachment(row: AttachmentRow) -> shapes.AttachmentItem:
+    size_bytes = row.body.get("size_bytes")
+    return shapes.AttachmentItem(
+        kind=row.kind,
+        published_ns=row.published_ns,
+        path=str(row.body.get("path", "")),
+        sha256=str(row.body.get("sha256", "")),
+        size_bytes=size_bytes if isinstance(size_bytes, int) and size_bytes >= 0 else 0,
+        url=f"/api/v1/alerts/{row.alert_id}/evidence" if row.kind == "evidence" else None,
+        body=row.body,
     )
-    return list(session.scalars(select(SnoozeRow).where(in_force_or_set_here).order_by(SnoozeRow.snooze_id)))
-
-
-def _attachments(session: Session, alert_id: str) -> list[shapes.AttachmentItem]:
-    return [
-        shapes.AttachmentItem(
-            kind=row.kind,
-            published_ns=row.published_ns,
-            path=str(row.body.get("path", "")),
-            sha256=str(row.body.get("sha256", "")),
-            size_bytes=_natural(row.body.get("size_bytes")),
-            url=f"/api/v1/alerts/{alert_id}/evidence" if row.kind == "evidence" else None,
-            body=row.body,
-        )
-        for row in _of_alert(session, AttachmentRow, AttachmentRow.kind, alert_id)
-    ]
-
-
-def _natural(value: object) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0
 
 
 def _of_alert(session: Session, table: Any, order: Any, alert_id: str) -> list[Any]:
     return list(session.scalars(select(table).where(table.alert_id == alert_id).order_by(order)))
-
-
-def alert_row(session: Session, alert_id: str) -> AlertRow:
-    """The newest revision. Raises NotFoundError."""
-    row = session.get(AlertRow, alert_id)
-    if row is None:
-        raise audit.NotFoundError(f"expected the id of an alert, got {alert_id[:64]!r}")
-    return row

@@ -1,7 +1,8 @@
-"""All parts of the review process, put together: database, live state, events, and the threads that feed them."""
+"""The review process without HTTP: database, live state, events, and the threads that feed them."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,116 +10,112 @@ import structlog
 
 from gradwatch.streams.observability.health import Condition, Health
 
-from . import presenting
-from .feed.broker_watch import BrokerState, BrokerWatch
+from . import presenting, shapes
+from .feed.broker import Broker, BrokerWatch
 from .feed.clips import Clips
+from .feed.correction_publisher import CorrectionPublisher
 from .feed.events import Events
-from .feed.follower import Follower
-from .feed.ingest import AlertIntake, Broker, followers
-from .feed.live import LiveState
-from .feed.truth import Truth
-from .feed.upkeep import Upkeep
-from .feed.verdict_publisher import VerdictPublisher
+from .feed.ground_truth import GroundTruth
+from .feed.ingest import AlertIngest, reader_threads
+from .feed.live_state import LiveState
+from .feed.maintenance import Maintenance
 from .settings import ReviewSettings
 from .store import listing
-from .store.alerts import Taken
+from .store.alerts import StoredRevision
 from .store.database import Database
 from .store.login_limits import LoginLimits
-from .store.schema import VerdictRow
+from .store.schema import CorrectionRow
 
 log = structlog.get_logger()
 
-NOBODY = ""  # whose `reviewed` an event can't tell
+NO_USER = ""  # events go to all users, so they show the alert to none in particular
 
 
 class ReviewService:
-    """`start`, then ask its parts; `stop` ends all threads. Raises DatabaseUnavailableError."""
+    """Owns the parts of the review process and announces their changes as events.
 
-    def __init__(self, settings: ReviewSettings, broker: Broker, health: Health | None = None) -> None:
+    The parts work before `start`, which starts the threads; `stop` ends them. Raises DatabaseUnavailableError.
+    """
+
+    def __init__(self, settings: ReviewSettings, broker: Broker) -> None:
         self.settings, self.broker = settings, broker
-        self.health = health or Health()
+        self.health = Health()
         self.database = Database(settings.database)
         self.live = LiveState(settings.max_cameras, settings.max_live_bytes)
         self.events = Events()
         self.limits = LoginLimits()
-        self.truth = Truth(None if settings.truth is None else Path(settings.truth))
+        self.truth = GroundTruth(None if settings.truth is None else Path(settings.truth))
         self.clips = Clips(broker, Path(settings.evidence))
-        self.watch = BrokerWatch(broker.bootstrap_servers, broker.client, self._broker_changed)
-        self.verdicts = VerdictPublisher(broker, self.database, self.live, self.health)
-        intake = AlertIntake(broker, self.database, self.live, self.truth, self._taken, self.tell_changed)
-        self.followers: list[Follower[Any]] = followers(broker, intake, self.live, self.health)
-        self._upkeep = Upkeep(self.database, settings.retention, self.health, self._unsnoozed, self._tell_cameras)
-        self._told: dict[str, int] = {}
+        self.watch = BrokerWatch(broker, self.health, self._announce_broker)
+        self.corrections = CorrectionPublisher(broker, self.database, self.live, self.health)
+        ingest = AlertIngest(
+            broker, self.database, self.live, self.truth, self.announce_revisions, self.announce_changes
+        )
+        self.readers = reader_threads(broker, ingest, self.live, self.health)
+        unsnoozed = partial(self.announce_changes, action="unsnooze", actor="time")
+        maintenance = Maintenance(self.database, settings.retention, self.health, unsnoozed, self._announce_cameras)
+        self._threads = (self.watch, *self.readers, self.corrections, maintenance)
+        self._announced: dict[str, int] = {}  # camera -> its number of updates
 
     def start(self) -> None:
-        """Starts the threads; the broker need not be there."""
+        """Starts the threads; the broker need not be reachable."""
         self.health.require("database", self._database_answers)
-        self.watch.start()
-        for follower in self.followers:
-            follower.start()
-        self.verdicts.start()
-        self._upkeep.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Ends all threads and closes the database; what has come and is not stored is read again next time."""
+        """Ends all threads and closes the database; records read but not stored are read again next time."""
         self.events.close()
-        for follower in self.followers:
-            follower.stop()
-        self.verdicts.stop()
-        self._upkeep.stop()
-        self.watch.stop()
+        for thread in self._threads:
+            thread.stop()
         self.clips.close()
         self.database.close()
 
-    def tell_changed(self, alert_ids: list[str], action: str = "attachment", actor: str = "") -> None:
-        """Tells the page that alerts have changed by what was not their worker."""
+    def announce_changes(self, alert_ids: list[str], action: str = "attachment", actor: str = "") -> None:
+        """Publishes events for alerts that were changed by something other than a new revision."""
         with self.database.reading() as session:
-            for listed in listing.some(session, NOBODY, alert_ids):
-                fields = {"action": action, "actor": actor, "alert": _event_item(listed)}
-                self.events.publish("review", fields)
+            for listed in listing.find(session, NO_USER, alert_ids):
+                self.events.publish("review", {"action": action, "actor": actor, "alert": _event_item(listed)})
 
-    def tell_verdict(self, row: VerdictRow, action: str, actor: str) -> None:
-        """Tells the page of a verdict, and the publisher that there is work."""
+    def announce_correction(self, row: CorrectionRow, action: str, actor: str) -> None:
+        """Publishes an event for a correction, and wakes the publisher."""
         self.events.publish("verdict", {"action": action, "actor": actor, "verdict": row.body})
-        self.verdicts.wake()
+        self.corrections.wake()
 
-    def _taken(self, taken: list[Taken]) -> None:
-        newest = {one.alert.alert_id: one for one in taken if one.is_newest}
-        new = {one.alert.alert_id for one in taken if one.is_new}  # the newest may be a later revision
+    def announce_revisions(self, stored: list[StoredRevision]) -> None:
+        """Publishes one event for each alert with a new newest revision."""
+        newest = {one.alert.alert_id: one for one in stored if one.is_newest}
+        new = {one.alert.alert_id for one in stored if one.is_new}  # the newest may be a later revision
         with self.database.reading() as session:
-            for listed in listing.some(session, NOBODY, list(newest)):
+            for listed in listing.find(session, NO_USER, list(newest)):
                 one = newest[listed.alert.alert_id]
                 fields = {"is_new": one.alert.alert_id in new, "muted": one.muted, "alert": _event_item(listed)}
                 self.events.publish("alert", fields)
 
-    def _unsnoozed(self, alert_ids: list[str]) -> None:
-        self.tell_changed(alert_ids, "unsnooze", "time")
-
-    def _broker_changed(self, state: BrokerState) -> None:
+    def _announce_broker(self, state: shapes.BrokerShape) -> None:
         log.info("broker", ok=state.ok, error=state.error)
-        since = str(state.since_ns)
-        self.events.publish("health", {"broker": {"ok": state.ok, "since_ns": since, "error": state.error}})
+        self.events.publish("health", {"broker": state.model_dump(mode="json")})
 
-    def _tell_cameras(self) -> None:
-        """How the cameras stand that have changed since the last time; not kept, since the next one replaces it."""
+    def _announce_cameras(self) -> None:
+        """Publishes the state of the cameras that have changed; not kept, since the next event replaces it."""
         changed = []
         for camera in self.live.cameras():
-            if self._told.get(camera.stream_id) != camera.changes:
-                self._told[camera.stream_id] = camera.changes
+            if self._announced.get(camera.stream_id) != camera.changes:
+                self._announced[camera.stream_id] = camera.changes
                 report = camera.report
                 changed.append(
                     {
                         "stream_id": camera.stream_id,
                         "state": None if report is None else report.state,
-                        "seq": None if report is None else report.seq,
+                        "seq": None if report is None else report.identity.seq,
                         "last_report_ns": None if report is None else str(report.published_ns),
                         "last_frame_ns": None if camera.frame is None else str(camera.frame.stamp.published_ns),
-                        "open_alerts": 0 if report is None else len(report.open_alerts),
+                        "open_alerts": 0 if report is None else len(report.alert_ids),
                         "change": {} if report is None else report.change,
                     }
                 )
-        if len(self._told) > 2 * self.settings.max_cameras:
-            self._told.clear()
+        if len(self._announced) > 2 * self.settings.max_cameras:
+            self._announced.clear()
         if changed:
             self.events.publish("cameras", {"cameras": changed}, is_kept=False)
 
@@ -128,8 +125,8 @@ class ReviewService:
         return Condition(True, "answers")
 
 
-def _event_item(listed: listing.Listed) -> dict[str, Any]:
-    """The alert as in a list; whether one has reviewed it is each reader's own, so it is left out."""
-    shown = presenting.item(listed).model_dump(mode="json")
+def _event_item(listed: listing.ListedAlert) -> dict[str, Any]:
+    """The alert as in a list, without `reviewed`, which each user has for themselves."""
+    shown = presenting.alert_item(listed).model_dump(mode="json")
     shown["review"].pop("reviewed")
     return shown

@@ -1,4 +1,4 @@
-"""What the section `review` of the configuration says; needs nothing of the extra `review`."""
+"""The section `review` of the configuration; needs no package of the extra `review`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
 class Retention(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long alerts are kept; see `review/retention.py` for the order in which they go."""
+    """How long alerts are kept; `review/store/retention.py` defines the order of deletion."""
 
-    days: float = 365.0  # reviewed alerts that were raised earlier go
-    max_alerts: int = 200_000  # beyond it the oldest go: reviewed ones first, then unreviewed ones
+    days: float = 365.0  # reviewed alerts that were raised earlier are deleted
+    max_alerts: int = 200_000  # beyond it the oldest are deleted: reviewed ones first, then unreviewed ones
 
     def __post_init__(self) -> None:
         if not self.days > 0 or self.max_alerts < 1:
@@ -23,28 +23,28 @@ class Retention(Struct, frozen=True, forbid_unknown_fields=True):
 class ReviewSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How the review page and its API are served."""
 
-    host: str = "127.0.0.1"  # any other address demands log-in
+    host: str = "127.0.0.1"  # any address but loopback requires log-in
     port: int = 8080
     database: str = "sqlite:///review.db"  # or postgresql://user:password@host/name
-    evidence: str = "evidence"  # the folder in which `gradwatch evidence` keeps its files
-    truth: str | None = None  # a folder with what is known of replayed recordings
-    login: bool = False  # demands log-in on loopback too
-    allowed_hosts: tuple[str, ...] = ()  # names under which the page may be asked for; loopback's own are always
-    trusted_proxies: tuple[str, ...] = ()  # networks (CIDR) whose header says who somebody is; demands log-in else
+    evidence: str = "evidence"  # the folder of `gradwatch evidence`
+    truth: str | None = None  # a folder with tags and ground truth of replayed recordings
+    login: bool = False  # requires log-in on loopback too
+    allowed_hosts: tuple[str, ...] = ()  # accepted names in the Host header, beside those of loopback
+    trusted_proxies: tuple[str, ...] = ()  # networks (CIDR) whose user header is believed; all others log in
     user_header: str = "X-Remote-User"
     retention: Retention = Retention()
-    max_cameras: int = 200  # in the live view; the one silent longest goes
+    max_cameras: int = 200  # in the live view; beyond it the one silent longest is dropped
     max_live_bytes: int = 256 * 1024 * 1024
 
     def __post_init__(self) -> None:
         for network in self.trusted_proxies:
-            ip_network(network)  # ValueError says what is wrong with it
+            ip_network(network)  # raises ValueError that names the fault
         if not 0 <= self.port < 65536:
             raise ValueError(f"review.port: expected 0 to 65535, got {self.port}")
 
     @property
     def demands_login(self) -> bool:
-        """Whether anybody must say who they are; not on a loopback address, unless asked for or behind a proxy."""
+        """Whether visitors must log in: not on loopback, unless configured or behind a trusted proxy."""
         return self.login or bool(self.trusted_proxies) or not is_loopback(self.host)
 
 

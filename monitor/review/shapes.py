@@ -1,10 +1,11 @@
-"""What the API says of alerts. Times in ns are decimal strings, since JavaScript's numbers lose the last digits."""
+"""The alert as JSON, in the API and in events. Times in ns are decimal strings: JavaScript's numbers lose digits."""
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from gradwatch.streams.wire.messages import AlertKind, AlertState, Severity
 
@@ -16,14 +17,30 @@ Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # PostgreSQL stores no zero
 Xyxy = tuple[float, float, float, float]
 
 
+def finite(number: float | None) -> float | None:
+    """`number`, or None for NaN and infinity, which JSON does not have."""
+    return float(number) if number is not None and math.isfinite(number) else None
+
+
+Finite = Annotated[float | None, BeforeValidator(finite)]
+
+
 class Shape(BaseModel):
-    """All shapes read attributes of our own structs too."""
+    """Base of all answers; made from keywords or from an object's attributes."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
+class BrokerShape(Shape):
+    """Whether the broker answers; `since_ns` is the wall clock of the last change, `error` is "" while it answers."""
+
+    ok: bool
+    since_ns: Ns
+    error: str
+
+
 class Snooze(Shape):
-    """A silence: it mutes notification, never detection. `muted_*` count what came meanwhile."""
+    """A snooze mutes notification, never detection. `muted_*` count what arrived meanwhile."""
 
     snooze_id: int
     scope: str = Field(description="alert: this one; camera: this camera's alerts of this kind", examples=["alert"])
@@ -39,7 +56,7 @@ class Snooze(Shape):
 
 
 class Review(Shape):
-    """Where people stand with an alert; `reviewed` is about the one who asks."""
+    """The state of an alert's review; `reviewed` is that of the user who asks."""
 
     acknowledged_by: str | None
     acknowledged_ns: Ns | None
@@ -67,43 +84,43 @@ class AlertItem(Shape):
     score: float
     p_value: float
     carried_by: list[str] = Field(examples=[["image_statistics"]])
-    carried_by_gradients: bool = Field(description="whether any score that carries it has gradients in it")
+    carried_by_gradients: bool = Field(description="whether any score that carries it is a gradient score")
     reason: str
     track_id: int | None
     expected: str
     observed: str
     cause: str
     cause_probability: float | None
-    challenge: str | None = Field(description="of a replayed recording whose truth is known")
+    challenge: str | None = Field(description="of a replayed recording with ground truth")
     review: Review
 
 
 class AlertPage(Shape):
-    """Newest first; ask again with `next_cursor` for older ones."""
+    """Alerts, newest first; `next_cursor` asks for older ones."""
 
     alerts: list[AlertItem]
     next_cursor: str | None
 
 
 class AlertCounts(Shape):
-    """How many alerts the filter has; `by` says how many it would have with each value of one filter instead."""
+    """The number of alerts that match the filter; `by` counts them for each value of one filter instead."""
 
     total: int
     by: dict[str, dict[str, int]] = Field(examples=[{"severity": {"warning": 7, "critical": 2}}])
 
 
 class Score(Shape):
-    """One score of the frame that a revision speaks of; null where it did not apply."""
+    """One score of a revision's last frame; null where it did not apply."""
 
     name: str = Field(examples=["gradcon_direction"])
     family: str = Field(description="gradient, baseline or unknown", examples=["gradient"])
     value: float | None
     p_value: float | None
-    ratio: float | None = Field(description="change statistic / threshold; only of scores that may carry an alarm")
+    ratio: float | None = Field(description="change statistic / threshold; only of scores that can raise an alert")
 
 
 class Revision(Shape):
-    """One revision as it came."""
+    """One revision as published."""
 
     revision: int
     published_ns: Ns
@@ -112,12 +129,12 @@ class Revision(Shape):
     score: float
     reason: str
     carried_by: list[str]
-    muted: bool = Field(description="came while snoozed: nobody was notified")
-    scores: list[Score] | None = Field(description="null where the frame's report was not at hand")
+    muted: bool = Field(description="arrived while snoozed: nobody was notified")
+    scores: list[Score] | None = Field(description="null where the frame's report was not available")
 
 
 class Comment(Shape):
-    """A remark; plain text, never markup."""
+    """A comment; plain text, never markup."""
 
     comment_id: int
     author: str
@@ -140,26 +157,26 @@ class Action(Shape):
 
 
 class AttachmentItem(Shape):
-    """What a service made of the alert; evidence can be downloaded."""
+    """What a service attached to the alert; evidence can be downloaded."""
 
     kind: str = Field(examples=["evidence"])
     published_ns: Ns
     path: str
     sha256: str
     size_bytes: int
-    url: str | None = Field(description="where the file is, null where it can't be had from here")
-    body: dict[str, Any] = Field(description="all that the service said")
+    url: str | None = Field(description="where to download the file, null where it can't be")
+    body: dict[str, Any] = Field(description="the attachment as published")
 
 
 class ReviewedBy(Shape):
-    """Who has looked at an alert."""
+    """A user who has marked the alert as reviewed."""
 
     username: str
     at_ns: Ns
 
 
 class AlertDetail(AlertItem):
-    """Everything that a person needs to believe an alert, or not."""
+    """An alert with everything stored about it."""
 
     partition: int
     first_offset: int
@@ -171,14 +188,14 @@ class AlertDetail(AlertItem):
     calibration_id: str
     configuration_id: str
     traceparent: str | None
-    scores: list[Score] | None = Field(description="of the newest revision for which they are known")
+    scores: list[Score] | None = Field(description="of the newest revision for which they are available")
     revisions: list[Revision] = Field(description="oldest first")
     comments: list[Comment]
     audit: list[Action]
     attachments: list[AttachmentItem]
     reviewed_by: list[ReviewedBy]
-    snooze: Snooze | None = Field(description="the silence in force")
-    snoozes: list[Snooze] = Field(description="silences that were set at this alert, oldest first")
-    tags: dict[str, Any] = Field(description="of a replayed recording; empty where nothing is known")
-    previous: AlertId | None = Field(description="the newer neighbor in the list of the filter given")
+    snooze: Snooze | None = Field(description="the snooze in force")
+    snoozes: list[Snooze] = Field(description="snoozes set at this alert, oldest first")
+    tags: dict[str, Any] = Field(description="of a replayed recording; empty without ground truth")
+    previous: AlertId | None = Field(description="the newer neighbor in the list of the given filter")
     next: AlertId | None = Field(description="the older neighbor")

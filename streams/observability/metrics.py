@@ -17,6 +17,8 @@ from ..wire.tracing import TraceparentError, read_traceparent
 
 AGE_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 15.0, 60.0)
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+BY_STREAM, BY_KIND, BY_CAUSE = ("stream_id",), ("stream_id", "kind"), ("stream_id", "cause")
+BY_OUTCOME = ("stream_id", "outcome", "cause")
 OTHER = "other"  # the label of all streams without one of their own
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody uses
@@ -76,74 +78,54 @@ class StreamHistogram(_PerStream, Histogram):
     """A histogram per stream."""
 
 
-FRAMES = StreamCounter("gradwatch_frames", "Frames by outcome.", ["stream_id", "outcome", "cause"])
+FRAMES = StreamCounter("gradwatch_frames", "Frames by outcome.", BY_OUTCOME)
 FRAME_AGE = StreamHistogram(
-    "gradwatch_frame_age_seconds", "Time from publishing a frame to its report.", ["stream_id"], buckets=AGE_BUCKETS_S
+    "gradwatch_frame_age_seconds", "Time from publishing a frame to its report.", BY_STREAM, buckets=AGE_BUCKETS_S
 )
 STAGE_DURATION = Histogram(
-    "gradwatch_stage_duration_seconds", "Time that a frame spends in a stage.", ["stage"], buckets=STAGE_BUCKETS_S
+    "gradwatch_stage_duration_seconds", "Time of a frame in a stage.", ["stage"], buckets=STAGE_BUCKETS_S
 )
 ALERTS = StreamCounter("gradwatch_alerts", "Published revisions of alerts.", ["stream_id", "kind", "state"])
-ALERTS_OPEN = StreamGauge("gradwatch_alerts_open", "Episodes that are open now.", ["stream_id"])
+ALERTS_OPEN = StreamGauge("gradwatch_alerts_open", "Episodes that are open now.", BY_STREAM)
 FRAMES_SKIPPED = StreamCounter(
     "gradwatch_frames_skipped",
     "Frames received and not reported here, because another worker reports them or an earlier one did.",
-    ["stream_id", "cause"],
+    BY_CAUSE,
 )
-STATES_STORED = StreamCounter("gradwatch_states_stored", "States of streams that were stored.", ["stream_id"])
-STATES_REFUSED = StreamCounter(
-    "gradwatch_states_refused", "Stored states that could not be restored, by cause.", ["stream_id", "cause"]
-)
-OVERLAYS_SKIPPED = StreamCounter(
-    "gradwatch_overlays_skipped", "Overlays not published because the broker was slow.", ["stream_id", "cause"]
-)
+STATES_STORED = StreamCounter("gradwatch_states_stored", "States of streams that were stored.", BY_STREAM)
+STATES_REFUSED = StreamCounter("gradwatch_states_refused", "Stored states that could not be restored.", BY_CAUSE)
+OVERLAYS_SKIPPED = StreamCounter("gradwatch_overlays_skipped", "Overlays skipped while the broker was slow.", BY_CAUSE)
 DEAD_LETTERS = StreamCounter(
     "gradwatch_dead_letters",
     "Records sent to the dead letter topic, by the stage that refused them.",
     ["stream_id", "stage", "cause"],
 )
-TRACEPARENTS_DROPPED = StreamCounter(
-    "gradwatch_traceparents_dropped", "Invalid trace contexts that were dropped.", ["stream_id", "cause"]
-)
-SOURCE_FRAMES = StreamCounter(
-    "gradwatch_source_frames", "Frames of a source: published, or dropped by cause.", ["stream_id", "outcome", "cause"]
-)
+TRACEPARENTS_DROPPED = StreamCounter("gradwatch_traceparents_dropped", "Invalid trace contexts, dropped.", BY_CAUSE)
+SOURCE_FRAMES = StreamCounter("gradwatch_source_frames", "Frames of a source, published or dropped.", BY_OUTCOME)
 SOURCE_DISTURBANCES = StreamCounter(
-    "gradwatch_source_disturbances",
-    "Disturbances of a camera that began, or lasted only a moment.",
-    ["stream_id", "kind"],
+    "gradwatch_source_disturbances", "Disturbances of a camera that began, or lasted only a moment.", BY_KIND
 )
-SOURCE_DISTURBED = StreamGauge(
-    "gradwatch_source_disturbed", "1 while a camera has this disturbance.", ["stream_id", "kind"]
-)
+SOURCE_DISTURBED = StreamGauge("gradwatch_source_disturbed", "1 while a camera has this disturbance.", BY_KIND)
 SOURCE_HEALTH_RECORDS = StreamCounter(
-    "gradwatch_source_health_records",
-    "Health records of a source: published, or dropped by cause.",
-    ["stream_id", "outcome", "cause"],
+    "gradwatch_source_health_records", "Health records, published or dropped.", BY_OUTCOME
 )
-SOURCE_LAG = StreamGauge("gradwatch_source_lag_seconds", "How far a paced source is behind its clock.", ["stream_id"])
+SOURCE_LAG = StreamGauge("gradwatch_source_lag_seconds", "How far a paced source is behind its clock.", BY_STREAM)
 EVIDENCE_WRITTEN = StreamCounter(
     "gradwatch_evidence_written", "Evidence files written, by the state of their alert.", ["stream_id", "state"]
 )
 EVIDENCE_FAILED = StreamCounter(
     "gradwatch_evidence_failed",
     "Failed attempts at an evidence file, which are repeated, and alerts that can't be read, by cause.",
-    ["stream_id", "cause"],
+    BY_CAUSE,
 )
-EVIDENCE_MISSING = StreamCounter(
-    "gradwatch_evidence_missing_frames", "Frames missing from evidence files, by cause.", ["stream_id", "cause"]
-)
-EVIDENCE_EVICTED = StreamCounter(
-    "gradwatch_evidence_evicted", "Evidence files removed to stay within the disk space.", ["stream_id", "cause"]
-)
+EVIDENCE_MISSING = StreamCounter("gradwatch_evidence_missing_frames", "Frames missing from evidence.", BY_CAUSE)
+EVIDENCE_EVICTED = StreamCounter("gradwatch_evidence_evicted", "Evidence files removed to save disk space.", BY_CAUSE)
 EVIDENCE_WAITING = Gauge("gradwatch_evidence_waiting", "Alerts whose evidence is not complete yet.")
 EVIDENCE_STORED = Gauge("gradwatch_evidence_stored_bytes", "Bytes of evidence on disk.")
 CONSUMER_UNFINISHED = Gauge("gradwatch_consumer_unfinished_bytes", "Bytes of records polled and not finished.")
 CONSUMER_PAUSED = Gauge("gradwatch_consumer_paused", "1 while the consumer is paused.")
 PRODUCER_PENDING = Gauge("gradwatch_producer_pending_bytes", "Bytes of records sent and not acknowledged.")
-STREAM_LABELS = Gauge(
-    "gradwatch_stream_labels", "Streams with a label of their own; at the limit all others are `other`."
-)
+STREAM_LABELS = Gauge("gradwatch_stream_labels", "Streams with their own label; beyond the limit they share `other`.")
 HEALTHY = Gauge("gradwatch_healthy", "1 while /healthz answers 200.")
 READY = Gauge("gradwatch_ready", "1 while /readyz answers 200.")
 BUILD = Info("gradwatch_build", "Running version.")

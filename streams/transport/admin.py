@@ -13,7 +13,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from gradwatch import GradwatchError
 
 from ..wire.topics import DEFAULT_PARTITIONS, Topics, TopicSettings
-from .connection import Settings, connect
+from .connection import NO_SETTINGS, Settings, connect
 
 UNKNOWN = "unknown"
 EXISTENCE, PARTITIONS = "topic", "partitions"  # values of `TopicProblem.setting` beside the broker's settings
@@ -56,7 +56,7 @@ def ensure_topics(
     bootstrap_servers: str,
     topics: Topics,
     partitions: int = DEFAULT_PARTITIONS,
-    client_settings: Settings = {},  # noqa: B006 (only read)
+    client_settings: Settings = NO_SETTINGS,
     replication_factor: int = -1,
 ) -> list[str]:
     """Creates the topics that don't exist and returns their names; leaves the others as they are.
@@ -85,11 +85,7 @@ def ensure_topics(
     return sorted(missing)
 
 
-def check_topics(
-    bootstrap_servers: str,
-    topics: Topics,
-    client_settings: Settings = {},  # noqa: B006 (only read)
-) -> list[TopicProblem]:
+def check_topics(bootstrap_servers: str, topics: Topics, client_settings: Settings = NO_SETTINGS) -> list[TopicProblem]:
     """Lists what is missing or different; empty if nothing is.
 
     State and verdicts must have as many partitions as frames, other topics any number.
@@ -114,9 +110,7 @@ def check_topics(
 
 
 def mend_topics(
-    bootstrap_servers: str,
-    problems: Iterable[TopicProblem],
-    client_settings: Settings = {},  # noqa: B006 (only read)
+    bootstrap_servers: str, problems: Iterable[TopicProblem], client_settings: Settings = NO_SETTINGS
 ) -> list[TopicProblem]:
     """Corrects the mendable ones of the problems that `check_topics` found, and returns these.
 
@@ -143,11 +137,7 @@ def mend_topics(
     return mended
 
 
-def delete_topics(
-    bootstrap_servers: str,
-    names: Iterable[str],
-    client_settings: Settings = {},  # noqa: B006 (only read)
-) -> None:
+def delete_topics(bootstrap_servers: str, names: Iterable[str], client_settings: Settings = NO_SETTINGS) -> None:
     """Deletes those of the topics that exist; only this frees memory of the embedded broker."""
     with _admin(bootstrap_servers, client_settings) as admin:
         present = sorted(set(names) & set(admin.list_topics()))
@@ -190,7 +180,7 @@ def _wrong_count(servers: str, name: str, expected: int, got: int, raisable: boo
     if got < expected:
         remedy = f"raise them: {_command(servers, 'alter', name)} --partitions {expected}"
     else:
-        remedy = f"partitions can't be lowered, create it anew: {_command(servers, 'delete', name)}"
+        remedy = f"partitions can't be lowered, recreate the topic: {_command(servers, 'delete', name)}"
     return TopicProblem(name, PARTITIONS, str(expected), str(got), remedy, mendable=raisable and got < expected)
 
 

@@ -11,7 +11,7 @@ from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 from ulid import ULID
 
-from .connection import Settings, connect
+from .connection import NO_SETTINGS, Settings, connect
 
 PROBE_TIMEOUT_S = 5.0
 
@@ -28,7 +28,7 @@ class ClusterDescription:
     answer_ms: float
 
 
-def describe_cluster(bootstrap_servers: str, client_settings: Settings = {}) -> ClusterDescription:  # noqa: B006
+def describe_cluster(bootstrap_servers: str, client_settings: Settings = NO_SETTINGS) -> ClusterDescription:
     """Describes the cluster at `bootstrap_servers`. Raises BrokerUnavailableError, BrokerRefusedError."""
     with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:
         begun_s = time.perf_counter()
@@ -37,11 +37,7 @@ def describe_cluster(bootstrap_servers: str, client_settings: Settings = {}) -> 
         return ClusterDescription(len(brokers), _protocol(admin, brokers), answer_ms)
 
 
-def newest_record_age_ms(
-    bootstrap_servers: str,
-    topic: str,
-    client_settings: Settings = {},  # noqa: B006 (only read)
-) -> float | None:
+def newest_record_age_ms(bootstrap_servers: str, topic: str, client_settings: Settings = NO_SETTINGS) -> float | None:
     """How long ago the latest timestamp of a topic is by this machine's clock; negative when it lies ahead.
 
     None where the topic is empty or the broker can't tell (KIP-734: Apache Kafka from 3.0). No record is read.
@@ -59,7 +55,7 @@ def newest_record_age_ms(
     return now_ms - latest_ms if latest_ms > 0 else None
 
 
-def broker_clock_ahead_ms(bootstrap_servers: str, client_settings: Settings = {}) -> float | None:  # noqa: B006
+def broker_clock_ahead_ms(bootstrap_servers: str, client_settings: Settings = NO_SETTINGS) -> float | None:
     """How far the broker's clock is ahead of this machine's; None where it does not stamp records.
 
     A broker shows its time only in the timestamp of a record, so one is written to a temporary topic. The error is

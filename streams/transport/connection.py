@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from kafka.errors import (
@@ -31,6 +32,7 @@ from gradwatch import GradwatchError
 from .header_names import read_any_header_name
 
 Settings = Mapping[str, Any]
+NO_SETTINGS: Settings = MappingProxyType({})
 Client = TypeVar("Client")
 
 TIMEOUT_MS = 8_000  # with the start of Python, an answer within 10 s
@@ -43,7 +45,7 @@ class BrokerUnavailableError(GradwatchError):
 
 
 class TopicMissingError(GradwatchError, ValueError):
-    """There is no topic of that name."""
+    """The topic, or a partition of it, does not exist."""
 
 
 class BrokerRefusedError(GradwatchError):

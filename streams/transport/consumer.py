@@ -19,7 +19,7 @@ from kafka.structs import OffsetAndMetadata
 from ..observability.metrics import CONSUMER_PAUSED, CONSUMER_UNFINISHED
 from ..wire.records import Record
 from ..wire.topics import MAX_RECORD_BYTES
-from .connection import Settings, connect
+from .connection import NO_SETTINGS, Settings, connect
 from .offsets import Awaited, FinishedOffsets
 from .partitions import records_of
 
@@ -57,7 +57,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         bootstrap_servers: str,
         topic: str,
         group_id: str,
-        client_settings: Settings = {},  # noqa: B006 (only read)
+        client_settings: Settings = NO_SETTINGS,
         session_timeout_s: float = 10.0,
         *,
         instance_id: str | None = None,
@@ -108,7 +108,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return self._held
 
     def release(self, partitions: Collection[int]) -> dict[int, int]:
-        """Lets the frames of `partitions` flow, and starts their offsets anew.
+        """Lets the frames of `partitions` flow, and resets their offsets.
 
         Returns the end offset of each: another worker may have reported what lies before it. Empty where the broker
         does not answer.

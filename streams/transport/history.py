@@ -11,7 +11,7 @@ from kafka import TopicPartition
 
 from ..wire.records import Record
 from ..wire.topics import MAX_RECORD_BYTES
-from .connection import Settings
+from .connection import NO_SETTINGS, Settings
 from .partitions import PartitionReader
 
 WINDOW = 500  # records that are read at a time on the way back
@@ -36,12 +36,7 @@ class TopicHistory:
     `BrokerRefusedError`.
     """
 
-    def __init__(
-        self,
-        bootstrap_servers: str,
-        topic: str,
-        client_settings: Settings = {},  # noqa: B006 (only read)
-    ) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, client_settings: Settings = NO_SETTINGS) -> None:
         self._topic = topic
         self._reader = PartitionReader(
             bootstrap_servers, client_settings, fetch_max_bytes=2 * MAX_RECORD_BYTES, max_poll_records=64
@@ -72,7 +67,7 @@ class TopicHistory:
     def newest_first(self, keep: Callable[[Record], Kept | None]) -> Iterator[Kept]:
         """What `keep` makes of the records, None left out; all partitions merged by time.
 
-        Records are read in windows from the end, so whoever stops early reads little; only what `keep` returns is held.
+        Reads windows from the end, so stopping early costs little; only what `keep` returns is kept in memory.
         """
         backwards = [self._backwards(partition, keep) for partition in self._begins]
         return heapq.merge(*backwards, key=lambda kept: -kept.timestamp_ms)

@@ -75,7 +75,7 @@ class PartitionReader:
     def offsets_at(self, partitions: Collection[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
         """The offset of each partition's first record of that time or later; the end offset where there is none yet.
 
-        Tansu knows no times and returns the first offset it holds.
+        Tansu can't search by time and returns the first offset it holds.
         """
         with self._translated_errors():
             found = self.client.offsets_for_times(dict.fromkeys(partitions, timestamp_ms))
@@ -117,13 +117,10 @@ class PartitionReader:
     def check_silence(self, limit_s: float, expected: str) -> None:
         """Raises `BrokerUnavailableError` if polls have returned nothing for more than `limit_s`."""
         if self._silent_since_s is not None and time.monotonic() - self._silent_since_s > limit_s:
-            raise BrokerUnavailableError(
-                f"expected {expected}, got nothing from {self.bootstrap_servers} for {limit_s:g} s"
-            )
+            message = f"expected {expected} from {self.bootstrap_servers}, got nothing for {limit_s:g} s"
+            raise BrokerUnavailableError(message)
 
-    def read(
-        self, partition: TopicPartition, begin: int, end: int | None, *, to_newest: bool = False
-    ) -> Iterator[Record]:
+    def read(self, partition: TopicPartition, begin: int, end: int | None, to_newest: bool = False) -> Iterator[Record]:
         """Yields records of offsets `begin` to below `end` (None: no end); offsets may be missing.
 
         With `to_newest` it also ends behind the newest record; without, `end` must have been there. It seeks, so of

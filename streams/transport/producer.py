@@ -17,7 +17,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from ..observability.metrics import PRODUCER_PENDING
 from ..wire.records import Headers
 from ..wire.topics import MAX_RECORD_BYTES
-from .connection import BrokerUnavailableError, Settings, connect
+from .connection import NO_SETTINGS, BrokerUnavailableError, Settings, connect
 
 RECORD_OVERHEAD_BYTES = 512  # what the client keeps beside the bytes of a record
 SETTINGS: dict[str, Any] = {
@@ -80,7 +80,7 @@ class BoundedProducer:
     def __init__(
         self,
         bootstrap_servers: str,
-        client_settings: Settings = {},  # noqa: B006 (only read)
+        client_settings: Settings = NO_SETTINGS,
         max_bytes: int = 64 * 1024 * 1024,
         timeout_s: float = 5.0,
     ) -> None:
@@ -137,7 +137,7 @@ class BoundedProducer:
         return self._send(size, topic, value, key, headers or [], partition, timestamp_ms)
 
     def flush(self, timeout_s: float | None = None) -> bool:
-        """Waits until nothing is pending; returns whether that came true within `timeout_s`."""
+        """Waits until nothing is pending; returns whether that happened within `timeout_s`."""
         with self._room:
             return self._room.wait_for(lambda: self._pending_bytes == 0, timeout_s)
 
@@ -159,7 +159,7 @@ class BoundedProducer:
         self.close()
 
     def _reserve(self, size: int, timeout_s: float) -> bool:
-        """Takes `size` bytes of the budget; returns whether they came free in time."""
+        """Reserves `size` bytes of the budget; returns whether they became free in time."""
         with self._room:
             if not self._room.wait_for(lambda: self._pending_bytes + size <= self.max_bytes, timeout_s):
                 return False
@@ -206,11 +206,9 @@ class BoundedProducer:
 
 
 def _translated(error: BaseException, topic: str, size: int, servers: str) -> Exception:
-    """Our error for the client's, so that callers need not know the client."""
+    """The client's error as one of ours, so that callers don't depend on the client."""
     if isinstance(error, MessageSizeTooLargeError):
         return RecordTooLargeError(f"record for {topic}: {size} bytes are more than producer or topic allow: {error}")
     if isinstance(error, KafkaTimeoutError):
-        return BrokerUnavailableError(
-            f"{servers} did not answer for topic {topic}, or the topic does not exist: {error}"
-        )
+        return BrokerUnavailableError(f"{servers} did not answer, or topic {topic} does not exist: {error}")
     return BrokerUnavailableError(f"{servers} did not take a record for topic {topic}: {type(error).__name__} {error}")

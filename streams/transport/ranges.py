@@ -9,10 +9,10 @@ from kafka import TopicPartition
 from kafka.partitioner.default import murmur2
 
 from ..wire.records import Record
-from .connection import Settings
+from .connection import NO_SETTINGS, Settings
 from .partitions import PartitionReader
 
-FETCH_BYTES = 1024 * 1024  # little is read beyond a range; a larger record comes all the same, alone
+FETCH_BYTES = 1024 * 1024  # little is read beyond a range; a larger record is still fetched, alone
 WAIT_MS = 50  # how long a broker waits for records where there are none
 
 
@@ -22,11 +22,7 @@ class TopicRanges:
     One reading at a time: an iterator of `between` ends when another one begins.
     """
 
-    def __init__(
-        self,
-        bootstrap_servers: str,
-        client_settings: Settings = {},  # noqa: B006 (only read)
-    ) -> None:
+    def __init__(self, bootstrap_servers: str, client_settings: Settings = NO_SETTINGS) -> None:
         self._reader = PartitionReader(
             bootstrap_servers,
             client_settings,
@@ -57,9 +53,9 @@ class TopicRanges:
         return 0 if found is None else self._reader.first_offsets([found])[found]
 
     def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
-        """The first offset of a record of that wall time or later; where none has come yet, that of the next one.
+        """The first offset of a record of that wall time or later; the end offset where there is none yet.
 
-        0 where there is no such partition. Tansu knows no times and returns the first offset it holds.
+        0 where there is no such partition. Tansu can't search by time and returns the first offset it holds.
         """
         found = self._find(topic, partition)
         return 0 if found is None else self._reader.offsets_at([found], max(timestamp_ms, 0))[found]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from kafka import KafkaProducer
 
 from ..wire.topics import MAX_RECORD_BYTES
-from .connection import BrokerUnavailableError, Settings
+from .connection import NO_SETTINGS, BrokerUnavailableError, Settings
 from .partitions import PartitionReader
 from .producer import SETTINGS as PRODUCER_SETTINGS
 
@@ -29,7 +29,7 @@ def consume_raw(
     bootstrap_servers: str,
     topic: str,
     count: int,
-    client_settings: Settings = {},  # noqa: B006 (only read)
+    client_settings: Settings = NO_SETTINGS,
     outputs: Sequence[tuple[str, bytes]] = (),
 ) -> Consumed:
     """Reads the first `count` records of `topic` with the fetch sizes of `FrameConsumer`.

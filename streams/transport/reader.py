@@ -9,7 +9,7 @@ from typing import Self
 from kafka import TopicPartition
 
 from ..wire.records import Record
-from .connection import Settings
+from .connection import NO_SETTINGS, Settings
 from .partitions import PartitionReader
 
 Place = tuple[str, int]  # topic, partition
@@ -28,14 +28,14 @@ class TopicReader:
         self,
         bootstrap_servers: str,
         topics: Iterable[str],
-        client_settings: Settings = {},  # noqa: B006 (only read)
-        offsets: Mapping[Place, int] = {},
+        client_settings: Settings = NO_SETTINGS,
+        offsets: Mapping[Place, int] | None = None,
         since_ms: int | None = None,
     ) -> None:
         self._reader = reader = PartitionReader(bootstrap_servers, client_settings)
         with reader.closed_on_error():
             partitions = [partition for topic in topics for partition in reader.partitions(topic)]
-            given = {partition: offsets[partition] for partition in partitions if partition in offsets}
+            given = {partition: offset for partition, offset in (offsets or {}).items() if partition in partitions}
             starts = reader.first_offsets(partitions) if since_ms is None else reader.offsets_at(partitions, since_ms)
             reader.seek(starts | given)
 
@@ -53,12 +53,7 @@ class TopicReader:
 class NewestRecords:
     """Reads the last records of a topic whenever asked, and never fetches others. Raises as `TopicReader`."""
 
-    def __init__(
-        self,
-        bootstrap_servers: str,
-        topic: str,
-        client_settings: Settings = {},  # noqa: B006 (only read)
-    ) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, client_settings: Settings = NO_SETTINGS) -> None:
         self._reader = PartitionReader(bootstrap_servers, client_settings)
         with self._reader.closed_on_error():
             self._partitions = self._reader.partitions(topic)
@@ -73,7 +68,7 @@ class NewestRecords:
     def look(self, depth: Callable[[int], int]) -> list[Record]:
         """The last `depth(partition)` records of each partition that are newer than those of the last look.
 
-        Where they do not all come within `LOOK_TIMEOUT_S`, those that did; the next look then starts at the end again.
+        Only those that arrive within `LOOK_TIMEOUT_S`; the next look starts at the end again.
         """
         ends = {
             partition: end

@@ -1,4 +1,4 @@
-"""The state topic: workers store what they know of their streams for the next owner of the partition.
+"""The state topic: workers store the state of their streams for the next owner of the partition.
 
 Compacted; the keys of a stream lie in the partition of its frames. Keys and values are opaque here. Every record
 carries a version: of all records of a key the highest version counts, among equals the latest. So a worker that lost
@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 
 from kafka import TopicPartition
 
-from .connection import Settings
+from .connection import NO_SETTINGS, Settings, TopicMissingError
 from .partitions import PartitionReader
 from .producer import BoundedProducer, Delivery
 
@@ -68,11 +68,7 @@ class StateReader:
     """
 
     def __init__(
-        self,
-        bootstrap_servers: str,
-        topic: str,
-        client_settings: Settings = {},  # noqa: B006 (only read)
-        timeout_s: float = 30.0,
+        self, bootstrap_servers: str, topic: str, client_settings: Settings = NO_SETTINGS, timeout_s: float = 30.0
     ) -> None:
         self.bootstrap_servers, self.topic, self.timeout_s = bootstrap_servers, topic, timeout_s
         self._settings = client_settings
@@ -83,15 +79,15 @@ class StateReader:
         self._started_s = self._log_at_s = 0.0
 
     def start(self, partitions: Collection[int]) -> None:
-        """Begins with `partitions`. Raises `BrokerUnavailableError`, ValueError where the topic lacks one of them."""
+        """Begins with `partitions`. Raises `BrokerUnavailableError`, `TopicMissingError` where one is missing."""
         self._reader = reader = PartitionReader(self.bootstrap_servers, self._settings)
         with reader.closed_on_error():
             present = reader.partitions(self.topic)
             wanted = [TopicPartition(self.topic, partition) for partition in sorted(partitions)]
             if not set(wanted) <= set(present):
-                raise ValueError(
+                raise TopicMissingError(
                     f"topic {self.topic}: expected the partitions of the frames topic, {sorted(partitions)} among "
-                    f"them, got {len(present)} partitions; create it anew with `gradwatch topics`"
+                    f"them, got {len(present)} partitions; recreate it with `gradwatch topics`"
                 )
             self._ends = reader.end_offsets(wanted)
             reader.seek(reader.first_offsets(wanted))

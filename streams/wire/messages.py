@@ -288,7 +288,7 @@ class RegionMute(Struct, frozen=True, tag_field="kind", tag="mute_region"):
     until_ns: int | None = None
 
 
-Verdict = ClassOverride | RegionMute
+Correction = ClassOverride | RegionMute
 IGNORE = "ignore"  # the label of a track that shall raise nothing
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from .messages import Alert, Attachment, FrameReport, HealthRecord, OutcomeCause, Verdict
+from .messages import Alert, Attachment, Correction, FrameReport, HealthRecord, OutcomeCause
 from .pixels import BadRecordError
 from .records import int64
 
@@ -46,9 +46,7 @@ def _array_to_wire(value: Any) -> Any:
         if name is None:
             little = value.dtype.newbyteorder("<")
             if little not in DTYPE_NAMES:
-                raise TypeError(
-                    f"an array on the wire must be float32 or int32, got {value.dtype} of shape {value.shape}"
-                )
+                raise TypeError(f"expected float32 or int32, got {value.dtype} of shape {value.shape}")
             return _array_to_wire(value.astype(little))
         return {"shape": value.shape, "dtype": name, "data": value.tobytes()}
     if isinstance(value, np.generic):
@@ -98,16 +96,16 @@ def decode_attachment(content: bytes) -> Attachment:
     return _from_json(content, Attachment, "an Attachment")
 
 
-def encode_verdict(verdict: Verdict) -> bytes:
-    """JSON. A verdict is revoked by a record of its key without a value."""
-    return _to_json(verdict)
+def encode_correction(correction: Correction) -> bytes:
+    """JSON. A correction is withdrawn by a record of its key without a value."""
+    return _to_json(correction)
 
 
-def decode_verdict(content: bytes) -> Verdict:
-    """The verdict in `content`."""
-    kind: Any = Verdict
-    verdict: Verdict = _from_json(content, kind, "a Verdict", optional={"until_ns"})
-    return verdict
+def decode_correction(content: bytes) -> Correction:
+    """The correction in `content`."""
+    kind: Any = Correction
+    correction: Correction = _from_json(content, kind, "a Correction", optional={"until_ns"})
+    return correction
 
 
 def encode_health(health: Mapping[str, object]) -> bytes:
@@ -170,7 +168,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "attachment.schema.json": _schema_with_times(Attachment),
         "health.schema.json": _schema_with_times(HealthRecord),
         "report.schema.json": msgspec.json.schema(FrameReport, schema_hook=_array_schema),
-        "verdict.schema.json": _schema_with_times(Verdict),
+        "verdict.schema.json": _schema_with_times(Correction),
     }
 
 

@@ -140,27 +140,24 @@ class Drive:
         walkers: list[_Walker] = []
         if road.pedestrian_every_s is None:
             return []
-        first = len(self._signs)
+        right, left = road.right_edge_m, road.left_edge_m
         meet_s = float(rng.uniform(0, 4))
         while meet_s < self.frames / self.rate_hz + 15:
             s = self._motion.place_m(meet_s)
             seed, pace = int(rng.integers(1 << 31)), float(rng.normal(1.35, 0.15))
-            right, left = road.right_edge_m, road.left_edge_m
-            walk = road.pavement_m or 1.0
             if rng.random() < 0.28 and self.setting == "town":
-                start_x, end_x = (right + 0.7, left - 0.8) if rng.random() < 0.5 else (left - 0.8, right + 0.7)
-                until = meet_s - float(rng.uniform(1.3, 3.0))  # is across before the camera arrives
-                begin = until - abs(end_x - start_x) / pace
-                velocity = (0.0, (end_x - start_x) / (until - begin))
-                walkers.append(_Walker(first + len(walkers), seed, s, start_x, velocity, begin, until))
+                x, end_x = (right + 0.7, left - 0.8) if rng.random() < 0.5 else (left - 0.8, right + 0.7)
+                until_s = meet_s - float(rng.uniform(1.3, 3.0))  # is across before the camera arrives
+                from_s = until_s - abs(end_x - x) / pace
+                velocity = (0.0, (end_x - x) / (until_s - from_s))
             else:
-                inset = float(rng.uniform(0.6, walk - 0.3)) if road.pavement_m else 0.6
+                inset = float(rng.uniform(0.6, road.pavement_m - 0.3)) if road.pavement_m else 0.6
                 x = right + inset if rng.random() < 0.6 else left - inset
-                way = float(rng.choice([-1.0, 1.0])) * pace if rng.random() < 0.88 else 0.0
-                begin = meet_s - 16
-                walkers.append(
-                    _Walker(first + len(walkers), seed, s - way * 16, x, (way, 0.0), begin, meet_s + 3)
-                )  # fmt: skip
+                velocity = (float(rng.choice([-1.0, 1.0])) * pace if rng.random() < 0.88 else 0.0, 0.0)
+                from_s, until_s = meet_s - 16, meet_s + 3
+                s -= velocity[0] * 16
+            identity = len(self._signs) + len(walkers)
+            walkers.append(_Walker(identity, seed, s, x, velocity, from_s, until_s))
             meet_s += float(rng.uniform(*road.pedestrian_every_s))
         return walkers
 
@@ -190,20 +187,20 @@ class Drive:
         return Item(ahead, box, paint, 0.8)
 
     def _walker_item(self, view: View, walker: _Walker, time_s: float) -> Item | None:
-        gone = float(np.clip(time_s - walker.from_s, 0, walker.until_s - walker.from_s))
-        ahead = walker.s + walker.velocity[0] * gone - view.s
+        walked_s = float(np.clip(time_s - walker.from_s, 0, walker.until_s - walker.from_s))
+        ahead = walker.s + walker.velocity[0] * walked_s - view.s
         if not 3.5 < ahead < 85:
             return None
-        x = walker.x + walker.velocity[1] * gone
+        x = walker.x + walker.velocity[1] * walked_s
         person = draw_person(walker.seed)
-        cycles = np.hypot(*walker.velocity) * gone / WALK_M_PER_CYCLE
+        cycles = np.hypot(*walker.velocity) * walked_s / WALK_M_PER_CYCLE
         u, foot = view.project(ahead, x, 0.0)
         tall = person.stature_m * view.focal_px / ahead
         away = np.arctan2(x - view.x, ahead)  # the angle at which the camera sees the person
         course = np.arctan2(walker.velocity[1], walker.velocity[0] or (1e-6 if walker.seed % 2 else -1e-6))
         heading = round(float(np.degrees(course - away)) / 10) * 10 % 360
         # a standing person has the legs together
-        phase = round(cycles * PHASES) % PHASES if 0 < gone < walker.until_s - walker.from_s else 0
+        phase = round(cycles * PHASES) % PHASES if 0 < walked_s < walker.until_s - walker.from_s else 0
         sprite, (left, right) = draw_pedestrian(walker.seed, phase, heading, 160 if tall < 150 else 288)
         height = tall * (1 + 2 * MARGIN)
         half = height * CANVAS_WIDTH / 2

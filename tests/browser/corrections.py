@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gradwatch.streams.transport.reader import TopicReader
-from gradwatch.streams.wire.messages import Alert, AlertKind, Verdict
-from gradwatch.streams.wire.outputs import decode_verdict
+from gradwatch.streams.wire.messages import Alert, AlertKind, Correction
+from gradwatch.streams.wire.outputs import decode_correction
 
 from .alerts import first_alert, like
 from .scene import Scene, ask, request
@@ -38,15 +38,15 @@ def in_force(scene: Scene) -> list[dict]:
 
 def withdraw_all(scene: Scene) -> None:
     """Withdraws all corrections of the scene."""
-    for verdict in in_force(scene):
-        assert act(scene, "DELETE", f"/verdicts/{verdict['verdict_id']}") == 204
+    for correction in in_force(scene):
+        assert act(scene, "DELETE", f"/verdicts/{correction['verdict_id']}") == 204
 
 
-def on_the_topic(scene: Scene, verdict_id: str) -> list[Verdict | None]:
+def on_the_topic(scene: Scene, verdict_id: str) -> list[Correction | None]:
     """The records of a correction on the verdicts topic, in order; None is a withdrawal."""
-    found: list[Verdict | None] = []
+    found: list[Correction | None] = []
     with TopicReader(scene.broker.bootstrap_servers, [scene.topics.verdicts]) as reader:
         while records := reader.poll(2.0):
             same = [record for record in records if record.key == f"{STREAM}/{verdict_id}".encode()]
-            found += [None if record.value is None else decode_verdict(record.value) for record in same]
+            found += [None if record.value is None else decode_correction(record.value) for record in same]
     return found

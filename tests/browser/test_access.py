@@ -17,7 +17,7 @@ def test_people_log_in_with_a_password_and_may_do_what_their_role_allows(guarded
     page.goto("/alerts?review=any")
     assert "/login" in page.url
     log_in(page, "ada", "wrong")
-    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    expect(page.get_by_role("alert")).to_contain_text("Wrong user name or password")
     log_in(page, "ada")
     page.wait_for_url(lambda url: "/login" not in url)
     page.goto("/people")

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import gradwatch.monitor
-from gradwatch.models.outputs import SIGN_CLASSES
 from gradwatch.monitor.scorers import PEDESTRIAN_PREFIX, SCORERS
 
 PAGE = Path(gradwatch.monitor.__file__).parent / "review" / "page"
@@ -40,7 +39,3 @@ def test_every_score_has_a_name_and_a_description():
     wanted = {name.removeprefix(PEDESTRIAN_PREFIX) for name in SCORERS}
     assert wanted <= names.keys()
     assert all(entry["label"] and entry["what"] for entry in names.values())
-
-
-def test_the_offered_sign_names_are_those_of_the_shipped_classifier():
-    assert json.loads((PAGE / "assets" / "sign_names.json").read_text()) == list(SIGN_CLASSES)

@@ -1,4 +1,4 @@
-"""Which tiles are looked at, and what the shipped auto-encoder says about them."""
+"""The selection of tiles, and the outputs of the shipped auto-encoder."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gradwatch.models.autoencoder import (
     TOP_PX,
     TileAutoencoder,
     cut_tiles,
+    select_tiles,
     shrink,
-    tiles_of,
 )
 from gradwatch.models.onnx_runtime import load_session
 from gradwatch.models.zoo import MODELS
@@ -33,25 +33,25 @@ def test_grid_covers_the_frame():
 
 
 @pytest.mark.parametrize("cycle", [0, 1, 7])
-def test_twenty_frames_look_at_every_tile_once(cycle):
-    seen = np.concatenate([tiles_of(seq, seed=3) for seq in range(20 * cycle, 20 * cycle + 20)])
+def test_twenty_frames_cover_every_tile_once(cycle):
+    seen = np.concatenate([select_tiles(seq, seed=3) for seq in range(20 * cycle, 20 * cycle + 20)])
     assert len({tuple(position) for position in seen.tolist()}) == len(seen) == ROWS * COLUMNS
 
 
 @pytest.mark.parametrize("per_frame", [1, 7, 9, 50, 180])
 def test_every_tile_is_seen_in_a_cycle_of_any_budget(per_frame):
     frames = -(-180 // per_frame)
-    seen = np.concatenate([tiles_of(seq, 0, per_frame) for seq in range(frames)])
+    seen = np.concatenate([select_tiles(seq, 0, per_frame) for seq in range(frames)])
     assert len({tuple(position) for position in seen.tolist()}) == 180
 
 
 @pytest.mark.parametrize("step", [2, 3, 4, 5, 10, 20, 40])
 def test_regular_dropping_starves_no_tile(step):
-    """With only every `step`-th frame judged, tiles are seen about equally often in the long run."""
+    """With only every `step`-th frame observed, tiles are selected about equally often in the long run."""
     counts = np.zeros((ROWS, COLUMNS), int)
     frames = 2000
     for seq in range(0, frames * step, step):
-        row, column = tiles_of(seq, seed=1).T
+        row, column = select_tiles(seq, seed=1).T
         counts[row, column] += 1
     mean = frames * 9 / 180
     assert counts.min() > mean / 2
@@ -59,14 +59,14 @@ def test_regular_dropping_starves_no_tile(step):
 
 
 def test_tiles_follow_from_seq_and_seed_alone():
-    first = [tiles_of(seq, 5).tolist() for seq in range(100)]
-    assert [tiles_of(seq, 5).tolist() for seq in reversed(range(100))] == first[::-1]
-    assert [tiles_of(seq, 6).tolist() for seq in range(100)] != first
+    first = [select_tiles(seq, 5).tolist() for seq in range(100)]
+    assert [select_tiles(seq, 5).tolist() for seq in reversed(range(100))] == first[::-1]
+    assert [select_tiles(seq, 6).tolist() for seq in range(100)] != first
 
 
 def test_impossible_number_of_tiles():
     with pytest.raises(ValueError, match="got 0"):
-        tiles_of(0, 0, per_frame=0)
+        select_tiles(0, 0, per_frame=0)
 
 
 def test_cut_tiles():
@@ -83,7 +83,7 @@ def session():
 
 
 def test_shipped_graph_equals_torch(session):
-    """The cosines that ship are the gradient's: autograd on the weights inside the ONNX file says the same."""
+    """The shipped graph's cosines are those of the gradient: autograd on its weights gives the same."""
     torch, onnx = pytest.importorskip("torch"), pytest.importorskip("onnx")
     from gradwatch.models.gradients.reconstruction import GradConAutoencoder
 
@@ -107,7 +107,7 @@ def test_shipped_graph_equals_torch(session):
         np.testing.assert_allclose(latent[i], autoencoder.down(x).detach().numpy().ravel(), rtol=1e-4, atol=1e-5)
 
 
-def test_tiles_do_not_depend_on_their_company(session):
+def test_tiles_are_independent_of_their_batch(session):
     tiles = np.random.default_rng(1).integers(0, 256, (9, 28, 28, 3), dtype=np.uint8)
     together = session.run(["loss", "cosines"], {"tiles": tiles})
     for i in range(9):
@@ -122,6 +122,6 @@ def test_black_and_white_tiles_are_finite(session):
 
 
 def test_run_time_shapes(session):
-    tiles = TileAutoencoder(session, per_frame=9, seed=2)(shrink(np.zeros((540, 960, 3), np.uint8)), seq=4)
+    (tiles,) = TileAutoencoder(session, per_frame=9, seed=2)([shrink(np.zeros((540, 960, 3), np.uint8))], [4])
     assert tiles.position.shape == (9, 2)
     assert (tiles.loss.shape, tiles.grad_cosines.shape) == ((9,), (9, 4))

@@ -41,7 +41,7 @@ def test_head_is_the_graphs_own() -> None:
     assert head.classes == SIGN_CLASSES
 
 
-def test_logits_and_features_come_in_the_order_promised() -> None:
+def test_logits_and_features_fit_the_head() -> None:
     classifier = SignClassifier(CountingSession())
     crops = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     logits, features = classifier(crops)

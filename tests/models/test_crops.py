@@ -1,4 +1,4 @@
-"""What a classifier is shown."""
+"""Crops for a classifier: geometry, interpolation and borders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_box_fills_its_share_of_the_square():
     assert square.mean() / 255 == pytest.approx((80 / 100) ** 2, abs=0.02)
 
 
-def test_longer_side_decides():
+def test_the_longer_side_sets_the_size():
     image = np.full((100, 100, 3), 50, np.uint8)
     image[40:60, 10:90] = 200
     (square,) = crop(image, np.array([[10, 40, 90, 60]], np.float32), margin=0, size_px=80)
@@ -27,7 +27,7 @@ def test_longer_side_decides():
     np.testing.assert_array_equal(square[31:49], 200)
 
 
-def test_same_in_any_company():
+def test_crops_are_independent_of_each_other():
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     boxes = np.array([[3, 4, 30, 40], [-20, -10, 15, 12], [100, 70, 140, 110], [50.3, 20.7, 54.1, 24.2]], np.float32)
     together = crop(image, boxes)

@@ -1,4 +1,4 @@
-"""What the runtimes say of this machine, tried for real."""
+"""Devices that the installed runtimes can use here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_a_network_runs_on_the_cpu() -> None:
     assert "CPUExecutionProvider" in onnx_runtime().providers
 
 
-def test_a_device_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_an_absent_device_is_an_error(tmp_path: Path) -> None:
     if onnx_runtime().has_cuda:
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(DeviceError, match=r"gradwatch\[gpu\]"):
@@ -25,7 +25,7 @@ def test_a_device_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         try_device("cpu", tmp_path)
 
 
-def test_torch_tells_its_version() -> None:
+def test_version_of_torch() -> None:
     pytest.importorskip("torch")
     seen = torch_device()
     assert seen is not None

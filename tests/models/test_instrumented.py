@@ -1,4 +1,4 @@
-"""What an instrumented file says at run time: each box once, with the logits and features that it came from."""
+"""Instrumented files at run time: each box once, with the logits and features that it was computed from."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def yolox(path, *, seed=0):
     node = onnx.helper.make_node
     nodes = [
         node("Conv", ["picture", "mean"], ["features"], strides=[8, 8]),
-        *(node("Conv", ["features", name], [f"{name}_said"]) for name in ("boxes", "there", "classes")),
-        *(node("Sigmoid", [f"{name}_said"], [f"{name}_p"]) for name in ("there", "classes")),
-        node("Concat", ["boxes_said", "there_p", "classes_p"], ["output"], axis=1),
+        *(node("Conv", ["features", name], [f"{name}_logits"]) for name in ("boxes", "there", "classes")),
+        *(node("Sigmoid", [f"{name}_logits"], [f"{name}_p"]) for name in ("there", "classes")),
+        node("Concat", ["boxes_logits", "there_p", "classes_p"], ["output"], axis=1),
     ]
     graph = onnx.helper.make_graph(
         nodes, "g",
@@ -57,8 +57,8 @@ def classifier(path):
     nodes = [
         node("GlobalAveragePool", ["picture"], ["pooled"]),
         node("Flatten", ["pooled"], ["flat"]),
-        node("Gemm", ["flat", "w", "b"], ["said"], transB=1),
-        node("Softmax", ["said"], ["output"], axis=1),
+        node("Gemm", ["flat", "w", "b"], ["raw_logits"], transB=1),
+        node("Softmax", ["raw_logits"], ["output"], axis=1),
     ]
     graph = onnx.helper.make_graph(
         nodes, "g",
@@ -89,7 +89,7 @@ def image():
     return np.random.default_rng(1).integers(0, 256, (SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
 
 
-def test_every_box_comes_from_one_head(session, image):
+def test_every_box_belongs_to_one_head(session, image):
     detector = InstrumentedDetector(session, score_threshold=0.0, iou_threshold=1.0)
     found = detector(image)
     (head,), (level,) = detector.heads, found.levels
@@ -99,7 +99,7 @@ def test_every_box_comes_from_one_head(session, image):
     assert (head.weight.shape, head.bias.shape, head.activation) == ((3, 3), (3,), "sigmoid")
     np.testing.assert_allclose(level.features @ head.weight.T + head.bias, level.logits, atol=1e-5)
     assert (level.logits.argmax(1) == found.class_id[level.detection_index]).all()
-    # The features are the means of the 8x8 px of some place, each of them once.
+    # The features are the means of the 8x8 px of some location, each of them once.
     means = image.reshape(4, 8, 4, 8, 3).mean((1, 3)).reshape(16, 3) / 255
     nearest = np.abs(level.features[:, None] - means[None]).max(2).argmin(1)
     assert sorted(nearest) == list(range(16))
@@ -131,13 +131,13 @@ def test_nothing_found_is_legal(session, image):
 
 
 def test_boxes_are_in_px_of_the_picture(session, image):
-    """Every pixel doubled: the network sees the same, boxes are twice as large."""
+    """With every pixel doubled, the input is equal and boxes are twice as large."""
     detector = InstrumentedDetector(session, score_threshold=0.0, iou_threshold=1.0)
     small, large = detector(image), detector(image.repeat(2, 0).repeat(2, 1))
     np.testing.assert_allclose(large.xyxy, 2 * small.xyxy, atol=1e-3)
 
 
-def test_one_class_scores_by_itself(session, image):
+def test_one_class_has_its_own_score(session, image):
     detector = InstrumentedDetector(session, classes=[2], score_threshold=0.0, iou_threshold=1.0)
     found = detector(image)
     objectness, logits = session.run(["objectness_0", "logits_0"], {"picture": detector.normalize(image)})
@@ -147,7 +147,7 @@ def test_one_class_scores_by_itself(session, image):
 
 
 @pytest.mark.parametrize("classes", [[3], [-1], []])
-def test_classes_that_the_file_has_not(session, classes):
+def test_classes_that_the_file_does_not_rank_by_are_refused(session, classes):
     with pytest.raises(ValueError, match=r"yolox: expected classes among .*\[0, 1, 2\]"):
         InstrumentedDetector(session, classes=classes)
 
@@ -181,7 +181,7 @@ def test_other_graphs_are_refused(instrumented, tmp_path):
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
-def test_preprocessing_by_hand(order):
+def test_preprocessing_equals_its_formula(order):
     canvas = np.random.default_rng(2).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     mean, deviation = np.array([0.4, 0.5, 0.6]), np.array([0.1, 0.2, 0.3])
     wanted = (canvas / 255 - mean) / deviation
@@ -207,6 +207,6 @@ def test_classifier(tmp_path):
         InstrumentedDetector(session)
 
 
-def test_a_detector_is_no_classifier(session):
+def test_a_detector_is_refused_as_a_classifier(session):
     with pytest.raises(ValueError, match="expected a classifier, got a detector"):
         InstrumentedClassifier(session)

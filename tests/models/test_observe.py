@@ -1,4 +1,4 @@
-"""The contract of `observe`: pure, independent of order and company, any picture legal."""
+"""The contract of `observe`: deterministic, independent of order and batch, any picture legal."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def content(observation):
     return observation.size, heads, [array.tobytes() for array in arrays], observation.image_statistics.tobytes()
 
 
-def test_deterministic_and_independent_of_order_and_company(observer, images):
+def test_deterministic_and_independent_of_order_and_batch(observer, images):
     seqs = [3, 50, 4]
     together = [content(observation) for observation in observer.observe(images, seqs)]
     backwards = [content(observation) for observation in observer.observe(images[::-1], seqs[::-1])]
@@ -97,12 +97,12 @@ def test_other_arrays_are_refused(observer, wrong):
         observer.observe([wrong], [9])
 
 
-def test_one_seq_a_picture(observer, images):
+def test_one_seq_for_each_picture(observer, images):
     with pytest.raises(ValueError, match="3 pictures and 1 seqs"):
         observer.observe(images, [0])
 
 
-def test_models_id_names_settings_not_places(tmp_path):
+def test_models_id_depends_on_settings_and_not_on_paths(tmp_path):
     settings = ObserverSettings(signs=False)
     here = Observer(settings, "cpu").models_id
     for name in ("nanodet_m", "tiles"):
@@ -130,8 +130,8 @@ def test_unknown_setting_is_an_error():
         msgspec.convert({"tiles_a_frame": 9}, ObserverSettings)
 
 
-def test_a_batch_sees_what_single_pictures_show(observer, images):
-    """As on a GPU: classifier and tiles once for all pictures; only the last bits of the cosines may differ."""
+def test_a_batch_equals_single_pictures(observer, images):
+    """As on a GPU: classifier and tiles run once for all pictures; only the last bits of the cosines may differ."""
     pictures, seqs = [*images, np.zeros((270, 480, 3), np.uint8)], [3, 50, 4, 9]
     alone = observer.observe(pictures, seqs)
     observer.batched = True
@@ -158,7 +158,7 @@ def test_every_person_has_logits_and_features_of_one_head(images):
             np.testing.assert_allclose(again, outputs.logits, atol=1e-3)
 
 
-def test_another_detector_takes_the_place_of_the_shipped_one(images, tmp_path):
+def test_another_detector_can_replace_the_shipped_one(images, tmp_path):
     """One line of configuration; the same file elsewhere is the same model."""
     own = tmp_path / "mine.onnx"
     own.write_bytes(MODELS["nanodet_m"].path().read_bytes())

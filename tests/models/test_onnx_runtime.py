@@ -1,4 +1,4 @@
-"""Sessions open on the device that was asked for, or say why not."""
+"""Sessions are opened on the device that was asked for, or the error gives the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letterbox: there and back again, and what is on the canvas."""
+"""Letterbox: boxes to the canvas and back, and the pixels of the canvas."""
 
 from __future__ import annotations
 

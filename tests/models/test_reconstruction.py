@@ -33,7 +33,7 @@ def random_network(channels=3, seed=0):
 
 
 def by_autograd(autoencoder, reference, x):
-    """Loss and cosines one picture at a time, the way the paper computes them."""
+    """Loss and cosines one picture at a time, as the paper computes them."""
     losses, cosines = [], []
     for picture in x:
         loss = torch.nn.functional.mse_loss(autoencoder(picture[None]), picture[None])
@@ -56,7 +56,7 @@ def test_forward_form_equals_autograd(channels):
     assert latent.shape == (5, 576)
 
 
-def test_pictures_do_not_mix():
+def test_pictures_are_independent():
     autoencoder, reference, x = random_network()
     forward = GradConForward(autoencoder, reference)
     together = forward(x)[1]

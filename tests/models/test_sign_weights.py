@@ -1,8 +1,7 @@
-"""The two shipped sign networks: what their graphs promise, and that they still see signs."""
+"""The two shipped sign networks: the contract of their graphs, and that they find and classify signs."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -31,7 +30,7 @@ def detector() -> Any:
 
 
 def street(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Soft blotches of dull color, (height, width, 3) uint8: something that is not flat and no sign."""
+    """Soft blotches of dull color, (height, width, 3) uint8: a background that is neither flat nor a sign."""
     coarse = rng.uniform(60, 180, (6, 8, 1)) + rng.uniform(-15, 15, (6, 8, 3))
     image = cv2.resize(coarse.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
     return np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
@@ -48,7 +47,7 @@ def put_sign(image: np.ndarray, label: str, seed: int, size_px: int, x: int, y: 
 
 
 def drawn_crops(size_px: int, per_class: int) -> tuple[np.ndarray, np.ndarray]:
-    """Crops of signs `size_px` long, cut by boxes that miss by up to 5 %, and their class ids."""
+    """Crops of signs `size_px` long, cut by boxes displaced by up to 5 %, and their class ids."""
     rng = np.random.default_rng(size_px)
     crops, class_id = [], []
     for index, label in enumerate(SIGN_CLASSES):
@@ -77,24 +76,16 @@ def test_a_crops_logits_do_not_depend_on_its_batch(classifier: SignClassifier) -
     assert np.abs(together - alone).max() < 1e-4
 
 
-def test_classifier_takes_no_crops(classifier: SignClassifier) -> None:
+def test_classifier_accepts_zero_crops(classifier: SignClassifier) -> None:
     logits, features = classifier(np.zeros((0, 32, 32, 3), np.uint8))
     assert logits.shape == (0, 14)
     assert len(features) == 0
 
 
 @pytest.mark.parametrize(("size_px", "floor"), [(12, 0.8), (16, 0.9), (24, 0.95), (48, 0.95)])
-def test_classifier_reads_signs_it_has_never_seen(classifier: SignClassifier, size_px: int, floor: float) -> None:
+def test_classifier_recognizes_unseen_signs(classifier: SignClassifier, size_px: int, floor: float) -> None:
     crops, class_id = drawn_crops(size_px, per_class=8)
     assert (classifier(crops)[0].argmax(1) == class_id).mean() >= floor
-
-
-def test_classifier_reads_the_public_test_photographs(classifier: SignClassifier, shared: Path) -> None:
-    from gradwatch.models.training.sign_crops import gtsrb_crops, read_gtsrb
-
-    pictures = read_gtsrb(shared / "data" / "gtsrb32", "test_public")
-    right = classifier(gtsrb_crops(pictures))[0].argmax(1) == pictures.class_id
-    assert right.mean() >= 0.95
 
 
 def test_detector_returns_ranked_finite_boxes(detector: Any) -> None:
@@ -109,7 +100,7 @@ def test_detector_returns_ranked_finite_boxes(detector: Any) -> None:
 
 
 def test_detector_finds_each_type(detector: Any) -> None:
-    """At three sizes, over all types: the sign's box is found with a score above everything else's."""
+    """At three sizes, over all types: the box with the highest score is that of the sign."""
     rng = np.random.default_rng(3)
     found = []
     for index, label in enumerate(SIGN_CLASSES):
@@ -122,44 +113,7 @@ def test_detector_finds_each_type(detector: Any) -> None:
     assert np.mean(found) >= 0.9
 
 
-def test_detector_is_quiet_where_there_is_no_sign(detector: Any) -> None:
+def test_detector_finds_nothing_without_a_sign(detector: Any) -> None:
     rng = np.random.default_rng(4)
     best = [detector.run(["scores"], {"image": street((512, 288), rng)[None]})[0].max() for _ in range(10)]
     assert np.mean(np.array(best) >= 0.4) <= 0.1
-
-
-def test_training_targets_decode_to_their_boxes() -> None:
-    torch = pytest.importorskip("torch")
-    from gradwatch.models.training.sign_detector import decode, targets_of
-    from gradwatch.models.training.sign_scenes import Scene
-
-    xyxy = np.array([[10, 12, 19, 21], [100, 40, 130, 75], [200.5, 100, 207.5, 108], [50, 100, 90, 140]], np.float32)
-    counts = np.array([True, True, True, False])
-    targets = targets_of(Scene(np.zeros((160, 256, 3), np.uint8), xyxy, counts))
-    heat = np.log(np.clip(targets.heat, 1e-6, 1 - 1e-6)) - np.log1p(-np.clip(targets.heat, 1e-6, 1 - 1e-6))
-    boxes, scores = decode(torch.from_numpy(np.concatenate([heat[None], targets.values])[None]))
-    best = boxes[0, :3].numpy()
-    assert np.abs(best[np.argsort(best[:, 0])] - xyxy[:3][np.argsort(xyxy[:3, 0])]).max() < 1e-3
-    assert float(scores[0, 2]) > 0.99
-    assert float(scores[0, 3]) < 0.5
-    assert not targets.asked[30, 17]  # a sign that does not count is not held against the detector
-
-
-def test_composed_scenes_box_what_they_paste() -> None:
-    from gradwatch.models.training.sign_crops import SignPictures
-    from gradwatch.models.training.sign_scenes import Scene, compose
-
-    rgba = np.zeros((1, 64, 64, 4), np.uint8)
-    rgba[0, 8:56, 8:56] = (255, 0, 255, 255)
-    signs = SignPictures(rgba, np.zeros(1, np.int64), np.ones(1, bool))
-    rng = np.random.default_rng(5)
-    empty = Scene(np.zeros((160, 256, 3), np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, bool))
-    boxes = 0
-    for _ in range(30):
-        scene = compose(signs, empty, rng)
-        for x1, y1, x2, y2 in scene.xyxy[scene.counts]:
-            inside = scene.image[round(y1 + 1) : round(y2 - 1), round(x1 + 1) : round(x2 - 1)].astype(int)
-            # Magenta under any light: green stays far below the other two.
-            assert np.mean(inside[..., 1] < inside[..., 0] - 20) > 0.8
-            boxes += 1
-    assert boxes > 20

@@ -1,8 +1,7 @@
-"""`python -m tests.monitor.test_config` writes docs/schemas/configuration.json anew."""
+"""The configuration: its commented file, its keys, its errors."""
 
 from __future__ import annotations
 
-import json
 import textwrap
 from typing import get_args, get_type_hints
 
@@ -11,14 +10,13 @@ import pytest
 import yaml
 
 from gradwatch.monitor.alarms.policy import POLICY
-from gradwatch.monitor.config import Configuration, ConfigurationError, StreamSettings, from_tree, load, schema
+from gradwatch.monitor.config import Configuration, ConfigurationError, StreamSettings, from_tree, load
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.streams.wire.messages import AlertKind
 
-from ..places import DOCS, ROOT
+from ..places import ROOT
 
 EXAMPLE = ROOT / "deploy" / "gradwatch.yaml"
-SCHEMA = DOCS / "schemas" / "configuration.json"
 
 
 @pytest.fixture
@@ -31,10 +29,6 @@ def written(tmp_path):
         return load(path, environment)
 
     return write
-
-
-def schema_text():
-    return json.dumps(schema(), indent=2) + "\n"
 
 
 def keys_of(kind, where=()):
@@ -78,10 +72,6 @@ def test_every_key_of_the_commented_file_has_its_comment():
             assert "#" in line or before.lstrip().startswith("#"), line
 
 
-def test_the_schema_is_current():
-    assert SCHEMA.read_text() == schema_text(), "run `python -m tests.monitor.test_config`"
-
-
 # -- reading ----------------------------------------------------------------------------------------------
 
 
@@ -105,7 +95,7 @@ def test_an_empty_file_is_the_defaults(written):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"no configuration file at .*absent\.yaml"):
+    with pytest.raises(ConfigurationError, match=r"expected a configuration file at .*absent\.yaml, got No such file"):
         load(tmp_path / "absent.yaml")
 
 
@@ -250,7 +240,3 @@ def test_the_configuration_id_follows_what_a_calibration_depends_on():
 def test_changing_one_configuration_leaves_the_defaults_alone():
     JudgeSettings().policy.pop(AlertKind.DISTRIBUTION_SHIFT)
     assert set(JudgeSettings().policy) == set(POLICY) == set(AlertKind)
-
-
-if __name__ == "__main__":
-    SCHEMA.write_text(schema_text())

@@ -15,17 +15,16 @@ from gradwatch.streams.sources import open_source
 from gradwatch.streams.wire.messages import check_stream_id
 
 from ...alarms.calibration import Calibration, CleanFrame
-from ...config import load
 from ...evaluate.observing import observe_all
 from ...judging.offline import clean_frames
 from ...judging.state import dump
 from ...worker.build import build_judge, build_observer
-from ..options import ConfigOption
+from ..options import ConfigOption, load_configuration, write_output
 
 
 def calibrate(
     recordings: Annotated[list[Path], typer.Argument(help="Clean recordings of this camera: videos or folders.")],
-    source: Annotated[str, typer.Option(help="What they show: the id of the stream that may use the file.")],
+    source: Annotated[str, typer.Option(help="Id of the stream that may use the file.")],
     out: Annotated[Path, typer.Option(help="The calibration file to write.")],
     config: ConfigOption = None,
     rate: Annotated[
@@ -35,8 +34,9 @@ def calibrate(
     last: Annotated[int | None, typer.Option(help="Last frame of each, included.")] = None,
     false_alarms_per_hour: Annotated[float | None, typer.Option(help="Overrides judge.alarms.")] = None,
 ) -> None:
-    """Calibrate a stream on clean recordings of its own camera (assumed healthy: nobody checks that but you)."""
-    configuration = load(config)
+    """Calibrate a stream on clean recordings of its own camera; that they are clean is not checked."""
+    check_stream_id(source)
+    configuration = load_configuration(config)
     if false_alarms_per_hour is not None:
         alarms = replace(configuration.judge.alarms, false_alarms_per_hour=false_alarms_per_hour)
         configuration = replace(configuration, judge=replace(configuration.judge, alarms=alarms))
@@ -46,22 +46,21 @@ def calibrate(
     clean: list[CleanFrame] = []
     for segment, recording in enumerate(recordings):
         frames = open_source(recording, Playback(rate, first, last), None)
-        seen = observe_all(track(frames, recording.name, console=console, transient=True), observer, "calibration")
-        clean += clean_frames(seen, judge, segment)
-    calibration = judge.calibrate(clean, check_stream_id(source), clean[0].observation.size if clean else (0, 0))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(dump(calibration))
+        observed = observe_all(track(frames, recording.name, console=console, transient=True), observer, "calibration")
+        clean += clean_frames(observed, judge, segment)
+    calibration = judge.calibrate(clean, source, clean[0].observation.size if clean else (0, 0))
+    write_output(out, dump(calibration))
     console.print(describe(calibration), f"written to {out}", sep="\n", soft_wrap=True)
 
 
 def describe(calibration: Calibration) -> str:
-    """What a person should know of a calibration."""
-    able = ", ".join(calibration.thresholds) or "no score: too few values of each"
+    """The frames of a calibration, the false alarm rate asked of it, and the scores that support it."""
+    able = ", ".join(calibration.thresholds) or "no score: each has too few values"
     return "\n".join(
         [
             f"calibration {calibration.calibration_id} of {calibration.origin.source}: {calibration.frames} frames, "
             f"{calibration.frames * calibration.interval_s:.0f} s",
-            f"asked: {calibration.false_alarms_per_hour:g} false alarms an hour; alarms can be carried by {able}",
+            f"asked: {calibration.false_alarms_per_hour:g} false alarms an hour; scores that can raise alarms: {able}",
             calibration.note or "the frames support this rate",
         ]
     )

@@ -1,4 +1,4 @@
-"""`gradwatch instrument`: anyone's ONNX detector or classifier, made to return its class head's inputs too."""
+"""`gradwatch instrument`: adds the inputs of the class head to the outputs of an ONNX detector or classifier."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gradwatch.models.instrument import KEEP, build, recognize
+from gradwatch import MissingFileError
+from gradwatch.models.instrument import KEEP, recognize
+from gradwatch.models.instrument import instrument as instrument_model
+
+from ..options import write_output
 
 SIZE = re.compile(r"(\d+)x(\d+)")
 
@@ -18,30 +22,34 @@ def instrument(
     model: Annotated[Path, typer.Argument(help="An ONNX file as its exporter wrote it.")],
     out: Annotated[Path, typer.Option(help="The instrumented file to write.")],
     decoder: Annotated[
-        str | None, typer.Option(help="The family, see docs/onnx.md; default: found by the graph's structure.")
+        str | None, typer.Option(help="The family, see docs/onnx.md; default: recognized by the graph's structure.")
     ] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT px, where the file leaves them free.")] = None,
-    keep: Annotated[int, typer.Option(help="At most so many places of each level, best first.", min=1)] = KEEP,
-    names: Annotated[Path | None, typer.Option(help="The classes' names, one a line.")] = None,
+    keep: Annotated[int, typer.Option(help="Locations to return for each level, best first.", min=1)] = KEEP,
+    names: Annotated[Path | None, typer.Option(help="File with the names of the classes, one a line.")] = None,
     rank: Annotated[
-        list[int] | None, typer.Option(help="Choose places by these class ids alone; once for each. Default: all.")
+        list[int] | None, typer.Option(help="Rank locations by this class id only; repeat for several. Default: all.")
     ] = None,
 ) -> None:
-    """Make an ONNX detector or classifier return what gradient scores need; says what it was recognized as."""
+    """Add the outputs that gradient scores need to an ONNX detector or classifier, and print what was recognized."""
     console = Console(stderr=True)
-    recognition = recognize(model, decoder, input_size=_pixels(size))
-    made = build(recognition, keep, classes=_lines(names) if names else None, ranked=rank)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(made.SerializeToString())
-    console.print(recognition.describe(), f"written to {out}", sep="\n", soft_wrap=True, highlight=False)
+    recognition = recognize(model, decoder, input_size=_parse_size(size))
+    description = recognition.describe()
+    instrumented = instrument_model(recognition, keep=keep, classes=_read_names(names), ranked=rank)
+    write_output(out, instrumented.SerializeToString())
+    console.print(description, f"written to {out}", sep="\n", soft_wrap=True, highlight=False)
 
 
-def _lines(path: Path) -> list[str]:
+def _read_names(path: Path | None) -> list[str] | None:
+    if path is None:
+        return None
+    if not path.is_file():
+        raise MissingFileError(f"no file with the names of the classes at {path}")
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line]
 
 
-def _pixels(size: str | None) -> tuple[int, int] | None:
+def _parse_size(size: str | None) -> tuple[int, int] | None:
     if size is None:
         return None
     parts = SIZE.fullmatch(size)

@@ -1,9 +1,10 @@
-"""`gradwatch review`: the page on which people review alerts, its API, and who may use them."""
+"""`gradwatch review`: serves the review page and its API, manages their users, and measures the server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
-from gradwatch import MissingPackageError
+from gradwatch import MissingFileError, MissingPackageError
 
 from ...config import Configuration, load
 from ...review.settings import ReviewSettings
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     from ...review.store.audit import Actor
 
-review = typer.Typer(help="Serve the review page, or say who may use it.", invoke_without_command=True)
-users = typer.Typer(help="Who may log in: viewers look, reviewers act, admins do everything.", no_args_is_help=True)
+review = typer.Typer(help="Serve the review page, or manage its users.", invoke_without_command=True)
+users = typer.Typer(help="Manage the users: viewers look, reviewers act, admins do everything.", no_args_is_help=True)
 review.add_typer(users, name="users")
 
 DatabaseOption = Annotated[
@@ -46,16 +47,16 @@ def serve(
     context: typer.Context,
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
-    host: Annotated[str | None, typer.Option(help="Address to serve at; any but loopback demands log-in.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to serve at; any but loopback requires log-in.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to serve at; 0 takes a free one.", min=0, max=65535)] = None,
     database: DatabaseOption = None,
     evidence: Annotated[Path | None, typer.Option(help="Folder of `gradwatch evidence`.")] = None,
-    truth: Annotated[Path | None, typer.Option(help="Folder of what is known of replayed recordings.")] = None,
-    login: Annotated[bool, typer.Option("--login", help="Demand log-in on loopback too.")] = False,
+    truth: Annotated[Path | None, typer.Option(help="Folder with ground truth of replayed recordings.")] = None,
+    login: Annotated[bool, typer.Option("--login", help="Require log-in on loopback too.")] = False,
     trusted_proxy: Annotated[
-        list[str] | None, typer.Option(help="Network (CIDR) of a proxy whose header says who somebody is.")
+        list[str] | None, typer.Option(help="Network (CIDR) of a proxy that authenticates users.")
     ] = None,
-    user_header: Annotated[str | None, typer.Option(help="That header.")] = None,
+    user_header: Annotated[str | None, typer.Option(help="Header in which such a proxy names the user.")] = None,
 ) -> None:
     """Serve the review page until stopped (SIGTERM or Ctrl-C)."""
     if context.invoked_subcommand is not None:
@@ -74,15 +75,15 @@ def serve(
             user_header=user_header,
         ),
     )
-    with _expected_errors():
-        from ...review.api.serving import bind, serve
-        from ...review.feed.ingest import Broker
-        from ...review.service import ReviewService
+    _require_extra()
+    from ...review.api.server import bind, serve
+    from ...review.feed.broker import Broker
+    from ...review.service import ReviewService
 
-        servers = bootstrap_servers or configuration.broker.bootstrap_servers
-        broker = Broker(servers, configuration.broker.client, topics_of(configuration))
-        with bind(settings.host, settings.port) as listening:
-            serve(ReviewService(settings, broker), listening)
+    servers = bootstrap_servers or configuration.broker.bootstrap_servers
+    broker = Broker(servers, configuration.broker.client, topics_of(configuration))
+    with bind(settings.host, settings.port) as listening:
+        serve(ReviewService(settings, broker), listening)
 
 
 @users.command("add")
@@ -92,13 +93,15 @@ def add(
     config: ConfigOption = None,
     database: DatabaseOption = None,
     password_file: PasswordOption = None,
-    no_password: Annotated[bool, typer.Option("--no-password", help="Only a trusted proxy lets them in.")] = False,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="Let them in through a trusted proxy only.")
+    ] = False,
 ) -> None:
-    """Add a user; asks for the password."""
+    """Add a user; asks for their password."""
+    password = None if no_password else _password(password_file)
     with _writing(config, database) as (session, actor):
         from ...review.store.accounts import add_user
 
-        password = None if no_password else _password(password_file)
         add_user(session, actor, name, _role(role), password)
     typer.echo(f"added {name}, {role}")
 
@@ -110,7 +113,7 @@ def list_users(config: ConfigOption = None, database: DatabaseOption = None) -> 
         from ...review.store import accounts
 
         table = Table("user", "role", "logs in by")
-        for user in accounts.users(session):
+        for user in accounts.list_users(session):
             table.add_row(user.username, user.role, "proxy" if user.password_hash is None else "password")
     Console().print(table)
 
@@ -122,17 +125,18 @@ def passwd(
     database: DatabaseOption = None,
     password_file: PasswordOption = None,
 ) -> None:
-    """Set a user's password and end their sessions; asks for it."""
+    """Set a user's password and end their sessions; asks for the password."""
+    password = _password(password_file)
     with _writing(config, database) as (session, actor):
         from ...review.store.accounts import set_password
 
-        set_password(session, actor, name, _password(password_file))
+        set_password(session, actor, name, password)
     typer.echo(f"{name} has a new password")
 
 
 @users.command("remove")
 def remove(name: NameArgument, config: ConfigOption = None, database: DatabaseOption = None) -> None:
-    """Remove a user and end their sessions; what they did stays theirs."""
+    """Remove a user and end their sessions; their name stays in the audit trail."""
     with _writing(config, database) as (session, actor):
         from ...review.store.accounts import remove_user
 
@@ -150,13 +154,17 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _password(file: Path | None) -> str:
-    if file is not None:
+    if file is None:
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    try:
         return file.read_text().rstrip("\n")
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    except FileNotFoundError:
+        raise MissingFileError(f"--password-file: expected a file with the password, found none at {file}") from None
 
 
 def _role(name: str) -> Any:
-    from ...review.store.audit import InvalidRequestError, Role
+    from ...review.store.audit import Role
+    from ...review.store.errors import InvalidRequestError
 
     if name not in list(Role):
         raise InvalidRequestError(f"role: expected one of {', '.join(Role)}, got {name!r}")
@@ -165,34 +173,24 @@ def _role(name: str) -> Any:
 
 @contextmanager
 def _writing(config: Path | None, database: str | None) -> Iterator[tuple[Session, Actor]]:
-    """A transaction in the review database, as whoever has this shell."""
-    with _expected_errors():
-        from ...review.store.audit import Actor, Role
-        from ...review.store.database import Database
+    """A transaction in the review database, with the rights of an admin."""
+    _require_extra()
+    from ...review.store.audit import Actor, Role
+    from ...review.store.database import Database
 
-        opened = Database(_settings(load(config), database).database)
-        try:
-            with opened.writing() as session:
-                yield session, Actor("command", Role.ADMIN, "command")
-        finally:
-            opened.close()
-
-
-@contextmanager
-def _expected_errors() -> Iterator[None]:
-    """What a user can mend becomes one line; the extra may be missing, so these errors are imported late."""
+    opened = Database(_settings(load(config), database).database)
     try:
-        from ...review.store.audit import InvalidRequestError, NotFoundError
-        from ...review.store.database import DatabaseUnavailableError
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f"`gradwatch review` needs the extra 'review': pip install 'gradwatch[review]' (no module {error.name})"
-        ) from None
-    try:
-        yield
-    except (InvalidRequestError, NotFoundError, DatabaseUnavailableError) as error:
-        typer.echo(f"gradwatch: {error}", err=True)
-        raise typer.Exit(1) from None
+        with opened.writing() as session:
+            yield session, Actor("command", Role.ADMIN, "command")
+    finally:
+        opened.close()
+
+
+def _require_extra() -> None:
+    """Raises MissingPackageError where packages of the extra `review` are missing."""
+    absent = [name for name in ("fastapi", "uvicorn", "sqlalchemy", "alembic", "argon2") if find_spec(name) is None]
+    if absent:
+        raise MissingPackageError(f"`gradwatch review` needs {', '.join(absent)}: pip install 'gradwatch[review]'")
 
 
 @review.command("bench")
@@ -200,20 +198,21 @@ def bench(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     database: Annotated[
-        list[str] | None, typer.Option(help="An empty database to measure on; a new SQLite file unless given.")
+        list[str] | None, typer.Option(help="An empty database to measure; default: a new SQLite file.")
     ] = None,
-    rounds: Annotated[int, typer.Option(help="How often each request is made.", min=5)] = 40,
+    rounds: Annotated[int, typer.Option(help="How often each request is repeated.", min=5)] = 40,
     json: JsonOption = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write a report to this file.")] = None,
 ) -> None:
     """Measure the server with 10,000 alerts and 50 cameras; starts a broker unless one is named."""
-    with _expected_errors(), TemporaryDirectory() as folder:
-        from ...bench.ground import own_topics, some_broker
-        from ...bench.review import bench_review, review_report
-        from ...review.feed.ingest import Broker
+    _require_extra()
+    from ...bench.broker_setup import open_broker, temporary_topics
+    from ...bench.review import bench_review, review_report
+    from ...review.feed.broker import Broker
 
+    with TemporaryDirectory() as folder:
         figures = []
-        with some_broker(load(config), bootstrap_servers) as (at, _), own_topics(at, 1) as (own, topics):
+        with open_broker(load(config), bootstrap_servers) as (at, _), temporary_topics(at, 1) as (own, topics):
             for url in database or [f"sqlite:///{folder}/review.db"]:
                 broker = Broker(own.broker.bootstrap_servers, own.broker.client, topics)
                 figures.append(bench_review(url, broker, rounds))

@@ -27,8 +27,14 @@ from gradwatch.streams.wire.messages import check_stream_id
 from ...config import Configuration, ConfigurationError, load
 from ...worker.build import topics_of
 from ...worker.startup import UnfitTopicsError
-from ..options import BootstrapOption, ConfigOption, JsonOption, MetricsAddressOption, MetricsPortOption
-from .topics import mending_command
+from ..options import (
+    BootstrapOption,
+    ConfigOption,
+    JsonOption,
+    MetricsAddressOption,
+    MetricsPortOption,
+    mend_topics_command,
+)
 
 
 def attach(
@@ -57,7 +63,7 @@ def attach(
     configuration = load(config)
     plans = [_plan(source, stream_id, transport, rate, partition)] if source else _plans(configuration)
     servers = bootstrap_servers or configuration.broker.bootstrap_servers
-    _check_topics(configuration, servers, mending_command(config, bootstrap_servers))
+    _check_topics(configuration, servers, mend_topics_command(config, bootstrap_servers))
     cv2.setNumThreads(1)  # each camera has its own threads
     STREAMS.reserve(plan.stream_id for plan in plans)
     stop, health, names = threading.Event(), Health(), topics_of(configuration)

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
@@ -20,15 +19,16 @@ from gradwatch.streams.transport.producer import BoundedProducer, RecordTooLarge
 from gradwatch.streams.wire.messages import OutcomeCause
 from gradwatch.streams.wire.topics import Topics
 
-from ...config import BrokerSettings, load
+from ...config import BrokerSettings
 from ...letters import LetterFilter, details, table
 from ...worker.build import topics_of
-from ..options import BootstrapOption, ConfigOption, JsonOption
+from ..options import BootstrapOption, ConfigOption, JsonOption, load_configuration, write_json, write_output
 
 dlq = typer.Typer(help="Inspect the records that could not be processed, and requeue them.", no_args_is_help=True)
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PLACE = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
+ACKNOWLEDGED_S = 30.0  # timeout of the acknowledgments of requeued records
 
 StreamOption = Annotated[str | None, typer.Option("--stream", help="Only dead letters of this stream.")]
 CauseOption = Annotated[OutcomeCause | None, typer.Option(help="Only dead letters with this cause.")]
@@ -50,8 +50,7 @@ def list_letters(
     wanted = LetterFilter(stream, cause, _since_ms(since))
     with TopicHistory(broker.bootstrap_servers, topics.dlq, broker.client) as history:
         found = list(islice(history.newest_first(wanted.summary), limit))
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    write_json(json, found)
     console = Console()
     if not found:
         console.print(f"no such dead letters on {topics.dlq}", highlight=False)
@@ -78,7 +77,9 @@ def show(
     if save is not None and "value" in letter.left_out:
         raise typer.BadParameter(f"the value of {letter.place} was left out for size and can't be saved")
     if save is not None:
-        save.write_bytes(letter.record.value or b"")
+        if "value" in letter.left_out:
+            raise typer.BadParameter(f"the value of {letter.place} was left out for size, there is nothing to save")
+        write_output(save, letter.record.value or b"")
         console.print(f"written to {save}")
 
 
@@ -120,7 +121,7 @@ def _requeue(letters: Iterator[Letter], broker: BrokerSettings, topics: Topics, 
             except (NotRequeueableError, RecordTooLargeError) as error:
                 refused += 1
                 console.print(f"not published: {error}")
-        producer.flush(30.0)
+        producer.flush(ACKNOWLEDGED_S)
     failed = sum(not delivery.done() or delivery.exception is not None for delivery in sent)
     console.print(f"{len(sent) - failed} published to {topics.frames}, {refused} refused, {failed} not acknowledged")
     if refused or failed:
@@ -128,11 +129,8 @@ def _requeue(letters: Iterator[Letter], broker: BrokerSettings, topics: Topics, 
 
 
 def _broker(config: Path | None, bootstrap_servers: str | None) -> tuple[BrokerSettings, Topics]:
-    configuration = load(config)
-    broker = configuration.broker
-    if bootstrap_servers:
-        broker = msgspec.structs.replace(broker, bootstrap_servers=bootstrap_servers)
-    return broker, topics_of(configuration)
+    configuration = load_configuration(config, bootstrap_servers)
+    return configuration.broker, topics_of(configuration)
 
 
 def _matching(history: TopicHistory, wanted: LetterFilter) -> Iterator[Letter]:

@@ -1,12 +1,11 @@
-"""`gradwatch bench …`: what watching costs, what the way through Kafka costs, how it scales, whether it lasts."""
+"""`gradwatch bench …`: the cost of monitoring and of the path through Kafka, throughput, and memory over time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -14,19 +13,18 @@ from rich.table import Table
 from gradwatch.models.zoo import WEIGHTS
 
 from ...bench.monitor_cost import bench as measure
-from ...bench.monitor_cost import bench_report, figure_rows, surroundings
+from ...bench.monitor_cost import bench_report, figure_rows
 from ...bench.path import bench_path, path_report, path_rows
 from ...bench.scale import PROCESSES, SCALE_HEADER, bench_scale, scale_report, scale_rows
-from ...bench.soak import bench_soak, soak_report, soak_rows
+from ...bench.soak import HEADER, bench_soak, soak_report, soak_rows
 from ...children import end_by_exception
 from ...config import load
+from ...evaluate.reports import SPREAD_HEADER, Figures, surroundings, write
 from ..options import BootstrapOption, ConfigOption, JsonOption
-
-SPREAD = ["figure", "min", "median", "max", "bar"]
 
 bench = typer.Typer(help="Measure: models (the default), path, scale, soak.")
 
-RoundsOption = Annotated[int, typer.Option(help="How often everything is measured.", min=1)]
+RoundsOption = Annotated[int, typer.Option(help="How often to measure everything.", min=1)]
 MarkdownOption = Annotated[Path | None, typer.Option(help="Also write a report to this file.")]
 
 
@@ -38,7 +36,7 @@ def bench_default(
     json: JsonOption = None,
     markdown: MarkdownOption = None,
 ) -> None:
-    """Measure; without a further word as `bench models` does."""
+    """Measure; without a subcommand as `bench models` does."""
     end_by_exception()
     if context.invoked_subcommand is None:
         models(config, rounds, json, markdown)
@@ -50,9 +48,8 @@ def models(
 ) -> None:
     """The monitor's own cost on one thread of this machine's CPU, beside the networks; takes about a minute."""
     weights = load(config).models.weights
-    figures = measure(Path(weights) if weights else WEIGHTS, rounds) | surroundings()
-    command = f"gradwatch bench --rounds {rounds} --markdown {markdown}"
-    _show(figures, SPREAD, figure_rows(figures), json, markdown, lambda: bench_report(figures, command))
+    figures = measure(Path(weights) if weights else WEIGHTS, rounds)
+    _show(figures, SPREAD_HEADER, figure_rows, bench_report, f"--rounds {rounds}", json, markdown)
     for name, note in figures["notes"].items():
         Console().print(f"{name}: {note}")
 
@@ -62,17 +59,17 @@ def path(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     rounds: RoundsOption = 5,
-    frames: Annotated[int, typer.Option(help="Read by each side in a round.", min=150)] = 600,
+    frames: Annotated[int, typer.Option(help="Frames read by each side in a round.", min=150)] = 600,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
 ) -> None:
-    """Our consume-publish loop beside kafka-python alone, then stage after stage; a few minutes.
+    """Our consume-publish loop against kafka-python alone, then stage after stage; a few minutes.
 
-    Without --bootstrap-servers an Apache Kafka is started from KAFKA_HOME, or else the embedded broker.
+    Without --bootstrap-servers it starts an Apache Kafka from KAFKA_HOME, or else the embedded broker.
     """
-    figures = bench_path(load(config), bootstrap_servers, rounds, frames) | surroundings()
-    command = f"gradwatch bench path --rounds {rounds} --frames {frames} --markdown {markdown}"
-    _show(figures, SPREAD, path_rows(figures), json, markdown, lambda: path_report(figures, command))
+    figures = bench_path(load(config), bootstrap_servers, rounds, frames)
+    words = f"path --rounds {rounds} --frames {frames}"
+    _show(figures, SPREAD_HEADER, path_rows, path_report, words, json, markdown)
     for stage, one in figures["stages"].items():
         Console().print(f"up to {stage}: {one['wall_us']:.0f} µs a frame, {one['cpu_us']:.0f} µs of processor time")
 
@@ -82,49 +79,46 @@ def scale(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     rounds: RoundsOption = 3,
-    frames: Annotated[int, typer.Option(help="In each measurement.", min=4)] = 200,
-    processes: Annotated[list[int] | None, typer.Option(help="Numbers of workers; 1, 2, 4 where absent.")] = None,
+    frames: Annotated[int, typer.Option(help="Frames in each measurement.", min=4)] = 200,
+    processes: Annotated[
+        list[int] | None, typer.Option(help="Number of workers, may be repeated; default: 1, 2, 4.")
+    ] = None,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
 ) -> None:
     """Throughput of 1, 2, 4 worker processes by partitions; a few minutes. Brokers as for `path`."""
     counts = tuple(processes or PROCESSES)
-    figures = bench_scale(load(config), bootstrap_servers, counts, rounds, frames) | surroundings()
-    command = f"gradwatch bench scale --rounds {rounds} --frames {frames} --markdown {markdown}"
-    _show(figures, SCALE_HEADER, scale_rows(figures), json, markdown, lambda: scale_report(figures, command))
+    figures = bench_scale(load(config), bootstrap_servers, counts, rounds, frames)
+    words = f"scale --rounds {rounds} --frames {frames}"
+    _show(figures, SCALE_HEADER, scale_rows, scale_report, words, json, markdown)
 
 
 @bench.command()
 def soak(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
-    minutes: Annotated[float, typer.Option(help="How long.", min=1.0)] = 30.0,
+    minutes: Annotated[float, typer.Option(help="Duration.", min=1.0)] = 30.0,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
 ) -> None:
     """Memory and frame age of a worker on two streams at 5 Hz over half an hour. Brokers as for `path`."""
-    console = Console(stderr=True)
-    figures = bench_soak(load(config), bootstrap_servers, minutes, console.print) | surroundings()
-    command = f"gradwatch bench soak --minutes {minutes:g} --markdown {markdown}"
-    rows = soak_rows(figures)
-    _show(figures, ["figure", "value", "bar"], rows, json, markdown, lambda: soak_report(figures, command))
+    figures = bench_soak(load(config), bootstrap_servers, minutes, Console(stderr=True).print)
+    _show(figures, HEADER, soak_rows, soak_report, f"soak --minutes {minutes:g}", json, markdown)
 
 
 def _show(
-    figures: dict[str, Any],
+    figures: Figures,
     header: list[str],
-    rows: list[list[str]],
+    rows: Callable[[Figures], list[list[str]]],
+    report: Callable[[Figures, str], str],
+    words: str,
     json: Path | None,
     markdown: Path | None,
-    report: Callable[[], str],
 ) -> None:
-    table = Table(*header, title=f"{figures['machine']}, {figures['date']}")
-    for row in rows:
+    """Prints the figures as a table, and writes them and their report; `words` of the command make them again."""
+    where = surroundings()
+    table = Table(*header, title=f"{where['machine']}, {where['date']}")
+    for row in rows(figures):
         table.add_row(*row)
     Console().print(table)
-    if json is not None:
-        json.parent.mkdir(parents=True, exist_ok=True)
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
-    if markdown is not None:
-        markdown.parent.mkdir(parents=True, exist_ok=True)
-        markdown.write_text(report())
+    write(figures | where, report(figures, f"gradwatch bench {words} --markdown {markdown}"), json, markdown)

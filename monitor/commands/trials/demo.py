@@ -1,4 +1,4 @@
-"""`gradwatch demo`: two streams, a challenge, alerts, in about two minutes and on one machine."""
+"""`gradwatch demo`: two streams, a challenge, alerts; about two minutes on one machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
@@ -15,20 +14,20 @@ from gradwatch.streams.challenges.table import CHALLENGES
 from ...children import end_by_exception
 from ...demo.pictures import DemoSettings
 from ...demo.run import run_demo
-from ..options import JsonOption
+from ..options import JsonOption, OutputError, write_json
 
 
 def demo(
     seconds: Annotated[float, typer.Option(help="Length of the live part.", min=10)] = 60.0,
     rate: Annotated[float, typer.Option(help="Frames a second and stream.", min=1)] = 5.0,
     challenge: Annotated[str, typer.Option(help=f"One of {', '.join(CHALLENGES)}.")] = "rain",
-    level: Annotated[int, typer.Option(help="Of the challenge.", min=1, max=5)] = 5,
-    seed: Annotated[int, typer.Option(help="Of drive and challenge.")] = 1,
+    level: Annotated[int, typer.Option(help="Level of the challenge.", min=1, max=5)] = 5,
+    seed: Annotated[int, typer.Option(help="Random seed of drive and challenge.")] = 1,
     headless: Annotated[bool, typer.Option(help="Print lines, even on a terminal.")] = False,
     review: Annotated[
         bool | None, typer.Option(help="Serve the review page until Ctrl-C. Default: on a terminal.")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Where pictures, videos and logs are written.")] = Path("runs/demo"),
+    folder: Annotated[Path, typer.Option(help="Folder for pictures, videos and logs.")] = Path("runs/demo"),
     json: JsonOption = None,
 ) -> None:
     """Watch two streams live: a synthetic town and a real motorway, in both of which a challenge sets in."""
@@ -37,17 +36,20 @@ def demo(
             f"expected one of {', '.join(CHALLENGES)}, got {challenge!r}", param_hint="--challenge"
         )
     end_by_exception()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"--folder: expected a folder that can be written, got {error}") from error
     console = Console(force_terminal=False) if headless else Console()
     settings = DemoSettings(folder.absolute(), seconds, rate, challenge, level, seed)
     figures = run_demo(settings, console, _serves_page(console) if review is None else review)
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+    write_json(json, figures)
     console.print(f"videos, stills and logs are in {folder}")
 
 
 def _serves_page(console: Console) -> bool:
-    """Whether somebody is there to look at the review page, and it can be served."""
-    absent = [name for name in ("fastapi", "sqlalchemy", "mcap") if find_spec(name) is None]
-    if console.is_terminal and absent:
+    """Whether the console is a terminal and the extras of the review page are installed."""
+    missing = [name for name in ("fastapi", "sqlalchemy", "mcap") if find_spec(name) is None]
+    if console.is_terminal and missing:
         console.print("no review page: it needs pip install 'gradwatch[review,evidence]'", markup=False)
-    return console.is_terminal and not absent
+    return console.is_terminal and not missing

@@ -1,4 +1,4 @@
-"""`gradwatch doctor`: what this machine has, what is missing or wrong, and the command that mends it."""
+"""`gradwatch doctor`: checks this machine, and prints what is missing or wrong and the command that mends it."""
 
 from __future__ import annotations
 
@@ -6,45 +6,41 @@ import logging
 from typing import Annotated
 
 import typer
-from msgspec.structs import replace
 from rich.console import Console
 
 from gradwatch.streams.observability.logs import scrub
 
-from ...config import Configuration, ConfigurationError, load
-from ...doctor.examination import CHECKS, Section, examine
-from ...doctor.findings import Finding, Scope, Status
-from ...doctor.rendering import as_json, print_report
-from ..options import BootstrapOption, ConfigOption, JsonOption
-from ..streams.topics import mending_command
+from ...config import Configuration, ConfigurationError
+from ...doctor.checks import CHECKS, Section, run_checks
+from ...doctor.report import print_report, report_tree
+from ...doctor.results import CheckResult, Context, Status
+from ..options import BootstrapOption, ConfigOption, JsonOption, load_configuration, mend_topics_command, write_json
 
 
 def doctor(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Also read the broker's clock, with a record in a topic made for it.")
+        bool, typer.Option("--probe", help="Also read the broker's clock, by writing a record to a topic of its own.")
     ] = False,
     json: JsonOption = None,
 ) -> None:
-    """Say what this machine has and lacks, and what mends it. Exit code 1 where something needed must be mended."""
-    found = str(config) if config else "none given: the defaults"
+    """Check what this machine has and lacks, and print what mends it. Exit code 1 if something needed is at fault."""
+    found = str(config) if config else "none given: defaults"
+    configuration, checks = Configuration(), tuple(CHECKS)
     try:
-        configuration, validity = load(config), Finding("configuration", Status.OK, found)
+        configuration, validity = (
+            load_configuration(config, bootstrap_servers),
+            CheckResult("configuration", Status.OK, found),
+        )
     except ConfigurationError as error:
-        # what does not depend on it is still worth knowing
-        configuration = Configuration()
+        checks = tuple(check for check in CHECKS if not check.configured)
         remedy = "deploy/gradwatch.yaml has all keys with comments"
-        validity = Finding("configuration", Status.WRONG, scrub(str(error)), remedy)
-    if bootstrap_servers:
-        named = replace(configuration.broker, bootstrap_servers=bootstrap_servers)
-        configuration = replace(configuration, broker=named)
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what fails is a row already
-    scope = Scope(configuration, config, mending_command(config, bootstrap_servers), probe)
-    checks = CHECKS if validity.status is Status.OK else tuple(check for check in CHECKS if not check.configured)
-    sections = [Section("configuration", [validity]), *examine(scope, checks)]
+        validity = CheckResult("configuration", Status.WRONG, scrub(str(error)), remedy)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # failures are in the report
+    context = Context(configuration, config, mend_topics_command(config, bootstrap_servers), probe)
+    sections = [Section("configuration", [validity]), *run_checks(context, checks)]
     print_report(Console(), sections)
-    if json is not None:
-        json.write_bytes(as_json(sections))
-    if any(finding.is_fault for section in sections for finding in section.findings):
+    write_json(json, report_tree(sections))
+    if any(result.is_fault for section in sections for result in section.results):
         raise typer.Exit(1)

@@ -1,29 +1,28 @@
-"""How good forecasts are: where they said that people would be, against where the annotation has them."""
+"""Errors of forecasts: the predicted centers of people against the annotated ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradwatch.streams.wire.messages import FrameReport
 
+from ..reports import Figures
 from .tracks import Labeled, match
 
-Figures = dict[str, Any]
 Array = NDArray[np.float64]
 
-EARLY_NS = 1_000_000  # a frame that comes so much before a forecast is due counts as due
+EARLY_NS = 1_000_000  # a frame up to this much before a forecast is due counts as due
 
 
 def forecast_figures(truth: Sequence[Labeled], reports: Sequence[FrameReport], kind: str) -> Figures:
-    """How far forecast centers end up from the annotated ones, beside the forecast that everybody stands still.
+    """Distances of forecast centers from the annotated ones, beside the forecast that everybody stands still.
 
-    A track is held against the person whose box it is on when the forecast is made, where that one is still annotated
-    at the horizon. `horizons` has one row a horizon; `ade_px` (mean over the horizons) and `fde_px` (the last one) are
-    of those forecasts whose person is annotated at all of them.
+    A track is compared with the person whose box it matches when the forecast is made, if that person is still
+    annotated at the horizon. `horizons` has one row per horizon; `ade_px` (mean over the horizons) and `fde_px` (the
+    last one) are of the forecasts whose person is annotated at all of them: [forecast, standing still].
     """
     forecasts = reports[-1].forecasts
     if forecasts is None:
@@ -42,7 +41,7 @@ def forecast_figures(truth: Sequence[Labeled], reports: Sequence[FrameReport], k
 
 
 def _errors(truth: Sequence[Labeled], reports: Sequence[FrameReport], kind: str) -> Array:
-    """(n, T, 3) px of every forecast: its error, that of standing still, its radius; NaN where nobody is annotated."""
+    """(n, T, 3) px of every forecast: its error, that of standing still, its radius; NaN if nobody is annotated."""
     where = [dict(zip(t.identity.tolist(), (t.xyxy[:, :2] + t.xyxy[:, 2:]) / 2, strict=True)) for t in truth]
     times_ns = np.array([report.capture_ns for report in reports])
     result = []

@@ -1,9 +1,8 @@
-"""Do the scores of single boxes tell what is no pedestrian from people? Gradient scores beside their baselines."""
+"""Whether the scores of single boxes separate false boxes from people: gradient scores beside their baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,28 +15,28 @@ from ...judging.offline import Observed, clean_frames
 from ...judging.settings import JudgeSettings
 from ...scorers import PEDESTRIAN_PREFIX, SCORERS, Parameters
 from ..metrics import auroc
+from ..reports import Figures
 from .tracks import Labeled, match
 
-Figures = dict[str, Any]
 Array = NDArray[np.float64]
 
 SCORES = tuple(name for name in SCORERS if name.startswith(PEDESTRIAN_PREFIX))
-CALIBRATED_ON = JudgeSettings().calibration_frames  # of the recording's own start; the others are judged
+CALIBRATED_ON = JudgeSettings().calibration_frames  # first frames of the recording; the others are judged
 QUANTILES = (0.1, 0.5, 0.9)
 
 
-def score_figures(truth: Sequence[Labeled], seen: Sequence[Observed], judge: Judge) -> Figures:
-    """Do the scores tell boxes that are no person from people? `by_score` is empty without pedestrian heads.
+def score_figures(truth: Sequence[Labeled], observed: Sequence[Observed], judge: Judge) -> Figures:
+    """How well each score separates false boxes from people; `by_score` is empty without pedestrian heads.
 
-    The first CALIBRATED_ON frames are the stream's calibration, the others are judged. `raw_auroc` is of the closed
-    forms as they come, over the same frames with all strides in one pot: what standardizing by stride is worth.
+    The first `CALIBRATED_ON` frames are the stream's calibration, the others are judged. `raw_auroc` is of the closed
+    forms over the same frames, all strides together: it shows the effect of standardizing by stride.
     """
-    frames = clean_frames(seen, judge)
+    frames = clean_frames(observed, judge)
     if not any(name in frame.crops for frame in frames for name in SCORES):
         return {"by_score": {}}
     parameters = fit_clean(frames[:CALIBRATED_ON]).parameters
     judged = frames[CALIBRATED_ON:]
-    people = [is_person(t, found) for t, (_, found) in zip(truth, seen, strict=True)][CALIBRATED_ON:]
+    people = [is_person(t, found) for t, (_, found) in zip(truth, observed, strict=True)][CALIBRATED_ON:]
     numbers = [int(n) for frame in judged if SCORES[0] in frame.crops for n in frame.crops[SCORES[0]].head]
     return {
         "frames": len(judged),
@@ -76,5 +75,5 @@ def _one_score(name: str, frames: list[CleanFrame], people: list[NDArray[np.bool
 
 
 def quantiles(values: Array) -> list[float]:
-    """The QUANTILES of values (n,); nothing where there are none."""
+    """The `QUANTILES` of values (n,); empty for no values."""
     return [float(q) for q in np.quantile(values, QUANTILES)] if len(values) else []

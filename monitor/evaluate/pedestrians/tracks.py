@@ -1,10 +1,9 @@
-"""How good tracks are: identities and boxes against annotated ones, beside other trackers on the same boxes.
+"""Quality of tracks: identities and boxes against annotated ones, beside other trackers on the same boxes.
 
 CLEAR MOT (Bernardin and Stiefelhagen 2008) and the identity measures (Ristani et al., ECCV 2016), counted by
-motmetrics. Other trackers are ByteTrack (Zhang et al., ECCV 2022) from two libraries. `cjm-byte-track` follows the
-authors' code and needs nothing but numpy and scipy. `trackers` would bring opencv-python, which overwrites the
-headless build that gradwatch runs on, so no extra of ours names it and its row is there only where somebody has
-installed it all the same.
+motmetrics. The other trackers are ByteTrack (Zhang et al., ECCV 2022) from two libraries. `cjm-byte-track` follows the
+authors' code and needs only numpy and scipy. `trackers` depends on opencv-python, which overwrites the headless build
+that gradwatch runs on, so it is in no extra of gradwatch, and its row appears only if it is installed anyway.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from gradwatch import MissingPackageError
 from gradwatch.models.boxes import iou
 from gradwatch.streams.wire.messages import FrameReport
 
-MIN_IOU = 0.5  # of a box and the annotated one that it stands for
+MIN_IOU = 0.5  # of a box and the annotated one that it matches
 MEASURES = {  # motmetrics' name -> ours
     "idf1": "idf1",
     "mota": "mota",
@@ -42,14 +41,14 @@ class Labeled(Struct, frozen=True):
 
 
 class Scored(Struct, frozen=True):
-    """What a detector found in one frame: xyxy (n, 4) px, score (n,) in [0, 1]."""
+    """The detections of one frame: xyxy (n, 4) px, score (n,) in [0, 1]."""
 
     xyxy: NDArray[np.float32]
     score: NDArray[np.float32]
 
 
 def match(xyxy: NDArray[np.floating[Any]], truth: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    """For each box (n, 4) the row of the annotated one (m, 4) that it stands for, -1 for none.
+    """For each box (n, 4) the row of the annotated one (m, 4) that it matches, -1 for none.
 
     Best overlap first, each annotated box once, at least MIN_IOU.
     """
@@ -64,9 +63,9 @@ def match(xyxy: NDArray[np.floating[Any]], truth: NDArray[np.floating[Any]]) -> 
 
 
 def track_figures(truth: Sequence[Labeled], tracks: Sequence[Labeled]) -> dict[str, float]:
-    """The `MEASURES` of tracks against annotated ones, frame by frame, and how many `tracks` there were.
+    """The `MEASURES` of tracks against annotated ones, frame by frame, and the number of `tracks`.
 
-    Raises MissingPackageError without motmetrics, ValueError where the frames are not as many.
+    Raises MissingPackageError without motmetrics, ValueError if the numbers of frames differ.
     """
     if len(truth) != len(tracks):
         raise ValueError(f"expected tracks of {len(truth)} frames, got {len(tracks)}")
@@ -82,7 +81,7 @@ def track_figures(truth: Sequence[Labeled], tracks: Sequence[Labeled]) -> dict[s
 
 
 def reported_tracks(report: FrameReport, kind: str, predicted: bool = False) -> Labeled:
-    """The confirmed tracks of a kind in a report: those seen in its frame and, if `predicted`, those that were not."""
+    """The confirmed tracks of a kind in a report: those seen in its frame and, if `predicted`, the others too."""
     tracks = report.tracks
     if tracks is None:
         return Labeled(np.empty(0, np.int64), np.empty((0, 4)))
@@ -100,30 +99,30 @@ def found_boxes(report: FrameReport, kind: str) -> Scored:
 
 
 def byte_track(frames: Sequence[Scored], rate_hz: float) -> list[Labeled]:
-    """ByteTrack of `cjm-byte-track`; a detection from 0.5 on is a strong one, as for our tracker and in the paper."""
+    """ByteTrack of `cjm-byte-track`; detections from 0.5 on are strong, as for our tracker and in the paper."""
     tracker = _library("cjm_byte_track.core").BYTETracker(track_thresh=0.5, frame_rate=round(rate_hz))
     result = []
-    for seen in frames:
-        active = tracker.update(np.column_stack([seen.xyxy, seen.score]), (1, 1), (1, 1))  # no rescaling
+    for found in frames:
+        active = tracker.update(np.column_stack([found.xyxy, found.score]), (1, 1), (1, 1))  # no rescaling
         result.append(_labeled([t.track_id for t in active], [t.tlbr for t in active]))
     return result
 
 
 def roboflow_byte_track(frames: Sequence[Scored], rate_hz: float) -> list[Labeled]:
-    """ByteTrack of Roboflow's `trackers`, as its defaults are: a track begins from a score of 0.7 on."""
+    """ByteTrack of Roboflow's `trackers` with its defaults: a track starts from a score of 0.7 on."""
     supervision, tracker = _library("supervision"), _library("trackers").ByteTrackTracker(frame_rate=rate_hz)
     result = []
-    for seen in frames:
+    for found in frames:
         boxes = supervision.Detections(
-            xyxy=seen.xyxy.astype(np.float64), confidence=seen.score, class_id=np.zeros(len(seen.score), int)
+            xyxy=found.xyxy.astype(np.float64), confidence=found.score, class_id=np.zeros(len(found.score), int)
         )
         tracked = tracker.update(boxes)
-        known = tracked.tracker_id >= 0  # a young track has no identity yet
-        result.append(_labeled(tracked.tracker_id[known], tracked.xyxy[known]))
+        confirmed = tracked.tracker_id >= 0  # a young track has no identity yet
+        result.append(_labeled(tracked.tracker_id[confirmed], tracked.xyxy[confirmed]))
     return result
 
 
-# Name in the report -> the module it needs and how it tracks.
+# Name in the report -> the module it needs and its tracker.
 RIVALS: dict[str, tuple[str, Callable[[Sequence[Scored], float], list[Labeled]]]] = {
     "ByteTrack (cjm-byte-track)": ("cjm_byte_track", byte_track),
     "ByteTrack (trackers)": ("trackers", roboflow_byte_track),
@@ -143,4 +142,4 @@ def _library(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"{error}; `pip install 'gradwatch[dev]'` brings what evaluation needs") from error
+        raise MissingPackageError(f"{error}; `pip install 'gradwatch[dev]'` installs what evaluation needs") from error

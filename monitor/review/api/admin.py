@@ -1,4 +1,4 @@
-"""Users, tokens and the audit trail: for admins."""
+"""Users, API tokens and the audit trail, for admins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from .problems import documented
 
 router = APIRouter(tags=["admin"])
 
-UsernamePath = Annotated[str, Path(max_length=64, pattern=f"^{accounts.USERNAME.pattern}$")]
+USERNAME = f"^{accounts.USERNAME.pattern}$"
+UsernamePath = Annotated[str, Path(max_length=64, pattern=USERNAME)]
 Password = Annotated[
     Text,
     Field(min_length=accounts.MIN_PASSWORD, max_length=accounts.MAX_PASSWORD, json_schema_extra={"format": "password"}),
@@ -25,7 +26,7 @@ Password = Annotated[
 
 
 class UserShape(Shape):
-    """Somebody who may log in."""
+    """A user."""
 
     username: str
     role: Role
@@ -33,34 +34,34 @@ class UserShape(Shape):
 
 
 class UserList(Shape):
-    """By name."""
+    """Users by name."""
 
     users: list[UserShape]
 
 
 class Names(Shape):
-    """Of users, to whom alerts can be assigned."""
+    """Names of the users that alerts can be assigned to."""
 
     usernames: list[str]
 
 
 class NewUser(BaseModel):
-    """Without a password only a trusted proxy lets them in."""
+    """A user without a password enters through a trusted proxy only."""
 
-    username: Annotated[str, Field(max_length=64, pattern=f"^{accounts.USERNAME.pattern}$", examples=["ada"])]
+    username: Annotated[str, Field(max_length=64, pattern=USERNAME, examples=["ada"])]
     role: Role = Role.REVIEWER
     password: Password | None = None
 
 
 class UserChange(BaseModel):
-    """What is null stays."""
+    """Fields that are null stay as they are."""
 
     role: Role | None = None
     password: Password | None = None
 
 
 class TokenShape(Shape):
-    """A program's key; its secret is shown once."""
+    """A program's key to the API."""
 
     token_id: str
     name: str
@@ -70,13 +71,13 @@ class TokenShape(Shape):
 
 
 class TokenList(Shape):
-    """Oldest first."""
+    """Tokens, oldest first."""
 
     tokens: list[TokenShape]
 
 
 class NewToken(BaseModel):
-    """`name` is what the audit trail will call the program."""
+    """`name` is that of the program in the audit trail."""
 
     name: Annotated[
         str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$", examples=["grafana"])
@@ -85,13 +86,13 @@ class NewToken(BaseModel):
 
 
 class MadeToken(TokenShape):
-    """`secret` goes into the header `Authorization: Bearer …` and can't be shown again."""
+    """`secret` goes into the header `Authorization: Bearer …`; it can't be shown again."""
 
     secret: str
 
 
 class AuditPage(Shape):
-    """Newest first; ask again with `next_before` for older ones."""
+    """Actions, newest first; `next_before` asks for older ones."""
 
     actions: list[Action]
     next_before: int | None
@@ -99,9 +100,9 @@ class AuditPage(Shape):
 
 @router.get("/users/names")
 def names(service: Service, visitor: Viewer) -> Names:
-    """To whom alerts can be assigned."""
+    """The users that alerts can be assigned to."""
     with service.database.reading() as session:
-        found = {user.username for user in accounts.users(session)} | {visitor.actor.username}
+        found = {user.username for user in accounts.list_users(session)} | {visitor.actor.username}
     return Names(usernames=sorted(found))
 
 
@@ -109,7 +110,7 @@ def names(service: Service, visitor: Viewer) -> Names:
 def users(service: Service, visitor: Admin) -> UserList:
     """All users."""
     with service.database.reading() as session:
-        return UserList(users=[UserShape.model_validate(user) for user in accounts.users(session)])
+        return UserList(users=[UserShape.model_validate(user) for user in accounts.list_users(session)])
 
 
 @router.post("/users", status_code=201, responses=documented(403, 409))
@@ -117,12 +118,12 @@ def add_user(service: Service, visitor: Admin, body: NewUser) -> Names:
     """Adds a user."""
     with service.database.writing() as session:
         accounts.add_user(session, visitor.actor, body.username, body.role, body.password)
-        return Names(usernames=[user.username for user in accounts.users(session)])
+        return Names(usernames=[user.username for user in accounts.list_users(session)])
 
 
 @router.patch("/users/{username}", status_code=204, responses=documented(403, 404, 409))
 def change_user(service: Service, visitor: Admin, username: UsernamePath, body: UserChange) -> None:
-    """Gives a user another role or password; a new password ends their sessions."""
+    """Changes a user's role or password; a new password ends their sessions."""
     with service.database.writing() as session:
         if body.role is not None:
             accounts.set_role(session, visitor.actor, username, body.role)
@@ -132,21 +133,21 @@ def change_user(service: Service, visitor: Admin, username: UsernamePath, body: 
 
 @router.delete("/users/{username}", status_code=204, responses=documented(403, 404, 409))
 def remove_user(service: Service, visitor: Admin, username: UsernamePath) -> None:
-    """Removes a user; what they did stays theirs."""
+    """Removes a user; their name stays in the audit trail."""
     with service.database.writing() as session:
         accounts.remove_user(session, visitor.actor, username)
 
 
 @router.get("/tokens", responses=documented(403))
 def tokens(service: Service, visitor: Admin) -> TokenList:
-    """All tokens in force; never their secrets."""
+    """All valid tokens, without their secrets."""
     with service.database.reading() as session:
-        return TokenList(tokens=[TokenShape.model_validate(token) for token in accounts.tokens(session)])
+        return TokenList(tokens=[TokenShape.model_validate(token) for token in accounts.list_tokens(session)])
 
 
 @router.post("/tokens", status_code=201, responses=documented(403))
 def add_token(service: Service, visitor: Admin, body: NewToken) -> MadeToken:
-    """Makes a token; its secret is in this answer and nowhere else."""
+    """Creates a token; its secret is in this answer alone."""
     with service.database.writing() as session:
         row, secret = accounts.add_token(session, visitor.actor, body.name, body.role)
         return MadeToken(**TokenShape.model_validate(row).model_dump(mode="python"), secret=secret)
@@ -166,7 +167,7 @@ def audit_trail(
     before: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next_before` of an earlier page")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> AuditPage:
-    """What everybody did, newest first."""
+    """The actions of all users, newest first."""
     query = select(AuditRow).order_by(AuditRow.audit_id.desc()).limit(limit + 1)
     if before is not None:
         query = query.where(AuditRow.audit_id < before)

@@ -1,4 +1,4 @@
-"""The application: all routes, their errors, and the OpenAPI document that is complete."""
+"""The application: all routes, their errors, and a complete OpenAPI document."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import gradwatch
 
 from ..service import ReviewService
 from ..settings import is_loopback
-from . import admin, alerts, cameras, clips, live_events, pages, problems, session, verdicts
-from .access import COOKIE, CSRF_HEADER, Gate, Viewer
+from . import admin, alerts, cameras, clips, corrections, live_events, pages, problems, session
+from .access import COOKIE, CSRF_HEADER, Authenticator, Viewer
 from .guard import Guard
 
 PREFIX = "/api/v1"
-DESCRIPTION = f"""Alerts of gradwatch, and what people do with them.
+DESCRIPTION = f"""Alerts of gradwatch, and the actions of their reviewers.
 
 On loopback nobody logs in; else a session cookie (POST {PREFIX}/session) or a header `Authorization: Bearer TOKEN`.
 Everything but GET needs the header `{CSRF_HEADER}` with the token of GET {PREFIX}/session, unless an API token is sent.
@@ -31,14 +31,19 @@ SECURITY = {
 
 def build_app(service: ReviewService) -> ASGIApp:
     """The application that serves `service`, behind its guard."""
-    # without FastAPI's own pages of documentation, which load scripts from elsewhere
-    app = FastAPI(title="gradwatch review", version=gradwatch.__version__, openapi_url=None)
-    app.state.gate = Gate(service)
-    problems.install(app)
-    api = APIRouter(
-        prefix=PREFIX, dependencies=[Depends(expect_once)], responses=problems.documented(400, 401, 413, 422)
+    app = FastAPI(
+        title="gradwatch review",
+        version=gradwatch.__version__,
+        openapi_url=None,  # FastAPI's own pages of documentation load scripts from other sites
+        exception_handlers=problems.HANDLERS,
     )
-    for part in (session, alerts, clips, cameras, verdicts, live_events, admin):
+    app.state.authenticator = Authenticator(service)
+    api = APIRouter(
+        prefix=PREFIX,
+        dependencies=[Depends(check_not_repeated)],
+        responses=problems.documented(400, 401, 413, 422),
+    )
+    for part in (session, alerts, clips, cameras, corrections, live_events, admin):
         api.include_router(part.router)
 
     @api.get("/openapi.json", include_in_schema=False)
@@ -49,20 +54,20 @@ def build_app(service: ReviewService) -> ASGIApp:
     app.include_router(api)
     app.include_router(pages.router)
     settings = service.settings
-    # Behind a log-in, a foreign name has no cookie and opens nothing, so any is answered unless some are given.
+    # Where visitors log in, a foreign name has no cookie and can read nothing, so any is answered unless configured.
     checks_hosts = is_loopback(settings.host) or settings.allowed_hosts
     return Guard(app, settings.allowed_hosts if checks_hosts else None)
 
 
-def expect_once(request: Request) -> None:
-    """Raises ProblemError 422 for a parameter that is there twice and of which only one would be read."""
+def check_not_repeated(request: Request) -> None:
+    """Raises ProblemError 422 for a repeated parameter of which only one value would be read."""
     names = [name for name, _ in request.query_params.multi_items() if name not in REPEATABLE]
     if len(names) > len(set(names)):
         raise problems.ProblemError(422, f"query: expected each of {', '.join(sorted(set(names)))[:200]} once")
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document: errors as problems, and how one shows who one is."""
+    """The OpenAPI document, with errors as problems and the ways to authenticate."""
     document: dict[str, Any] = get_openapi(
         title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
     )

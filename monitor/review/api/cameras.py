@@ -1,28 +1,27 @@
-"""How the cameras stand: state, newest picture, overlay, scores of the last ten minutes."""
+"""The present state of the cameras: newest report, picture and overlay, and the scores of the last ten minutes."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Request, Response
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AliasPath, Field
 from sqlalchemy import func, select
 
 from gradwatch.streams.wire.messages import AlertState, Outcome, OutcomeCause, StreamState
 from gradwatch.streams.wire.pixels import BadRecordError
 
-from ..feed.live import CameraState
+from ..feed.live_state import CameraState
 from ..feed.score_ring import Series, family_of
 from ..service import ReviewService
-from ..shapes import Ns, Shape
-from ..store.audit import NotFoundError
+from ..shapes import Finite, Ns, Shape
+from ..store.errors import NotFoundError
 from ..store.schema import AlertRow
 from .access import Service, Viewer
-from .pictures import JPEG_CONTENT, JSON_CONTENT, picture
+from .pictures import JPEG_CONTENT, JSON_CONTENT, picture_response
 from .problems import ProblemError, documented
 
 router = APIRouter(prefix="/cameras", tags=["cameras"])
@@ -33,48 +32,50 @@ JSON = "application/json"
 
 
 class LastReport(Shape):
-    """What the newest report of a camera says."""
+    """The newest report of a camera."""
 
-    run_id: str
-    seq: int
+    run_id: str = Field(validation_alias=AliasPath("identity", "run_id"))
+    seq: int = Field(validation_alias=AliasPath("identity", "seq"))
     capture_ns: Ns
     published_ns: Ns
     state: StreamState
     outcome: Outcome
     cause: OutcomeCause | None
-    width_px: int
-    height_px: int
-    change: dict[str, float | None] = Field(description="change statistic / threshold by score")
-    latency_ms: dict[str, float | None]
+    width_px: int = Field(validation_alias="width")
+    height_px: int = Field(validation_alias="height")
+    change: dict[str, Finite] = Field(description="change statistic / threshold by score")
+    latency_ms: dict[str, Finite]
     models_id: str
     calibration_id: str
     configuration_id: str
 
 
 class Camera(Shape):
-    """How a camera stands. Ages are in seconds, null for what has not come; `stale` says that they are too high."""
+    """The state of a camera. Ages are null for what has not arrived."""
 
     stream_id: str = Field(examples=["north-gate"])
-    state: StreamState | None = Field(description="null while no report has come")
-    stale: bool = Field(description=f"no report for {STALE_AFTER_S:.0f} s: all here is as it was then")
+    state: StreamState | None = Field(description="null while no report has arrived")
+    stale: bool = Field(description=f"no report for {STALE_AFTER_S:.0f} s: the other fields are as old")
     report_age_s: float | None
     frame_age_s: float | None
     open_alerts: int
     report: LastReport | None
-    health: dict[str, Any] | None = Field(description="what the source says of itself; null while nothing has come")
+    health: dict[str, Any] | None = Field(
+        description="the newest health record of the source; null while none has arrived"
+    )
     health_age_s: float | None
     thumbnail_url: str | None
-    tags: dict[str, Any] = Field(description="of a replayed recording; empty where nothing is known")
+    tags: dict[str, Any] = Field(description="of a replayed recording; empty without ground truth")
 
 
 class CameraList(Shape):
-    """All cameras by id."""
+    """Cameras by id."""
 
     cameras: list[Camera]
 
 
 class ScoreColumn(Shape):
-    """One score; a value for each frame, null where it did not apply."""
+    """One score: a value for each frame, null where it did not apply."""
 
     name: str = Field(examples=["gradcon_direction"])
     family: str = Field(description="gradient, baseline or unknown")
@@ -84,7 +85,7 @@ class ScoreColumn(Shape):
 
 
 class ScoreSeries(Shape):
-    """Scores by frame, oldest first; all lists of one answer have the same length."""
+    """Scores by frame, oldest first; all lists have the same length."""
 
     run_id: str
     seq: list[int]
@@ -96,49 +97,50 @@ class ScoreSeries(Shape):
 
 @router.get("")
 def cameras(service: Service, visitor: Viewer) -> CameraList:
-    """How all cameras stand."""
+    """The state of all cameras."""
     opened = _open_alerts(service)
-    known = service.live.cameras()
-    shown = [_camera(service, camera, opened.pop(camera.stream_id, 0)) for camera in known]
-    # of a camera that has been silent since we began, the open alerts are all that is known
-    shown += [_camera(service, CameraState(stream_id), count) for stream_id, count in opened.items()]
-    return CameraList(cameras=sorted(shown, key=lambda camera: camera.stream_id))
+    # of a camera that has been silent since the server started, only the open alerts are known
+    silent = {stream_id: CameraState(stream_id) for stream_id in opened}
+    known = silent | {camera.stream_id: camera for camera in service.live.cameras()}
+    return CameraList(
+        cameras=[_camera(service, camera, opened.get(stream_id, 0)) for stream_id, camera in sorted(known.items())]
+    )
 
 
 @router.get("/{stream_id}", responses=documented(404))
 def camera(service: Service, visitor: Viewer, stream_id: StreamPath) -> Camera:
-    """How one camera stands."""
+    """The state of one camera."""
     return _camera(service, _known(service, stream_id), _open_alerts(service).get(stream_id, 0))
 
 
 @router.get(
     "/{stream_id}/thumbnail.jpg",
     response_class=Response,
-    responses=documented(404) | {200: JPEG_CONTENT, 304: {"description": "as it was"}},
+    responses=documented(404) | {200: JPEG_CONTENT, 304: {"description": "not modified"}},
 )
 def thumbnail(service: Service, visitor: Viewer, request: Request, stream_id: StreamPath) -> Response:
-    """The newest picture, 320 px wide."""
+    """The newest picture, at most 320 px wide."""
     try:
         made = service.live.thumbnail(stream_id)
     except BadRecordError as error:
-        raise ProblemError(404, f"the newest picture can't be shown: {error}") from error
+        raise ProblemError(404, f"could not decode the newest picture: {error}") from error
     if made is None:
-        raise NotFoundError(f"expected a camera of which a picture has come, got {stream_id}")
+        raise NotFoundError(f"expected a camera with a picture, got {stream_id}")
     stamp, content = made
-    return picture(request, content, "image/jpeg", stamp, "thumbnail")
+    return picture_response(request, content, "image/jpeg", stamp, "thumbnail")
 
 
 @router.get(
     "/{stream_id}/frame",
     response_class=Response,
-    responses=documented(404) | {200: JPEG_CONTENT, 304: {"description": "as it was"}},
+    responses=documented(404) | {200: JPEG_CONTENT, 304: {"description": "not modified"}},
 )
 def frame(service: Service, visitor: Viewer, request: Request, stream_id: StreamPath) -> Response:
-    """The newest picture as it came from the camera."""
+    """The newest picture, unchanged from the camera."""
     newest = _known(service, stream_id).frame
     if newest is None:
-        raise NotFoundError(f"expected a camera of which a picture has come, got {stream_id}")
-    return picture(request, newest.content, newest.encoding, newest.stamp, "frame")
+        raise NotFoundError(f"expected a camera with a picture, got {stream_id}")
+    return picture_response(request, newest.content, newest.encoding, newest.stamp, "frame")
 
 
 @router.get("/{stream_id}/overlay", response_class=Response, responses=documented(404) | {200: JSON_CONTENT})
@@ -146,7 +148,7 @@ def overlay(service: Service, visitor: Viewer, stream_id: StreamPath) -> Respons
     """The newest overlay: `foxglove.ImageAnnotations`, in px of the camera's picture."""
     known = _known(service, stream_id)
     if known.overlay is None:
-        raise NotFoundError(f"expected a camera of which an overlay has come, got {stream_id}")
+        raise NotFoundError(f"expected a camera with an overlay, got {stream_id}")
     return Response(known.overlay, headers={"X-Published-Ns": str(known.overlay_published_ns)}, media_type=JSON)
 
 
@@ -156,9 +158,9 @@ def scores(
     visitor: Viewer,
     stream_id: StreamPath,
     since_ns: Annotated[int, Query(ge=0, le=2**63 - 1, description="published later than this")] = 0,
-    max_points: Annotated[int, Query(ge=2, le=6000, description="of more, those with the largest ratios")] = 600,
+    max_points: Annotated[int, Query(ge=2, le=6000, description="those with the largest ratios")] = 600,
 ) -> ScoreSeries:
-    """Every score of the last ten minutes, those that carry alarms with their ratio to the threshold."""
+    """All scores of the last ten minutes; those that can raise an alert have a ratio to the threshold."""
     known = _known(service, stream_id)
     series = service.live.series(stream_id, since_ns, max_points)
     if series is None:
@@ -167,7 +169,7 @@ def scores(
 
 
 def series_shape(run_id: str, series: Series) -> ScoreSeries:
-    """Scores as the API shows them."""
+    """The scores of a run as the API shows them."""
     columns = [
         ScoreColumn.model_construct(
             name=name,
@@ -191,7 +193,7 @@ def series_shape(run_id: str, series: Series) -> ScoreSeries:
 def _known(service: ReviewService, stream_id: str) -> CameraState:
     camera = service.live.camera(stream_id)
     if camera is None:
-        raise NotFoundError(f"expected the id of a camera that was seen lately, got {stream_id}")
+        raise NotFoundError(f"expected the id of a camera in the live view, got {stream_id}")
     return camera
 
 
@@ -204,15 +206,15 @@ def _open_alerts(service: ReviewService) -> dict[str, int]:
 def _camera(service: ReviewService, camera: CameraState, open_alerts: int) -> Camera:
     report, frame = camera.report, camera.frame
     report_age_s = None if report is None else _age_s(report.published_ns)
-    recording = None if report is None else service.truth.of(camera.stream_id, report.run_id)
+    recording = None if report is None else service.truth.of(camera.stream_id, report.identity.run_id)
     return Camera(
         stream_id=camera.stream_id,
-        state=None if report is None else StreamState(report.state),
+        state=None if report is None else report.state,
         stale=report_age_s is None or report_age_s > STALE_AFTER_S,
         report_age_s=report_age_s,
         frame_age_s=None if frame is None else _age_s(frame.stamp.published_ns),
         open_alerts=open_alerts,
-        report=None if report is None else LastReport.model_validate(_finite(asdict(report))),
+        report=None if report is None else LastReport.model_validate(report),
         health=camera.health,
         health_age_s=None if camera.health is None else _age_s(camera.health_published_ns),
         thumbnail_url=None if frame is None else f"/api/v1/cameras/{camera.stream_id}/thumbnail.jpg",
@@ -222,16 +224,6 @@ def _camera(service: ReviewService, camera: CameraState, open_alerts: int) -> Ca
 
 def _age_s(published_ns: int) -> float:
     return round(max(0.0, (time.time_ns() - published_ns) / 1e9), 3)
-
-
-def _finite(fields: dict[str, Any]) -> dict[str, Any]:
-    """NaN, which JSON does not have, as None."""
-    return {
-        name: {key: number if np.isfinite(number) else None for key, number in value.items()}
-        if isinstance(value, dict)
-        else value
-        for name, value in fields.items()
-    }
 
 
 def _numbers(values: NDArray[np.float32]) -> list[float | None]:

@@ -1,9 +1,10 @@
-"""The frames around an alert: what was seen, frame by frame, and the evidence file."""
+"""The clip of an alert, frame by frame, and its evidence file."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -12,25 +13,24 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
-from gradwatch.streams.transport.connection import TopicMissingError
-from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.wire.messages import Alert, FrameReport, Outcome, OutcomeCause, StreamState
 from gradwatch.streams.wire.outputs import decode_alert
 
-from ...evidence.absences import MissingCause
+from ...evidence.window import MissingCause
 from ...overlay import annotations as overlays
-from .. import presenting
 from ..feed.clips import Clip
+from ..feed.ground_truth import Recording
 from ..feed.score_ring import ScoreRing
-from ..feed.truth import Recording
 from ..service import ReviewService
-from ..shapes import Ns, Shape, Xyxy
-from ..store.audit import NotFoundError
+from ..shapes import Finite, Ns, Shape, Xyxy
+from ..store import listing
+from ..store.errors import NotFoundError
 from ..store.schema import AttachmentRow, RevisionRow
 from .access import Service, Viewer
 from .alerts import AlertIdPath
 from .cameras import ScoreSeries, series_shape
-from .pictures import JPEG_CONTENT, is_known, picture
-from .problems import ProblemError, documented
+from .pictures import JPEG_CONTENT, is_cached, picture_response
+from .problems import documented
 
 log = structlog.get_logger()
 
@@ -51,17 +51,17 @@ class Box(Shape):
 
 
 class Forecast(Shape):
-    """Where a track will be: a disc for each horizon that holds it with the coverage asked."""
+    """Predicted positions of a track: for each horizon a disc that contains it with the coverage asked."""
 
     horizon_s: list[float]
     xy: list[tuple[float, float]]
     radius_px: list[float]
     coverage_asked: float
-    coverage_achieved: float | None
+    coverage_achieved: Finite
 
 
 class Track(Shape):
-    """A followed object; `seen` is false where it was not detected in this frame."""
+    """A tracked object; `seen` is false if it was not detected in this frame."""
 
     track_id: int
     kind: str
@@ -75,7 +75,7 @@ class Track(Shape):
 
 
 class TrueBox(Shape):
-    """An object that is there, of a replayed recording whose truth is known."""
+    """An object in the ground truth of a replayed recording."""
 
     xyxy: Xyxy
     label: str
@@ -83,7 +83,7 @@ class TrueBox(Shape):
 
 
 class ClipFrame(Shape):
-    """One seq of the window. What was found out is null where no report is there; `missing` says why no picture is."""
+    """One seq of the window. Fields of the report are null without one; `missing` is why there is no picture."""
 
     seq: int
     capture_ns: Ns | None
@@ -97,7 +97,7 @@ class ClipFrame(Shape):
     state: StreamState | None
     boxes: list[Box]
     tracks: list[Track]
-    change: dict[str, float | None]
+    change: Mapping[str, Finite]
     overlay: dict[str, Any] | None = Field(description="foxglove.ImageAnnotations, drawn from the report")
     truth: list[TrueBox]
     url: str | None = Field(description="the picture")
@@ -116,7 +116,7 @@ class ClipShape(Shape):
 
 @router.get("/clip", responses=documented(404, 503))
 def clip(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> ClipShape:
-    """All frames of the window, those that are missing too."""
+    """All frames of the window, also missing ones."""
     alert, found = _clip(service, alert_id)
     recording = service.truth.of(alert.stream_id, alert.run_id)
     seqs = sorted({*found.frames, *found.reports, *found.missing})
@@ -132,7 +132,7 @@ def clip(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> ClipShape:
 
 @router.get("/clip/scores", responses=documented(404, 503))
 def clip_scores(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> ScoreSeries:
-    """Every score of the window, gradient scores beside their plain baselines."""
+    """All scores of the window, gradient scores and baselines."""
     alert, found = _clip(service, alert_id)
     ring = ScoreRing()
     for seq in sorted(found.reports):
@@ -144,15 +144,15 @@ def clip_scores(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> Sco
 @router.get(
     "/clip/frames/{seq}",
     response_class=Response,
-    responses=documented(404, 503) | {200: JPEG_CONTENT, 304: {"description": "as it was"}},
+    responses=documented(404, 503) | {200: JPEG_CONTENT, 304: {"description": "not modified"}},
 )
 def clip_frame(service: Service, visitor: Viewer, request: Request, alert_id: AlertIdPath, seq: SeqPath) -> Response:
-    """One picture, its bytes as they came from the camera."""
+    """One picture, unchanged from the camera."""
     _, found = _clip(service, alert_id)
     frame = found.frames.get(seq)
     if frame is None:
-        raise NotFoundError(f"expected the seq of a frame that is there, got {seq}")
-    return picture(request, frame.content, frame.encoding, frame.stamp, "frame")
+        raise NotFoundError(f"expected the seq of a frame with a picture, got {seq}")
+    return picture_response(request, frame.content, frame.encoding, frame.stamp, "frame")
 
 
 @router.get(
@@ -162,80 +162,68 @@ def clip_frame(service: Service, visitor: Viewer, request: Request, alert_id: Al
     | {200: {"description": "MCAP; `X-Sha256` is what was published", "content": {"application/octet-stream": {}}}},
 )
 def evidence(service: Service, visitor: Viewer, alert_id: AlertIdPath, request: Request) -> Response:
-    """The evidence file, to be opened in Foxglove."""
-    body = _evidence(service, alert_id)
-    if body is None:
+    """The evidence file, for Foxglove."""
+    with service.database.reading() as session:
+        listing.get(session, "", alert_id)
+        attachment = session.get(AttachmentRow, (alert_id, EVIDENCE))
+    if attachment is None:
         raise NotFoundError(f"expected an alert with evidence, got {alert_id}")
+    body = attachment.body
     path, sha256 = service.clips.evidence_file(str(body.get("path", ""))), str(body.get("sha256", ""))
     headers = {"Cache-Control": "private, no-cache"}
-    if SHA256.fullmatch(sha256):  # anything else is no hash, and may not be what a header can hold
+    if SHA256.fullmatch(sha256):  # anything else is no hash, and a header may not be able to hold it
         headers |= {"ETag": f'"{sha256}"', "X-Sha256": sha256}
-        if is_known(request, headers["ETag"]):
+        if is_cached(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
     return FileResponse(path, headers=headers, media_type="application/octet-stream", filename=f"{alert_id}.mcap")
 
 
-def _clip(service: ReviewService, alert_id: str) -> tuple[Any, Clip]:
+def _clip(service: ReviewService, alert_id: str) -> tuple[Alert, Clip]:
     with service.database.reading() as session:
-        row = presenting.alert_row(session, alert_id)
+        row = listing.get(session, "", alert_id).alert
         published_ns = session.get_one(RevisionRow, (alert_id, row.revision)).published_ns
-        alert = decode_alert(msgspec.json.encode(row.body))
-    body = _evidence(service, alert_id)
-    try:
-        return alert, service.clips.clip(alert, published_ns, None if body is None else str(body.get("path", "")))
-    except TopicMissingError as error:
-        raise ProblemError(503, str(error), "broker-unavailable") from error
+        attachment = session.get(AttachmentRow, (alert_id, EVIDENCE))
+    alert = decode_alert(msgspec.json.encode(row.body))
+    path = None if attachment is None else str(attachment.body.get("path", ""))
+    return alert, service.clips.clip(alert, published_ns, path)
 
 
-def _evidence(service: ReviewService, alert_id: str) -> dict[str, Any] | None:
-    """What was published of the alert's evidence. Raises NotFoundError for an unknown alert."""
-    with service.database.reading() as session:
-        presenting.alert_row(session, alert_id)
-        row = session.get(AttachmentRow, (alert_id, EVIDENCE))
-        return None if row is None else row.body
-
-
-def _frame(alert_id: str, seq: int, found: Clip, recording: Recording | None) -> ClipFrame:
-    frame, report = found.frames.get(seq), found.reports.get(seq)
+def _frame(alert_id: str, seq: int, clip: Clip, recording: Recording | None) -> ClipFrame:
+    frame, report = clip.frames.get(seq), clip.reports.get(seq)
+    known = frame.stamp if frame is not None else report
     return ClipFrame(
         seq=seq,
-        **_times(frame, report),
+        capture_ns=None if known is None else known.capture_ns,
+        published_ns=None if known is None else known.published_ns,
         size_bytes=None if frame is None else len(frame.content),
-        width_px=report.width if report is not None and report.width else None,
-        height_px=report.height if report is not None and report.height else None,
-        missing=found.missing.get(seq),
+        width_px=None if report is None else report.width or None,
+        height_px=None if report is None else report.height or None,
+        missing=clip.missing.get(seq),
         outcome=None if report is None else report.outcome,
         cause=None if report is None else report.cause,
         state=None if report is None else report.state,
-        **_found_out(report),
-        change={} if report is None else {name: _finite(ratio) for name, ratio in report.change.items()},
+        **_drawings(report),
+        change={} if report is None else report.change,
         truth=[] if recording is None else [TrueBox.model_validate(one) for one in recording.objects.get(seq, [])],
         url=None if frame is None else f"/api/v1/alerts/{alert_id}/clip/frames/{seq}",
     )
 
 
-def _times(frame: EncodedFrame | None, report: FrameReport | None) -> dict[str, Any]:
-    known = frame.stamp if frame is not None else report
-    if known is None:
-        return {"capture_ns": None, "published_ns": None}
-    return {"capture_ns": known.capture_ns, "published_ns": known.published_ns}
-
-
-def _found_out(report: FrameReport | None) -> dict[str, Any]:
-    """What can be drawn; nothing of a report whose arrays don't fit each other, so that it costs no other frame."""
+def _drawings(report: FrameReport | None) -> dict[str, Any]:
+    """Boxes, tracks and overlay; empty for a report with arrays that don't fit, which must not cost other frames."""
     if report is not None:
         try:
             return {"boxes": _boxes(report), "tracks": _tracks(report), "overlay": overlays.annotations(report)}
-        except (ValueError, TypeError, IndexError) as error:  # whoever wrote it was no worker of ours
-            log.warning("report can't be shown", frame=str(report.identity), error=str(error))
+        except (ValueError, TypeError, IndexError) as error:  # not written by a worker of ours
+            log.warning("could not draw a report", frame=str(report.identity), error=str(error))
     return {"boxes": [], "tracks": [], "overlay": None}
 
 
 def _boxes(report: FrameReport) -> list[Box]:
-    seen = report.detections
-    if seen is None:
+    found = report.detections
+    if found is None:
         return []
-    rows = zip(seen.xyxy.tolist(), seen.score.tolist(), seen.kind, seen.label, strict=True)
+    rows = zip(found.xyxy.tolist(), found.score.tolist(), found.kind, found.label, strict=True)
     return [
         Box(xyxy=xyxy, score=score, kind=kind, label=label)
         for xyxy, score, kind, label in rows
@@ -244,13 +232,13 @@ def _boxes(report: FrameReport) -> list[Box]:
 
 
 def _tracks(report: FrameReport) -> list[Track]:
-    tracks, seen = report.tracks, report.detections
+    tracks, labels = report.tracks, [] if report.detections is None else report.detections.label
     if tracks is None:
         return []
     found = []
     for row, track_id in enumerate(tracks.track_id):
         index = int(tracks.detection_index[row])
-        is_seen = seen is not None and 0 <= index < len(seen.label)
+        is_seen = 0 <= index < len(labels)
         if not _are_finite(*tracks.xyxy[row], *tracks.velocity[row], tracks.age_s[row]):
             continue
         found.append(
@@ -261,7 +249,7 @@ def _tracks(report: FrameReport) -> list[Track]:
                 velocity=tracks.velocity[row].tolist(),
                 age_s=float(tracks.age_s[row]),
                 expected=tracks.expected[row],
-                label=seen.label[index] if seen is not None and is_seen else "",
+                label=labels[index] if is_seen else "",
                 seen=is_seen,
                 forecast=_forecast(report, row),
             )
@@ -280,12 +268,8 @@ def _forecast(report: FrameReport, row: int) -> Forecast | None:
         xy=forecasts.mean[row].tolist(),
         radius_px=forecasts.radius[row].tolist(),
         coverage_asked=forecasts.coverage_asked,
-        coverage_achieved=_finite(forecasts.coverage_achieved),
+        coverage_achieved=forecasts.coverage_achieved,
     )
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None
 
 
 def _are_finite(*numbers: float) -> bool:

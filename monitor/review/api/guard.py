@@ -1,4 +1,4 @@
-"""The outermost layer: which names we answer to, headers that browsers obey, how large a request may be, metrics."""
+"""The outermost ASGI layer: checks host and size of requests, adds security headers, and measures."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ SECURITY_HEADERS = {
 class Guard:
     """Wraps an ASGI application.
 
-    `hosts` are the names in a Host header that are answered, None: any. Without it a page of any site could have its
-    own name point to 127.0.0.1 and read everything (DNS rebinding).
+    `hosts` are the accepted names in the Host header; None: any. Without them a page of any site could let its own name
+    resolve to 127.0.0.1 and read everything (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] | None) -> None:
@@ -41,7 +41,7 @@ class Guard:
         self._hosts = None if hosts is None else {*LOOPBACK_NAMES, *(host.lower() for host in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers or refuses one request."""
+        """Refuses one request or passes it on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -53,10 +53,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers[name] = value
-                if "Cache-Control" not in headers:
-                    headers["Cache-Control"] = "no-store"
+                headers.update(SECURITY_HEADERS)
+                headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         refusal = self._refusal(Headers(scope=scope))
@@ -67,14 +65,14 @@ class Guard:
                 await self.app(scope, _bounded(receive), send_guarded)
         finally:
             route = _route_of(scope)
-            if route != "/api/v1/events":  # lasts as long as the page is open
+            if route != "/api/v1/events":  # open as long as the page is
                 REQUESTS.labels(route, f"{status // 100}xx").observe(time.perf_counter() - began_s)
 
     def _refusal(self, headers: Headers) -> Any:
         host = headers.get("Host", "")
         if self._hosts is not None and _name_of(host) not in self._hosts:
             REFUSED.labels("host").inc()
-            detail = f"expected a Host that this page has (review.allowed_hosts), got {host[:80]!r}"
+            detail = f"expected a Host in review.allowed_hosts, got {host[:80]!r}"
             return problem(421, detail, "host")
         length = headers.get("Content-Length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:20]) > MAX_BODY_BYTES:
@@ -84,7 +82,7 @@ class Guard:
 
 
 def _route_of(scope: Scope) -> str:
-    """The path with its parameters' names in place of their values: a label must not grow with what is asked for."""
+    """The path with the names of its parameters instead of values: the number of labels must be bounded."""
     if "endpoint" not in scope:
         return "none"
     route = str(scope["path"])
@@ -101,13 +99,13 @@ def _name_of(host: str) -> str:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """`receive`, which ends the request once its body is larger, or takes longer, than it may."""
+    """`receive` that disconnects once the body is too large or takes too long."""
     received, is_whole = 0, False
     deadline_s = time.monotonic() + BODY_WITHIN_S
 
     async def bounded() -> Message:
         nonlocal received, is_whole
-        if is_whole:  # what is still to come is that the client goes, whenever it does
+        if is_whole:  # only the disconnect of the client is left to wait for
             return await receive()
         try:
             message = await asyncio.wait_for(receive(), max(0.0, deadline_s - time.monotonic()))

@@ -1,4 +1,4 @@
-"""What happens as it happens, and how the process itself stands."""
+"""Server-sent events, and the status of the review process."""
 
 from __future__ import annotations
 
@@ -17,40 +17,32 @@ from sqlalchemy.exc import SQLAlchemyError
 import gradwatch
 
 from ..feed.events import TooManyReadersError
-from ..shapes import Ns, Shape
-from ..store.schema import AlertRow, VerdictRow
-from .access import Service, Viewer, Visitor, gate_of
+from ..shapes import BrokerShape, Ns, Shape
+from ..store.schema import AlertRow, CorrectionRow
+from .access import Service, Viewer, Visitor, authenticator_of
 from .problems import ProblemError, documented
 
 router = APIRouter(tags=["live"])
 
-RECOGNIZED_S = 2.0  # so long a reader is who it was without being asked again
+AUTHENTICATED_S = 2.0  # after which the reader of events is authenticated again
 EventId = Annotated[str, Field(max_length=64)]
-DESCRIPTION = """Server-sent events. `hello` and `reset` {boot}: begin anew, ask for everything again after a `reset`.
-`alert` {is_new, muted, alert}: a revision came. `review` {action, actor, alert}: somebody acted.
+DESCRIPTION = """Server-sent events. `hello` and `reset` {boot} begin a stream; after a `reset`, fetch everything again.
+`alert` {is_new, muted, alert}: a new revision. `review` {action, actor, alert}: an action on an alert.
 `cameras` {cameras: [{stream_id, state, seq, last_report_ns, last_frame_ns, open_alerts, change}]}: those that have
-changed, once a second at most. `health` {broker}. `verdict` {action, actor, verdict}. `alert` is an AlertItem whose
-review has no `reviewed`, which is each reader's own. A reader that comes back sends `Last-Event-ID` and gets what it
-has missed; one that does not keep up is let go and comes back."""
-
-
-class BrokerShape(Shape):
-    """Whether the broker answers, and since when it does or does not."""
-
-    ok: bool
-    since_ns: Ns
-    error: str
+changed, once a second at most. `health` {broker}. `verdict` {action, actor, verdict}: a correction. `alert` is an
+AlertItem whose review has no `reviewed`, which depends on the user. A reader that reconnects sends `Last-Event-ID` and
+gets the events that it missed; one that does not keep up is disconnected."""
 
 
 class Following(Shape):
-    """A thread that reads topics; `error` is "" while it does."""
+    """A thread that reads topics; `error` is "" while it works."""
 
     name: str
     error: str
 
 
 class Status(Shape):
-    """How the review process stands. Where `broker.ok` is false all live state is as it was at `broker.since_ns`."""
+    """State of the review process. While `broker.ok` is false, the live state is that of `broker.since_ns`."""
 
     version: str
     now_ns: Ns
@@ -60,26 +52,27 @@ class Status(Shape):
     cameras: int
     live_bytes: int
     event_readers: int
-    verdicts_waiting: int = Field(description="that the broker has not acknowledged")
+    verdicts_waiting: int = Field(description="corrections that the broker has not acknowledged")
     login_required: bool
 
 
 @router.get("/status")
 def status(service: Service, visitor: Viewer) -> Status:
-    """How the process stands: broker, threads, sizes."""
+    """State of the process: broker, threads, sizes."""
     with service.database.reading() as session:
         alerts = session.scalar(select(func.count()).select_from(AlertRow)) or 0
-        waiting = session.scalar(select(func.count()).select_from(VerdictRow).where(VerdictRow.published.is_(False)))
+        unpublished = CorrectionRow.published.is_(False)
+        waiting = session.scalar(select(func.count()).select_from(CorrectionRow).where(unpublished)) or 0
     return Status(
         version=gradwatch.__version__,
         now_ns=time.time_ns(),
-        broker=BrokerShape.model_validate(service.watch.state),
-        following=[Following(name=one.name, error=one.failure or "") for one in service.followers],
+        broker=service.watch.state,
+        following=[Following(name=one.name, error=one.failure or "") for one in service.readers],
         alerts=alerts,
         cameras=len(service.live.cameras()),
         live_bytes=service.live.nbytes,
         event_readers=service.events.readers,
-        verdicts_waiting=waiting or 0,
+        verdicts_waiting=waiting,
         login_required=service.settings.demands_login,
     )
 
@@ -98,28 +91,28 @@ async def events(
     last_event_id: Annotated[EventId | None, Header()] = None,
     after: Annotated[EventId | None, Query(description="as Last-Event-ID, for the first connection")] = None,
 ) -> StreamingResponse:
-    """What happens, as it happens."""
+    """Server-sent events."""
     try:
         service.events.check_room()
     except TooManyReadersError as error:
         raise ProblemError(503, str(error), "too-many-readers", **{"Retry-After": "10"}) from error
 
     async def stream() -> AsyncIterator[bytes]:
-        asked_s = time.monotonic()
-        async with aclosing(service.events.read(last_event_id or after)) as told:
-            async for event in told:
-                if time.monotonic() - asked_s > RECOGNIZED_S:
-                    if not await run_in_threadpool(_is_still, request, visitor):
+        authenticated_s = time.monotonic()
+        async with aclosing(service.events.read(last_event_id or after)) as published:
+            async for event in published:
+                if time.monotonic() - authenticated_s > AUTHENTICATED_S:
+                    if not await run_in_threadpool(_is_valid, request, visitor):
                         return
-                    asked_s = time.monotonic()
+                    authenticated_s = time.monotonic()
                 yield event
 
     return StreamingResponse(stream(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-def _is_still(request: Request, visitor: Visitor) -> bool:
-    """Whether whoever asked for the events would be let in now: sessions end, and users and tokens go."""
+def _is_valid(request: Request, visitor: Visitor) -> bool:
+    """Whether the reader would still be let in: its session may have ended, its user or token been removed."""
     try:
-        return gate_of(request).recognize(request).actor.username == visitor.actor.username
-    except (ProblemError, SQLAlchemyError):  # a reader comes back once the database does
+        return authenticator_of(request).authenticate(request).actor.username == visitor.actor.username
+    except (ProblemError, SQLAlchemyError):  # a reader reconnects once the database answers
         return False

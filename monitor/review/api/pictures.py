@@ -1,4 +1,4 @@
-"""Answers that are pictures or files: with ETag, so that a browser asks for the bytes once."""
+"""Answers with pictures: an ETag lets a browser download each only once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradwatch.streams.wire.messages import FrameStamp
 
 BINARY = {"type": "string", "format": "binary"}
 JPEG_CONTENT: dict[str, Any] = {
-    "description": "The picture; headers name the frame.",
+    "description": "The picture; its headers identify the frame.",
     "content": {"image/jpeg": {"schema": BINARY}, "image/png": {"schema": BINARY}},
 }
 JSON_CONTENT: dict[str, Any] = {
@@ -19,8 +19,8 @@ JSON_CONTENT: dict[str, Any] = {
 }
 
 
-def picture(request: Request, content: bytes, encoding: str, stamp: FrameStamp, variant: str) -> Response:
-    """A picture; 304 where the browser has it."""
+def picture_response(request: Request, content: bytes, encoding: str, stamp: FrameStamp, variant: str) -> Response:
+    """A picture, or 304 if the browser has it."""
     identity = stamp.identity
     etag = f'"{identity.run_id}-{identity.seq}-{variant}"'
     headers = {
@@ -31,12 +31,12 @@ def picture(request: Request, content: bytes, encoding: str, stamp: FrameStamp, 
         "X-Capture-Ns": str(stamp.capture_ns),
         "X-Published-Ns": str(stamp.published_ns),
     }
-    if is_known(request, etag):
+    if is_cached(request, etag):
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=encoding)
 
 
-def is_known(request: Request, etag: str) -> bool:
-    """Whether the browser has what `etag` names."""
+def is_cached(request: Request, etag: str) -> bool:
+    """Whether the browser has a copy with this `etag`."""
     offered = request.headers.get("If-None-Match", "")
     return etag in {one.strip().removeprefix("W/") for one in offered.split(",")}

@@ -1,13 +1,14 @@
-"""Errors as RFC 9457 `application/problem+json`: what was expected, what came, and nothing that is secret."""
+"""Errors as RFC 9457 `application/problem+json`: what was expected and what was found, without secrets."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
@@ -15,15 +16,17 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 
 from gradwatch.streams.observability.logs import scrub
-from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError
+from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, TopicMissingError
 
-from ..store.audit import ConflictError, InvalidRequestError, NotFoundError
 from ..store.database import DatabaseUnavailableError
+from ..store.errors import ConflictError, InvalidRequestError, NotFoundError
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+RETRY = {"Retry-After": "5"}
 Responses = dict[int | str, dict[str, Any]]
+Handler = Callable[[Request, Any], Any]
 
 
 class Violation(BaseModel):
@@ -34,7 +37,7 @@ class Violation(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457. `type` is `about:blank` where the status says all, else a name that programs may test for."""
+    """RFC 9457. `type` is `about:blank` where the status says all, otherwise a name that programs may test for."""
 
     type: str = Field("about:blank", examples=["about:blank", "csrf", "login-required", "login-slowed"])
     title: str = Field(examples=["Not Found"])
@@ -44,7 +47,7 @@ class Problem(BaseModel):
 
 
 class ProblemError(Exception):
-    """An answer that is a problem."""
+    """Ends a request with a problem as its answer."""
 
     def __init__(self, status: int, detail: str, kind: str = "about:blank", **headers: str) -> None:
         super().__init__(detail)
@@ -59,51 +62,46 @@ def problem(status: int, detail: str = "", kind: str = "about:blank", headers: A
 
 
 def documented(*statuses: int) -> Responses:
-    """For a route's `responses`: problems that it may answer, beside those that every route may."""
+    """For a route's `responses`: the problems that it may answer, beside those of every route."""
     return {status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses}
 
 
-def install(app: FastAPI) -> None:
-    """Every error of `app` becomes a problem."""
+def _answer_with(status: int) -> Handler:
+    return lambda request, error: problem(status, str(error))
 
-    @app.exception_handler(ProblemError)
-    def _(request: Request, error: ProblemError) -> Response:
-        return problem(error.status, error.detail, error.kind, error.headers)
 
-    @app.exception_handler(HTTPException)
-    def _(request: Request, error: HTTPException) -> Response:
-        return problem(error.status_code, str(error.detail), headers=error.headers)
+def _invalid_request(request: Request, error: RequestValidationError) -> Response:
+    violations = [{"where": list(one["loc"]), "expected": one["msg"]} for one in error.errors()]
+    return problem(422, "the request has values that can't be used", violations=violations)
 
-    @app.exception_handler(RequestValidationError)
-    def _(request: Request, error: RequestValidationError) -> Response:
-        violations = [{"where": list(one["loc"]), "expected": one["msg"]} for one in error.errors()]
-        return problem(422, "the request has values that can't be used", violations=violations)
 
-    @app.exception_handler(NotFoundError)
-    def _(request: Request, error: NotFoundError) -> Response:
-        return problem(404, str(error))
+def _broker_unavailable(request: Request, error: Exception) -> Response:
+    return problem(503, str(error), "broker-unavailable", RETRY)
 
-    @app.exception_handler(ConflictError)
-    def _(request: Request, error: ConflictError) -> Response:
-        return problem(409, str(error))
 
-    @app.exception_handler(InvalidRequestError)
-    def _(request: Request, error: InvalidRequestError) -> Response:
-        return problem(422, str(error))
+def _database_unavailable(request: Request, error: Exception) -> Response:
+    log.error("the database does not answer", error=str(getattr(error, "orig", None) or error))
+    return problem(503, "the database does not answer", "database-unavailable", RETRY)
 
-    @app.exception_handler(BrokerRefusedError)
-    @app.exception_handler(BrokerUnavailableError)
-    def _(request: Request, error: Exception) -> Response:
-        return problem(503, str(error), "broker-unavailable", {"Retry-After": "5"})
 
-    @app.exception_handler(DatabaseUnavailableError)
-    @app.exception_handler(NoConnection)
-    @app.exception_handler(OperationalError)
-    def _(request: Request, error: Exception) -> Response:
-        log.exception("the database does not answer")
-        return problem(503, "the database does not answer", "database-unavailable", {"Retry-After": "5"})
+def _internal_error(request: Request, error: Exception) -> Response:
+    log.error("request failed", path=request.url.path, error=repr(error))  # the server logs the trace
+    return problem(500, "internal error; see the log of the review server")
 
-    @app.exception_handler(Exception)
-    def _(request: Request, error: Exception) -> Response:
-        log.exception("request failed", path=request.url.path)
-        return problem(500, "an error of ours; the log has it")
+
+HANDLERS: dict[int | type[Exception], Handler] = {
+    ProblemError: lambda request, error: problem(error.status, error.detail, error.kind, error.headers),
+    HTTPException: lambda request, error: problem(error.status_code, str(error.detail), headers=error.headers),
+    RequestValidationError: _invalid_request,
+    NotFoundError: _answer_with(404),
+    ConflictError: _answer_with(409),
+    InvalidRequestError: _answer_with(422),
+    BrokerRefusedError: _broker_unavailable,
+    BrokerUnavailableError: _broker_unavailable,
+    TopicMissingError: lambda request, error: problem(503, str(error), "broker-unavailable"),
+    DatabaseUnavailableError: _database_unavailable,
+    NoConnection: _database_unavailable,
+    OperationalError: _database_unavailable,
+    Exception: _internal_error,
+}
+"""The answer to each error that a route may raise."""

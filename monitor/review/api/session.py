@@ -1,4 +1,4 @@
-"""Logging in and out, and what a page must know of its visitor."""
+"""Log-in, log-out, and the visitor's own session."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ import gradwatch
 from ..metrics import LOGINS
 from ..shapes import Shape, Text
 from ..store import accounts
-from ..store.audit import Role
+from ..store.audit import Actor, Role
 from ..store.schema import UserRow
-from .access import COOKIE, Gate, Service, Viewer, check_origin, gate_of
+from .access import COOKIE, Authenticator, Service, Viewer, Visitor, authenticator_of, check_origin
 from .problems import ProblemError, documented
 
 router = APIRouter(prefix="/session", tags=["session"])
 
+WRONG = (401, "wrong user name or password", "login-wrong")
+
 
 class SessionShape(Shape):
-    """Who one is. Send `csrf_token` as `X-CSRF-Token` with everything but GET."""
+    """The visitor. Send `csrf_token` as `X-CSRF-Token` with every request but GET."""
 
     username: str = Field(examples=["ada"])
     role: Role
@@ -32,7 +34,7 @@ class SessionShape(Shape):
 
 
 class Credentials(BaseModel):
-    """What a person types in."""
+    """A user's name and password."""
 
     username: Annotated[Text, Field(max_length=64, examples=["ada"])]
     password: Annotated[Text, Field(max_length=accounts.MAX_PASSWORD, json_schema_extra={"format": "password"})]
@@ -40,9 +42,8 @@ class Credentials(BaseModel):
 
 @router.get("")
 def session(visitor: Viewer) -> SessionShape:
-    """Who one is and what one may do; 401 where one must log in."""
-    actor = visitor.actor
-    return _shape(actor.username, actor.role, actor.via, visitor.csrf_token)
+    """The visitor and their role; 401 if they must log in."""
+    return _shape(visitor)
 
 
 @router.post("", responses=documented(403, 429), openapi_extra={"security": []})
@@ -51,11 +52,11 @@ def log_in(
     request: Request,
     response: Response,
     service: Service,
-    gate: Annotated[Gate, Depends(gate_of)],
+    authenticator: Annotated[Authenticator, Depends(authenticator_of)],
 ) -> SessionShape:
-    """Logs in; the session is a cookie. Wrong passwords are slowed down by address and by name."""
+    """Logs in and sets a session cookie. Wrong passwords are slowed down by address and by name."""
     check_origin(request)
-    address = gate.address(request)
+    address = authenticator.address(request)
     wait_s = service.limits.attempt(address, credentials.username)
     if wait_s > 0:
         LOGINS.labels("slowed").inc()
@@ -65,39 +66,36 @@ def log_in(
         user = session.get(UserRow, credentials.username)
     if not accounts.check_password(user, credentials.password) or user is None:
         LOGINS.labels("wrong").inc()
-        raise _wrong()
-    service.limits.right(address, credentials.username)
+        raise ProblemError(*WRONG)
+    service.limits.succeeded(address, credentials.username)
     with service.database.writing() as session:
         now = session.get(UserRow, user.username)
-        if now is None or now.password_hash != user.password_hash:  # removed or given another one meanwhile
-            raise _wrong()
-        made = accounts.log_in(session, now)
+        if now is None or now.password_hash != user.password_hash:  # removed or changed since it was read
+            raise ProblemError(*WRONG)
+        secret, csrf_token = accounts.log_in(session, now)
     LOGINS.labels("right").inc()
     lasts_s = accounts.SESSION_NS // 1_000_000_000
-    https = gate.is_https(request)
-    response.set_cookie(COOKIE, made.secret, max_age=lasts_s, path="/", secure=https, httponly=True, samesite="lax")
-    return _shape(made.username, made.role, "session", made.csrf_token)
+    https = authenticator.is_https(request)
+    response.set_cookie(COOKIE, secret, max_age=lasts_s, path="/", secure=https, httponly=True, samesite="lax")
+    return _shape(Visitor(Actor(now.username, Role(now.role), "session"), csrf_token))
 
 
 @router.delete("", status_code=204, responses=documented(403))
 def log_out(visitor: Viewer, request: Request, response: Response, service: Service) -> None:
-    """Ends the session; does nothing for those who have none."""
+    """Ends the session, if there is one."""
     if (secret := request.cookies.get(COOKIE)) is not None:
         with service.database.writing() as session:
             accounts.log_out(session, secret)
     response.delete_cookie(COOKIE, path="/")
 
 
-def _wrong() -> ProblemError:
-    return ProblemError(401, "this user name and password do not belong together", "login-wrong")
-
-
-def _shape(username: str, role: Role, via: str, csrf_token: str) -> SessionShape:
+def _shape(visitor: Visitor) -> SessionShape:
+    actor = visitor.actor
     return SessionShape(
-        username=username,
-        role=role,
-        via=via,
-        csrf_token=csrf_token,
-        can_log_out=via == "session",
+        username=actor.username,
+        role=actor.role,
+        via=actor.via,
+        csrf_token=visitor.csrf_token,
+        can_log_out=actor.via == "session",
         version=gradwatch.__version__,
     )

@@ -1,7 +1,7 @@
-"""What the page hears as it happens: server-sent events from one bounded ring.
+"""Server-sent events for the page, from one bounded ring.
 
-An event has an id `boot-number`; a reader that comes back with the last one it saw gets what it missed, or a `reset`
-where the ring no longer has it. A reader that does not keep up is let go: it comes back and resumes.
+An event has an id `boot-number`. A reader that reconnects with the last id it saw gets the events that it missed, or
+a `reset` where the ring no longer holds them. A reader that does not keep up is disconnected: it resumes the same way.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ..metrics import EVENT_READERS, EVENT_READERS_DROPPED
 
 RING_EVENTS = 5_000
 RING_BYTES = 8 * 1024 * 1024
-QUEUE_EVENTS = 1_000  # that one reader may lag behind
+QUEUE_EVENTS = 1_000  # by which one reader may lag behind
 MAX_READERS = 100
 HEARTBEAT_S = 15.0
 RETRY_MS = 2_000
 
 
 class TooManyReadersError(RuntimeError):
-    """As many readers as may be are there."""
+    """The number of readers is at its bound."""
 
 
 class _Reader:
@@ -36,7 +36,7 @@ class _Reader:
         self.is_slow = False
 
     def put(self, event: bytes) -> None:
-        """In the reader's loop."""
+        """Called in the reader's loop."""
         if self.is_slow:
             return
         if self.queue.qsize() >= QUEUE_EVENTS:
@@ -63,16 +63,16 @@ class Events:
 
     @property
     def readers(self) -> int:
-        """How many listen now."""
+        """Number of open readers."""
         return len(self._readers)
 
     @property
     def held_bytes(self) -> int:
-        """What the ring holds."""
+        """Size of the ring."""
         return self._bytes
 
     def publish(self, name: str, fields: dict[str, Any], is_kept: bool = True) -> None:
-        """Tells every reader; `fields` become the event's JSON. What is not kept has no id and is not sent again."""
+        """Sends an event to every reader; `fields` become its JSON. One not kept has no id and is never resent."""
         event = b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(fields))
         with self._lock:
             if is_kept:
@@ -81,14 +81,14 @@ class Events:
                 reader.loop.call_soon_threadsafe(reader.put, event)
 
     def close(self) -> None:
-        """Lets all readers go, so that the server can stop."""
+        """Disconnects all readers, so that the server can stop."""
         with self._lock:
             self._closed = True
             for reader in self._readers:
                 reader.loop.call_soon_threadsafe(reader.queue.put_nowait, None)
 
     async def read(self, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
-        """Events after `last_event_id`, from now on where it is None; heartbeats in between. Raises TooManyReadersError."""
+        """Events after `last_event_id`, or from now on for None, with heartbeats. Raises TooManyReadersError."""
         reader, missed = self._enter(last_event_id)
         try:
             yield b"retry: %d\n\n" % RETRY_MS
@@ -109,7 +109,7 @@ class Events:
                 EVENT_READERS.set(len(self._readers))
 
     def check_room(self) -> None:
-        """Raises TooManyReadersError where nobody more can be let in."""
+        """Raises TooManyReadersError if no reader can be added."""
         if len(self._readers) >= MAX_READERS:
             raise TooManyReadersError(f"expected at most {MAX_READERS} readers of events")
 
@@ -131,12 +131,11 @@ class Events:
             return reader, self._missed(last_event_id)
 
     def _missed(self, last_event_id: str | None) -> list[bytes]:
-        hello = b'id: %s-%d\nevent: %s\ndata: {"boot": "%s"}\n\n'
+        boot_id = self.boot.encode()
         boot, _, number = (last_event_id or "").partition("-")
-        if last_event_id is None:
-            return [hello % (self.boot.encode(), self._number, b"hello", self.boot.encode())]
         oldest = self._ring[0][0] if self._ring else self._number + 1
         seen = int(number) if number.isascii() and number.isdigit() and len(number) < 19 else -1
-        if boot != self.boot or not oldest - 1 <= seen <= self._number:
-            return [hello % (self.boot.encode(), self._number, b"reset", self.boot.encode())]
-        return [event for n, event in self._ring if n > seen]
+        if boot == self.boot and oldest - 1 <= seen <= self._number:
+            return [event for n, event in self._ring if n > seen]
+        name = b"hello" if last_event_id is None else b"reset"
+        return [b'id: %s-%d\nevent: %s\ndata: {"boot": "%s"}\n\n' % (boot_id, self._number, name, boot_id)]

@@ -1,8 +1,8 @@
-"""What comes from Kafka: alerts and attachments into the database, everything else into the live state.
+"""Reads Kafka: alerts and attachments into the database, everything else into the live state.
 
-One thread a concern. The offsets of alerts and attachments are stored in the transaction of what was read, so
-nothing is lost and nothing is doubled whenever the process dies; reports, overlays, health and pictures only show how
-things stand, and are read from a few minutes back.
+One thread for each subject. The offsets of alerts and attachments are stored in the transaction of the records before
+them, so nothing is lost or doubled whenever the process dies. Reports, overlays, health and frames only show the
+present; they are read from a few minutes back.
 """
 
 from __future__ import annotations
@@ -22,128 +22,118 @@ from gradwatch.streams.wire.messages import STREAM_ID, Alert, FrameReport, alert
 from gradwatch.streams.wire.outputs import decode_alert, decode_report
 from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
-from gradwatch.streams.wire.topics import Topics
 
-from ...evidence.windows import is_placed
+from ...evidence.window import fits_int64
 from ..metrics import MUTED, RECORDS
 from ..store import alerts
-from ..store.audit import now_ns
 from ..store.database import Database
 from ..store.schema import Json, RevisionRow
-from .follower import Follower
-from .live import LiveState
-from .truth import Truth
+from .broker import Broker
+from .ground_truth import GroundTruth
+from .live_state import LiveState
+from .threads import ReaderThread
 
 log = structlog.get_logger()
 
 POLL_S = 0.2
-BATCH = 500  # records a transaction
-SCORES_BACK_MS = 600_000
+BATCH = 500  # records in one transaction
+REPORTS_BACK_MS = 600_000
 OVERLAYS_BACK_MS = 30_000
 HEALTH_BACK_MS = 3_600_000
-LOOK_INTERVAL_S = 1.0
-MAX_DEPTH = 64
+FRAMES_INTERVAL_S = 1.0
+MAX_DEPTH = 64  # newest records of a partition that are read for its frames
 SCORES_WAIT_S = 10.0
 MAX_WAITING = 1_000
 MAX_ALERT_BYTES = 256 * 1024  # a page of the list has 500 of them
 MAX_JSON_BYTES = {"attachments": 1024 * 1024, "health": 64 * 1024}
-MAX_NESTING = 32  # what is nested deeper can't be written as JSON again, nor be shown
+MAX_NESTING = 32  # JSON nested deeper can't be encoded again
 
 
-class Broker(msgspec.Struct, frozen=True):
-    """Where to read: servers, settings of the client, names of the topics."""
-
-    bootstrap_servers: str
-    client: dict[str, Any]
-    topics: Topics
-
-
-class AlertIntake:
-    """Alerts and attachments, into the database; `told(taken)` is called after the commit."""
+class AlertIngest:
+    """Stores alerts and attachments. Calls `stored(revisions)` and `attached(alert_ids)` after the commit."""
 
     def __init__(
         self,
         broker: Broker,
         database: Database,
         live: LiveState,
-        truth: Truth,
-        told: Callable[[list[alerts.Taken]], None],
+        truth: GroundTruth,
+        stored: Callable[[list[alerts.StoredRevision]], None],
         attached: Callable[[list[str]], None],
     ) -> None:
         self._broker, self._database, self._live, self._truth = broker, database, live, truth
-        self._told, self._attached = told, attached
+        self._stored, self._attached = stored, attached
         self._names = {broker.topics.alerts: "alerts", broker.topics.attachments: "attachments"}
-        self._without_scores: dict[tuple[str, int], tuple[float, str, str, int]] = {}
+        self._without_scores: dict[tuple[str, int], tuple[float, Alert]] = {}
 
     def open(self) -> AbstractContextManager[TopicReader]:
-        """A reader that goes on where the database says."""
+        """A reader from the stored offsets on."""
         with self._database.reading() as session:
-            offsets = alerts.offsets(session, self._names)
+            offsets = alerts.load_offsets(session, self._names)
         return TopicReader(self._broker.bootstrap_servers, self._names, self._broker.client, offsets)
 
     def step(self, reader: TopicReader) -> None:
-        """Takes what has come, in transactions of a bounded size."""
+        """Stores the records that have arrived, in transactions of bounded size."""
         records = reader.poll(POLL_S)
         for start in range(0, len(records), BATCH):
-            self._take(records[start : start + BATCH])
+            self.store(records[start : start + BATCH])
         self._fill_in_scores()
 
-    def _take(self, records: Sequence[Record]) -> None:
-        reached: dict[Place, int] = {}
-        arrivals, attachments = [], []
+    def store(self, records: Sequence[Record]) -> None:
+        """Stores one batch and the next offsets in one transaction, then announces what is new."""
+        offsets: dict[Place, int] = {}
+        received: list[alerts.ReceivedRevision] = []
+        attachments: list[tuple[Record, Json]] = []
         for record in records:
-            reached[record.topic, record.partition] = record.offset + 1
-            if record.topic == self._broker.topics.alerts:
-                arrivals += self._arrival(record)
-            else:
-                attachments += _json(record, "attachments")
+            offsets[record.topic, record.partition] = record.offset + 1
+            try:
+                if record.topic == self._broker.topics.alerts:
+                    received.append(self._receive(record))
+                else:
+                    attachments.append((record, _decode_json(record, "attachments")))
+            except (BadRecordError, ValueError) as error:
+                _refuse(self._names[record.topic], record, error)
         with self._database.writing() as session:
-            taken = alerts.take(session, arrivals, now_ns())
+            stored = alerts.store_revisions(session, received, time.time_ns())
             attached = []
-            for body, published_ns in attachments:
+            for record, body in attachments:
                 try:
-                    if alerts.take_attachment(session, body, published_ns):
+                    if alerts.store_attachment(session, body, record.published_ns):
                         attached.append(str(body["alert_id"]))
                 except ValueError as error:
-                    _refuse("attachments", str(error))
-            alerts.save_offsets(session, reached)
-        RECORDS.labels("alerts", "taken").inc(len(taken))
-        RECORDS.labels("alerts", "known").inc(len(arrivals) - len(taken))
+                    _refuse("attachments", record, error)
+            alerts.save_offsets(session, offsets)
+        RECORDS.labels("alerts", "taken").inc(len(stored))
+        RECORDS.labels("alerts", "known").inc(len(received) - len(stored))
         RECORDS.labels("attachments", "taken").inc(len(attached))
-        MUTED.inc(sum(one.muted for one in taken))
-        self._await_scores(arrivals, taken)
-        if taken:
-            self._told(taken)
+        MUTED.inc(sum(one.muted for one in stored))
+        self._await_scores(stored)
+        if stored:
+            self._stored(stored)
         if attached:
             self._attached(attached)
 
-    def _arrival(self, record: Record) -> list[alerts.Arrival]:
+    def _receive(self, record: Record) -> alerts.ReceivedRevision:
         content = record.value or b""
-        try:
-            if len(content) > MAX_ALERT_BYTES:
-                raise ValueError(f"expected at most {MAX_ALERT_BYTES} bytes, got {len(content)}")
-            alert = decode_alert(content)
-            _check_storable(alert)
-        except (BadRecordError, ValueError) as error:
-            _refuse("alerts", f"{record.topic}[{record.partition}] offset {record.offset}: {error}")
-            return []
+        if len(content) > MAX_ALERT_BYTES:
+            raise ValueError(f"expected at most {MAX_ALERT_BYTES} bytes, got {len(content)}")
+        alert = decode_alert(content)
+        _check_storable(alert)
         scores = self._live.scores_at(alert.stream_id, alert.run_id, alert.last_seq)
         challenge = self._truth.challenge(alert.stream_id, alert.run_id, alert.onset_seq)
-        return [alerts.Arrival(alert, record.published_ns, scores, challenge)]
+        return alerts.ReceivedRevision(alert, record.published_ns, scores, challenge)
 
-    def _await_scores(self, arrivals: Sequence[alerts.Arrival], taken: Sequence[alerts.Taken]) -> None:
-        """Remembers revisions whose report has not come up yet; the topics are read side by side."""
+    def _await_scores(self, stored: Sequence[alerts.StoredRevision]) -> None:
+        """Remembers revisions whose report has not arrived yet: the topics are read independently."""
         until_s = time.monotonic() + SCORES_WAIT_S
-        new = {(one.alert.alert_id, one.alert.revision) for one in taken}
-        for arrival in arrivals:
-            alert, key = arrival.alert, (arrival.alert.alert_id, arrival.alert.revision)
-            if arrival.scores is None and key in new and len(self._without_scores) < MAX_WAITING:
-                self._without_scores[key] = (until_s, alert.stream_id, alert.run_id, alert.last_seq)
+        for one in stored:
+            if not one.has_scores and len(self._without_scores) < MAX_WAITING:
+                self._without_scores[one.alert.alert_id, one.alert.revision] = (until_s, one.alert)
 
     def _fill_in_scores(self) -> None:
         found: dict[tuple[str, int], list[Json]] = {}
-        for key, (until_s, stream_id, run_id, seq) in list(self._without_scores.items()):
-            scores = self._live.scores_at(stream_id, run_id, seq)
+        for key, (until_s, alert) in list(self._without_scores.items()):
+            scores = self._live.scores_at(alert.stream_id, alert.run_id, alert.last_seq)
             if scores is not None:
                 found[key] = scores
             if scores is not None or time.monotonic() > until_s:
@@ -155,93 +145,79 @@ class AlertIntake:
                         row.scores = scores
 
 
-def followers(broker: Broker, intake: AlertIntake, live: LiveState, health: Health) -> list[Follower[Any]]:
-    """All threads that read, not yet started."""
+def reader_threads(broker: Broker, ingest: AlertIngest, live: LiveState, health: Health) -> list[ReaderThread[Any]]:
+    """All threads that read from Kafka, not yet started."""
     topics = broker.topics
 
-    def since(topic: str, back_ms: int) -> Callable[[], AbstractContextManager[TopicReader]]:
-        return lambda: TopicReader(
-            broker.bootstrap_servers, [topic], broker.client, since_ms=time.time_ns() // 1_000_000 - back_ms
-        )
+    def following(name: str, topic: str, back_ms: int) -> ReaderThread[TopicReader]:
+        def opens() -> TopicReader:
+            since_ms = time.time_ns() // 1_000_000 - back_ms
+            return TopicReader(broker.bootstrap_servers, [topic], broker.client, since_ms=since_ms)
 
-    def look(reader: NewestRecords) -> None:
-        began_s = time.monotonic()
-        for record in reader.look(lambda partition: min(MAX_DEPTH, live.streams_in(partition) + 2)):
-            _take_frame(live, record)
-        time.sleep(max(0.0, LOOK_INTERVAL_S - (time.monotonic() - began_s)))
+        def step(reader: TopicReader) -> None:
+            for record in reader.poll(POLL_S):
+                update_live(live, name, record)
 
-    def newest() -> AbstractContextManager[NewestRecords]:
+        return ReaderThread(name, opens, step, health)
+
+    def newest_frames() -> NewestRecords:
         return NewestRecords(broker.bootstrap_servers, topics.frames, broker.client)
 
+    def step_frames(reader: NewestRecords) -> None:
+        began_s = time.monotonic()
+        for record in reader.look(lambda partition: min(MAX_DEPTH, live.streams_in(partition) + 2)):
+            update_live(live, "frames", record)
+        time.sleep(max(0.0, FRAMES_INTERVAL_S - (time.monotonic() - began_s)))
+
     return [
-        Follower("alerts", intake.open, intake.step, health),
-        Follower("reports", since(topics.reports, SCORES_BACK_MS), _each(live, _take_report), health),
-        Follower("overlays", since(topics.overlays, OVERLAYS_BACK_MS), _each(live, _take_overlay), health),
-        Follower("health", since(topics.health, HEALTH_BACK_MS), _each(live, _take_health), health),
-        Follower("frames", newest, look, health),
+        ReaderThread("alerts", ingest.open, ingest.step, health),
+        following("reports", topics.reports, REPORTS_BACK_MS),
+        following("overlays", topics.overlays, OVERLAYS_BACK_MS),
+        following("health", topics.health, HEALTH_BACK_MS),
+        ReaderThread("frames", newest_frames, step_frames, health),
     ]
 
 
-def _each(live: LiveState, take: Callable[[LiveState, Record], None]) -> Callable[[TopicReader], None]:
-    def step(reader: TopicReader) -> None:
-        for record in reader.poll(POLL_S):
-            take(live, record)
-
-    return step
-
-
-def _take_report(live: LiveState, record: Record) -> None:
+def update_live(live: LiveState, topic: str, record: Record) -> None:
+    """Puts a report, overlay, health record or frame into the live state; refuses one that can't be used."""
     try:
-        report = decode_report(record.value or b"")
-        _check_showable(report)
-        live.take_report(report)
+        if topic == "reports":
+            report = decode_report(record.value or b"")
+            _check_showable(report)
+            live.put_report(report)
+        elif topic == "frames":
+            live.put_frame(decode_frame(record))
+        elif topic == "overlays":
+            if not record.value:
+                raise ValueError("expected JSON as value, got nothing")
+            live.put_overlay(_stream_id(record), record.value, record.published_ns)
+        else:
+            live.put_health(_stream_id(record), _decode_json(record, "health"), record.published_ns)
     except (BadRecordError, ValueError) as error:
-        _refuse("reports", str(error))
+        _refuse(topic, record, error)
     else:
-        RECORDS.labels("reports", "taken").inc()
+        RECORDS.labels(topic, "taken").inc()
 
 
-def _take_frame(live: LiveState, record: Record) -> None:
-    try:
-        live.take_frame(decode_frame(record))
-    except BadRecordError as error:
-        _refuse("frames", str(error))
-    else:
-        RECORDS.labels("frames", "taken").inc()
-
-
-def _take_overlay(live: LiveState, record: Record) -> None:
+def _stream_id(record: Record) -> str:
     stream_id = (record.key or b"").decode("utf-8", "replace")
-    if STREAM_ID.fullmatch(stream_id) is None or not record.value:
-        _refuse("overlays", f"expected a stream id as key and JSON as value, got {stream_id[:80]!r}")
-        return
-    live.take_overlay(stream_id, record.value, record.published_ns)
-    RECORDS.labels("overlays", "taken").inc()
+    if STREAM_ID.fullmatch(stream_id) is None:
+        raise ValueError(f"expected a stream id as key, got {stream_id[:80]!r}")
+    return stream_id
 
 
-def _take_health(live: LiveState, record: Record) -> None:
-    stream_id = (record.key or b"").decode("utf-8", "replace")
-    for body, published_ns in _json(record, "health"):
-        if STREAM_ID.fullmatch(stream_id) is None:
-            _refuse("health", f"expected a stream id as key, got {stream_id[:80]!r}")
-            return
-        live.take_health(stream_id, body, published_ns)
-        RECORDS.labels("health", "taken").inc()
-
-
-def _json(record: Record, topic: str) -> list[tuple[Json, int]]:
-    """The JSON object in a record, none where there is no such thing in it."""
+def _decode_json(record: Record, topic: str) -> Json:
+    """The JSON object in a record. Raises ValueError for one that is too large or nested too deep to be shown."""
     content = record.value or b""
+    if len(content) > MAX_JSON_BYTES[topic]:
+        raise ValueError(f"expected at most {MAX_JSON_BYTES[topic]} bytes, got {len(content)}")
     try:
-        if len(content) > MAX_JSON_BYTES[topic]:
-            raise ValueError(f"at most {MAX_JSON_BYTES[topic]} bytes, got {len(content)}")
-        body = msgspec.json.decode(content, type=dict[str, Any])
-        if _is_deeper(body, MAX_NESTING):
-            raise ValueError(f"at most {MAX_NESTING} levels")
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        _refuse(topic, f"{record.topic}[{record.partition}] offset {record.offset}: expected JSON: {error}")
-        return []
-    return [(body, record.published_ns)]
+        body: Json = msgspec.json.decode(content, type=dict[str, Any])
+    except RecursionError as error:
+        raise ValueError(f"expected JSON: {error}") from error
+    if _is_deeper(body, MAX_NESTING):
+        raise ValueError(f"expected JSON of at most {MAX_NESTING} levels")
+    return body
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -253,9 +229,9 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def _check_storable(alert: Alert) -> None:
-    """Raises ValueError for what a column can't hold, and for an id that is not that of the alert's own episode.
+    """Raises ValueError for a field that no column can hold, and for an id that is not that of the alert's episode.
 
-    One such record would be tried for ever, and keep out all that come after it.
+    Storing one such record would fail for ever and block all that come after it.
     """
     fields = msgspec.to_builtins(alert)
     if alert.revision < 1:
@@ -272,14 +248,15 @@ def _check_storable(alert: Alert) -> None:
 
 
 def _check_showable(report: FrameReport) -> None:
-    """Raises ValueError for a report whose place or time no array of scores can hold."""
+    """Raises ValueError for ids that are none, and for a seq or time that an array of int64 can't hold."""
     identity = report.identity
     if STREAM_ID.fullmatch(identity.stream_id) is None or STREAM_ID.fullmatch(identity.run_id) is None:
         raise ValueError(f"expected ids of a stream and a run, got {str(identity)[:160]!r}")
-    if not is_placed(report):
+    if not fits_int64(report):
         raise ValueError(f"expected a seq and times from 0 of 63 bits, got {str(identity)[:160]!r}")
 
 
-def _refuse(topic: str, error: str) -> None:
+def _refuse(topic: str, record: Record, error: Exception) -> None:
     RECORDS.labels(topic, "refused").inc()
-    log.warning("record refused", topic=topic, error=error)
+    place = f"{record.topic}[{record.partition}] offset {record.offset}"
+    log.warning("refused a record", topic=topic, place=place, error=str(error))

@@ -1,9 +1,11 @@
-"""The last ten minutes of one camera's scores, in arrays of a bounded size."""
+"""The scores of one camera over the last ten minutes, in arrays of bounded size."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,29 +13,30 @@ from numpy.typing import NDArray
 from gradwatch.streams.wire.messages import FrameReport, StreamState
 
 from ...scorers import SCORERS
+from ..shapes import finite
 from ..store.schema import Json
 
 SPAN_NS = 600 * 1_000_000_000
-INTERVAL_NS = 100_000_000  # of a faster camera one report in so many ns is kept
+INTERVAL_NS = 100_000_000  # of a faster camera one report in this time is kept
 FIRST_ROWS, MAX_ROWS = 256, 6_000
 MAX_NAMES = 40
 STATES = list(StreamState)
-NEAR = 5  # frames before the asked one that may stand for it
+NEAR = 5  # frames by which an earlier one may stand for that asked for
 
 
 class Series(NamedTuple):
-    """Scores by frame, oldest first; n frames, k scores. NaN where a score did not apply."""
+    """Scores by frame, oldest first: n frames, k scores. NaN where a score did not apply."""
 
     names: list[str]  # k
     seq: NDArray[np.int64]  # (n,)
     capture_ns: NDArray[np.int64]  # (n,)
     published_ns: NDArray[np.int64]  # (n,)
     state: list[StreamState]  # n
-    values: NDArray[np.float32]  # (n, k, 3): value (of several crops the largest), p-value (smallest), ratio
+    values: NDArray[np.float32]  # (n, k, 3): value (largest of all crops), p-value (smallest), ratio
 
 
 class ScoreRing:
-    """Scores of one run; a new run begins a new ring. Not thread-safe."""
+    """Scores of one run; a report of another run empties it. Not thread-safe."""
 
     def __init__(self) -> None:
         self.run_id = ""
@@ -49,7 +52,7 @@ class ScoreRing:
         return self._times.nbytes + self._states.nbytes + self._values.nbytes
 
     def append(self, report: FrameReport, thinned: bool = True) -> None:
-        """Takes a judged frame's scores; frames that come too fast are passed over where they are `thinned`."""
+        """Adds the scores of a judged frame; if `thinned`, skips one within `INTERVAL_NS` of the last."""
         if report.identity.run_id != self.run_id:
             self.run_id, self._count, self._next = report.identity.run_id, 0, 0
         elif thinned and self._count and 0 <= report.published_ns - int(self._times[self._next - 1, 2]) < INTERVAL_NS:
@@ -64,15 +67,15 @@ class ScoreRing:
         self._values[row] = np.nan
         for name, column in self._names.items():
             self._values[row, column] = (
-                _largest(report.scores.get(name)),
-                -_largest(_negative(report.p_values.get(name))),
+                _finite(np.max, report.scores.get(name)),
+                _finite(np.min, report.p_values.get(name)),
                 report.change.get(name, np.nan),
             )
         self._next = (row + 1) % len(self._times)
         self._count = min(self._count + 1, len(self._times))
 
     def series(self, since_ns: int = 0, max_points: int = MAX_ROWS) -> Series:
-        """Points published after `since_ns`; of too many the ones with the largest ratios, so that no peak is lost."""
+        """At most `max_points` rows published after `since_ns`, those with the largest ratios: no peak is lost."""
         rows = self._rows()
         newest = int(self._times[rows[-1], 2]) if len(rows) else 0
         rows = rows[self._times[rows, 2] > max(since_ns, newest - SPAN_NS)]
@@ -82,14 +85,18 @@ class ScoreRing:
         return Series(list(self._names), times[:, 0], times[:, 1], times[:, 2], states, self._values[rows])
 
     def at(self, run_id: str, seq: int) -> list[Json] | None:
-        """Scores of a frame, or of the one just before it where that was passed over; None where neither is here."""
+        """Scores of a frame, or of one just before it if that was skipped; None where neither is held."""
         rows = self._rows()
         if run_id != self.run_id or not len(rows):
             return None
         at = int(np.searchsorted(self._times[rows, 0], seq, side="right")) - 1
         if at < 0 or seq - self._times[rows[at], 0] > NEAR:
             return None
-        return [score_entry(name, *self._values[rows[at], column]) for name, column in self._names.items()]
+        found = {name: map(finite, self._values[rows[at], column]) for name, column in self._names.items()}
+        return [
+            {"name": name, "family": family_of(name), **dict(zip(("value", "p_value", "ratio"), numbers, strict=True))}
+            for name, numbers in found.items()
+        ]
 
     def _rows(self) -> NDArray[np.intp]:
         """Indices of the rows, oldest first."""
@@ -107,31 +114,19 @@ class ScoreRing:
             self._next = self._count
 
 
-def score_entry(name: str, value: float, p_value: float, ratio: float) -> Json:
-    """One score as the API shows it; None for what does not apply."""
-    numbers = {"value": value, "p_value": p_value, "ratio": ratio}
-    shown = {key: float(number) if np.isfinite(number) else None for key, number in numbers.items()}
-    return {"name": name, "family": family_of(name), **shown}
-
-
 def family_of(name: str) -> str:
-    """Whether gradients are in a score, or it is a plain baseline; `unknown` for one of a later version."""
+    """`gradient` or `baseline`; `unknown` for a score of a later version."""
     return SCORERS[name].family if name in SCORERS else "unknown"
 
 
-def _largest(values: NDArray[np.float32] | None) -> float:
-    if values is None:
-        return float("nan")
-    finite = values[np.isfinite(values)]
-    return float(finite.max()) if len(finite) else float("nan")
-
-
-def _negative(values: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
-    return None if values is None else -values
+def _finite(extreme: Callable[[Any], Any], values: NDArray[np.float32] | None) -> float:
+    """The extreme of the finite `values`, NaN where there are none."""
+    found = np.empty(0) if values is None else values[np.isfinite(values)]
+    return float(extreme(found)) if len(found) else math.nan
 
 
 def _peaks(ratios: NDArray[np.float32], max_points: int) -> NDArray[np.intp]:
-    """Indices of at most `max_points` of n rows: of each stretch the row with the largest ratio."""
+    """Indices of at most `max_points` of n rows: the one with the largest ratio of each stretch."""
     count = len(ratios)
     if count <= max_points:
         return np.arange(count)

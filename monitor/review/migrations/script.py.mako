@@ -13,10 +13,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this revision."""
+    """From the revision before."""
     ${upgrades if upgrades else "pass"}
-
-
-def downgrade() -> None:
-    """Back to the one before."""
-    ${downgrades if downgrades else "pass"}

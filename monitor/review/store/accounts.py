@@ -1,4 +1,4 @@
-"""Users, log-ins and API tokens. Secrets are kept as argon2id (passwords) or SHA-256 (random ones) and shown once."""
+"""Users, sessions and API tokens. Stores passwords as argon2id and random secrets as SHA-256."""
 
 from __future__ import annotations
 
@@ -7,46 +7,40 @@ import hmac
 import re
 import secrets
 import threading
-from dataclasses import dataclass
 from functools import cache
+from time import time_ns
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from .audit import Actor, ConflictError, InvalidRequestError, NotFoundError, Role, note, now_ns
+from .audit import Actor, Role, record_action
+from .errors import ConflictError, InvalidRequestError, NotFoundError
 from .schema import SessionRow, TokenRow, UserRow
 
 USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 MIN_PASSWORD, MAX_PASSWORD = 12, 1024  # characters; argon2 reads all of them
 SESSION_NS = 12 * 3600 * 1_000_000_000
-MAX_SESSIONS = 50  # of one user; the oldest goes
-TOKEN_PREFIX = "gw_"  # so that scanners for leaked secrets know one
+MAX_SESSIONS = 50  # of one user; the oldest is deleted
+TOKEN_PREFIX = "gw_"  # recognizable by scanners for leaked secrets
 
 _hasher = PasswordHasher()  # argon2id with RFC 9106's second recommended option: 64 MiB
-_hashing = threading.BoundedSemaphore(2)  # 64 MiB each: a flood of log-ins waits instead of eating the memory
-
-
-@dataclass(frozen=True, slots=True)
-class LogIn:
-    """A new session; `secret` is the cookie's value and nowhere else."""
-
-    secret: str
-    csrf_token: str
-    username: str
-    role: Role
+_hashing = threading.BoundedSemaphore(2)  # 64 MiB each: a flood of log-ins waits instead of exhausting memory
 
 
 def add_user(session: Session, actor: Actor, username: str, role: Role, password: str | None) -> None:
-    """Adds a user; without a password only a trusted proxy lets them in. Raises InvalidRequestError, ConflictError."""
+    """Adds a user; without a password they enter through a trusted proxy only.
+
+    Raises InvalidRequestError, ConflictError.
+    """
     if USERNAME.fullmatch(username) is None:
         raise InvalidRequestError(f"username: expected {USERNAME.pattern}, got {username[:80]!r}")
     if session.get(UserRow, username) is not None:
-        raise ConflictError(f"username: expected a new one, got {username}, who is a user already")
+        raise ConflictError(f"username: expected a new name, got {username}, who is a user already")
     hashed = None if password is None else hash_password(password)
-    session.add(UserRow(username=username, role=role, password_hash=hashed, created_ns=now_ns()))
-    note(session, actor, "add", "user", username, None, {"role": role})
+    session.add(UserRow(username=username, role=role, password_hash=hashed, created_ns=time_ns()))
+    record_action(session, actor, "add", "user", username, None, {"role": role})
 
 
 def set_password(session: Session, actor: Actor, username: str, password: str) -> None:
@@ -54,32 +48,32 @@ def set_password(session: Session, actor: Actor, username: str, password: str) -
     user = _user(session, username)
     user.password_hash = hash_password(password)
     session.execute(delete(SessionRow).where(SessionRow.username == username))
-    note(session, actor, "passwd", "user", username, None, None)
+    record_action(session, actor, "passwd", "user", username, None, None)
 
 
 def set_role(session: Session, actor: Actor, username: str, role: Role) -> None:
-    """Gives a user another role; it holds from the next request on, and those of their tokens that may more go.
+    """Changes a user's role from the next request on, and revokes those of their tokens with a higher role.
 
     Raises NotFoundError, ConflictError (last admin).
     """
     user = _user(session, username)
     if role is not Role.ADMIN:
-        _keep_an_admin(session, user)
+        _check_not_last_admin(session, user)
         _revoke_tokens_of(session, actor, username, above=role)
     before, user.role = {"role": user.role}, role
-    note(session, actor, "role", "user", username, before, {"role": role})
+    record_action(session, actor, "role", "user", username, before, {"role": role})
 
 
 def remove_user(session: Session, actor: Actor, username: str) -> None:
-    """Removes a user, their sessions and tokens; what they did stays theirs. Raises NotFoundError, ConflictError."""
+    """Removes a user, their sessions and tokens; their name stays in the trail. Raises NotFoundError, ConflictError."""
     user = _user(session, username)
-    _keep_an_admin(session, user)
+    _check_not_last_admin(session, user)
     _revoke_tokens_of(session, actor, username, above=None)
-    note(session, actor, "remove", "user", username, {"role": user.role}, None)
+    record_action(session, actor, "remove", "user", username, {"role": user.role}, None)
     session.delete(user)
 
 
-def users(session: Session) -> list[UserRow]:
+def list_users(session: Session) -> list[UserRow]:
     """All users by name."""
     return list(session.scalars(select(UserRow).order_by(UserRow.username)))
 
@@ -95,9 +89,9 @@ def hash_password(password: str) -> str:
 
 
 def check_password(user: UserRow | None, password: str) -> bool:
-    """Whether it is the user's password; takes as long for a user that does not exist."""
+    """Whether it is the user's password; takes as long for a user that does not exist or has no password."""
     known = None if user is None else user.password_hash
-    hashed = _hash_of_nobody() if known is None else known
+    hashed = _dummy_hash() if known is None else known
     with _hashing:
         try:
             _hasher.verify(hashed, password[:MAX_PASSWORD])
@@ -107,45 +101,44 @@ def check_password(user: UserRow | None, password: str) -> bool:
 
 
 @cache
-def _hash_of_nobody() -> str:
-    """What the password of a user that does not exist is held against."""
+def _dummy_hash() -> str:
+    """The hash that passwords of unknown users are checked against."""
     return _hasher.hash(secrets.token_hex())
 
 
-def log_in(session: Session, user: UserRow) -> LogIn:
-    """A new session for a user whose password was right."""
+def log_in(session: Session, user: UserRow) -> tuple[str, str]:
+    """Creates a session for a user whose password was checked; returns the cookie's value and the CSRF token."""
     of_user = select(SessionRow).where(SessionRow.username == user.username).order_by(SessionRow.created_ns.desc())
     for surplus in session.scalars(of_user.offset(MAX_SESSIONS - 1)):
         session.delete(surplus)
-    made = LogIn(secrets.token_urlsafe(32), secrets.token_urlsafe(24), user.username, Role(user.role))
-    now = now_ns()
+    secret, csrf_token, now = secrets.token_urlsafe(32), secrets.token_urlsafe(24), time_ns()
     session.add(
         SessionRow(
-            session_hash=digest(made.secret),
+            session_hash=hash_secret(secret),
             username=user.username,
-            csrf_token=made.csrf_token,
+            csrf_token=csrf_token,
             created_ns=now,
             expires_ns=now + SESSION_NS,
         )
     )
-    return made
+    return secret, csrf_token
 
 
 def session_of(session: Session, secret: str) -> tuple[UserRow, str] | None:
-    """The user and the CSRF token of a cookie's session, None where there is none or its time is over."""
+    """The user and the CSRF token of a cookie's session; None for an unknown or expired one."""
     found = select(UserRow, SessionRow.csrf_token).join(SessionRow, SessionRow.username == UserRow.username)
-    found = found.where(SessionRow.session_hash == digest(secret), SessionRow.expires_ns > now_ns())
+    found = found.where(SessionRow.session_hash == hash_secret(secret), SessionRow.expires_ns > time_ns())
     row = session.execute(found).first()
     return None if row is None else (row[0], row[1])
 
 
 def log_out(session: Session, secret: str) -> None:
     """Ends a session."""
-    session.execute(delete(SessionRow).where(SessionRow.session_hash == digest(secret)))
+    session.execute(delete(SessionRow).where(SessionRow.session_hash == hash_secret(secret)))
 
 
 def add_token(session: Session, actor: Actor, name: str, role: Role) -> tuple[TokenRow, str]:
-    """A new token and its secret, which is shown this once. Raises InvalidRequestError for a role above the actor's."""
+    """Creates a token; returns it and its secret, which is not stored. Raises InvalidRequestError for a higher role."""
     if not actor.role.includes(role):
         raise InvalidRequestError(f"role: expected at most {actor.role}, got {role}")
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
@@ -153,42 +146,42 @@ def add_token(session: Session, actor: Actor, name: str, role: Role) -> tuple[To
         token_id=secrets.token_hex(8),
         name=name,
         role=role,
-        token_hash=digest(secret),
+        token_hash=hash_secret(secret),
         created_by=actor.username,
-        created_ns=now_ns(),
+        created_ns=time_ns(),
     )
     session.add(row)
-    note(session, actor, "add", "token", row.token_id, None, {"name": name, "role": role})
+    record_action(session, actor, "add", "token", row.token_id, None, {"name": name, "role": role})
     return row, secret
 
 
 def token_of(session: Session, secret: str) -> TokenRow | None:
-    """The token with that secret, None where there is none or it was revoked."""
-    found = select(TokenRow).where(TokenRow.token_hash == digest(secret), TokenRow.revoked_ns.is_(None))
+    """The token with that secret; None for an unknown or revoked one."""
+    found = select(TokenRow).where(TokenRow.token_hash == hash_secret(secret), TokenRow.revoked_ns.is_(None))
     return session.scalars(found).first()
 
 
-def tokens(session: Session) -> list[TokenRow]:
-    """All tokens that were not revoked, oldest first."""
+def list_tokens(session: Session) -> list[TokenRow]:
+    """All valid tokens, oldest first."""
     return list(session.scalars(select(TokenRow).where(TokenRow.revoked_ns.is_(None)).order_by(TokenRow.created_ns)))
 
 
 def revoke_token(session: Session, actor: Actor, token_id: str) -> None:
-    """A token that opens nothing any more. Raises NotFoundError."""
+    """Revokes a token at once. Raises NotFoundError."""
     row = session.get(TokenRow, token_id)
     if row is None or row.revoked_ns is not None:
         raise NotFoundError(f"expected the id of a token, got {token_id[:64]!r}")
-    row.revoked_ns = now_ns()
-    note(session, actor, "revoke", "token", token_id, {"name": row.name, "role": row.role}, None)
+    row.revoked_ns = time_ns()
+    record_action(session, actor, "revoke", "token", token_id, {"name": row.name, "role": row.role}, None)
 
 
-def digest(secret: str) -> str:
-    """What is kept of a random secret; it has enough entropy that no slow hash is needed."""
+def hash_secret(secret: str) -> str:
+    """The stored form of a random secret, which has enough entropy to need no slow hash."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def equal(one: str, other: str) -> bool:
-    """Compares secrets in a time that tells nothing."""
+def secrets_equal(one: str, other: str) -> bool:
+    """Compares secrets in constant time."""
     return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
 
 
@@ -200,13 +193,13 @@ def _user(session: Session, username: str) -> UserRow:
 
 
 def _revoke_tokens_of(session: Session, actor: Actor, username: str, above: Role | None) -> None:
-    """Revokes the tokens that a user has made; with `above` those alone that may more than that role."""
-    for token in tokens(session):
+    """Revokes the tokens that a user has created; with `above` only those with a role higher than it."""
+    for token in list_tokens(session):
         if token.created_by == username and (above is None or not above.includes(Role(token.role))):
             revoke_token(session, actor, token.token_id)
 
 
-def _keep_an_admin(session: Session, user: UserRow) -> None:
+def _check_not_last_admin(session: Session, user: UserRow) -> None:
     admins = session.scalar(select(func.count()).select_from(UserRow).where(UserRow.role == Role.ADMIN))
     if user.role == Role.ADMIN and admins == 1:
         raise ConflictError(f"{user.username} is the last admin: make another user admin first")

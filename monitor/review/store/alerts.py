@@ -1,7 +1,7 @@
-"""Alert revisions and attachments as they come from Kafka: every one once, the newest on top.
+"""Stores alert revisions and attachments from Kafka: each once, with the newest revision in `alerts`.
 
-Nothing here decides anything about an alert; the worker owns the episode. Taking the same record twice changes
-nothing, so a consumer that starts again from an earlier offset does no harm.
+Nothing here decides anything about an alert: the worker owns the episode. Storing the same record twice changes
+nothing, so a consumer may start again from an earlier offset.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from sqlalchemy.orm import Session
 from gradwatch.streams.wire.messages import Alert
 from gradwatch.streams.wire.outputs import encode_alert
 
-from . import snoozing
+from . import snoozes
 from .schema import AlertRow, AttachmentRow, Json, OffsetRow, ReviewRow, RevisionRow
 
 Place = tuple[str, int]  # topic, partition
-NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of what attachments are made to and of their kinds
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # alert ids and kinds of attachments
 
 
-class Arrival(msgspec.Struct, frozen=True):
-    """One revision that has come; `scores` of the frame that it speaks of, None where no report was at hand."""
+class ReceivedRevision(msgspec.Struct, frozen=True):
+    """A revision as received; `scores` are those of its last frame, None where no report was available."""
 
     alert: Alert
     published_ns: int
@@ -33,51 +33,52 @@ class Arrival(msgspec.Struct, frozen=True):
     challenge: str | None = None
 
 
-class Taken(msgspec.Struct, frozen=True):
-    """What became of an arrival that was new."""
+class StoredRevision(msgspec.Struct, frozen=True):
+    """A revision that was not stored before."""
 
     alert: Alert
-    is_new: bool  # the first revision of its alert that came
+    is_new: bool  # the first stored revision of its alert
     is_newest: bool
     muted: bool
+    has_scores: bool
 
 
-def take(session: Session, arrivals: Sequence[Arrival], now_ns: int) -> list[Taken]:
-    """Stores what is new of `arrivals`; a revision that is there already is passed over.
+def store_revisions(session: Session, received: Sequence[ReceivedRevision], now_ns: int) -> list[StoredRevision]:
+    """Stores those of `received` that are new.
 
-    A batch takes a few statements however many arrivals it has, lest a storm wait for a database over the network.
+    The number of statements does not depend on that of revisions: a storm must not wait for a database over a network.
     """
-    new = _unknown(session, arrivals)
-    ids = {arrival.alert.alert_id for arrival in new}
+    new = _unknown(session, received)
+    ids = {one.alert.alert_id for one in new}
     rows = {row.alert_id: row for row in session.scalars(select(AlertRow).where(AlertRow.alert_id.in_(ids)))}
     reviews = {row.alert_id: row for row in session.scalars(select(ReviewRow).where(ReviewRow.alert_id.in_(ids)))}
-    snoozes = snoozing.Snoozes(session, {arrival.alert.stream_id for arrival in new}, reviews.values())
-    placed = [(arrival, *_place(session, rows, arrival)) for arrival in new]
-    session.flush()  # what follows refers to the rows
-    taken = []
-    for arrival, is_new, is_newest in placed:
-        alert = arrival.alert
+    muting = snoozes.Snoozes(session, {one.alert.stream_id for one in new}, reviews.values())
+    placed = [(one, *_update_alert(session, rows, one)) for one in new]
+    session.flush()  # the rows below refer to the alerts
+    stored = []
+    for one, is_new, is_newest in placed:
+        alert = one.alert
         if (review := reviews.get(alert.alert_id)) is None:
             review = reviews[alert.alert_id] = ReviewRow(alert_id=alert.alert_id, handled=False)
             session.add(review)
-        muted = is_newest and snoozes.mute(alert, review, is_new, now_ns)
+        muted = is_newest and muting.mute(alert, review, is_new, now_ns)
         session.add(
             RevisionRow(
                 alert_id=alert.alert_id,
                 revision=alert.revision,
-                published_ns=arrival.published_ns,
+                published_ns=one.published_ns,
                 muted=muted,
-                body=body_of(alert),
-                scores=arrival.scores,
+                body=_body(alert),
+                scores=one.scores,
             )
         )
-        taken.append(Taken(alert, is_new, is_newest, muted))
-    return taken
+        stored.append(StoredRevision(alert, is_new, is_newest, muted, one.scores is not None))
+    return stored
 
 
-def _unknown(session: Session, arrivals: Sequence[Arrival]) -> list[Arrival]:
-    """The first arrival of each revision that is not stored yet."""
-    first = {(arrival.alert.alert_id, arrival.alert.revision): arrival for arrival in reversed(arrivals)}
+def _unknown(session: Session, received: Sequence[ReceivedRevision]) -> list[ReceivedRevision]:
+    """The first of each revision that is not stored yet."""
+    first = {(one.alert.alert_id, one.alert.revision): one for one in reversed(received)}
     ids = {alert_id for alert_id, _ in first}
     stored = select(RevisionRow.alert_id, RevisionRow.revision).where(RevisionRow.alert_id.in_(ids))
     for alert_id, revision in session.execute(stored):
@@ -85,46 +86,41 @@ def _unknown(session: Session, arrivals: Sequence[Arrival]) -> list[Arrival]:
     return list(reversed(first.values()))
 
 
-def _place(session: Session, rows: dict[str, AlertRow], arrival: Arrival) -> tuple[bool, bool]:
-    """Puts a revision on top of its alert where it is the newest; returns whether the alert, the revision is that."""
-    alert = arrival.alert
+def _update_alert(session: Session, rows: dict[str, AlertRow], received: ReceivedRevision) -> tuple[bool, bool]:
+    """Creates the alert's row if there is none, updates it if this revision is newer; returns (is_new, is_newest)."""
+    alert = received.alert
     row = rows.get(alert.alert_id)
     is_new = row is None
     if row is None:
-        row = rows[alert.alert_id] = AlertRow(alert_id=alert.alert_id, revision=0, raised_ns=arrival.published_ns)
-        row.challenge = arrival.challenge
+        row = rows[alert.alert_id] = AlertRow(alert_id=alert.alert_id, revision=0, raised_ns=received.published_ns)
+        row.challenge = received.challenge
         session.add(row)
     is_newest = alert.revision > row.revision
     if is_newest:
-        _set_newest(row, arrival)
+        row.revision, row.kind, row.severity, row.state = alert.revision, alert.kind, alert.severity, alert.state
+        row.stream_id, row.run_id, row.onset_seq = alert.stream_id, alert.run_id, alert.onset_seq
+        row.onset_capture_ns, row.last_capture_ns = alert.onset_capture_ns, alert.last_capture_ns
+        row.score, row.changed_ns, row.body = alert.score, received.published_ns, _body(alert)
+        row.words = _searchable(alert)
     return is_new, is_newest
 
 
-def _set_newest(row: AlertRow, arrival: Arrival) -> None:
-    alert = arrival.alert
-    row.revision, row.kind, row.severity, row.state = alert.revision, alert.kind, alert.severity, alert.state
-    row.stream_id, row.run_id, row.onset_seq = alert.stream_id, alert.run_id, alert.onset_seq
-    row.onset_capture_ns, row.last_capture_ns = alert.onset_capture_ns, alert.last_capture_ns
-    row.score, row.changed_ns, row.body = alert.score, arrival.published_ns, body_of(alert)
-    row.words = searchable(alert)
-
-
-def body_of(alert: Alert) -> Json:
+def _body(alert: Alert) -> Json:
     """The alert as on the wire."""
     body: Json = msgspec.json.decode(encode_alert(alert))
     return body
 
 
-def searchable(alert: Alert) -> str:
-    """What a text search looks through, lower case."""
+def _searchable(alert: Alert) -> str:
+    """The text that a search matches, lower case."""
     words = (alert.alert_id, alert.stream_id, alert.reason, alert.expected, alert.observed, alert.cause)
     return " ".join((*words, *alert.carried_by)).replace("_", " ").lower()
 
 
-def take_attachment(session: Session, body: Mapping[str, Any], published_ns: int) -> bool:
-    """Stores what a service made of an alert, unless a newer one of its kind is there; returns whether it did.
+def store_attachment(session: Session, body: Mapping[str, Any], published_ns: int) -> bool:
+    """Stores an attachment, unless a newer one of its kind is stored; returns whether it did.
 
-    The alert itself need not be there yet: the topics are read side by side. Raises ValueError for a body without
+    The alert itself need not be stored yet: the topics are read independently. Raises ValueError for a body without
     `alert_id` and `kind`.
     """
     alert_id, kind, revision = body.get("alert_id"), body.get("kind"), body.get("revision", 0)
@@ -133,7 +129,7 @@ def take_attachment(session: Session, body: Mapping[str, Any], published_ns: int
         and isinstance(kind, str)
         and NAME.fullmatch(alert_id)
         and NAME.fullmatch(kind)
-        and type(revision) is int  # a truth value is none
+        and type(revision) is int  # not bool, its subclass
         and 0 <= revision < 2**63
     ):
         raise ValueError(f"attachment: expected names alert_id and kind and a number revision, got {str(body)[:80]!r}")
@@ -147,13 +143,13 @@ def take_attachment(session: Session, body: Mapping[str, Any], published_ns: int
     return True
 
 
-def offsets(session: Session, topics: Iterable[str]) -> dict[Place, int]:
-    """Where to read on, by topic and partition."""
+def load_offsets(session: Session, topics: Iterable[str]) -> dict[Place, int]:
+    """The next offset to read, by topic and partition."""
     rows = session.scalars(select(OffsetRow).where(OffsetRow.topic.in_(list(topics))))
     return {(row.topic, row.partition): row.next_offset for row in rows}
 
 
-def save_offsets(session: Session, reached: Mapping[Place, int]) -> None:
-    """Remembers where to read on, in the transaction of what was read."""
-    for (topic, partition), next_offset in reached.items():
+def save_offsets(session: Session, offsets: Mapping[Place, int]) -> None:
+    """Stores the next offsets to read, in the transaction of the records before them."""
+    for (topic, partition), next_offset in offsets.items():
         session.merge(OffsetRow(topic=topic, partition=partition, next_offset=next_offset))

@@ -1,6 +1,6 @@
-"""The connection to the review database: SQLite unless a URL names a PostgreSQL; migrated at start.
+"""The connection to the review database, SQLite or PostgreSQL; migrates it when opened.
 
-One writer at a time: writes of this process wait for each other here, not in the database, where SQLite would answer
+One writer at a time: writes of this process wait for each other here, not in the database, where SQLite would raise
 `database is locked`. Readers never wait: SQLite runs with a write-ahead log.
 """
 
@@ -19,66 +19,67 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
+from gradwatch import GradwatchError
 from gradwatch.streams.observability.logs import hide, scrub
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 BUSY_TIMEOUT_S = 30.0  # another process may write too: `gradwatch review users`
 READERS = 8
-MAX_WRITERS = 16  # that wait; the server has 40 threads, and those who read need some
-# How a process makes sure that no other one migrates meanwhile.
-ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7260381943)"}
+MAX_WRITERS = 16  # waiting; the server has 40 threads, and readers need some of them
+# Keeps other processes from migrating at the same time.
+MIGRATION_LOCK = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7260381943)"}
 
 
-class DatabaseUnavailableError(RuntimeError):
+class DatabaseUnavailableError(GradwatchError, RuntimeError):
     """The database can't be opened, migrated or written to; the message names it without its password."""
 
 
 class Database:
     """`with database.reading() as session` and `with database.writing() as session`; a block is one transaction.
 
-    What `writing` has left is durable: it survives the process and, as far as the disk keeps its word, the machine.
+    What a `writing` block committed survives a crash of the process and, if the disk honors a sync, of the machine.
     Raises `DatabaseUnavailableError`.
     """
 
     def __init__(self, url: str) -> None:
-        self.url = checked_url(url)
+        self.url = parse_url(url)
         self._write_lock = threading.Lock()
         self._writers = threading.BoundedSemaphore(MAX_WRITERS)
         try:
             self._engine = _open(self.url)
             with self._engine.begin() as connection:
-                connection.exec_driver_sql(ALONE[self.url.get_backend_name()])
+                connection.exec_driver_sql(MIGRATION_LOCK[self.url.get_backend_name()])
                 migrate(connection)
         except (OperationalError, ModuleNotFoundError) as error:
-            said = str(getattr(error, "orig", None) or error)
+            reason = scrub(str(getattr(error, "orig", None) or error))
             shown = self.url.render_as_string(hide_password=True)
-            raise DatabaseUnavailableError(f"expected a database at {shown}, got: {scrub(said)}") from None
+            raise DatabaseUnavailableError(f"expected a database at {shown}, got: {reason}") from None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A consistent view; nothing is written."""
+        """A consistent snapshot; nothing is written."""
         with Session(self._engine) as session:
             if self.url.get_backend_name() == "sqlite":
-                session.connection().exec_driver_sql("BEGIN")  # else each statement has a view of its own
+                session.connection().exec_driver_sql("BEGIN")  # otherwise each statement sees a snapshot of its own
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction, committed at the end of the block unless it raises.
 
-        Raises `DatabaseUnavailableError` where too many wait already, or one before has written for too long.
+        Raises `DatabaseUnavailableError` if too many writers wait already, or the one before takes too long.
         """
-        with self._turn(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with self._writer_turn(), Session(self._engine, expire_on_commit=False) as session, session.begin():
             if self.url.get_backend_name() == "sqlite":
-                # from the start: a reader that becomes a writer half-way could not wait for another one
+                # IMMEDIATE: a reader that becomes a writer half-way could not wait for another writer
                 session.connection().exec_driver_sql("BEGIN IMMEDIATE")
             yield session
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One writer at a time, and a bounded number of those who wait."""
+    def _writer_turn(self) -> Iterator[None]:
+        """One writer at a time, and a bounded number of waiting ones."""
         if not self._writers.acquire(blocking=False):
-            raise DatabaseUnavailableError(f"expected at most {MAX_WRITERS} writers at once")
+            raise DatabaseUnavailableError(f"expected at most {MAX_WRITERS} writers at once, got one more")
         try:
             if not self._write_lock.acquire(timeout=BUSY_TIMEOUT_S):
                 raise DatabaseUnavailableError(f"expected to write within {BUSY_TIMEOUT_S:.0f} s, got no turn")
@@ -90,24 +91,24 @@ class Database:
             self._writers.release()
 
     def close(self) -> None:
-        """Gives back all connections."""
+        """Closes all connections."""
         self._engine.dispose()
 
 
 def migrate(connection: Connection) -> None:
-    """Brings the schema to the newest revision; does nothing where it is."""
+    """Migrates the schema to the newest revision."""
     config = alembic.config.Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     alembic.command.upgrade(config, "head")
 
 
-def checked_url(url: str) -> URL:
-    """The URL, with the driver that we use; from now on no log shows its password. Raises `DatabaseUnavailableError`."""
+def parse_url(url: str) -> URL:
+    """The URL with our driver. Hides its password from all logs from now on. Raises `DatabaseUnavailableError`."""
     try:
         parsed = make_url(url)
     except ArgumentError:
-        # the text itself may hold a password
+        # the text itself may contain a password
         raise DatabaseUnavailableError(
             "expected a database URL like sqlite:///review.db, got one that can't be read"
         ) from None
@@ -122,21 +123,17 @@ def checked_url(url: str) -> URL:
 
 
 def _open(url: URL) -> Engine:
+    # errors are logged, and parameters are hashes of passwords and CSRF tokens
+    options: dict[str, Any] = {"pool_size": READERS, "max_overflow": READERS, "hide_parameters": True}
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=READERS, max_overflow=READERS, pool_pre_ping=True, hide_parameters=True)
+        return create_engine(url, pool_pre_ping=True, **options)
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        url,
-        pool_size=READERS,
-        max_overflow=READERS,
-        hide_parameters=True,  # errors are logged, and parameters are hashes of passwords and CSRF tokens
-        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
-    )
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **options)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where we say so, not at the driver's guess
+    connection.isolation_level = None  # transactions begin with our BEGIN, not when the driver decides
     for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=1000"):
         connection.execute(f"PRAGMA {setting}")

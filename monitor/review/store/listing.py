@@ -1,24 +1,24 @@
-"""Which alerts a person sees: filters, pages by cursor, counts by filter value, neighbors."""
+"""Queries for lists of alerts: filters, pages by cursor, counts by filter value, neighbors."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, or_, select
 from sqlalchemy.orm import Session
 
-from .audit import InvalidRequestError
+from .errors import InvalidRequestError, NotFoundError
 from .schema import AlertRow, ReviewedRow, ReviewRow
 
 AnySelect = Select[*tuple[Any, ...]]
 
 MAX_NS = 2**63 - 1
-CURSOR = r"^[0-8]?[0-9]{1,18}-(?:[0-9a-f]{2}){0,256}$"  # whatever it matches is a place: at most 2**63 ns
-NAMED_AT_ONCE = 500  # parameters of one statement
+CURSOR = r"^[0-8]?[0-9]{1,18}-(?:[0-9a-f]{2}){0,256}$"  # every match can be read: its time is at most 2**63 ns
+MAX_IDS = 500  # parameters of one statement
 FACETS = {
     "camera": AlertRow.stream_id,
     "kind": AlertRow.kind,
@@ -29,19 +29,19 @@ FACETS = {
 
 
 class ReviewFilter(StrEnum):
-    """Where people stand with an alert; one alert may be in several."""
+    """State of the review; one alert may have several."""
 
-    UNREVIEWED = "unreviewed"  # nobody has acknowledged it, and I have not marked it as reviewed
+    UNREVIEWED = "unreviewed"  # nobody has acknowledged it, and the user has not marked it as reviewed
     ACKNOWLEDGED = "acknowledged"
     SNOOZED = "snoozed"
-    MINE = "mine"  # assigned to me
+    MINE = "mine"  # assigned to the user
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A filter; what is empty or None filters nothing. Times are when an alert was raised, wall clock."""
+    """A filter of `username`; empty fields and None match all. Times are when an alert was raised, wall clock."""
 
-    me: str
+    username: str
     camera: Sequence[str] = ()
     kind: Sequence[str] = ()
     severity: Sequence[str] = ()
@@ -58,7 +58,7 @@ class Selection:
             column.in_(getattr(self, name)) for name, column in FACETS.items() if getattr(self, name)
         ]
         if self.review:
-            found.append(or_(*(_stands(wanted, self.me) for wanted in self.review)))
+            found.append(or_(*(_has_review_state(wanted, self.username) for wanted in self.review)))
         if self.from_ns is not None:
             found.append(AlertRow.raised_ns >= self.from_ns)
         if self.to_ns is not None:
@@ -68,117 +68,102 @@ class Selection:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One alert of a list: its newest revision, its review, and whether I have looked at it."""
+class ListedAlert(NamedTuple):
+    """The newest revision of an alert, its review, and whether the user has marked it as reviewed."""
 
     alert: AlertRow
     review: ReviewRow
     reviewed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Alerts, the newest first; `next_cursor` None on the last page."""
-
-    alerts: list[Listed]
-    next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many alerts a selection has, and would have with each value of one filter, all other filters as they are."""
-
-    total: int
-    by: dict[str, dict[str, int]] = field(default_factory=dict)
-
-
-def page(session: Session, selection: Selection, cursor: str | None, limit: int) -> Page:
-    """One page of a list. Raises InvalidRequestError for a cursor that is none."""
-    query = _listed(selection)
+def page(
+    session: Session, selection: Selection, cursor: str | None, limit: int
+) -> tuple[list[ListedAlert], str | None]:
+    """At most `limit` alerts, newest first, and the next page's cursor. Raises InvalidRequestError for a bad one."""
+    query = _select_listed(selection)
     if cursor is not None:
         query = query.where(_older_than(*read_cursor(cursor)))
     query = query.order_by(AlertRow.raised_ns.desc(), AlertRow.alert_id.desc()).limit(limit + 1)
-    found = [Listed(*row) for row in session.execute(query)]
-    more = len(found) > limit
-    last = found[limit - 1].alert if more else None
-    return Page(found[:limit], None if last is None else write_cursor(last.raised_ns, last.alert_id))
+    found = [ListedAlert(*row) for row in session.execute(query)]
+    last = found[limit - 1].alert if len(found) > limit else None
+    return found[:limit], None if last is None else write_cursor(last.raised_ns, last.alert_id)
 
 
-def one(session: Session, me: str, alert_id: str) -> Listed | None:
-    """One alert as in a list."""
-    return next(iter(some(session, me, [alert_id])), None)
-
-
-def some(session: Session, me: str, alert_ids: Sequence[str]) -> list[Listed]:
-    """Those of the named alerts that are there, as in a list, in the order of `alert_ids`."""
+def find(session: Session, username: str, alert_ids: Sequence[str]) -> list[ListedAlert]:
+    """Those of `alert_ids` that are stored, in that order."""
     found = {}
-    for start in range(0, len(alert_ids), NAMED_AT_ONCE):
-        named = alert_ids[start : start + NAMED_AT_ONCE]
-        rows = session.execute(_listed(Selection(me)).where(AlertRow.alert_id.in_(named)))
-        found.update({row[0].alert_id: Listed(*row) for row in rows})
+    for start in range(0, len(alert_ids), MAX_IDS):
+        batch = alert_ids[start : start + MAX_IDS]
+        rows = session.execute(_select_listed(Selection(username)).where(AlertRow.alert_id.in_(batch)))
+        found.update({row[0].alert_id: ListedAlert(*row) for row in rows})
     return [found[alert_id] for alert_id in alert_ids if alert_id in found]
+
+
+def get(session: Session, username: str, alert_id: str) -> ListedAlert:
+    """One alert. Raises NotFoundError."""
+    found = find(session, username, [alert_id])
+    if not found:
+        raise NotFoundError(f"expected the id of an alert, got {alert_id[:64]!r}")
+    return found[0]
 
 
 def neighbors(session: Session, selection: Selection, alert: AlertRow) -> tuple[str | None, str | None]:
     """Ids of the alerts beside `alert` in the selection's list: the newer one (previous), the older one (next)."""
     here = (alert.raised_ns, alert.alert_id)
-    ids = select(AlertRow.alert_id).join(ReviewRow, ReviewRow.alert_id == AlertRow.alert_id).where(*selection.clauses())
+    ids = _join_reviews(select(AlertRow.alert_id), selection)
     newer = ids.where(_newer_than(*here)).order_by(AlertRow.raised_ns, AlertRow.alert_id).limit(1)
     older = ids.where(_older_than(*here)).order_by(AlertRow.raised_ns.desc(), AlertRow.alert_id.desc()).limit(1)
     return session.scalars(newer).first(), session.scalars(older).first()
 
 
-def counts(session: Session, selection: Selection) -> Counts:
-    """Counts by filter value; values that no alert has are absent, those of `review` are all there."""
-    by = {}
+def counts(session: Session, selection: Selection) -> tuple[int, dict[str, dict[str, int]]]:
+    """The total, and counts by filter and value; values without an alert are absent, except those of `review`."""
+    by: dict[str, dict[str, int]] = {}
     for name, column in FACETS.items():
         unfiltered: dict[str, Any] = {name: ()}
-        others = replace(selection, **unfiltered)
-        query = _from_reviewed(select(column, func.count()), others).group_by(column)
+        query = _join_reviews(select(column, func.count()), replace(selection, **unfiltered)).group_by(column)
         by[name] = {value: number for value, number in session.execute(query) if value is not None}
-    others = replace(selection, review=())
-    sums = [func.count().filter(_stands(wanted, selection.me)) for wanted in ReviewFilter]
-    row = session.execute(_from_reviewed(select(*sums), others)).one()
+    sums = [func.count().filter(_has_review_state(wanted, selection.username)) for wanted in ReviewFilter]
+    row = session.execute(_join_reviews(select(*sums), replace(selection, review=()))).one()
     by["review"] = dict(zip((wanted.value for wanted in ReviewFilter), row, strict=True))
-    total = session.execute(_from_reviewed(select(func.count()), selection)).scalar_one()
-    return Counts(total, by)
+    total = session.execute(_join_reviews(select(func.count()), selection)).scalar_one()
+    return total, by
 
 
 def write_cursor(raised_ns: int, alert_id: str) -> str:
-    """The place of the last alert of a page; an id may hold any letters, so it is written in hexadecimal."""
+    """The position after an alert, in letters that a URL holds unescaped: an id may contain any."""
     return f"{raised_ns}-{alert_id.encode().hex()}"
 
 
 def read_cursor(cursor: str) -> tuple[int, str]:
-    """The place that a cursor names; no alert need be there. Raises InvalidRequestError for what `CURSOR` does not match."""
+    """The position of a cursor; no such alert need be stored. Raises InvalidRequestError unless `CURSOR` matches."""
     if re.fullmatch(CURSOR, cursor) is None:
-        raise InvalidRequestError(f"cursor: expected one that an earlier page gave, got {cursor[:80]!r}")
+        raise InvalidRequestError(f"cursor: expected the `next_cursor` of an earlier page, got {cursor[:80]!r}")
     raised_ns, _, alert_id = cursor.partition("-")
     return int(raised_ns), bytes.fromhex(alert_id).decode(errors="replace").replace("\0", "")
 
 
-def _listed(selection: Selection) -> AnySelect:
-    return _from_reviewed(select(AlertRow, ReviewRow, _reviewed_by(selection.me)), selection)
+def _select_listed(selection: Selection) -> AnySelect:
+    return _join_reviews(select(AlertRow, ReviewRow, _is_reviewed_by(selection.username)), selection)
 
 
-def _from_reviewed(query: AnySelect, selection: Selection) -> AnySelect:
+def _join_reviews(query: AnySelect, selection: Selection) -> AnySelect:
     joined = query.select_from(AlertRow).join(ReviewRow, ReviewRow.alert_id == AlertRow.alert_id)
     return joined.where(*selection.clauses())
 
 
-def _reviewed_by(me: str) -> ColumnElement[bool]:
-    return exists().where(ReviewedRow.alert_id == AlertRow.alert_id, ReviewedRow.username == me)
+def _is_reviewed_by(username: str) -> ColumnElement[bool]:
+    return exists().where(ReviewedRow.alert_id == AlertRow.alert_id, ReviewedRow.username == username)
 
 
-def _stands(wanted: ReviewFilter, me: str) -> ColumnElement[bool]:
+def _has_review_state(wanted: ReviewFilter, username: str) -> ColumnElement[bool]:
     if wanted is ReviewFilter.ACKNOWLEDGED:
         return ReviewRow.acknowledged_by.is_not(None)
     if wanted is ReviewFilter.SNOOZED:
         return ReviewRow.snooze_id.is_not(None)
     if wanted is ReviewFilter.MINE:
-        return ReviewRow.assignee == me
-    return and_(ReviewRow.acknowledged_by.is_(None), not_(_reviewed_by(me)))
+        return ReviewRow.assignee == username
+    return and_(ReviewRow.acknowledged_by.is_(None), not_(_is_reviewed_by(username)))
 
 
 def _older_than(raised_ns: int, alert_id: str) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
-"""How often a password may be guessed: wrong ones cost time, more with each, and are forgiven with time.
+"""Slows down guessing of passwords: each wrong one lengthens the wait, and time forgives them.
 
-Kept by address and by name. A name is never shut out for long, or anybody could lock anybody out by guessing.
+Counts by address and by user name. The wait for a name is short, or anybody could lock out anybody by guessing.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-FREE = 5.0  # wrong passwords that cost nothing
-HALF_LIFE_S = 300.0  # in which half of them are forgiven
+FREE = 5.0  # wrong passwords without a wait
+HALF_LIFE_S = 300.0  # in which half of the wrong passwords are forgiven
 ADDRESS_LIMIT_S, NAME_LIMIT_S = 900.0, 60.0  # the longest wait
-MAX_KEPT = 10_000  # addresses and names; the one that was silent longest is forgotten
+MAX_RECORDS = 10_000  # addresses and names; the one without an attempt for longest is dropped
 
 
 @dataclass(slots=True)
@@ -25,56 +25,42 @@ class _Record:
 
 
 class LoginLimits:
-    """Thread-safe; `clock` gives seconds that never go back."""
+    """Wrong passwords by address and user name, in memory. Thread-safe; `clock` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._records: OrderedDict[tuple[str, str], _Record] = OrderedDict()
         self._lock = threading.Lock()
 
-    def wait_s(self, address: str, username: str) -> float:
-        """How long this address must wait before it may try this name, 0 where it may now."""
-        with self._lock:
-            return self._longest_s(address, username)
-
     def attempt(self, address: str, username: str) -> float:
-        """As `wait_s`; where it is 0, counts as a wrong password from now on, until `right` says that it was not.
+        """The time to wait before this address may try this name; if 0, counts a wrong password.
 
-        A password takes a while to check, and whoever sends many at once must not be ahead of the count.
+        The count is taken back by `succeeded`: a password takes a while to check, and whoever sends many at once must
+        not get ahead of it.
         """
         with self._lock:
-            wait_s = self._longest_s(address, username)
+            wait_s = max(
+                self._wait_s(("address", address), ADDRESS_LIMIT_S), self._wait_s(("name", username), NAME_LIMIT_S)
+            )
             if wait_s == 0:
-                self._count(address, username)
+                for key in (("address", address), ("name", username)):
+                    self._records[key] = _Record(self._wrong(key) + 1, self._clock())
+                    self._records.move_to_end(key)
+                while len(self._records) > MAX_RECORDS:
+                    self._records.popitem(last=False)
             return wait_s
 
-    def wrong(self, address: str, username: str) -> None:
-        """Counts a wrong password."""
-        with self._lock:
-            self._count(address, username)
-
-    def right(self, address: str, username: str) -> None:
+    def succeeded(self, address: str, username: str) -> None:
         """Takes an attempt back and forgives the name; the address may have guessed other names."""
         with self._lock:
             self._records.pop(("name", username), None)
             if (record := self._records.get(("address", address))) is not None:
                 record.wrong = max(0.0, record.wrong - 1)
 
-    def _count(self, address: str, username: str) -> None:
-        for key in (("address", address), ("name", username)):
-            self._records[key] = _Record(self._left(key) + 1, self._clock())
-            self._records.move_to_end(key)
-        while len(self._records) > MAX_KEPT:
-            self._records.popitem(last=False)
-
-    def _longest_s(self, address: str, username: str) -> float:
-        return max(self._wait_s(("address", address), ADDRESS_LIMIT_S), self._wait_s(("name", username), NAME_LIMIT_S))
-
-    def _left(self, key: tuple[str, str]) -> float:
+    def _wrong(self, key: tuple[str, str]) -> float:
+        """Wrong passwords that are not forgiven yet."""
         record = self._records.get(key)
-        if record is None:
-            return 0.0
-        return record.wrong * math.pow(0.5, (self._clock() - record.at_s) / HALF_LIFE_S)
+        return 0.0 if record is None else record.wrong * math.pow(0.5, (self._clock() - record.at_s) / HALF_LIFE_S)
 
     def _wait_s(self, key: tuple[str, str], limit_s: float) -> float:
         record = self._records.get(key)

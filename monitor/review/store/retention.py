@@ -1,7 +1,7 @@
-"""How long alerts are kept: reviewed ones go by age, unreviewed ones only when far too many of them are there.
+"""Deletes old alerts: reviewed ones by age, unreviewed ones only where far too many of them are stored.
 
-An alert that nobody has acknowledged or reviewed outlives every one that somebody has. It goes only once no reviewed
-one is left to go and there are more than `max_alerts`. Open alerts never go. The audit trail stays.
+An alert that nobody has acknowledged or reviewed outlives every one that somebody has: it is deleted only when no
+reviewed one is left to delete and there are more than `max_alerts`. Open alerts and the audit trail are never deleted.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ..settings import Retention
 from .schema import AlertRow, AttachmentRow, ReviewRow, SessionRow
 
 DAY_NS = 24 * 3600 * 1_000_000_000
-BATCH = 500  # rows a transaction, so that others get their turn
+BATCH = 500  # rows in one transaction: other writers get their turn
 
 
 class Deleted(Struct, frozen=True):
-    """How many alerts went, by cause."""
+    """Number of alerts deleted, by cause."""
 
     by_age: int = 0
     by_number: int = 0
@@ -30,7 +30,7 @@ class Deleted(Struct, frozen=True):
 
 
 def enforce(session: Session, retention: Retention, now_ns: int) -> Deleted:
-    """Deletes at most one batch of what is over the bounds, oldest first."""
+    """Deletes at most one batch of what exceeds the bounds, oldest first."""
     session.execute(delete(SessionRow).where(SessionRow.expires_ns <= now_ns))
     _delete_orphans(session, retention, now_ns)
     closed = AlertRow.state == AlertState.CLOSED
@@ -48,7 +48,7 @@ def enforce(session: Session, retention: Retention, now_ns: int) -> Deleted:
 
 
 def _delete_orphans(session: Session, retention: Retention, now_ns: int) -> None:
-    """Bounds the attachments whose alert is gone, or has not come (yet), as alerts are bounded."""
+    """Applies the bounds of alerts to attachments whose alert was deleted or has not arrived (yet)."""
     orphaned = ~exists().where(AlertRow.alert_id == AttachmentRow.alert_id)
     count = session.scalar(select(func.count()).select_from(AttachmentRow).where(orphaned)) or 0
     surplus = max(0, count - retention.max_alerts)

@@ -1,8 +1,8 @@
 """The tables of the review database.
 
 The worker owns the episode: `alerts` holds the newest revision of each, `alert_revisions` all of them. The store owns
-the review: `reviews` (one row an alert), `snoozes`, `comments`, `reviewed`, `verdicts`, and `audit`, which only grows.
-Times are wall clock in ns since 1970 unless they are named capture times.
+the review: `reviews` (one row for each alert), `snoozes`, `comments`, `reviewed`, `verdicts`, and `audit`, which only
+grows. Times are wall clock in ns since 1970 unless they are named capture times.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Json = dict[str, Any]
 
-# Names that are the same on every database, so that a migration can find a constraint again.
+# The same names on every database, so that a migration can refer to a constraint.
 NAMING = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -24,14 +24,14 @@ NAMING = {
 
 
 class Table(DeclarativeBase):
-    """What all tables share: names of constraints, and Python types -> columns."""
+    """Base of all tables: names of constraints, and Python types -> columns."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar[dict[Any, Any]] = {int: BigInteger, str: String(255), Json: JSON, list[str]: JSON}
 
 
 class AlertRow(Table):
-    """The newest revision of an alert, in columns that lists are filtered by; `body` is the alert as on the wire."""
+    """The newest revision of an alert, in the columns that lists filter by; `body` is the alert as on the wire."""
 
     __tablename__ = "alerts"
 
@@ -46,10 +46,10 @@ class AlertRow(Table):
     onset_capture_ns: Mapped[int]
     last_capture_ns: Mapped[int]
     score: Mapped[float]
-    raised_ns: Mapped[int]  # when the first revision that came here was published
+    raised_ns: Mapped[int]  # when the first stored revision was published
     changed_ns: Mapped[int]  # when the newest one was
-    challenge: Mapped[str | None] = mapped_column(String(64))  # of a recording whose truth is known
-    words: Mapped[str] = mapped_column(Text)  # what a search looks through, lower case
+    challenge: Mapped[str | None] = mapped_column(String(64))  # of a recording with ground truth
+    words: Mapped[str] = mapped_column(Text)  # the text that a search matches, lower case
     body: Mapped[Json]
 
     __table_args__ = (
@@ -62,20 +62,20 @@ class AlertRow(Table):
 
 
 class RevisionRow(Table):
-    """One revision as it came. `scores` are those of the frame that it speaks of, where its report was at hand."""
+    """One revision as received. `scores` are those of its last frame, where the report was available."""
 
     __tablename__ = "alert_revisions"
 
     alert_id: Mapped[str] = mapped_column(ForeignKey("alerts.alert_id", ondelete="CASCADE"), primary_key=True)
     revision: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     published_ns: Mapped[int]
-    muted: Mapped[bool]  # came while snoozed: nobody was notified
+    muted: Mapped[bool]  # arrived while snoozed: nobody was notified
     body: Mapped[Json]
     scores: Mapped[list[Json] | None] = mapped_column(JSON)
 
 
 class AttachmentRow(Table):
-    """What a service made of an alert: evidence or an explanation; the newest of its kind."""
+    """What a service attached to an alert, evidence or an explanation: the newest of its kind."""
 
     __tablename__ = "attachments"
 
@@ -87,7 +87,7 @@ class AttachmentRow(Table):
 
 
 class ReviewRow(Table):
-    """Where people stand with an alert."""
+    """The state of an alert's review."""
 
     __tablename__ = "reviews"
 
@@ -100,7 +100,7 @@ class ReviewRow(Table):
 
 
 class ReviewedRow(Table):
-    """Who has looked at an alert, as in a mailbox: each for themselves."""
+    """A user has marked the alert as reviewed; as read marks in a mailbox, each user has their own."""
 
     __tablename__ = "reviewed"
 
@@ -110,7 +110,7 @@ class ReviewedRow(Table):
 
 
 class CommentRow(Table):
-    """A remark on an alert; plain text, never markup."""
+    """A comment on an alert; plain text, never markup."""
 
     __tablename__ = "comments"
 
@@ -122,10 +122,9 @@ class CommentRow(Table):
 
 
 class SnoozeRow(Table):
-    """A silence: of one alert, or of a camera's alerts of one kind. It mutes notification, never detection.
+    """Mutes one alert, or a camera's alerts of one kind: their notification, never their detection.
 
-    It ends at `until_ns`, or once a score exceeds `factor` times `score`, what it was when the silence began;
-    whichever comes first.
+    Ends at `until_ns`, or once a score exceeds `factor` times `score`, the score at its begin; whichever comes first.
     """
 
     __tablename__ = "snoozes"
@@ -148,8 +147,8 @@ class SnoozeRow(Table):
     __table_args__ = (Index("ix_snoozes_stream", "stream_id", "kind", "ended_ns"),)
 
 
-class VerdictRow(Table):
-    """What a reviewer wants changed in the stream; published from here, so that none is lost with the broker."""
+class CorrectionRow(Table):
+    """A reviewer's correction of a stream; published from here, so that none is lost with the broker."""
 
     __tablename__ = "verdicts"
 
@@ -159,12 +158,12 @@ class VerdictRow(Table):
     author: Mapped[str] = mapped_column(String(64))
     created_ns: Mapped[int]
     deleted_ns: Mapped[int | None]
-    published: Mapped[bool] = mapped_column(index=True)  # its newest state is acknowledged by the broker
+    published: Mapped[bool] = mapped_column(index=True)  # the broker has acknowledged its newest state
     body: Mapped[Json]
 
 
 class AuditRow(Table):
-    """One action of one person; never changed."""
+    """One action of one user; never changed."""
 
     __tablename__ = "audit"
 
@@ -182,7 +181,7 @@ class AuditRow(Table):
 
 
 class UserRow(Table):
-    """Somebody who may log in. `password_hash` is argon2id; None: only through a trusted proxy."""
+    """A user. `password_hash` is argon2id; None: may enter through a trusted proxy only."""
 
     __tablename__ = "users"
 
@@ -193,7 +192,7 @@ class UserRow(Table):
 
 
 class SessionRow(Table):
-    """A log-in; the cookie's value is not here, only its SHA-256."""
+    """A log-in; stores only the SHA-256 of the cookie's value."""
 
     __tablename__ = "sessions"
 
@@ -205,7 +204,7 @@ class SessionRow(Table):
 
 
 class TokenRow(Table):
-    """A program's key to the API; shown once, kept as SHA-256."""
+    """A program's key to the API; stores only its SHA-256."""
 
     __tablename__ = "tokens"
 
@@ -219,7 +218,7 @@ class TokenRow(Table):
 
 
 class OffsetRow(Table):
-    """Where to read on in a partition; written in the transaction of what was read."""
+    """The next offset to read in a partition; written in the transaction of the records before it."""
 
     __tablename__ = "offsets"
 

@@ -1,4 +1,4 @@
-"""Every decoder by hand at one place, and on nothing; `instrumentation/test_boxes.py` tries them on whole networks."""
+"""Every decoder by hand at one location, and on none; `instrumentation/test_boxes.py` runs them on whole networks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gradwatch.models.manifest import Level
 LEVEL = Level(rows=4, columns=6, stride_px=16, anchor_px=(30, 60))
 SIZE = (96, 64)
 WIDTHS = {"distance_bins": 32, "distance_bins_at_corners": 32}
-# Place 9 of six columns: row 1, column 3.
-PLACE, ROW, COLUMN = 9, 1, 3
+# Location 9 of six columns: row 1, column 3.
+LOCATION, ROW, COLUMN = 9, 1, 3
 
 
 def decode(name, regression):
-    return DECODERS[name](np.array([regression], np.float32), np.array([PLACE]), LEVEL, SIZE)[0]
+    return DECODERS[name](np.array([regression], np.float32), np.array([LOCATION]), LEVEL, SIZE)[0]
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -28,18 +28,18 @@ def test_nothing_in_nothing_out(name):
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_places_do_not_touch_each_other(name):
+def test_locations_are_independent(name):
     rng = np.random.default_rng(0)
     regression = rng.random((24, WIDTHS.get(name, 4))).astype(np.float32)
-    place = rng.permutation(24)
-    together = DECODERS[name](regression, place, LEVEL, SIZE)
-    alone = [DECODERS[name](regression[i : i + 1], place[i : i + 1], LEVEL, SIZE)[0] for i in range(24)]
+    locations = rng.permutation(24)
+    together = DECODERS[name](regression, locations, LEVEL, SIZE)
+    alone = [DECODERS[name](regression[i : i + 1], locations[i : i + 1], LEVEL, SIZE)[0] for i in range(24)]
     np.testing.assert_allclose(together, alone, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "offset"), [("distance_bins", 0.5), ("distance_bins_at_corners", 0.0)])
 def test_distance_bins(name, offset):
-    """One sure bin a side: distances of 1, 2, 3 and 4 strides; a side torn between bins 0 and 2 lies at 1."""
+    """One bin for each side: distances of 1, 2, 3 and 4 strides; a side split between bins 0 and 2 has distance 1."""
     bins = np.full((4, 8), -50.0)
     bins[np.arange(4), [1, 2, 3, 4]] = 50
     x, y = (COLUMN + offset) * 16, (ROW + offset) * 16
@@ -50,7 +50,7 @@ def test_distance_bins(name, offset):
 
 
 def test_anchor_boxes():
-    """Logits of 0 give the anchor itself, half a cell into the place; large ones the limits of the form."""
+    """Logits of 0 give the anchor itself, at the center of the cell; large ones the limits of the form."""
     x, y = (COLUMN + 0.5) * 16, (ROW + 0.5) * 16
     np.testing.assert_allclose(decode("anchor_boxes", [0, 0, 0, 0]), [x - 15, y - 30, x + 15, y + 30])
     x, y = (COLUMN + 1.5) * 16, (ROW - 0.5) * 16

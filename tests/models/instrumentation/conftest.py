@@ -20,7 +20,7 @@ ANCHORS_PX = torch.tensor([[[10, 13], [16, 30]], [[30, 61], [62, 45]], [[50, 40]
 
 
 def grid(side, offset):
-    """(1, side, side, 2): x and y of every place, in cells."""
+    """(1, side, side, 2): x and y of every location, in cells."""
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     return (torch.stack((x, y), 2).float() + offset)[None]
 
@@ -57,12 +57,12 @@ class NanoDet(nn.Module):
     def forward(self, x):
         classes, boxes = [], []
         for i, features in enumerate(self.backbone(x)):
-            said = self.heads[i](features)
+            out = self.heads[i](features)
             if self.boxes is None:
-                said, box = said.split([CLASSES, 4 * BINS], 1)
+                out, box = out.split([CLASSES, 4 * BINS], 1)
             else:
                 box = self.boxes[i](features)
-            classes.append(said.sigmoid().flatten(2))
+            classes.append(out.sigmoid().flatten(2))
             boxes.append(box.flatten(2))
         if self.layout == "split":
             return tuple(each.permute(0, 2, 1) for each in (*classes, *boxes))
@@ -82,15 +82,15 @@ class YoloV5(nn.Module):
         decoded, raw = [], []
         for i, features in enumerate(self.backbone(x)):
             side = SIDE_PX // STRIDES_PX[i]
-            said = self.heads[i](features).view(1, 2, 5 + CLASSES, side, side).permute(0, 1, 3, 4, 2).contiguous()
-            raw.append(said)
+            out = self.heads[i](features).view(1, 2, 5 + CLASSES, side, side).permute(0, 1, 3, 4, 2).contiguous()
+            raw.append(out)
             sizes = ANCHORS_PX[i].view(1, 2, 1, 1, 2)
             if self.layout == "sliced":
-                y = said.sigmoid()
+                y = out.sigmoid()
                 xy = (y[..., 0:2] * 2.0 - 0.5 + grid(side, 0)) * STRIDES_PX[i]
                 y = torch.cat((xy, (y[..., 2:4] * 2) ** 2 * sizes, y[..., 4:]), -1)
             else:
-                xy, wh, conf = said.sigmoid().split((2, 2, CLASSES + 1), 4)
+                xy, wh, conf = out.sigmoid().split((2, 2, CLASSES + 1), 4)
                 xy = (xy * 2 + grid(side, -0.5)) * STRIDES_PX[i]
                 y = torch.cat((xy, (wh * 2) ** 2 * sizes, conf), 4)
             decoded.append(y.view(1, 2 * side * side, 5 + CLASSES))
@@ -111,13 +111,13 @@ class YoloV8(nn.Module):
 
     def forward(self, x):
         maps = self.backbone(x)
-        said = [(self.boxes[i](features), self.heads[i](features)) for i, features in enumerate(maps)]
+        out = [(self.boxes[i](features), self.heads[i](features)) for i, features in enumerate(maps)]
         if self.layout == "raw":
-            return tuple(torch.cat(pair, 1) for pair in said)
+            return tuple(torch.cat(pair, 1) for pair in out)
         if self.layout == "apart":
-            box, classes = (torch.cat([each[k].flatten(2) for each in said], -1) for k in (0, 1))
+            box, classes = (torch.cat([each[k].flatten(2) for each in out], -1) for k in (0, 1))
         else:
-            levels = [torch.cat(pair, 1).view(1, 4 * BINS + CLASSES, -1) for pair in said]
+            levels = [torch.cat(pair, 1).view(1, 4 * BINS + CLASSES, -1) for pair in out]
             box, classes = torch.cat(levels, 2).split((4 * BINS, CLASSES), 1)
         places = box.shape[2]
         distance = self.expectation(box.view(1, 4, BINS, places).transpose(2, 1).softmax(1)).view(1, 4, places)
@@ -208,7 +208,7 @@ RANGES = {"nanodet": 4, "yolox": 255}  # of a network's input; about 1 for the o
 
 
 def seeded(network, range_of_input):
-    """Weights of noise that make scores and boxes differ from place to place, and saturate nowhere."""
+    """Weights of noise that make scores and boxes differ between locations, and saturate nowhere."""
     torch.manual_seed(3)
     for name, parameter in network.named_parameters():
         if "expectation" not in name:

@@ -39,7 +39,7 @@ def picture():
 
 
 def network_input(family, image):
-    """As the authors of each family feed their networks."""
+    """The input as the authors of each family preprocess it."""
     if family == "nanodet":
         blob = (image[:, :, ::-1] - np.array([103.53, 116.28, 123.675])) / np.array([57.375, 57.12, 58.395])
     elif family == "yolox":
@@ -68,7 +68,7 @@ def binned(bins, x, y, stride):
 
 
 def cells(strides=STRIDES_PX):
-    """(stride, column, row) of every place, finest level first, row by row."""
+    """(stride, column, row) of every location, finest level first, row by row."""
     for stride in strides:
         for row in range(SIDE_PX // stride):
             for column in range(SIDE_PX // stride):
@@ -86,14 +86,14 @@ def read_nanodet(layout, outputs):
 
 def read_yolov5(layout, outputs):
     if layout != "raw":
-        said = outputs[0][0]
-        return said[:, 4:5] * said[:, 5:], [centered(box) for box in said[:, :4]]
+        raw = outputs[0][0]
+        return raw[:, 4:5] * raw[:, 5:], [centered(box) for box in raw[:, :4]]
     scores, boxes = [], []
-    for level, said in enumerate(outputs):
+    for level, raw in enumerate(outputs):
         for anchor, (width, height) in enumerate(ANCHORS_PX[level]):
-            for row in range(said.shape[2]):
-                for column in range(said.shape[3]):
-                    t = sigmoid(said[0, anchor, row, column])
+            for row in range(raw.shape[2]):
+                for column in range(raw.shape[3]):
+                    t = sigmoid(raw[0, anchor, row, column])
                     x, y = (2 * t[0] - 0.5 + column) * STRIDES_PX[level], (2 * t[1] - 0.5 + row) * STRIDES_PX[level]
                     boxes.append(centered((x, y, (2 * t[2]) ** 2 * width, (2 * t[3]) ** 2 * height)))
                     scores.append(t[4] * t[5:])
@@ -103,20 +103,20 @@ def read_yolov5(layout, outputs):
 def read_yolov8(layout, outputs):
     if layout != "raw":
         return outputs[0][0, 4:].T, [centered(box) for box in outputs[0][0, :4].T]
-    said = np.concatenate([output[0].reshape(4 * BINS + CLASSES, -1).T for output in outputs])
-    boxes = [binned(t, (x + 0.5) * s, (y + 0.5) * s, s) for t, (s, x, y) in zip(said, cells(), strict=True)]
-    return sigmoid(said[:, 4 * BINS :]), boxes
+    raw = np.concatenate([output[0].reshape(4 * BINS + CLASSES, -1).T for output in outputs])
+    boxes = [binned(t, (x + 0.5) * s, (y + 0.5) * s, s) for t, (s, x, y) in zip(raw, cells(), strict=True)]
+    return sigmoid(raw[:, 4 * BINS :]), boxes
 
 
 def read_yolox(layout, outputs):
-    said = outputs[0][0]
-    boxes = [centered(t[:4]) for t in said]
+    raw = outputs[0][0]
+    boxes = [centered(t[:4]) for t in raw]
     if layout == "raw":
         boxes = [
             centered(((t[0] + x) * s, (t[1] + y) * s, math.exp(t[2]) * s, math.exp(t[3]) * s))
-            for t, (s, x, y) in zip(said, cells(), strict=True)
+            for t, (s, x, y) in zip(raw, cells(), strict=True)
         ]
-    return said[:, 4:5] * said[:, 5:], boxes
+    return raw[:, 4:5] * raw[:, 5:], boxes
 
 
 def read_rtdetr(layout, outputs):
@@ -135,7 +135,7 @@ READERS = {
 
 
 def wanted(file, image):
-    """Scores (places, C) and boxes (places, 4) px, cut at the picture's borders."""
+    """Scores (locations, C) and boxes (locations, 4) px, cut at the picture's borders."""
     session = onnxruntime.InferenceSession(str(file.path), providers=["CPUExecutionProvider"])
     feed = {session.get_inputs()[0].name: network_input(file.family, image)}
     scores, boxes = READERS[file.family](file.layout, session.run(None, feed))
@@ -175,8 +175,8 @@ def test_boxes_equal_a_plain_decode(foreign, tmp_path, family, layout, device):
 
 
 @pytest.mark.parametrize("family", READERS)
-def test_classes_that_are_asked_for(foreign, tmp_path, family):
-    """Class 3 alone: its own score, also where another class is likelier at the same place."""
+def test_selected_classes(foreign, tmp_path, family):
+    """Class 3 alone: its own score, also where another class is likelier at the same location."""
     file, image = foreign(family, LAYOUTS[[f for f, _ in LAYOUTS].index(family)][1]), picture()
     path = save(instrument(file.path, keep=1000, **anchors_of(file)), tmp_path)
     scores, boxes = wanted(file, image)
@@ -193,8 +193,8 @@ def test_classes_that_are_asked_for(foreign, tmp_path, family):
 
 
 @pytest.mark.parametrize("ranked", [(3,), (1, 4)])
-def test_places_are_ranked_by_the_classes_that_matter(foreign, tmp_path, ranked):
-    """Of two places a level those are kept where the ranked classes score best, not where any class does."""
+def test_locations_are_ranked_by_the_ranked_classes(foreign, tmp_path, ranked):
+    """The two locations of each level are those where the ranked classes score best, not any class."""
     file, image = foreign("yolox", "decoded"), picture()
     path = save(instrument(file.path, keep=2, ranked=ranked), tmp_path)
     scores, _ = wanted(file, image)
@@ -202,25 +202,25 @@ def test_places_are_ranked_by_the_classes_that_matter(foreign, tmp_path, ranked)
     best, first = scores[:, list(ranked)].max(1), 0
     expected = []
     for stride in STRIDES_PX:
-        places = (SIDE_PX // stride) ** 2
-        expected += sorted(best[first : first + places], reverse=True)[:2]
-        first += places
+        count = (SIDE_PX // stride) ** 2
+        expected += sorted(best[first : first + count], reverse=True)[:2]
+        first += count
     np.testing.assert_allclose(found.score, sorted(expected, reverse=True), atol=1e-5)
     with pytest.raises(ValueError, match=r"expected classes among those .* got \[0\]"):
         InstrumentedDetector(open_instrumented(path, "cpu"), classes=[0])
 
 
-def test_nanodet_plus_has_its_places_at_corners(foreign, tmp_path):
+def test_nanodet_plus_has_its_locations_at_corners(foreign, tmp_path):
     file, image = foreign("nanodet", "joined", levels=4), picture()
     path = save(instrument(file.path), tmp_path)
     session = onnxruntime.InferenceSession(str(file.path), providers=["CPUExecutionProvider"])
-    said = session.run(None, {session.get_inputs()[0].name: network_input("nanodet", image)})[0][0]
+    raw = session.run(None, {session.get_inputs()[0].name: network_input("nanodet", image)})[0][0]
     strides = (*STRIDES_PX, 64)
-    boxes = [binned(t[CLASSES:], x * s, y * s, s) for t, (s, x, y) in zip(said, cells(strides), strict=True)]
+    boxes = [binned(t[CLASSES:], x * s, y * s, s) for t, (s, x, y) in zip(raw, cells(strides), strict=True)]
     detector = InstrumentedDetector(open_instrumented(path, "cpu"), score_threshold=0, iou_threshold=1.0)
     assert detector.manifest.family == "nanodet-plus"
-    assert detector.manifest.strides_px == strides
-    order = np.argsort(-said[:, :CLASSES].max(1))
+    assert tuple(level.stride_px for level in detector.manifest.levels) == strides
+    order = np.argsort(-raw[:, :CLASSES].max(1))
     found = detector(image)
     assert len(found) == 85
     np.testing.assert_allclose(found.xyxy, np.clip(boxes, 0, SIDE_PX)[order], atol=0.01)

@@ -1,4 +1,4 @@
-"""The closed forms on an instrumented file's outputs are what autograd gives inside the original network."""
+"""The closed forms on the outputs of an instrumented file equal autograd inside the original network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from gradwatch.models.gradients.head import head_scores, last_layer_gradient, sigmoid, softmax
+from gradwatch.models.gradients.head import head_scores, sigmoid, softmax
 from gradwatch.models.instrument import instrument
 from gradwatch.models.onnx_runtime import load_session
 from gradwatch.models.zoo import MODELS
@@ -45,15 +45,16 @@ def heads_in(file):
     return [(module, slice(0, CLASSES)) for module in network.heads]
 
 
-def autograd(network, blob, module, rows, place, activation):
-    """Logits (C,) at a place and dJ/dW (C, D), J the loss to the class predicted there, by the whole network."""
-    said = []
-    hook = module.register_forward_hook(lambda _, __, output: said.append(output))
+def autograd(network, blob, module, rows, location, activation):
+    """Logits (C,) at a location and dJ/dW (C, D), J the loss to the class predicted there, by the whole network."""
+    outputs = []
+    hook = module.register_forward_hook(lambda _, __, output: outputs.append(output))
     network(torch.from_numpy(blob))
     hook.remove()
-    # A classifier that looks at one vector has one place; queries and tokens stand before their rows.
-    is_map = said[0].ndim == 4
-    logits = (said[0].flatten(2)[0, rows, place] if is_map else said[0].reshape(-1, CLASSES)[place])[None]
+    # A classifier that looks at one vector has one location; queries and tokens precede their rows.
+    (output,) = outputs
+    is_map = output.ndim == 4
+    logits = (output.flatten(2)[0, rows, location] if is_map else output.reshape(-1, CLASSES)[location])[None]
     predicted = logits.argmax(1)
     if activation == "softmax":
         loss = torch.nn.functional.cross_entropy(logits, predicted)
@@ -64,10 +65,11 @@ def autograd(network, blob, module, rows, place, activation):
     return logits.detach().numpy()[0], gradient.flatten(1)[rows].numpy()
 
 
-def deltas(logits, activation):
-    """dJ/dz of the same losses."""
+def closed_form(logits, features, activation):
+    """dJ/dW (n, C, D) of the same losses: dJ/dz times the inputs of the head."""
     one_hot = np.eye(logits.shape[1], dtype=np.float32)[logits.argmax(1)]
-    return softmax(logits) - one_hot if activation == "softmax" else (sigmoid(logits) - one_hot) / logits.shape[1]
+    delta = softmax(logits) - one_hot if activation == "softmax" else (sigmoid(logits) - one_hot) / logits.shape[1]
+    return delta[:, :, None] * features[:, None, :]
 
 
 @pytest.mark.parametrize(("family", "layout"), LAYOUTS)
@@ -88,10 +90,10 @@ def test_gradients_are_those_of_the_network(foreign, family, layout):
             weight, bias = outputs[f"weight_{number}"], outputs[f"bias_{number}"]
         np.testing.assert_allclose(weight, module.weight.detach().flatten(1)[rows], atol=1e-7)
         np.testing.assert_allclose(features @ weight.T + bias, logits, atol=1e-5)
-        closed = last_layer_gradient(deltas(logits, activation), features)
+        closed = closed_form(logits, features, activation)
         norms = head_scores(logits, features, activation=activation)["head_gradient_predicted"]
-        for k, place in enumerate(index):
-            wanted_logits, wanted = autograd(file.network, blob, module, rows, int(place), activation)
+        for k, location in enumerate(index):
+            wanted_logits, wanted = autograd(file.network, blob, module, rows, int(location), activation)
             np.testing.assert_allclose(logits[k], wanted_logits, atol=1e-5)
             np.testing.assert_allclose(closed[k], wanted, atol=1e-5)
             assert norms[k] == pytest.approx(np.linalg.norm(wanted), rel=1e-5, abs=1e-5)
@@ -114,12 +116,12 @@ def test_gradients_of_the_shipped_nanodet(shared):
         index, logits, inputs = (output[0] for output in session.run(names, {"input.1": blob}))
         assert len(index) == 100
         weight = torch.from_numpy(weights[node.input[1]].copy()).requires_grad_()
-        said = torch.nn.functional.conv2d(
+        output = torch.nn.functional.conv2d(
             torch.from_numpy(features.copy()), weight, torch.from_numpy(weights[node.input[2]].copy())
         )
-        closed = last_layer_gradient(deltas(logits, "sigmoid"), inputs)
+        closed = closed_form(logits, inputs, "sigmoid")
         for k in (0, 50, 99):
-            here = said.flatten(2)[0, :80, int(index[k])][None]
+            here = output.flatten(2)[0, :80, int(index[k])][None]
             one_hot = torch.nn.functional.one_hot(here.argmax(1), 80).float()
             loss = torch.nn.functional.binary_cross_entropy_with_logits(here, one_hot)
             (gradient,) = torch.autograd.grad(loss, weight, retain_graph=True)

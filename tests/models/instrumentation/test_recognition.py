@@ -1,4 +1,4 @@
-"""What a graph is recognized as by its structure, and what is said of files that can't be instrumented."""
+"""Families are recognized by the structure of a graph; other files are refused with the reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from gradwatch.models.instrument import build, instrument, recognize
+from gradwatch.models.instrument import instrument, recognize
 from gradwatch.models.instrumentation.families import FAMILIES
 from gradwatch.models.manifest import InstrumentationError
 
@@ -40,7 +40,7 @@ def test_family_by_structure(foreign, family, layout):
     recognition = recognize(foreign(family, layout).path)
     heads = {"yolov5": 6, "rtdetr": 1, "classifier": 1}.get(family, 3)
     assert (recognition.family, recognition.class_count, len(recognition.levels)) == (family, 5, heads)
-    assert recognition.activation == ("softmax" if family == "classifier" else "sigmoid")
+    assert recognition.matched.activation == ("softmax" if family == "classifier" else "sigmoid")
     strides = [level.stride_px for level in recognition.levels]
     assert strides == {6: [8, 8, 16, 16, 32, 32], 3: [8, 16, 32], 1: [0]}[heads]
     assert f"{family}, input 64x64 px, 5 classes" in recognition.describe()
@@ -58,31 +58,31 @@ def test_other_exporter(foreign, family, layout):
         np.testing.assert_array_equal(one.classes.weight, other.classes.weight)
 
 
-def test_anchors_are_read_off_the_graph(foreign):
+def test_anchors_are_computed_from_the_graph(foreign):
     anchors = [level.anchor_px for level in recognize(foreign("yolov5", "decoded").path).levels]
     assert anchors == [(10, 13), (16, 30), (30, 61), (62, 45), (50, 40), (60, 60)]
 
 
-def test_anchors_that_nobody_knows(foreign):
+def test_unknown_anchors_must_be_specified(foreign):
     path = foreign("yolov5", "raw").path
-    with pytest.raises(InstrumentationError, match="say the anchors"):
+    with pytest.raises(InstrumentationError, match="specify the anchors"):
         instrument(path)
     with pytest.raises(InstrumentationError, match="one for each of its heads, got 2 for 6"):
         instrument(path, anchors_px=[(1, 2), (3, 4)])
-    with pytest.raises(InstrumentationError, match="a YOLOv5 alone"):
+    with pytest.raises(InstrumentationError, match="a YOLOv5 only"):
         instrument(foreign("yolox", "raw").path, anchors_px=[(1, 2)] * 3)
 
 
-def test_decoder_that_the_graph_is_not(foreign):
+def test_a_decoder_that_does_not_match_is_refused(foreign):
     with pytest.raises(
-        InstrumentationError, match=r"no class head as of yolox; found .*heads.0.*37 rows at 8x8 places"
+        InstrumentationError, match=r"no class head as of yolox; found .*heads.0.*37 rows at 8x8 locations"
     ):
         recognize(foreign("nanodet", "split").path, "yolox")
     with pytest.raises(InstrumentationError, match=r"expected a decoder of nanodet, .*got 'yolo'"):
         recognize(foreign("nanodet", "split").path, "yolo")
 
 
-def test_files_that_are_no_onnx(tmp_path):
+def test_other_files_are_refused(tmp_path):
     path = tmp_path / "model.onnx"
     with pytest.raises(FileNotFoundError, match=r"model\.onnx"):
         recognize(path)
@@ -114,7 +114,7 @@ def test_two_class_heads(tmp_path):
 
 
 def test_two_families(foreign, tmp_path):
-    """A detector that also names the scene: which of both heads is meant has to be said."""
+    """A detector that also classifies the scene: the decoder must be specified."""
 
     class Both(nn.Module):
         def __init__(self):
@@ -125,14 +125,14 @@ def test_two_families(foreign, tmp_path):
             return self.detector(x), self.scene(x.mean((2, 3)))
 
     path = export(Both(), tmp_path / "both.onnx")
-    with pytest.raises(InstrumentationError, match="one class head, found those of yolox and classifier: say which"):
+    with pytest.raises(InstrumentationError, match="one class head, found those of yolox and classifier: specify"):
         recognize(path)
     assert recognize(path, "yolox").class_count == 5
     assert recognize(path, "classifier").class_count == 4
 
 
 def test_sides_that_are_no_multiple_of_the_stride(foreign, tmp_path):
-    """56 px have two places at a stride of 32, of which the second reaches over the border."""
+    """56 px have two locations at a stride of 32, of which the second reaches over the border."""
     free = {"x": {2: "h", 3: "w"}}
     path = export(foreign("nanodet", "joined").network, tmp_path / "free.onnx", input_names=["x"], dynamic_axes=free)
     levels = recognize(path, input_size=(64, 56)).levels
@@ -144,7 +144,7 @@ def test_families_are_documented():
     assert all(f"`{name}`" in text for name in FAMILIES)
 
 
-def test_free_sides_have_to_be_said(foreign, tmp_path):
+def test_free_sides_must_be_specified(foreign, tmp_path):
     network = foreign("nanodet", "joined").network
     free = {"x": {0: "n", 2: "h", 3: "w"}}
     path = export(network, tmp_path / "free.onnx", input_names=["x"], dynamic_axes=free)
@@ -152,7 +152,9 @@ def test_free_sides_have_to_be_said(foreign, tmp_path):
         recognize(path)
     recognition = recognize(path, input_size=(96, 64))
     assert [(level.rows, level.columns) for level in recognition.levels] == [(8, 12), (4, 6), (2, 3)]
-    session = onnxruntime.InferenceSession(build(recognition).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        instrument(recognition).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     assert session.get_inputs()[0].shape == [1, 3, 64, 96]
     with pytest.raises(InstrumentationError, match=r"the file fixes 64x64 px, asked for \(96, 64\)"):
         recognize(foreign("nanodet", "joined").path, input_size=(96, 64))
@@ -174,7 +176,7 @@ def test_free_batch_becomes_one(foreign, tmp_path):
         ([1, 3, 8], TensorProto.FLOAT, r"expected an input \(1, 3, H, W\)"),
     ],
 )
-def test_inputs_that_are_no_pictures(shape, kind, message):
+def test_other_inputs_are_refused(shape, kind, message):
     value = helper.make_tensor_value_info("x", kind, shape)
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
@@ -189,18 +191,18 @@ def test_old_opsets_and_second_inputs(foreign):
         recognize(model)
     model.opset_import[0].version = 12
     model.graph.input.append(helper.make_tensor_value_info("sizes", TensorProto.FLOAT, [1, 2]))
-    with pytest.raises(InstrumentationError, match="one input beside the weights, got 2"):
+    with pytest.raises(InstrumentationError, match="one input besides the weights, got 2"):
         recognize(model)
 
 
 def test_names_and_ids_that_do_not_fit(foreign):
     path = foreign("yolox", "decoded").path
-    with pytest.raises(InstrumentationError, match=r"expected 5 names .*, got 2"):
+    with pytest.raises(InstrumentationError, match=r"expected 5 class names .*, got 2"):
         instrument(path, classes=["car", "person"])
     for ranked in ([5], [-1], []):
         with pytest.raises(InstrumentationError, match="classes of 0 to 4"):
             instrument(path, ranked=ranked)
-    with pytest.raises(InstrumentationError, match="at least one place"):
+    with pytest.raises(InstrumentationError, match="at least one location"):
         instrument(path, keep=0)
 
 
@@ -220,7 +222,7 @@ def test_quantized_weights(foreign):
 
 
 def test_boxes_of_another_form_are_noticed(foreign):
-    """A YOLOv8 whose graph gives corners instead of centers: the decoder would be silently wrong."""
+    """A YOLOv8 whose graph decodes other boxes: the decoder would be silently wrong."""
     model = onnx.load(foreign("yolov8", "decoded").path)
     (joint,) = [node for node in model.graph.node if node.output[0] == model.graph.output[0].name]
     boxes = joint.input[0]
@@ -252,7 +254,7 @@ def test_weights_among_the_inputs(foreign, tmp_path):
 
 
 def test_half_precision(foreign, tmp_path):
-    """Weights and inputs in float16: what is given is float32, and the logits agree within float16's rounding."""
+    """Weights and inputs in float16: outputs are float32, and the logits agree within float16's rounding."""
     model = onnx.load(foreign("yolox", "decoded").path)
     for tensor in model.graph.initializer:
         if tensor.data_type == TensorProto.FLOAT:
@@ -270,18 +272,18 @@ def test_half_precision(foreign, tmp_path):
     whole = instrument(foreign("yolox", "decoded").path).SerializeToString()
     other = onnxruntime.InferenceSession(whole, providers=["CPUExecutionProvider"])
     blob = np.random.default_rng(0).random((1, 3, 64, 64)).astype(np.float16)
-    # All 16 places of the second level, by their number: rounding may change their order.
+    # All 16 locations of the second level, by their number: rounding may change their order.
     index, logits = session.run(["index_1", "logits_1"], {session.get_inputs()[0].name: blob})
     wanted_index, wanted = other.run(["index_1", "logits_1"], {other.get_inputs()[0].name: blob.astype(np.float32)})
     np.testing.assert_allclose(logits[0][index[0].argsort()], wanted[0][wanted_index[0].argsort()], atol=0.02)
 
 
-def test_names_carried_by_the_file(foreign):
+def test_class_names_in_the_file(foreign):
     model = onnx.load(foreign("yolov8", "decoded").path)
     model.metadata_props.add(key="names", value="{0: 'a', 1: 'b', 2: 'c', 3: 'd', 4: 'e'}")
     assert '"classes":["a","b","c","d","e"]' in instrument(model).metadata_props[-1].value
     model.metadata_props[-1].value = "{0: 'a', 1: 'b'}"
-    with pytest.raises(InstrumentationError, match="carries names of 2 classes, but its head has rows for 5"):
+    with pytest.raises(InstrumentationError, match="contains names of 2 classes, but its head has rows for 5"):
         instrument(model)
     model.metadata_props[-1].value = "no dictionary"
     assert '"classes":["0","1","2","3","4"]' in instrument(model).metadata_props[-1].value

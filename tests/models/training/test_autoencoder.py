@@ -1,4 +1,4 @@
-"""The training command of the tile auto-encoder: what it reads, that it learns, that it can be taken up again."""
+"""The training command of the tile auto-encoder: its pictures, that the loss falls, and that it can be resumed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_tiles_are_parts_of_frames(frames):
     assert not torch.equal(tiles, random_tiles(frames, 40, np.random.default_rng(2)))
 
 
-def test_training_learns_and_goes_on_where_it_stopped(frames, tmp_path):
+def test_training_learns_and_resumes_at_its_checkpoint(frames, tmp_path):
     def advance(training, steps):
         return [training.advance(random_tiles(frames, 16, training.generator), 0.03)[0] for _ in range(steps)]
 

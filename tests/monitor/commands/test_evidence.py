@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from gradwatch.monitor.commands import app
 
 from ...brokers import make_topics
-from ..evidence.live import Road, attachments
+from ...verbs import said_by
+from ..evidence.live import RunPublisher, attachments
 from ..evidence.scenes import alert
 
 
@@ -35,22 +36,25 @@ def test_once_and_show(embedded: str, tmp_path: Path) -> None:
     topics = make_topics(embedded, 2)
     config = tmp_path / "gradwatch.yaml"
     config.write_text(f"topics: {{frames: {topics.frames}, prefix: {topics.prefix}}}\n")
-    road = Road(embedded, topics)
-    own = road.frames([seq for seq in range(160) if seq != 30], 10)
+    runs = RunPublisher(embedded, topics)
+    own = runs.frames([seq for seq in range(160) if seq != 30], 10)
     about = alert(own[60], own[70])
-    road.alert(about)
+    runs.alert(about)
     typed("--once", "--config", config, "--bootstrap-servers", embedded, "--folder", tmp_path / "kept")
     (made,) = attachments(embedded, topics, 1)
     said = typed("show", tmp_path / "kept" / made.path)
     for expected in (about.alert_id, "north", '[[30,"never_published"]]', "/camera", about.reason, "110"):
         assert expected in said, expected
-    road.close()
+    runs.close()
 
 
-def test_what_is_no_evidence_is_said(tmp_path: Path) -> None:
+def test_a_file_without_evidence_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.mcap"
     path.write_bytes(b"no evidence")
-    assert "expected an evidence file" in " ".join(typed("show", path, code=2).replace("│", " ").split())
+    code, said = said_by("evidence", "show", path)
+    assert code == 1
+    assert said.startswith("gradwatch: ")
+    assert f"{path}: expected an evidence file" in said
 
 
 @pytest.mark.parametrize("options", [("--max-bytes", "0"), ("--max-bytes", "many")])

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from gradwatch import GradwatchError  # noqa: E402
+from gradwatch import GradwatchError, MissingFileError  # noqa: E402
 from gradwatch.models.manifest import InstrumentationError, read_manifest  # noqa: E402
 from gradwatch.models.onnx_runtime import load_session  # noqa: E402
 from gradwatch.models.zoo import MODELS  # noqa: E402
@@ -72,10 +72,17 @@ def test_nanodet_by_name(shared, tmp_path):
 def test_refusals_are_errors_in_one_line(classifier, tmp_path, options, message):
     result = run(classifier, "--out", tmp_path / "out.onnx", *options)
     assert isinstance(result.exception, InstrumentationError)
-    assert issubclass(InstrumentationError, GradwatchError)
+    assert isinstance(result.exception, GradwatchError)
     assert str(result.exception).startswith("classifier.onnx: ")
     assert message in str(result.exception)
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_missing_file_of_names_is_named(classifier, tmp_path):
+    names = tmp_path / "absent.txt"
+    result = run(classifier, "--out", tmp_path / "out.onnx", "--size", "96x64", "--names", names)
+    assert isinstance(result.exception, MissingFileError)
+    assert "absent.txt" in str(result.exception)
 
 
 def test_sizes_that_are_none(classifier, tmp_path):

@@ -1,4 +1,4 @@
-"""`gradwatch review users …`: who may log in, from the shell."""
+"""`gradwatch review users …`: managing users from the shell."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from gradwatch import GradwatchError
 from gradwatch.monitor.commands import app
-from gradwatch.monitor.review.store.database import Database
+from gradwatch.monitor.review.store.database import Database, DatabaseUnavailableError
+from gradwatch.monitor.review.store.errors import InvalidRequestError, NotFoundError
 from gradwatch.monitor.review.store.schema import AuditRow, UserRow
 
 
@@ -24,7 +26,7 @@ def test_users_come_and_go_and_leave_a_trail(sqlite_url: str, tmp_path: Path) ->
 
     def users(*arguments: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, ["review", "users", *arguments, "--database", sqlite_url])
-        return done.exit_code, done.output
+        return done.exit_code, done.output or str(done.exception)
 
     assert users("add", "ada", "--role", "admin", "--password-file", str(password))[0] == 0
     assert users("add", "bob", "--no-password")[0] == 0
@@ -34,6 +36,7 @@ def test_users_come_and_go_and_leave_a_trail(sqlite_url: str, tmp_path: Path) ->
     assert users("passwd", "ada", "--password-file", str(password))[0] == 0
     assert users("remove", "bob")[0] == 0
     for arguments, expected in [
+        (("passwd", "ada", "--password-file", str(tmp_path / "none")), "found none at"),
         (("add", "ada", "--no-password"), "is a user already"),
         (("add", "../x", "--no-password"), "expected"),
         (("add", "eve", "--role", "king", "--no-password"), "viewer, reviewer, admin"),
@@ -57,12 +60,21 @@ def test_a_short_password_is_refused_without_being_shown(sqlite_url: str, tmp_pa
     (tmp_path / "password").write_text("hunter2")
     arguments = ["review", "users", "add", "ada", "--password-file", str(tmp_path / "password")]
     done = CliRunner().invoke(app, [*arguments, "--database", sqlite_url])
-    assert (done.exit_code, "12 to 1024 characters" in done.output, "hunter2" in done.output) == (1, True, False)
+    assert isinstance(done.exception, InvalidRequestError)
+    said = done.output + str(done.exception)
+    assert ("12 to 1024 characters" in said, "hunter2" in said) == (True, False)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "postgresql://ada:correct-horse@127.0.0.1:1/x"])
-def test_a_database_that_is_not_there_is_one_line(url: str) -> None:
+def test_an_unusable_database_is_named_without_its_password(url: str) -> None:
     done = CliRunner().invoke(app, ["review", "users", "list", "--database", url])
-    assert done.exit_code == 1
-    assert done.output.startswith("gradwatch: expected")
-    assert "correct-horse" not in done.output
+    assert isinstance(done.exception, DatabaseUnavailableError)
+    said = done.output + str(done.exception)
+    assert said.startswith("expected")
+    assert "correct-horse" not in said
+
+
+def test_what_a_user_can_mend_is_printed_in_one_line() -> None:
+    assert all(
+        issubclass(kind, GradwatchError) for kind in (NotFoundError, InvalidRequestError, DatabaseUnavailableError)
+    )

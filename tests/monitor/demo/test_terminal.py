@@ -8,7 +8,8 @@ import math
 import pytest
 from rich.console import Console
 
-from gradwatch.monitor.demo.terminal import DemoView, SummaryRow, ratio_bar, summary_table
+from gradwatch.monitor.demo.summary import OutcomeCounts, StreamSummary, summary_table
+from gradwatch.monitor.demo.terminal import DemoView, ratio_bar
 from gradwatch.streams.wire.messages import AlertState, FrameReport, Outcome, OutcomeCause, StreamState
 
 from ..town import alert, bare_report
@@ -37,14 +38,8 @@ class TestDemoView:
             view.update(report(1, cause=OutcomeCause.STALE))
             view.update(report(2, cause=OutcomeCause.SUPERSEDED))
         row = view.rows["town"]
-        assert (row.frames_in, row.outcomes["judged"], row.dropped) == (3, 1, 2)
+        assert (row.frames, row.outcomes["judged"], row.dropped) == (3, 1, 2)
         assert row.age_ms == pytest.approx(40)
-
-    def test_the_sources_count_wins_while_reports_are_under_way(self) -> None:
-        view = DemoView(["town"], console(False))
-        view.update(report(0))
-        view.published("town", 9)
-        assert view.rows["town"].frames_in == 9
 
     def test_late_report_of_a_dropped_frame_does_not_turn_back_the_state(self) -> None:
         view = DemoView(["town"], console(False))
@@ -67,9 +62,8 @@ class TestDemoView:
     def test_an_alert_is_printed_when_it_opens_and_when_it_closes(self, terminal: bool) -> None:
         out = console(terminal, width=300)
         with DemoView(["town"], out, interval_s=3600) as view:
-            view.update(report(57), [alert()])
-            view.update(report(58), [alert(revision=2)])
-            view.update(report(59), [alert(revision=3, state=AlertState.CLOSED)])
+            for shown in (alert(), alert(revision=2), alert(revision=3, state=AlertState.CLOSED)):
+                view.show_alert(shown)
         said = printed(out)
         assert said.count("ALERT town") == 1
         assert said.count("closed town") == 1
@@ -80,7 +74,8 @@ class TestDemoView:
         out = console(True)
         change = dict.fromkeys(("image_statistics", "head_gradient_predicted", "gradcon"), 1.4)
         with DemoView(["town"], out) as view:
-            view.update(report(0, **change), [alert()], now_ns=1_040_000_000)
+            view.show_alert(alert())
+            view.update(report(0, **change), now_ns=1_040_000_000)
         said = printed(out)
         assert max(len(line) for line in said.splitlines() if "│" in line) <= 80
         for words in ("grad predicted", "1.4×", "age 40 ms", "distribution"):
@@ -102,21 +97,18 @@ def test_bar_passes_the_mark_at_the_threshold(ratio: float, left: int, right: in
 
 
 class TestSummary:
-    def row(self, **changes: object) -> SummaryRow:
+    def text(self, **changes: object) -> str:
         fields = {
-            "stream_id": "town", "challenge": "gaussian_blur", "level": 4, "onset_seq": 150, "first_alert_seq": 153,
-            "delay_frames": 3, "false_alerts": 0, "frames_in": 300, "reports": 300, "judged": 296,
-            "dropped": {"superseded": 3, "stale": 1}, "video": "runs/town.webm", "still": "runs/town.jpg",
+            "frames_in": 300, "reports": 300, "outcomes": OutcomeCounts(296, {"superseded": 3, "stale": 1}, 0),
+            "onset_seq": 150, "first_alert_seq": 153, "delay_frames": 3, "false_alerts": 0, "seed": 1,
+            "challenge": "gaussian_blur", "level": 4, "video": "runs/town.webm", "still": "runs/town.jpg",
         }  # fmt: skip
-        return SummaryRow(**(fields | changes))  # type: ignore[arg-type]
-
-    def text(self, *rows: SummaryRow) -> str:
         out = console(False)
-        out.print(summary_table(rows))
+        out.print(summary_table({"town": StreamSummary(**(fields | changes))}))  # type: ignore[arg-type]
         return printed(out)
 
     def test_says_everything(self) -> None:
-        said = self.text(self.row())
+        said = self.text()
         for words in (
             "gaussian blur, level 4", "frame 150", "frame 153", "3 frames", "296 (99%)", "4 (stale 1, superseded 3)",
             "runs/town.webm", "runs/town.jpg",
@@ -124,12 +116,14 @@ class TestSummary:
             assert words in said
 
     def test_missing_alert_is_said(self) -> None:
-        assert self.text(self.row(first_alert_seq=None, delay_frames=None)).count("none") == 2
+        assert self.text(first_alert_seq=None, delay_frames=None).count("none") == 2
 
     def test_long_paths_are_whole(self) -> None:
         path = "/a/" + "very/" * 30 + "end.webm"
-        column = self.text(self.row(video=path)).replace(" ", "")
+        column = self.text(video=path).replace(" ", "")
         assert path in "".join(line.split("│")[2] for line in column.splitlines() if line.count("│") == 3)
 
     def test_no_streams(self) -> None:
-        assert "frame" not in self.text()
+        out = console(False)
+        out.print(summary_table({}))
+        assert "frame" not in printed(out)

@@ -10,24 +10,24 @@ from msgspec.structs import replace
 
 from gradwatch.monitor.config import load
 from gradwatch.monitor.doctor import broker as brokers
-from gradwatch.monitor.doctor.examination import CHECKS, Check, examine
-from gradwatch.monitor.doctor.findings import Scope, Status
+from gradwatch.monitor.doctor.checks import CHECKS, Check, run_checks
+from gradwatch.monitor.doctor.results import Context, Status
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.wire.topics import Topics
 
-from .looking import scope
+from .builders import context
 
 PASSWORD = "hunter2-behind-the-door"
 
 
 def test_no_broker_is_said_within_five_seconds() -> None:
-    nobody = scope(broker={"bootstrap_servers": "127.0.0.1:1"})
+    nobody = context(broker={"bootstrap_servers": "127.0.0.1:1"})
     (row,) = brokers.broker(nobody)
     assert (row.status, row.is_fault) == (Status.MISSING, True)
     assert "127.0.0.1:1" in row.found
     asking = tuple(check for check in CHECKS if check.run in (brokers.broker, brokers.topics, brokers.clocks))
     begun_s = time.monotonic()
-    found = [row for section in examine(nobody, asking) for row in section.findings]
+    found = [row for section in run_checks(nobody, asking) for row in section.results]
     assert time.monotonic() - begun_s < 5  # those that need the broker don't ask again
     assert [(row.subject, row.status) for row in found] == [
         ("broker", Status.MISSING),
@@ -40,8 +40,8 @@ def test_a_refusal_shows_no_password(tmp_path: Path) -> None:
     """kafka-python quotes settings that it does not know, values and all."""
     config = tmp_path / "gradwatch.yaml"
     config.write_text(f"broker: {{client: {{sasl_plain_password: '{PASSWORD}', ssl_pasword: '{PASSWORD}'}}}}\n")
-    (section,) = examine(Scope(load(config)), (Check("broker", brokers.broker),))
-    (row,) = section.findings
+    (section,) = run_checks(Context(load(config)), (Check("broker", brokers.broker),))
+    (row,) = section.results
     assert row.is_fault
     assert PASSWORD not in row.found
 
@@ -50,26 +50,26 @@ def test_a_missing_topic_has_its_command(broker: str) -> None:
     names = Topics("lost.", "lost.frames")
     ensure_topics(broker, names, partitions=2)
     delete_topics(broker, [names.alerts])
-    lost = scope(broker={"bootstrap_servers": broker}, topics={"frames": "lost.frames", "prefix": "lost."})
+    lost = context(broker={"bootstrap_servers": broker}, topics={"frames": "lost.frames", "prefix": "lost."})
     (row,) = (row for row in brokers.topics(replace(lost, mend_topics="gradwatch topics --mend -c x")) if row.is_fault)
     assert (row.subject, row.status) == ("topic lost.alerts", Status.MISSING)
     assert row.remedy == "gradwatch topics --mend -c x"
-    assert not [row for row in brokers.topics(scope(broker={"bootstrap_servers": broker})) if row.is_fault]
-    empty = scope(broker={"bootstrap_servers": broker}, topics={"frames": "none.frames", "prefix": "none."})
+    assert not [row for row in brokers.topics(context(broker={"bootstrap_servers": broker})) if row.is_fault]
+    empty = context(broker={"bootstrap_servers": broker}, topics={"frames": "none.frames", "prefix": "none."})
     (row,) = brokers.topics(empty)
-    assert (row.status, row.found) == (Status.MISSING, f"none of the {len(Topics().settings())} is there")
+    assert (row.status, row.found) == (Status.MISSING, f"none of the {len(Topics().settings())} exists")
 
 
 @pytest.mark.parametrize(
     ("age_ms", "status", "found"),
     [
-        (None, Status.UNKNOWN, "no frame has come yet"),
+        (None, Status.UNKNOWN, "no frame published yet"),
         (-300.0, Status.WRONG, "300 ms in the future"),
         (-100.0, Status.OK, "0.0 s ago"),
         (7_300_000.0, Status.OK, "2 hours ago"),
     ],
 )
 def test_a_frame_of_the_future_is_a_wrong_clock(age_ms: float | None, status: Status, found: str) -> None:
-    row = brokers._frames_clock(age_ms)
+    row = brokers.source_clock(age_ms)
     assert row.status is status
     assert found in row.found

@@ -11,7 +11,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from gradwatch.monitor.commands import app
-from gradwatch.monitor.doctor.findings import Status
+from gradwatch.monitor.doctor.results import Status
 
 PASSWORD = "hunter2-behind-the-door"
 FAULTS = (Status.MISSING, Status.WRONG)

@@ -8,22 +8,22 @@ import pytest
 
 from gradwatch.monitor.config import Configuration
 from gradwatch.monitor.doctor import codecs, devices, machine, packages
-from gradwatch.monitor.doctor.findings import Scope, Status
+from gradwatch.monitor.doctor.results import Context, Status
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.observability.status_server import serving
 from gradwatch.streams.transport.apache import free_ports
 
-from .looking import by_subject, scope
+from .builders import by_subject, context
 
 WELL = Status.OK
 
 
 def test_one_runtime_is_enough_and_other_extras_are_optional() -> None:
-    rows = packages.extras(Scope(Configuration()))
+    rows = packages.extras(Context(Configuration()))
     assert "extra demo" in by_subject(rows)
     assert not [row for row in rows if row.is_fault]
     assert all(row.remedy.startswith("pip install") for row in rows if row.status is not WELL)
-    python, installed = packages.python_and_core(Scope(Configuration()))
+    python, installed = packages.python_and_core(Context(Configuration()))
     assert (python.status, installed.status) == (WELL, WELL)
 
 
@@ -31,7 +31,7 @@ def test_a_package_of_another_version_is_named() -> None:
     from packaging.requirements import Requirement
 
     asked = [Requirement(text) for text in ("numpy<1", "numpy>=2", "no-such-package-here")]
-    told = list(packages._broken(asked))
+    told = list(packages.broken_requirements(asked))
     assert len(told) == 2
     assert told[0].startswith("numpy 2")
     assert told[1] == "no no-such-package-here"
@@ -42,41 +42,41 @@ def test_a_device_that_is_not_there_is_wrong_only_where_it_is_asked_for() -> Non
 
     if onnx_runtime().has_cuda:
         pytest.skip("this ONNX Runtime has CUDA")
-    assert not [row for row in devices.onnx(scope(worker={"device": "auto"})) if row.is_fault]
-    (row,) = devices.onnx(scope(worker={"device": "cuda"}))
+    assert not [row for row in devices.onnx(context(worker={"device": "auto"})) if row.is_fault]
+    (row,) = devices.onnx(context(worker={"device": "cuda"}))
     assert row.is_fault
     assert "worker.device: cpu" in row.remedy
-    assert devices.cores(scope(worker={"model_threads": 4096}))[0].status is Status.WRONG
+    assert devices.cores(context(worker={"model_threads": 4096}))[0].status is Status.WRONG
 
 
 def test_codecs_are_tried() -> None:
-    rows = by_subject(codecs.codecs(Scope(Configuration())))
+    rows = by_subject(codecs.codecs(Context(Configuration())))
     assert list(rows) == ["H.264", "HEVC", "MJPEG", "VP9"]
     assert rows["MJPEG"].status is WELL
     assert not any(row.needed for row in rows.values())
-    watched = by_subject(codecs.codecs(scope(cameras={"north": {"url": "rtsp://127.0.0.1/north"}})))
+    watched = by_subject(codecs.codecs(context(cameras={"north": {"url": "rtsp://127.0.0.1/north"}})))
     assert watched["H.264"].needed
-    assert codecs._codec("x", "no-such", ("mjpeg",), "yuvj420p").status is Status.MISSING
-    assert codecs._codec("x", "mjpeg", ("no-such",), "yuvj420p").status is Status.UNKNOWN
-    assert codecs._codec("x", "h264", ("mjpeg",), "yuvj420p").status is Status.WRONG
+    assert codecs.try_codec("no-such", ("mjpeg",), "yuvj420p")[0] is Status.MISSING
+    assert codecs.try_codec("mjpeg", ("no-such",), "yuvj420p")[0] is Status.UNKNOWN
+    assert codecs.try_codec("h264", ("mjpeg",), "yuvj420p")[0] is Status.WRONG
 
 
 def test_a_port_in_use_is_wrong() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        (row,) = machine.ports(scope(worker={"metrics_port": port}))
+        (row,) = machine.ports(context(worker={"metrics_port": port}))
         assert row.is_fault
         assert str(port) in row.found
-    assert machine.ports(scope(worker={"metrics_port": port}))[0].status is WELL
+    assert machine.ports(context(worker={"metrics_port": port}))[0].status is WELL
 
 
 def test_a_worker_that_runs_already_may_have_its_port() -> None:
     port = free_ports(1)[0]
     with serving(port, "127.0.0.1", Health()):
-        (row,) = machine.ports(scope(worker={"metrics_port": port}))
+        (row,) = machine.ports(context(worker={"metrics_port": port}))
     assert row.status is WELL
-    assert "a gradwatch that runs" in row.found
+    assert "a running gradwatch" in row.found
 
 
 def test_memory_is_held_against_what_may_wait() -> None:
-    assert machine.memory(scope(worker={"max_pending_bytes": 1 << 50}))[0].status is Status.WRONG
+    assert machine.memory(context(worker={"max_pending_bytes": 1 << 50}))[0].status is Status.WRONG

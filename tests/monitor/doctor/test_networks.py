@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from gradwatch.models.zoo import MODELS, WEIGHTS
 from gradwatch.monitor.config import Configuration
 from gradwatch.monitor.doctor import networks
-from gradwatch.monitor.doctor.findings import Scope, Status
+from gradwatch.monitor.doctor.results import Context, Status
 from gradwatch.monitor.judging.state import dump, load_calibration
 from gradwatch.monitor.worker.build import SHIPPED_CALIBRATION, build_judge, build_observer
 
-from .looking import by_subject, scope
+from .builders import by_subject, context
 
 WELL = Status.OK
 
@@ -29,7 +29,7 @@ def weights(tmp_path: Path) -> Path:
 
 def test_hashes_are_those_of_the_shipped_weights() -> None:
     """After training: cd models/weights && sha256sum *.onnx > SHA256SUMS."""
-    rows = by_subject(networks.weights(Scope(Configuration())))
+    rows = by_subject(networks.weights(Context(Configuration())))
     assert set(rows) == {model.file for model in MODELS.values()}
     assert {row.status for row in rows.values()} == {WELL}
     assert set(networks.read_hashes(WEIGHTS / networks.HASHES)) == set(rows)
@@ -42,13 +42,13 @@ def test_damaged_and_missing_weights_are_found(weights: Path) -> None:
     damaged.write_bytes(content)
     (weights / "tiles.onnx").unlink()
     (weights / "nanodet_m.md").unlink()
-    looked_at = scope(models={"weights": str(weights)})
+    looked_at = context(models={"weights": str(weights)})
     rows = by_subject(networks.weights(looked_at))
     assert (rows["sign_classifier.onnx"].status, rows["tiles.onnx"].status) == (Status.WRONG, Status.MISSING)
     assert str(weights) in rows["tiles.onnx"].remedy
     assert "no model card" in rows["nanodet_m.onnx"].found
     assert by_subject(networks.networks_and_calibrations(looked_at))["networks"].is_fault
-    off = by_subject(networks.weights(scope(models={"weights": str(weights), "signs": False})))
+    off = by_subject(networks.weights(context(models={"weights": str(weights), "signs": False})))
     assert not off["sign_classifier.onnx"].is_fault
     (weights / networks.HASHES).unlink()
     assert by_subject(networks.weights(looked_at))["sign_classifier.onnx"].status is Status.UNKNOWN
@@ -56,7 +56,7 @@ def test_damaged_and_missing_weights_are_found(weights: Path) -> None:
 
 def test_weights_that_are_no_graph_are_said(weights: Path) -> None:
     (weights / "tiles.onnx").write_bytes(b"no graph")
-    looked_at = scope(models={"weights": str(weights)}, streams={"north": {}})
+    looked_at = context(models={"weights": str(weights)}, streams={"north": {}})
     rows = by_subject(networks.networks_and_calibrations(looked_at))
     assert rows["networks"].status is Status.WRONG
     assert rows["stream north"].status is Status.UNKNOWN
@@ -77,7 +77,7 @@ def test_calibrations_are_held_against_models_and_configuration(tmp_path: Path) 
     (tmp_path / "west").write_text("no calibration")
     streams = {name: {"calibration": str(tmp_path / name)} for name in (*files, "west", "nowhere")}
     streams["south"]["source"] = "north"
-    looked_at = replace(scope(streams=streams | {"start": {}}), path=Path("my.yaml"))
+    looked_at = replace(context(streams=streams | {"start": {}}), path=Path("my.yaml"))
     rows = by_subject(networks.networks_and_calibrations(looked_at))
     assert rows["networks"].status is WELL
     assert (rows["stream north"].status, rows["stream start"].status) == (WELL, WELL)
@@ -88,5 +88,5 @@ def test_calibrations_are_held_against_models_and_configuration(tmp_path: Path) 
     assert "the section judge (made for older" in south.found
     assert south.remedy == (f"gradwatch calibrate RECORDING --source north --out {tmp_path / 'south'} --config my.yaml")
     assert rows["stream west"].status is Status.WRONG
-    assert "is no calibration" in rows["stream west"].found
+    assert "is not a calibration" in rows["stream west"].found
     assert rows["stream nowhere"].status is Status.MISSING

@@ -1,6 +1,8 @@
-"""The evaluation's own arithmetic: a wrong metric would flatter without anybody noticing."""
+"""The evaluation's own arithmetic: a wrong metric would not be noticed otherwise."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradwatch.monitor.evaluate import alerts, drives, store
-from gradwatch.monitor.evaluate.alerts import Outcome
+from gradwatch.monitor.evaluate.alerts import ChallengedDrive
 from gradwatch.monitor.evaluate.expectancy import swapped_drive
 from gradwatch.monitor.evaluate.metrics import auroc
+from gradwatch.monitor.judging.offline import offline_stamp
+from gradwatch.streams.challenges import optics
+from gradwatch.streams.wire import pixels
+from gradwatch.streams.world import people
 
 SEEDS = (drives.CALIBRATION_SEEDS, drives.CLEAN_SEEDS, drives.CHALLENGE_SEEDS, drives.SWAP_SEEDS)
 
@@ -32,6 +38,14 @@ def test_unit_names_lead_back():
         assert [drives.parse(unit.name) for unit in units] == units
 
 
+def test_pictures_id_covers_the_code_that_draws(monkeypatch):
+    hashed = []
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: hashed.append(path.resolve()) or read(path))
+    assert len(drives.pictures_id()) == 8
+    assert {Path(module.__file__).resolve() for module in (optics, people, pixels)} <= set(hashed)
+
+
 values = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 
 
@@ -46,27 +60,28 @@ def test_auroc_without_values_is_not_a_number():
 
 
 def test_stored_observations_come_back(tmp_path, observations, crops_added):
-    seen = observations(3, seed=1)
-    seen[1] = crops_added(seen[1], np.eye(14)[:2], np.ones((2, 8)), np.array([[1, 2, 30, 40], [5, 5, 9, 9]]))
-    frames = [store.StoredFrame(seq, seq * 10, observation) for seq, observation in enumerate(seen)]
-    store.save(tmp_path / "a.frames", frames)
-    back = store.load(tmp_path / "a.frames")
-    assert [frame.seq for frame in back] == [0, 1, 2]
-    np.testing.assert_array_equal(back[2].observation.image_statistics, seen[2].image_statistics)
-    np.testing.assert_array_equal(back[1].observation.heads["signs"].logits, np.eye(14, dtype=np.float32)[:2])
-    np.testing.assert_array_equal(back[0].observation.tiles.grad_cosines, seen[0].tiles.grad_cosines)
+    made = observations(3, seed=1)
+    made[1] = crops_added(made[1], np.eye(14)[:2], np.ones((2, 8)), np.array([[1, 2, 30, 40], [5, 5, 9, 9]]))
+    stamps = [offline_stamp("drive", seq, seq * 10) for seq in range(3)]
+    store.save(tmp_path / "a.frames", zip(stamps, made, strict=True))
+    loaded = store.load(tmp_path / "a.frames", "drive")
+    assert [stamp for stamp, _ in loaded] == stamps
+    back = [observation for _, observation in loaded]
+    np.testing.assert_array_equal(back[2].image_statistics, made[2].image_statistics)
+    np.testing.assert_array_equal(back[1].heads["signs"].logits, np.eye(14, dtype=np.float32)[:2])
+    np.testing.assert_array_equal(back[0].tiles.grad_cosines, made[0].tiles.grad_cosines)
     assert [path.name for path in tmp_path.iterdir()] == ["a.frames"]
 
 
 def test_late_and_missing_alerts_are_not_detections():
     delays = [0, 8, 20, 21, None]
-    outcomes = [
-        Outcome(seed, challenge, level, delay, False, [])
+    results = [
+        ChallengedDrive(seed, challenge, level, delay, False, [])
         for challenge in drives.CHALLENGES
         for level in drives.LEVELS
         for seed, delay in enumerate(delays)
     ]
-    cell = alerts._table(outcomes)["rain"]["5"]
+    cell = alerts.detection(results)["rain"]["5"]
     assert cell == {"share": 0.6, "median": 20.0, "worst": None}
 
 

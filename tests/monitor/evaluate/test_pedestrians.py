@@ -1,4 +1,4 @@
-"""What `gradwatch evaluate pedestrians` counts, on scenes whose figures are worked out by hand."""
+"""The figures of `gradwatch evaluate pedestrians`, on scenes whose figures are worked out by hand."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from gradwatch import MissingFileError
 from gradwatch.models.outputs import PEDESTRIAN, Detections, Head, HeadOutputs
 from gradwatch.monitor.evaluate import store
 from gradwatch.monitor.evaluate.drives import drive_of
 from gradwatch.monitor.evaluate.pedestrians import recording as pedestrians
-from gradwatch.monitor.evaluate.pedestrians import report as pedestrians_report
 from gradwatch.monitor.evaluate.pedestrians import scores as person_scores
 from gradwatch.monitor.evaluate.pedestrians.forecast_errors import forecast_figures
 from gradwatch.monitor.evaluate.pedestrians.recording import drive_figures, read_annotation, without_excused
+from gradwatch.monitor.evaluate.pedestrians.report import pedestrians_report
 from gradwatch.monitor.evaluate.pedestrians.scores import score_figures
 from gradwatch.monitor.evaluate.pedestrians.tracks import (
     Labeled,
@@ -26,6 +27,7 @@ from gradwatch.monitor.evaluate.pedestrians.tracks import (
     reported_tracks,
     track_figures,
 )
+from gradwatch.monitor.evaluate.replaying import broker_figures
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.offline import judge_all, offline_stamp
 from gradwatch.monitor.judging.settings import JudgeSettings
@@ -214,13 +216,13 @@ def test_people_of_drives_are_tracked(tmp_path, monkeypatch, observations, judge
     units = [replace(unit, last=40) for unit in pedestrians.DRIVES[:1]]
     monkeypatch.setattr(pedestrians, "DRIVES", units)
     for unit in units:
-        drive, frames = drive_of(unit.seed), []
+        drive, observed = drive_of(unit.seed), []
         for seq, blank in enumerate(observations(unit.last, seed=unit.seed)):
             xyxy = np.array([b.xyxy for b in drive.truth(seq) if b.kind == "pedestrian"], np.float32).reshape(-1, 4)
             count = len(xyxy)
             boxes = Detections(xyxy, np.full(count, 0.9, np.float32), np.full(count, PEDESTRIAN, np.int32))
-            frames.append(store.StoredFrame(seq, seq * 200_000_000, with_field(blank, detections=boxes)))
-        store.save(tmp_path / unit.name, frames)
+            observed.append((offline_stamp("drive", seq, seq * 200_000_000), with_field(blank, detections=boxes)))
+        store.save(tmp_path / unit.name, observed)
     figures = drive_figures(tmp_path, judge)
     assert (figures["drives"], figures["frames"]) == (1, 40)
     assert figures["people"] > 0
@@ -242,32 +244,32 @@ def test_annotation_is_read_by_frame(tmp_path):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"missing: .*pets_a\.mp4"):
+    with pytest.raises(MissingFileError, match=r"pets_a\.mp4, .*pets_a_gt\.csv"):
         pedestrians.evaluate_pedestrians(tmp_path, tmp_path, tmp_path, Judge({}, "models", JudgeSettings()))
 
 
-def test_the_report_says_all_of_it(scene, judge, reports, monkeypatch):
+def test_the_report_has_every_section(scene, judge, reports, monkeypatch):
     monkeypatch.setattr(person_scores, "CALIBRATED_ON", 100)
     truth = scene[0][:60]
     tracks = {name: track_figures(truth, own) for name, own in pedestrians.tracks_by(reports).items()}
     figures = {
         "models_id": "m",
-        "broker": pedestrians.broker_figures([replace(r, latency_ms=LATENCY_MS) for r in reports], 60),
+        "broker": broker_figures([replace(r, latency_ms=LATENCY_MS) for r in reports], 60),
         "annotated": {"boxes": 60, "people": 1},
         "tracks": tracks,
         "drives": {"drives": 1, "frames": 60, "boxes": 60, "people": 1, "tracks": tracks, "scores": {"by_score": {}}},
         "forecasts": forecast_figures(truth, reports, "pedestrian"),
         "scores": score_figures(*scene, judge),
     }
-    text = pedestrians_report.pedestrians_report(figures)
+    text = pedestrians_report(figures)
     assert "60 reports of 60 frames, one a frame: yes" in text
     assert "| gradwatch | " in text
     assert "| ByteTrack (cjm-byte-track) | " in text
     assert "| `pedestrian_head_gradient_predicted` | gradient | 40 / 40 |" in text
     assert "| 2.0 | 39 |" in text
     assert "synthetic drives" in text
-    assert "synthetic drives" not in pedestrians_report.pedestrians_report(figures | {"drives": None})
-    assert "no heads for pedestrians" in pedestrians_report.pedestrians_report(figures | {"scores": {"by_score": {}}})
+    assert "synthetic drives" not in pedestrians_report(figures | {"drives": None})
+    assert "no heads for pedestrians" in pedestrians_report(figures | {"scores": {"by_score": {}}})
 
 
 def test_the_recording_is_there(shared):

@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gradwatch import MissingFileError
 from gradwatch.models.outputs import Observation
-from gradwatch.monitor.evaluate import recordings
 from gradwatch.monitor.evaluate.recordings import (
     CALIBRATED_ON,
     CLIPS,
     RECORDINGS,
-    broker_figures,
+    check_recordings,
     evaluate_recordings,
     judge_weather,
-    missing_recordings,
     recordings_report,
 )
+from gradwatch.monitor.evaluate.replaying import broker_figures
+from gradwatch.monitor.evaluate.reports import Figures
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.offline import Observed, offline_stamp
 from gradwatch.monitor.judging.settings import JudgeSettings
@@ -78,25 +79,25 @@ class TestThroughTheBroker:
 
 
 @pytest.fixture(scope="module")
-def weather(observations: Callable[..., list[Observation]]) -> recordings.Figures:
+def weather(observations: Callable[..., list[Observation]]) -> Figures:
     """Clips of which only the night is unlike the street."""
 
     def clip(name: str, seed: int, shift: float = 0.0, shifted_from: int | None = None) -> list[Observed]:
-        drawn = observations(seed=seed, frames=900 if name == CALIBRATED_ON else 100, shift=shift,
-                             shifted_from=shifted_from)  # fmt: skip
-        return [(offline_stamp(name, seq, seq * 10**9 // RATE_HZ), seen) for seq, seen in enumerate(drawn)]
+        frames = 900 if name == CALIBRATED_ON else 100
+        drawn = observations(seed=seed, frames=frames, shift=shift, shifted_from=shifted_from)
+        return [(offline_stamp(name, seq, seq * 10**9 // RATE_HZ), found) for seq, found in enumerate(drawn)]
 
     clips = {name: clip(name, seed) for seed, name in enumerate(CLIPS)} | {"night_night": clip("night_night", 9, 8, 40)}
     return judge_weather(clips, Judge({}, "models", JudgeSettings()))[0]
 
 
 class TestWeather:
-    def test_two_thirds_calibrate_and_the_last_third_is_judged(self, weather: recordings.Figures) -> None:
+    def test_two_thirds_calibrate_and_the_last_third_is_judged(self, weather: Figures) -> None:
         assert weather["calibration"]["frames"] == 600
         assert weather["clips"][CALIBRATED_ON]["frames"] == 300
         assert weather["clips"]["clear_countryroad"]["frames"] == 100
 
-    def test_the_clip_that_changes_alarms_after_it_does(self, weather: recordings.Figures) -> None:
+    def test_the_clip_that_changes_alarms_after_it_does(self, weather: Figures) -> None:
         night = weather["clips"]["night_night"]
         assert night["alerts"] >= 1
         assert 40 <= night["first_alert_frame"] <= 60
@@ -104,12 +105,12 @@ class TestWeather:
         assert night["carried_by"]
         assert night["ratios"]["image_statistics"]["max"] > 1
 
-    def test_the_others_stay_quiet(self, weather: recordings.Figures) -> None:
+    def test_the_others_stay_quiet(self, weather: Figures) -> None:
         for name in (CALIBRATED_ON, "clear_countryroad"):
             clip = weather["clips"][name]
             assert (clip["alerts"], clip["first_alert_s"], clip["share_alerting"]) == (0, None, 0), name
 
-    def test_report_says_all_of_it(self, weather: recordings.Figures) -> None:
+    def test_report_has_every_clip(self, weather: Figures) -> None:
         through = {"pets_a": broker_figures([report(0, checked=7, achieved=0.5)], frames=1)}
         figures = {"models_id": "m", "through_broker": through, "weather": weather}
         text = recordings_report(figures)
@@ -120,10 +121,10 @@ class TestWeather:
 
 
 def test_missing_recordings_are_named(tmp_path: Path) -> None:
-    assert missing_recordings(tmp_path) == list(RECORDINGS.values())
-    with pytest.raises(FileNotFoundError, match=r"pets_a\.mp4"):
+    with pytest.raises(MissingFileError) as caught:
         evaluate_recordings(tmp_path, tmp_path, Judge({}, "models", JudgeSettings()))
+    assert all(recording.path in str(caught.value) for recording in RECORDINGS.values())
 
 
-def test_recordings_are_there(shared: Path) -> None:
-    assert missing_recordings(shared) == []
+def test_the_recordings_exist(shared: Path) -> None:
+    check_recordings(shared, [recording.path for recording in RECORDINGS.values()])

@@ -1,4 +1,4 @@
-"""Frames, reports and alerts on a real broker, as sources and a worker put them there, and the service beside them."""
+"""Publishes frames, reports and alerts to a real broker as sources and a worker do, and runs the evidence service."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kafka import KafkaAdminClient, TopicPartition
-from msgspec.structs import replace
 
 from gradwatch.monitor.evidence.folder import EvidenceFolder
+from gradwatch.monitor.evidence.scan import WindowSource
 from gradwatch.monitor.evidence.service import EvidenceService
-from gradwatch.monitor.evidence.windows import WindowSource
 from gradwatch.streams.sinks import KafkaSink
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
@@ -25,13 +24,13 @@ from gradwatch.streams.wire.outputs import decode_attachment
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 
-from .scenes import JPEG, frame, report
+from .scenes import JPEG, frame, report, stamped
 
 PARTITION = 1
 
 
-class Road:
-    """Publishes runs as if they were recorded until now; `close` it."""
+class RunPublisher:
+    """Publishes runs as if their last frame was recorded just now; `close` it at the end."""
 
     def __init__(self, broker: str, topics: Topics) -> None:
         self.broker, self.topics = broker, topics
@@ -41,33 +40,33 @@ class Road:
     def frames(
         self, seqs: Iterable[int], rate_hz: int, stream_id: str = "north", content: bytes = JPEG, judged: bool = True
     ) -> dict[int, EncodedFrame]:
-        """Publishes frames, each with its report, and returns them as they lie on their topic."""
+        """Publishes frames, each with its report, and returns them with their places on the topic."""
         numbers = list(seqs)
         begin_ms = int(time.time() * 1000) - numbers[-1] * 1000 // rate_hz
         made, deliveries = {}, {}
         for seq in numbers:
             published_ms = begin_ms + seq * 1000 // rate_hz
-            one = replace(frame(seq, rate_hz, stream_id, content=content), published_ns=published_ms * 1_000_000)
+            one = stamped(frame(seq, rate_hz, stream_id, content=content), published_ns=published_ms * 1_000_000)
             deliveries[seq] = self._producer.send(
                 self.topics.frames, *encode_frame(one), partition=PARTITION, timestamp_ms=published_ms
             )
             made[seq] = one
         assert self._producer.flush(30)
-        placed = {seq: replace(one, partition=PARTITION, offset=deliveries[seq].offset) for seq, one in made.items()}
+        stored = {seq: stamped(one, partition=PARTITION, offset=deliveries[seq].offset) for seq, one in made.items()}
         if judged:
-            for one in placed.values():
+            for one in stored.values():
                 self._sink.publish(report(one), None, [])
             assert self._producer.flush(30)
-        return placed
+        return stored
 
     def alert(self, about: Alert) -> None:
         """Publishes a revision of an alert."""
-        for delivery in [self._sink._alert(about.stream_id.encode(), about)]:
-            assert delivery.wait(30)
-            assert delivery.exception is None
+        delivery = self._sink._alert(about.stream_id.encode(), about)
+        assert delivery.wait(30)
+        assert delivery.exception is None
 
     def expire(self, offset: int) -> bool:
-        """Has the broker delete the frames below `offset`, as retention does; False where it can't."""
+        """Makes the broker delete the frames below `offset`, as retention does; returns False if it can't."""
         admin = KafkaAdminClient(bootstrap_servers=self.broker)
         try:
             admin.delete_records({TopicPartition(self.topics.frames, PARTITION): offset})
@@ -85,7 +84,7 @@ class Road:
 def serving(
     broker: str, topics: Topics, folder: Path, max_bytes: int = 10**9, patience_s: float = 30.0
 ) -> Iterator[EvidenceService]:
-    """A service at work on a thread of its own; it has ended, without an error, after the block."""
+    """Runs the service on a thread; after the block it has ended without an error."""
     failed: list[BaseException] = []
     with TopicRanges(broker) as ranges, BoundedProducer(broker) as producer:
         group = topics.prefix + "evidence"
@@ -96,7 +95,7 @@ def serving(
         def work() -> None:
             try:
                 service.run()
-            except BaseException as error:  # told to the test
+            except BaseException as error:  # raised in the test
                 failed.append(error)
 
         thread = threading.Thread(target=work)
@@ -111,7 +110,7 @@ def serving(
 
 
 def attachments(broker: str, topics: Topics, count: int, timeout_s: float = 60.0) -> list[Attachment]:
-    """The first `count` attachments; fewer where no more came in time."""
+    """The first `count` attachments; fewer if no more came in time."""
     found: list[Record] = []
     deadline_s = time.monotonic() + timeout_s
     with TopicReader(broker, [topics.attachments]) as reader:

@@ -1,13 +1,16 @@
-"""Runs of frames with their reports, as records in memory or on a broker, and alerts about them."""
+"""Builds runs of frames with their reports and alerts, and topics in memory to read windows from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 
+from gradwatch.monitor.evidence.scan import WindowScan, WindowSource
+from gradwatch.monitor.evidence.window import MissingCause
 from gradwatch.streams.wire.frames import encode_frame
 from gradwatch.streams.wire.messages import (
     Alert,
@@ -47,6 +50,11 @@ def frame(seq: int, rate_hz: int, stream_id: str = "north", run_id: str = RUN, c
     # pictures differ: what follows the end of a JPEG is no part of it
     content += b"%d" % seq
     return encoded_frame(stream_id, seq, run_id, content=content, capture_ns=at_ns, published_ns=published_ns)
+
+
+def stamped(made: EncodedFrame, **stamp: Any) -> EncodedFrame:
+    """The frame with other fields of its stamp, such as its place on the topic."""
+    return replace(made, stamp=replace(made.stamp, **stamp))
 
 
 def report(of: EncodedFrame, outcome: Outcome = Outcome.JUDGED) -> FrameReport:
@@ -105,7 +113,7 @@ def alert(onset: EncodedFrame, last: EncodedFrame, state: AlertState = AlertStat
 
 @dataclass
 class MemoryRecords:
-    """Topics as lists of records, one partition each; `oldest` is what retention has left."""
+    """`TopicRanges` over lists of records, one partition a topic; `oldest` is the first offset that retention kept."""
 
     topics: dict[str, list[Record]] = field(default_factory=dict)
     oldest: dict[str, int] = field(default_factory=dict)
@@ -133,19 +141,28 @@ class MemoryRecords:
         return len(records) - 1
 
     def publish(self, made: EncodedFrame) -> EncodedFrame:
-        """The frame as it then lies on the topic."""
+        """Publishes a frame; returns it with its place on the topic."""
         wire, stamp = encode_frame(made), made.stamp
         offset = self.put(
             TOPICS.frames, stamp.identity.stream_id, wire.value, stamp.published_ns // 1_000_000, wire.headers
         )
-        placed = replace(stamp, partition=0, offset=offset, published_ns=stamp.published_ns // 1_000_000 * 1_000_000)
-        return replace(made, stamp=placed)
+        return stamped(made, partition=0, offset=offset, published_ns=stamp.published_ns // 1_000_000 * 1_000_000)
 
     def judge(self, made: EncodedFrame, outcome: Outcome = Outcome.JUDGED) -> None:
-        said = report(made, outcome)
-        self.put(
-            TOPICS.reports,
-            made.stamp.identity.stream_id,
-            encode_report(said),
-            made.stamp.published_ns // 1_000_000 + 80,
-        )
+        content = encode_report(report(made, outcome))
+        stream_id, published_ms = made.stamp.identity.stream_id, made.stamp.published_ns // 1_000_000
+        self.put(TOPICS.reports, stream_id, content, published_ms + 80)
+
+
+class Window(NamedTuple):
+    """All that was found of an alert's window; frames are missing by seq."""
+
+    frames: list[EncodedFrame]
+    reports: list[FrameReport]
+    missing: dict[int, MissingCause]
+
+
+def read_window(records: Any, about: Alert, published_ms: int | None = None, topics: Topics = TOPICS) -> Window:
+    """The window of an alert, from a broker's topics or from those in memory."""
+    scan = WindowScan(WindowSource(records, topics), about, published_ms)
+    return Window(list(scan.frames()), scan.reports, scan.missing())

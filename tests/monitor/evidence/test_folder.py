@@ -16,8 +16,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gradwatch.monitor.evidence.folder import EvidenceFolder, NoRoomError
-from gradwatch.monitor.evidence.windows import window_of
-from gradwatch.monitor.evidence.writing import write_file
+from gradwatch.monitor.evidence.mcap_writer import write_evidence
+from gradwatch.monitor.evidence.window import window_of
 from gradwatch.streams.wire.messages import AlertState
 
 from .scenes import alert, frame
@@ -38,7 +38,7 @@ def put(folder: EvidenceFolder, number: int, size: int = 100, is_open: bool = Fa
     path = folder.path("north", name(number))
     folder.write(path, is_open, fill(size))
     os.utime(path, ns=(number, number))
-    folder._kept[path].written_ns = number  # the clock of the disk may be too coarse to order them
+    folder._files[path].written_ns = number  # the clock of the disk may be too coarse to order them
     return path
 
 
@@ -136,7 +136,7 @@ def test_after_a_restart_the_files_say_whether_their_alerts_are_open(tmp_path: P
     made = [alert(frame(1, 10), frame(2, 10), AlertState.OPEN), alert(frame(3, 10), frame(4, 10))]
     for about in made:
         path = first.path("north", about.alert_id)
-        first.write(path, False, lambda stream, of=about: write_file(stream, [of], window_of(of), [], [], lambda: []))
+        first.write(path, False, lambda stream, of=about: write_evidence(stream, [of], window_of(of), [], [], dict))
     size = path.stat().st_size
     second = EvidenceFolder(tmp_path, 2 * size + 200)
     evicted = REGISTRY.get_sample_value("gradwatch_evidence_evicted_total", {"stream_id": "north", "cause": "closed"})

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from gradwatch.monitor.evidence.reading import read_file
-from gradwatch.monitor.evidence.service import _check
-from gradwatch.monitor.evidence.windows import WindowSource, read_window, window_of
-from gradwatch.monitor.evidence.writing import write_file
+from gradwatch.monitor.evidence.mcap_reader import read_evidence
+from gradwatch.monitor.evidence.mcap_writer import write_evidence
+from gradwatch.monitor.evidence.service import check_alert
+from gradwatch.monitor.evidence.window import window_of
 from gradwatch.streams.wire.messages import AlertState, FrameIdentity, FrameReport
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
 from gradwatch.streams.wire.topics import Topics
 
-from .live import Road, attachments, serving, wait_until
-from .scenes import PUBLISHED_MS, TOPICS, MemoryRecords, alert, frame, report
+from .live import RunPublisher, attachments, serving, wait_until
+from .scenes import PUBLISHED_MS, TOPICS, MemoryRecords, alert, frame, read_window, report, stamped
 
 FOREIGN = "0d4c7a52-7c55-5f6e-8d3b-0f4a3a1f5b11"
 HOSTILE: list[dict[str, Any]] = [
@@ -35,8 +35,8 @@ HOSTILE: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def road(broker: str, topics: Topics) -> Iterator[Road]:
-    made = Road(broker, topics)
+def runs(broker: str, topics: Topics) -> Iterator[RunPublisher]:
+    made = RunPublisher(broker, topics)
     yield made
     made.close()
 
@@ -44,20 +44,20 @@ def road(broker: str, topics: Topics) -> Iterator[Road]:
 @pytest.mark.parametrize("change", HOSTILE)
 def test_an_alert_without_a_window_is_refused(change: dict[str, Any]) -> None:
     good = replace(alert(frame(60, 10), frame(70, 10)), partition=0, first_offset=60)
-    _check(good)
+    check_alert(good)
     changes = {name: int(value) if name.endswith("_ns") else value for name, value in change.items()}
     with pytest.raises(ValueError, match="expected"):
-        _check(replace(good, **changes))
+        check_alert(replace(good, **changes))
 
 
-def test_hostile_alerts_leave_nothing_undone(road: Road, tmp_path: Path) -> None:
-    own = road.frames(range(160), 10)
+def test_hostile_alerts_leave_nothing_undone(runs: RunPublisher, tmp_path: Path) -> None:
+    own = runs.frames(range(160), 10)
     good = alert(own[60], own[70])
     for change in HOSTILE:
-        road._producer.send(road.topics.alerts, b"north", json.dumps(json.loads(encode_alert(good)) | change).encode())
-    road.alert(good)
-    with serving(road.broker, road.topics, tmp_path) as service:
-        (made,) = attachments(road.broker, road.topics, 1)
+        runs._producer.send(runs.topics.alerts, b"north", json.dumps(json.loads(encode_alert(good)) | change).encode())
+    runs.alert(good)
+    with serving(runs.broker, runs.topics, tmp_path) as service:
+        (made,) = attachments(runs.broker, runs.topics, 1)
         wait_until(lambda: service.consumer.offsets.unfinished_bytes == 0)  # all is committed
         assert service.failures() == []
     assert (made.alert_id, made.frames) == (good.alert_id, 111)
@@ -76,12 +76,12 @@ def spoiled(said: FrameReport) -> list[FrameReport]:
 
 
 def test_a_report_that_cannot_be_drawn_costs_its_overlay_alone(tmp_path: Path) -> None:
-    frames = [replace(frame(seq, 10), partition=0, offset=seq) for seq in range(20)]
+    frames = [stamped(frame(seq, 10), partition=0, offset=seq) for seq in range(20)]
     about = alert(frames[6], frames[9], AlertState.CLOSED)
     reports = [*spoiled(report(frames[0])), report(frames[1])]
     with (tmp_path / "evidence.mcap").open("wb") as stream:
-        write_file(stream, [about], window_of(about), reports, iter(frames), list)
-    found = read_file(tmp_path / "evidence.mcap").window
+        write_evidence(stream, [about], window_of(about), reports, iter(frames), dict)
+    found = read_evidence(tmp_path / "evidence.mcap")
     assert found.frames == frames
     assert [encode_report(one) for one in found.reports] == [encode_report(one) for one in reports]
 
@@ -92,11 +92,11 @@ def test_a_report_that_no_file_can_hold_is_passed_over() -> None:
     for one in own:
         records.judge(one)
         for changes in (
-            {"identity": FrameIdentity("north", one.identity.run_id, 2**63)},
+            {"identity": FrameIdentity("north", one.stamp.identity.run_id, 2**63)},
             {"published_ns": 2**64 - 1},
             {"capture_ns": -1},
         ):
             hostile = encode_report(replace(report(one), **changes))
-            records.put(TOPICS.reports, "north", hostile, PUBLISHED_MS + 100 * one.identity.seq)
-    window = read_window(WindowSource(records, TOPICS), alert(own[60], own[70]))
+            records.put(TOPICS.reports, "north", hostile, PUBLISHED_MS + 100 * one.stamp.identity.seq)
+    window = read_window(records, alert(own[60], own[70]))
     assert [one.identity.seq for one in window.reports] == list(range(10, 121))

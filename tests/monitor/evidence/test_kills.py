@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from gradwatch.monitor.evidence.reading import read_file, read_frames, read_metadata
+from gradwatch.monitor.evidence.mcap_reader import read_evidence, read_frames, read_metadata
 from gradwatch.streams.wire.messages import Alert, Attachment, EncodedFrame
 from gradwatch.streams.wire.topics import Topics
 
-from .live import Road, attachments, wait_until
+from .live import RunPublisher, attachments, wait_until
 from .scenes import JPEG, alert
 
-STUB = Path(__file__).with_name("keep_evidence.py")
+SCRIPT = Path(__file__).with_name("killable_service.py")
 RATE_HZ = 5
 WINDOW = 10 * RATE_HZ + 3  # frames: of each alert from 5 s before its onset to 5 s after its last
 SHORT, LONG = 3, 20
@@ -34,8 +34,8 @@ def broker(kafka: str) -> str:
 
 
 @pytest.fixture
-def road(broker: str, topics: Topics) -> Iterator[Road]:
-    made = Road(broker, topics)
+def runs(broker: str, topics: Topics) -> Iterator[RunPublisher]:
+    made = RunPublisher(broker, topics)
     yield made
     made.close()
 
@@ -43,8 +43,15 @@ def road(broker: str, topics: Topics) -> Iterator[Road]:
 class Service:
     """The service as a child process."""
 
-    def __init__(self, road: Road, folder: Path) -> None:
-        command = [sys.executable, str(STUB), road.broker, road.topics.frames, road.topics.prefix, str(folder)]
+    def __init__(self, runs: RunPublisher, folder: Path) -> None:
+        command = [
+            sys.executable,
+            str(SCRIPT),
+            runs.broker,
+            runs.topics.frames,
+            runs.topics.prefix,
+            str(folder),
+        ]
         self._log = folder.with_suffix(".log").open("ab")
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
 
@@ -92,24 +99,24 @@ class Watch:
         self._thread.join()
 
 
-def publish_alerts(road: Road, count: int) -> tuple[dict[int, EncodedFrame], list[Alert]]:
+def publish_alerts(runs: RunPublisher, count: int) -> tuple[dict[int, EncodedFrame], list[Alert]]:
     """A drive with an alert every two seconds, each in two revisions."""
     content = JPEG + bytes(10_000)
-    own = road.frames(range(50 + 2 * RATE_HZ * count + WINDOW), RATE_HZ, content=content)
+    own = runs.frames(range(50 + 2 * RATE_HZ * count + WINDOW), RATE_HZ, content=content)
     alerts = []
     for onset in range(50, 50 + 2 * RATE_HZ * count, 2 * RATE_HZ):
         for revision in (1, 2):
             about = alert(own[onset], own[onset + revision], revision=revision)
-            road.alert(about)
+            runs.alert(about)
         alerts.append(about)
     return own, alerts
 
 
-def killed_while_at_work(road: Road, folder: Path, kills: int, seed: int) -> None:
+def killed_while_at_work(runs: RunPublisher, folder: Path, kills: int, seed: int) -> None:
     randomness = random.Random(seed)
     for _ in range(kills):
         before = len(list(folder.glob("*/*.mcap")))
-        with Service(road, folder) as service:
+        with Service(runs, folder) as service:
             wait_until(lambda start=before: len(list(folder.glob("*/*.mcap"))) > start, PATIENT_S)
             time.sleep(randomness.uniform(0.0, 0.6))
             assert service.end(signal.SIGKILL) == -signal.SIGKILL
@@ -121,42 +128,42 @@ def check(own: dict[int, EncodedFrame], alerts: list[Alert], folder: Path, publi
     latest = {one.alert_id: one for one in published}
     for about in alerts:
         path = folder / latest[about.alert_id].path
-        found = read_file(path)
+        found = read_evidence(path)
         margin = 5 * RATE_HZ
-        assert found.window.frames == [own[seq] for seq in range(about.onset_seq - margin, about.last_seq + margin + 1)]
+        assert found.frames == [own[seq] for seq in range(about.onset_seq - margin, about.last_seq + margin + 1)]
         assert found.alerts[-1] == about
         assert hashlib.sha256(path.read_bytes()).hexdigest() == latest[about.alert_id].sha256
     assert list(folder.glob("*/.*")) == []
 
 
-def run_kills(road: Road, folder: Path, kills: int, alerts: int) -> dict[str, int]:
-    own, made = publish_alerts(road, alerts)
+def run_kills(runs: RunPublisher, folder: Path, kills: int, alerts: int) -> dict[str, int]:
+    own, made = publish_alerts(runs, alerts)
     with Watch(folder) as watch:
-        killed_while_at_work(road, folder, kills, seed=kills)
+        killed_while_at_work(runs, folder, kills, seed=kills)
         left = len(made) - len(list(folder.glob("*/*.mcap")))
 
         def done() -> bool:
-            return {one.alert_id for one in attachments(road.broker, road.topics, 10**6, 0.5)} == {
+            return {one.alert_id for one in attachments(runs.broker, runs.topics, 10**6, 0.5)} == {
                 about.alert_id for about in made
             } and len(list(folder.glob("*/*.mcap"))) == len(made)
 
-        with Service(road, folder) as service:
+        with Service(runs, folder) as service:
             wait_until(done, PATIENT_S)
             assert service.end(signal.SIGTERM) == 0
     assert watch.broken == []
-    published = attachments(road.broker, road.topics, 10**6, 2.0)
+    published = attachments(runs.broker, runs.topics, 10**6, 2.0)
     check(own, made, folder, published)
     return {"kills": kills, "alerts": alerts, "left": left, "attachments": len(published), "looks": watch.looks}
 
 
-def test_a_few_kills(road: Road, tmp_path: Path) -> None:
-    figures = run_kills(road, tmp_path / "evidence", SHORT, 20)
+def test_a_few_kills(runs: RunPublisher, tmp_path: Path) -> None:
+    figures = run_kills(runs, tmp_path / "evidence", SHORT, 20)
     assert figures["left"] > 0, figures  # else the last kills met a service that had nothing to do
 
 
 @pytest.mark.faults
-def test_many_kills(road: Road, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    figures = run_kills(road, tmp_path / "evidence", LONG, 400)
+def test_many_kills(runs: RunPublisher, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = run_kills(runs, tmp_path / "evidence", LONG, 400)
     with capsys.disabled():
         print(figures)
     assert figures["left"] > 0, figures

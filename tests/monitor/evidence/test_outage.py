@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gradwatch.monitor.evidence.windows import read_evidence
+from gradwatch.monitor.evidence.mcap_reader import read_evidence
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.wire.topics import Topics
 
 from ...faults.cluster import Cluster
-from .live import Road, attachments, serving, wait_until
+from .live import RunPublisher, attachments, serving, wait_until
 from .scenes import alert
 
 pytestmark = pytest.mark.faults
@@ -34,15 +34,15 @@ def cluster(kafka_home: Path, tmp_path: Path) -> Iterator[Cluster]:
 def test_a_broker_that_goes_and_comes_back(cluster: Cluster, tmp_path: Path) -> None:
     servers = cluster.bootstrap_servers
     ensure_topics(servers, TOPICS, 2)
-    road = Road(servers, TOPICS)
-    own = road.frames(range(112), 10)
+    runs = RunPublisher(servers, TOPICS)
+    own = runs.frames(range(112), 10)
     with serving(servers, TOPICS, tmp_path / "evidence") as service:
-        road.alert(alert(own[60], own[70]))  # 5 s after its last frame there is nothing yet
+        runs.alert(alert(own[60], own[70]))  # 5 s after its last frame there is nothing yet
         wait_until(lambda: bool(service._pending), 120)
         cluster.kill(1)
         wait_until(lambda: any("broker_unavailable" in why for why in service.failures()), 120)
         cluster.restart(1)
-        own |= road.frames(range(112, 200), 10)
+        own |= runs.frames(range(112, 200), 10)
         (made,) = attachments(servers, TOPICS, 1, timeout_s=240)
     assert read_evidence(tmp_path / "evidence" / made.path).frames == [own[seq] for seq in range(10, 121)]
-    road.close()
+    runs.close()

@@ -10,45 +10,44 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from gradwatch.monitor.evidence.absences import MissingCause
-from gradwatch.monitor.evidence.reading import read_file
-from gradwatch.monitor.evidence.windows import WindowSource, read_evidence, read_window
+from gradwatch.monitor.evidence.mcap_reader import read_evidence
+from gradwatch.monitor.evidence.window import MissingCause
 from gradwatch.streams.transport.ranges import TopicRanges
 from gradwatch.streams.wire.messages import AlertState
 from gradwatch.streams.wire.topics import Topics
 
-from .live import Road, attachments, serving, wait_until
-from .scenes import alert
+from .live import RunPublisher, attachments, serving, wait_until
+from .scenes import alert, read_window
 
 
 @pytest.fixture
-def road(broker: str, topics: Topics) -> Iterator[Road]:
-    made = Road(broker, topics)
+def runs(broker: str, topics: Topics) -> Iterator[RunPublisher]:
+    made = RunPublisher(broker, topics)
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("rate_hz", [5, 10, 30])
-def test_windows_are_exact_on_a_broker(road: Road, rate_hz: int) -> None:
+def test_windows_are_exact_on_a_broker(runs: RunPublisher, rate_hz: int) -> None:
     gaps = {6 * rate_hz, 6 * rate_hz + 1, 9 * rate_hz - 1}
     seqs = [seq for seq in range(20 * rate_hz) if seq not in gaps]
-    road.frames(range(20 * rate_hz), rate_hz, "other")
-    own = road.frames(seqs, rate_hz)
+    runs.frames(range(20 * rate_hz), rate_hz, "other")
+    own = runs.frames(seqs, rate_hz)
     onset, last = 7 * rate_hz + 1, 9 * rate_hz
-    with TopicRanges(road.broker) as ranges:
-        window = read_window(WindowSource(ranges, road.topics), alert(own[onset], own[last]))
+    with TopicRanges(runs.broker) as ranges:
+        window = read_window(ranges, alert(own[onset], own[last]), topics=runs.topics)
     inside = range(onset - 5 * rate_hz, last + 5 * rate_hz + 1)
     assert window.frames == [own[seq] for seq in inside if seq not in gaps]
     assert [one.identity.seq for one in window.reports] == [one.stamp.identity.seq for one in window.frames]
-    assert window.missing == sorted(gaps)
+    assert list(window.missing) == sorted(gaps)
 
 
-def test_a_closed_alert_gets_its_file_and_an_attachment(road: Road, tmp_path: Path) -> None:
-    own = road.frames(range(160), 10)
+def test_a_closed_alert_gets_its_file_and_an_attachment(runs: RunPublisher, tmp_path: Path) -> None:
+    own = runs.frames(range(160), 10)
     about = alert(own[60], own[70])
-    road.alert(about)
-    with serving(road.broker, road.topics, tmp_path):
-        (made,) = attachments(road.broker, road.topics, 1)
+    runs.alert(about)
+    with serving(runs.broker, runs.topics, tmp_path):
+        (made,) = attachments(runs.broker, runs.topics, 1)
     path = tmp_path / made.path
     assert path == tmp_path / "north" / f"{about.alert_id}.mcap"
     assert (made.sha256, made.size_bytes) == (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
@@ -56,61 +55,61 @@ def test_a_closed_alert_gets_its_file_and_an_attachment(road: Road, tmp_path: Pa
     assert window.frames == [own[seq] for seq in range(10, 121)]
     assert (made.frames, made.missing, made.revision) == (111, 0, 1)
     assert (made.start_ns, made.end_ns) == window.time
-    with serving(road.broker, road.topics, tmp_path) as second:  # nothing is left to be done
+    with serving(runs.broker, runs.topics, tmp_path) as second:  # nothing is left to be done
         wait_until(lambda: second.consumer.joined)
-        assert attachments(road.broker, road.topics, 2, timeout_s=2.0) == [made]
+        assert attachments(runs.broker, runs.topics, 2, timeout_s=2.0) == [made]
         assert second.written == 0
 
 
-def test_an_open_alert_gets_a_first_file_that_is_replaced(road: Road, tmp_path: Path) -> None:
-    own = road.frames(range(112), 10)
-    with serving(road.broker, road.topics, tmp_path):
-        road.alert(alert(own[60], own[62], AlertState.OPEN))
-        (first,) = attachments(road.broker, road.topics, 1)
+def test_an_open_alert_gets_a_first_file_that_is_replaced(runs: RunPublisher, tmp_path: Path) -> None:
+    own = runs.frames(range(112), 10)
+    with serving(runs.broker, runs.topics, tmp_path):
+        runs.alert(alert(own[60], own[62], AlertState.OPEN))
+        (first,) = attachments(runs.broker, runs.topics, 1)
         assert read_evidence(tmp_path / first.path).frames == [own[seq] for seq in range(10, 112)]
-        own |= road.frames(range(112, 300), 10)
-        road.alert(alert(own[60], own[180], revision=2))
-        _, whole = attachments(road.broker, road.topics, 2)
-    found = read_file(tmp_path / whole.path)
-    assert found.window.frames == [own[seq] for seq in range(10, 231)]
+        own |= runs.frames(range(112, 300), 10)
+        runs.alert(alert(own[60], own[180], revision=2))
+        _, whole = attachments(runs.broker, runs.topics, 2)
+    found = read_evidence(tmp_path / whole.path)
+    assert found.frames == [own[seq] for seq in range(10, 231)]
     assert [(one.revision, one.state) for one in found.alerts] == [(1, "open"), (2, "closed")]
     assert (first.revision, whole.revision) == (1, 2)
 
 
-def test_a_later_revision_loses_nothing_that_has_expired(road: Road, broker: str, tmp_path: Path) -> None:
+def test_a_later_revision_loses_nothing_that_has_expired(runs: RunPublisher, broker: str, tmp_path: Path) -> None:
     """The service was away for longer than frames are kept, and then hears that the alert was closed."""
-    own = road.frames(range(160), 10)
-    road.alert(alert(own[60], own[70]))
-    with serving(broker, road.topics, tmp_path):
-        (first,) = attachments(broker, road.topics, 1)
-    if not road.expire(own[159].stamp.offset + 1):
+    own = runs.frames(range(160), 10)
+    runs.alert(alert(own[60], own[70]))
+    with serving(broker, runs.topics, tmp_path):
+        (first,) = attachments(broker, runs.topics, 1)
+    if not runs.expire(own[159].stamp.offset + 1):
         pytest.skip("this broker deletes no records")
-    road.alert(alert(own[60], own[72], revision=2))
-    with serving(broker, road.topics, tmp_path):
-        _, second = attachments(broker, road.topics, 2)
-    found = read_file(tmp_path / second.path)
-    assert found.window.frames == [own[seq] for seq in range(10, 121)]
+    runs.alert(alert(own[60], own[72], revision=2))
+    with serving(broker, runs.topics, tmp_path):
+        _, second = attachments(broker, runs.topics, 2)
+    found = read_evidence(tmp_path / second.path)
+    assert found.frames == [own[seq] for seq in range(10, 121)]
     assert (first.frames, second.frames, second.missing) == (111, 111, 2)  # those two had not been in the window
     assert [one.revision for one in found.alerts] == [1, 2]
-    assert set(found.window.missing_causes) == {MissingCause.EXPIRED}
+    assert set(found.missing.values()) == {MissingCause.EXPIRED}
 
 
-def test_frames_that_have_expired_are_said_and_counted(road: Road, broker: str, tmp_path: Path) -> None:
+def test_frames_that_have_expired_are_said_and_counted(runs: RunPublisher, broker: str, tmp_path: Path) -> None:
     def counted() -> float:
         labels = {"stream_id": "north", "cause": "expired"}
         return REGISTRY.get_sample_value("gradwatch_evidence_missing_frames_total", labels) or 0.0
 
     before = counted()
-    own = road.frames(range(160), 10)
-    if not road.expire(own[100].stamp.offset):
+    own = runs.frames(range(160), 10)
+    if not runs.expire(own[100].stamp.offset):
         pytest.skip("this broker deletes no records")
-    road.alert(alert(own[60], own[70]))
-    with serving(broker, road.topics, tmp_path):
-        (made,) = attachments(broker, road.topics, 1)
+    runs.alert(alert(own[60], own[70]))
+    with serving(broker, runs.topics, tmp_path):
+        (made,) = attachments(broker, runs.topics, 1)
     window = read_evidence(tmp_path / made.path)
     assert window.frames == [own[seq] for seq in range(100, 121)]
     assert len(window.reports) == 111
-    assert window.missing == list(range(10, 100))
+    assert list(window.missing) == list(range(10, 100))
     assert counted() == before + 90
 
 
@@ -130,7 +129,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_and_one_that_may_not_be_written(road: Road, small_disk: Path) -> None:
+def test_a_full_disk_and_one_that_may_not_be_written(runs: RunPublisher, small_disk: Path) -> None:
     def failed(cause: str) -> float:
         labels = {"stream_id": "north", "cause": cause}
         return REGISTRY.get_sample_value("gradwatch_evidence_failed_total", labels) or 0.0
@@ -138,9 +137,9 @@ def test_a_full_disk_and_one_that_may_not_be_written(road: Road, small_disk: Pat
     before = {cause: failed(cause) for cause in ("disk_full", "not_writable")}
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(2000 * 1024))
-    own = road.frames(range(160), 10)
-    road.alert(alert(own[60], own[70]))
-    with serving(road.broker, road.topics, small_disk) as service:
+    own = runs.frames(range(160), 10)
+    runs.alert(alert(own[60], own[70]))
+    with serving(runs.broker, runs.topics, small_disk) as service:
         wait_until(lambda: failed("disk_full") > before["disk_full"])
         assert "No space left" in service.failures()[0]
         assert not list(small_disk.glob("*/*"))
@@ -148,60 +147,60 @@ def test_a_full_disk_and_one_that_may_not_be_written(road: Road, small_disk: Pat
         wait_until(lambda: failed("not_writable") > before["not_writable"])
         subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
         ballast.unlink()
-        (made,) = attachments(road.broker, road.topics, 1)
+        (made,) = attachments(runs.broker, runs.topics, 1)
         wait_until(lambda: not service.failures())
     assert read_evidence(small_disk / made.path).frames == [own[seq] for seq in range(10, 121)]
 
 
-def test_a_silent_stream_gets_what_there_is(road: Road, tmp_path: Path) -> None:
-    own = road.frames(range(80), 10)
-    road.alert(alert(own[60], own[79]))
-    with serving(road.broker, road.topics, tmp_path, patience_s=1.0):
-        (made,) = attachments(road.broker, road.topics, 1)
+def test_a_silent_stream_gets_what_there_is(runs: RunPublisher, tmp_path: Path) -> None:
+    own = runs.frames(range(80), 10)
+    runs.alert(alert(own[60], own[79]))
+    with serving(runs.broker, runs.topics, tmp_path, patience_s=1.0):
+        (made,) = attachments(runs.broker, runs.topics, 1)
     assert (made.frames, made.missing) == (70, 0)
 
 
-def test_alerts_of_many_streams_at_once(road: Road, tmp_path: Path) -> None:
+def test_alerts_of_many_streams_at_once(runs: RunPublisher, tmp_path: Path) -> None:
     for number in range(4):
-        own = road.frames(range(150), 10, f"camera-{number}")
-        road.alert(alert(own[60], own[70]))
-    with serving(road.broker, road.topics, tmp_path):
-        made = attachments(road.broker, road.topics, 4)
+        own = runs.frames(range(150), 10, f"camera-{number}")
+        runs.alert(alert(own[60], own[70]))
+    with serving(runs.broker, runs.topics, tmp_path):
+        made = attachments(runs.broker, runs.topics, 4)
     assert {one.stream_id for one in made} == {f"camera-{number}" for number in range(4)}
     assert {one.frames for one in made} == {111}
 
 
-def test_what_fails_is_counted_and_tried_again(road: Road, tmp_path: Path) -> None:
-    own = road.frames(range(160), 10, "blocked")
+def test_what_fails_is_counted_and_tried_again(runs: RunPublisher, tmp_path: Path) -> None:
+    own = runs.frames(range(160), 10, "blocked")
     (tmp_path / "blocked").touch()  # where its folder should be
-    road.alert(alert(own[60], own[70]))
-    north = road.frames(range(160), 10)
-    road.alert(alert(north[60], north[70]))
+    runs.alert(alert(own[60], own[70]))
+    north = runs.frames(range(160), 10)
+    runs.alert(alert(north[60], north[70]))
 
     def failed() -> float:
         labels = {"stream_id": "blocked", "cause": "disk"}
         return REGISTRY.get_sample_value("gradwatch_evidence_failed_total", labels) or 0.0
 
     before = failed()
-    with serving(road.broker, road.topics, tmp_path) as service:
-        (other,) = attachments(road.broker, road.topics, 1)
+    with serving(runs.broker, runs.topics, tmp_path) as service:
+        (other,) = attachments(runs.broker, runs.topics, 1)
         assert other.stream_id == "north"  # one alert's trouble is not another's
         wait_until(lambda: failed() > before)
         assert "disk: " in service.failures()[0]
         (tmp_path / "blocked").unlink()
-        assert {one.stream_id for one in attachments(road.broker, road.topics, 2)} == {"north", "blocked"}
+        assert {one.stream_id for one in attachments(runs.broker, runs.topics, 2)} == {"north", "blocked"}
         wait_until(lambda: not service.failures())
 
 
-def test_what_is_no_alert_is_counted_and_passed(road: Road, tmp_path: Path) -> None:
+def test_what_is_no_alert_is_counted_and_passed(runs: RunPublisher, tmp_path: Path) -> None:
     def failed() -> float:
         labels = {"stream_id": "", "cause": "bad_schema"}
         return REGISTRY.get_sample_value("gradwatch_evidence_failed_total", labels) or 0.0
 
     before = failed()
-    road._producer.send(road.topics.alerts, b"x", b"no alert")
-    own = road.frames(range(160), 10)
-    road.alert(alert(own[60], own[70]))
-    with serving(road.broker, road.topics, tmp_path):
-        assert len(attachments(road.broker, road.topics, 1)) == 1
+    runs._producer.send(runs.topics.alerts, b"x", b"no alert")
+    own = runs.frames(range(160), 10)
+    runs.alert(alert(own[60], own[70]))
+    with serving(runs.broker, runs.topics, tmp_path):
+        assert len(attachments(runs.broker, runs.topics, 1)) == 1
     assert failed() == before + 1

@@ -20,8 +20,8 @@ from gradwatch.monitor.judging.corrections import (
     silenced,
 )
 from gradwatch.monitor.judging.state import dump, load
-from gradwatch.streams.wire.messages import ClassOverride, RegionMute, Verdict
-from gradwatch.streams.wire.outputs import encode_verdict
+from gradwatch.streams.wire.messages import ClassOverride, Correction, RegionMute
+from gradwatch.streams.wire.outputs import encode_correction
 from gradwatch.streams.wire.records import Record
 
 RUN = "01JD0000000000000000000000"
@@ -35,9 +35,9 @@ def box(x: float, y: float) -> list[float]:
     return [x - 2, y - 3, x + 2, y + 3]
 
 
-def record(verdict: Verdict | None, key: str = "", value: bytes | None = None) -> Record:
+def record(verdict: Correction | None, key: str = "", value: bytes | None = None) -> Record:
     if verdict is not None:
-        key, value = f"{verdict.stream_id}/{verdict.verdict_id}", encode_verdict(verdict)
+        key, value = f"{verdict.stream_id}/{verdict.verdict_id}", encode_correction(verdict)
     return Record("gradwatch.verdicts", 0, 0, 0, key.encode(), value)
 
 
@@ -60,7 +60,7 @@ def test_of_one_key_the_last_record_counts() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("north/v1", b"no verdict"), ("south/v1", encode_verdict(OVERRIDE)), ("north/v9", encode_verdict(OVERRIDE))],
+    [("north/v1", b"no verdict"), ("south/v1", encode_correction(OVERRIDE)), ("north/v9", encode_correction(OVERRIDE))],
 )
 def test_what_is_no_verdict_of_its_key_changes_nothing(key: str, value: bytes) -> None:
     book = VerdictBook()

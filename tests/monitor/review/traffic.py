@@ -1,4 +1,4 @@
-"""A broker, a review process that may be killed, a client that acts, and alerts that stream in."""
+"""A review process that may be killed, a client of it, and records published to it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def publish_report(producer: BoundedProducer, topics: Topics, report: FrameRepor
 
 
 class ReviewProcess:
-    """`gradwatch review` in a process of its own."""
+    """`gradwatch review` as a process."""
 
     def __init__(self, servers: str, topics: Topics, database: str, folder: Path) -> None:
         self.folder, self.database = folder, database
@@ -84,7 +84,7 @@ class ReviewProcess:
         self._process.wait()
 
     def stop(self) -> int:
-        """Asks it to end; returns its exit code."""
+        """Terminates it; returns its exit code."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.terminate()
@@ -92,7 +92,7 @@ class ReviewProcess:
 
 
 class Reviewer:
-    """A client that finds its way back after the process was killed."""
+    """A client that goes on after the process was killed."""
 
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=20.0)
@@ -101,7 +101,7 @@ class Reviewer:
         return self._client.get(path).raise_for_status().json()
 
     def act(self, method: str, path: str, **more: Any) -> bool:
-        """Whether the action was answered with success."""
+        """Whether the answer was a success."""
         try:
             answer = self._client.request(method, path, **more)
             if answer.status_code == 403 and answer.json()["type"] == "csrf":
@@ -112,7 +112,7 @@ class Reviewer:
         return answer.is_success
 
     def alerts(self) -> list[dict[str, Any]]:
-        """All of them, page after page."""
+        """The alerts of all pages."""
         found: list[dict[str, Any]] = []
         cursor = ""
         while True:

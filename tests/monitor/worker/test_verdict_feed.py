@@ -9,7 +9,7 @@ from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import RegionMute
-from gradwatch.streams.wire.outputs import encode_verdict
+from gradwatch.streams.wire.outputs import encode_correction
 
 from ...brokers import make_topics
 from ...waiting import wait_until
@@ -21,7 +21,7 @@ def test_verdicts_come_hold_and_are_taken_back(embedded: str) -> None:
     topics = make_topics(embedded, 2)
     feed = VerdictFeed(lambda: TopicReader(embedded, [topics.verdicts]))
     with BoundedProducer(embedded) as producer:
-        producer.send(topics.verdicts, b"town/v1", encode_verdict(MUTE), partition=1)
+        producer.send(topics.verdicts, b"town/v1", encode_correction(MUTE), partition=1)
         producer.send(topics.verdicts, b"town/v2", b"no verdict", partition=1)
         feed.start()
         wait_until(lambda: feed.book.of("town") == (MUTE,) and feed.book.refused == 1)

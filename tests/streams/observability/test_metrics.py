@@ -1,4 +1,4 @@
-"""The metrics of sources and workers: names, labels, and how many streams have one. `test_metrics.py` lists them."""
+"""The metrics of sources and workers: names, labels, and how many streams have one."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaProducer
 
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.publish import publish
@@ -45,6 +45,13 @@ def read(consumer: FrameConsumer, count: int, timeout_s: float = 30.0) -> list[R
     while len(records) < count:
         assert time.monotonic() < deadline_s, f"expected {count} records within {timeout_s} s, got {len(records)}"
         records += consumer.poll(0.1)
+    return records
+
+
+def read_as_new_member(broker: str, topics: Topics, count: int) -> list[Record]:
+    consumer = member(broker, topics)
+    records = read(consumer, count)
+    consumer.close(0)
     return records
 
 
@@ -85,6 +92,12 @@ def wait(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
         time.sleep(0.05)
 
 
+def seconds(action: Callable[[], object]) -> float:
+    started_s = time.monotonic()
+    action()
+    return time.monotonic() - started_s
+
+
 def send(broker: str, topics: Topics, count: int, partition: int | None = None) -> None:
     with BoundedProducer(broker) as producer:
         for i in range(count):
@@ -96,9 +109,7 @@ def test_frames_come_out_as_they_went_in(broker: str, topics: Topics) -> None:
     with BoundedProducer(broker) as producer:
         summary = publish(jpegs(PICTURES, Playback(rate_hz=5)), producer, topics, "north", pace=False, partition=2)
     assert (summary.frames, summary.published, summary.dropped) == (10, 10, {})
-    consumer = member(broker, topics)
-    frames = [decode_frame(record) for record in read(consumer, 10)]
-    consumer.close(0)
+    frames = [decode_frame(record) for record in read_as_new_member(broker, topics, 10)]
     assert [frame.stamp.identity.seq for frame in frames] == list(range(10))
     assert {(frame.stamp.identity.stream_id, frame.stamp.identity.run_id) for frame in frames} == {
         ("north", summary.run_id)
@@ -106,7 +117,7 @@ def test_frames_come_out_as_they_went_in(broker: str, topics: Topics) -> None:
     assert [frame.content for frame in frames] == PICTURES
     assert [frame.stamp.capture_ns for frame in frames] == [i * 200_000_000 for i in range(10)]
     assert {(frame.stamp.partition, frame.stamp.clock) for frame in frames} == {(2, "media")}
-    assert abs(time.time() - frames[0].published_ns / 1e9) < 60
+    assert abs(time.time() - frames[0].stamp.published_ns / 1e9) < 60
 
 
 def test_the_next_member_begins_behind_the_finished_prefix(broker: str, topics: Topics) -> None:
@@ -117,9 +128,7 @@ def test_the_next_member_begins_behind_the_finished_prefix(broker: str, topics: 
         if record.offset not in (5, 8):
             first.finish(record.partition, record.offset, [pending] if record.offset == 4 else [])
     first.close(0)  # the delivery of frame 4 is still open: 0 to 3 are committed
-    second = member(broker, topics)
-    assert [record.offset for record in read(second, 6)] == [4, 5, 6, 7, 8, 9]
-    second.close(0)
+    assert [record.offset for record in read_as_new_member(broker, topics, 6)] == [4, 5, 6, 7, 8, 9]
 
 
 def test_closing_lets_what_is_under_way_finish(broker: str, topics: Topics) -> None:
@@ -130,25 +139,17 @@ def test_closing_lets_what_is_under_way_finish(broker: str, topics: Topics) -> N
         deliveries.append(Delivery())
         consumer.finish(record.partition, record.offset, [deliveries[-1]])
     threading.Timer(0.5, lambda: [delivery.finish(offset=0) for delivery in deliveries]).start()
-    started_s = time.monotonic()
-    consumer.close(drain_s=10)
-    assert time.monotonic() - started_s < 5
+    assert seconds(lambda: consumer.close(drain_s=10)) < 5
     send(broker, topics, 1, partition=0)
-    following = member(broker, topics)
-    assert read(following, 1)[0].offset == 10
-    following.close(0)
+    assert read_as_new_member(broker, topics, 1)[0].offset == 10
 
 
 def test_closing_is_bounded_and_commits_nothing_unfinished(broker: str, topics: Topics) -> None:
     send(broker, topics, 3, partition=0)
     consumer = member(broker, topics)
     read(consumer, 3)
-    started_s = time.monotonic()
-    consumer.close(drain_s=0.3)
-    assert time.monotonic() - started_s < 4
-    again = member(broker, topics)
-    assert read(again, 3)[0].offset == 0
-    again.close(0)
+    assert seconds(lambda: consumer.close(drain_s=0.3)) < 4
+    assert read_as_new_member(broker, topics, 3)[0].offset == 0
 
 
 def test_a_lost_output_stops_the_consumer_before_it_commits(broker: str, topics: Topics) -> None:
@@ -199,11 +200,28 @@ def test_a_challenged_frame_of_3_mib_passes(broker: str, topics: Topics) -> None
     assert len(content) > 3 * 1024 * 1024
     with BoundedProducer(broker) as producer:
         assert publish(jpegs([content]), producer, topics, "noisy", pace=False).published == 1
-    consumer = member(broker, topics)
-    frame = decode_frame(read(consumer, 1)[0])
-    consumer.close(0)
+    frame = decode_frame(read_as_new_member(broker, topics, 1)[0])
     assert frame.encoding == "image/png"
     np.testing.assert_array_equal(decode_picture(frame.content), image[:, :, ::-1])
+
+
+class RawName(str):
+    """A header name that is sent as these bytes, which some clients do."""
+
+    def encode(self, *_: object) -> bytes:
+        return b"caf\xe9"
+
+
+def test_a_header_name_of_any_bytes_blocks_nobody(broker: str, topics: Topics) -> None:
+    producer = KafkaProducer(bootstrap_servers=broker)
+    for number in range(4):
+        headers = [(RawName("x"), b"\xe9value")] if number % 2 else [("name", b"value")]
+        producer.send(topics.frames, b"content", key=str(number).encode(), headers=headers, partition=0)
+    producer.close()
+    records = read_as_new_member(broker, topics, 4)
+    assert [record.key for record in records] == [b"0", b"1", b"2", b"3"]
+    assert [record.headers for record in records] == [(("name", b"value"),), (("caf\\xe9", b"\xe9value"),)] * 2
+    assert {record.value for record in records} == {b"content"}
 
 
 def test_dead_letters_keep_bytes_and_headers(broker: str, topics: Topics) -> None:
@@ -233,9 +251,7 @@ def test_the_example_of_the_documentation_sends_frames(broker: str, topics: Topi
     script = code[1].replace("localhost:9092", broker).replace("gradwatch.frames", topics.frames)
     (tmp_path / "frame.jpg").write_bytes(PICTURES[3])
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=60)
-    consumer = member(broker, topics)
-    record = read(consumer, 1)[0]
-    consumer.close(0)
+    (record,) = read_as_new_member(broker, topics, 1)
     assert decode_frame(record).content == PICTURES[3]
     assert decode_frame(record).stamp.identity == bare_identity(record)
 

@@ -1,4 +1,4 @@
-"""Every sort of record that a producer should not write, and the cause that its dead letter must name.
+"""Records that a producer should not write, and the cause that their dead letter must name.
 
 A table for several tests: `runpy` loads it, because test modules can't import each other.
 """
@@ -44,7 +44,7 @@ HOSTILE_STREAM_IDS = {
 
 @dataclass(frozen=True)
 class Wire:
-    """What a producer sends; `cause` is that of its dead letter, None where it is a frame."""
+    """What a producer sends; `cause` is that of its dead letter, None for a good frame."""
 
     cause: str | None
     value: bytes | None = JPEG
@@ -53,7 +53,7 @@ class Wire:
 
 
 def headers(content_type: str | None = None, **changes: bytes | None) -> tuple[tuple[str, bytes | None], ...]:
-    """Those of a good frame; `changes` replace some, None leaves one out."""
+    """Headers of a good frame; `changes` replace some, None removes one."""
     wire = encode_frame(EncodedFrame(FrameStamp(FrameIdentity("north", RUN, 41), 1_790_000_000_123_456_789, 0), JPEG))
     if content_type is not None:
         changes["content-type"] = content_type.encode()
@@ -78,7 +78,7 @@ def png_of(width: int, height: int) -> bytes:
 
 
 def pictures() -> dict[str, Wire]:
-    """Values that are no picture, or only half of one."""
+    """Values that are no picture, or a damaged one."""
     flipped = bytearray(PNG)
     flipped[len(PNG) // 2] ^= 0x55
     progressive = cv2.imencode(".jpg", PICTURE, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
@@ -96,6 +96,7 @@ def pictures() -> dict[str, Wire]:
         "random bytes": np.random.default_rng(1).bytes(1000),
         "text": b"no picture",
         "GIF": b"GIF89a\x01\x00\x01\x00",
+        "start of a JPEG": b"\xff\xd8",
         "empty": b"",
         "null": None,
     }
@@ -119,13 +120,18 @@ def metadata() -> dict[str, Wire]:
     """Headers and keys that break the contract."""
     changed: dict[str, dict[str, bytes | None]] = {
         "newer major version": {"gw_schema": b"2"},
+        "newer version with a point": {"gw_schema": b"2.0"},
         "version in words": {"gw_schema": b"one"},
         "version of 10 kB": {"gw_schema": b"9" * 10_000},
         "seq -1": {"gw_seq": b"-1"},
+        "seq 1_0": {"gw_seq": b"1_0"},
+        "seq with a space": {"gw_seq": b" 1"},
         "seq 2^70": {"gw_seq": str(2**70).encode()},
+        "seq of 5000 digits": {"gw_seq": b"9" * 5000},
         "seq NaN": {"gw_seq": b"nan"},
         "seq in other digits": {"gw_seq": "٣".encode()},
         "capture before 1970": {"gw_capture_ns": b"-1"},
+        "capture 1.5": {"gw_capture_ns": b"1.5"},
         "capture beyond 64 bits": {"gw_capture_ns": str(2**63).encode()},
         "unknown clock": {"gw_clock": b"gps"},
         "run that is a path": {"gw_run": b"../../run"},

@@ -1,4 +1,4 @@
-"""Whatever a producer writes, a record becomes a frame or says by its cause why it is none."""
+"""Any record becomes a frame, or an error whose cause says why not."""
 
 from __future__ import annotations
 
@@ -41,6 +41,9 @@ def test_bad_records_say_why(name: str, capfd: pytest.CaptureFixture[str]) -> No
     assert caught.value.cause == wire.cause
     assert len(str(caught.value)) < 500
     assert str(caught.value).isprintable()
+    changed = {name for name, _ in set(wire.headers) ^ set(GOOD["as it should be"].headers)}
+    if len(changed) == 1 and wire.key == b"north" and wire.cause == "bad_schema":
+        assert f"header {changed.pop()}" in str(caught.value)
     if "JPEG" in name:
         assert capfd.readouterr().err == ""  # OpenCV has not seen it
 

@@ -1,9 +1,9 @@
-"""Who gets in: hosts, origins, log-in, roles, tokens and proxies, each with an attempt that must fail."""
+"""Access: hosts, origins, log-in, roles, tokens and proxies, each with an attempt that must fail."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -15,14 +15,14 @@ from starlette.types import ASGIApp
 
 from gradwatch.monitor.review.api import pages
 from gradwatch.monitor.review.api.app import build_app, openapi
-from gradwatch.monitor.review.feed.ingest import Broker
 from gradwatch.monitor.review.service import ReviewService
 from gradwatch.monitor.review.settings import ReviewSettings
 from gradwatch.monitor.review.store import accounts
 from gradwatch.monitor.review.store.audit import Actor, Role
 from gradwatch.monitor.review.store.login_limits import NAME_LIMIT_S, LoginLimits
 from gradwatch.monitor.review.store.schema import SessionRow, TokenRow, UserRow
-from gradwatch.streams.wire.topics import Topics
+
+from ..builders import NO_BROKER
 
 PASSWORD = "correct horse battery"
 ROOT = Actor("command", Role.ADMIN, "command")
@@ -30,7 +30,7 @@ ROOT = Actor("command", Role.ADMIN, "command")
 
 @contextmanager
 def serving(url: str, **settings: Any) -> Iterator[ReviewService]:
-    service = ReviewService(ReviewSettings(database=url, **settings), Broker("127.0.0.1:1", {}, Topics()))
+    service = ReviewService(ReviewSettings(database=url, **settings), NO_BROKER)
     try:
         yield service
     finally:
@@ -48,7 +48,7 @@ def client_of(service: ReviewService, host: str = "review.example", peer: str = 
 
 @pytest.fixture
 def guarded(sqlite_url: str) -> Iterator[ReviewService]:
-    """Bound to all addresses, with three users of one password."""
+    """A service on all addresses, with one user of each role."""
     with serving(sqlite_url, host="0.0.0.0") as service:
         hashed = accounts.hash_password(PASSWORD)
         with service.database.writing() as session:
@@ -74,7 +74,7 @@ def test_loopback_needs_no_log_in(service: ReviewService, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8080", ""])
-def test_loopback_answers_to_its_own_names_alone(service: ReviewService, host: str) -> None:
+def test_loopback_answers_only_to_its_own_names(service: ReviewService, host: str) -> None:
     answer = client_of(service).get("/api/v1/alerts", headers={"Host": host})
     assert (answer.status_code, answer.json()["type"]) == (421, "host")
 
@@ -103,7 +103,7 @@ def test_another_sites_page_can_change_nothing(service: ReviewService) -> None:
 PUBLIC = {"/healthz", "/readyz", "/login", "/assets/{path:path}"}
 
 
-def test_nothing_but_the_log_in_page_without_a_session(guarded: ReviewService) -> None:
+def test_without_a_session_only_the_log_in_page_is_served(guarded: ReviewService) -> None:
     client = client_of(guarded)
     app: Any = build_app(guarded)
     paths = [(path, method) for path, operations in openapi(app.app)["paths"].items() for method in operations]
@@ -122,7 +122,7 @@ def test_nothing_but_the_log_in_page_without_a_session(guarded: ReviewService) -
 
 
 def test_every_route_is_known_to_this_test() -> None:
-    """A new route outside the API is either public on purpose or must ask who is there."""
+    """A new route outside the API is either public on purpose or authenticates."""
     outside = {route.path for route in pages.router.routes if isinstance(route, Route)}
     assert outside == PUBLIC | {"/metrics", "/", "/{path:path}"}
 
@@ -137,7 +137,7 @@ def test_log_in_and_out(guarded: ReviewService) -> None:
     secret = client.cookies["gradwatch_session"]
     assert client.delete("/api/v1/session").status_code == 204
     client.cookies.set("gradwatch_session", secret)
-    assert client.get("/api/v1/session").status_code == 401  # ended at the server, not in the browser alone
+    assert client.get("/api/v1/session").status_code == 401  # ended in the database, not only in the browser
 
 
 def test_nothing_secret_is_in_the_database(guarded: ReviewService) -> None:
@@ -151,7 +151,7 @@ def test_nothing_secret_is_in_the_database(guarded: ReviewService) -> None:
     assert token not in client.get("/api/v1/tokens").text
 
 
-def test_a_session_does_without_cookies_of_others(guarded: ReviewService) -> None:
+def test_a_session_without_its_csrf_token_is_refused(guarded: ReviewService) -> None:
     client = client_of(guarded)
     log_in(client, "admin")
     client.headers["X-CSRF-Token"] = "x"
@@ -163,18 +163,17 @@ def test_twenty_wrong_passwords_are_slowed_and_forgiven() -> None:
     limits = LoginLimits(lambda: now_s[0])
     tried = 0
     for _ in range(2000):
-        if limits.wait_s("192.0.2.7", "ada") == 0:
-            limits.wrong("192.0.2.7", "ada")
+        if limits.attempt("192.0.2.7", "ada") == 0:
             tried += 1
             if tried == 20:
                 break
         now_s[0] += 1.0
     assert now_s[0] > 300  # seconds for twenty guesses
-    assert limits.wait_s("192.0.2.7", "bob") > 0  # the address
-    assert 0 < limits.wait_s("198.51.100.1", "ada") <= NAME_LIMIT_S  # nobody is shut out for long by others
-    assert limits.wait_s("198.51.100.1", "bob") == 0
+    assert limits.attempt("192.0.2.7", "bob") > 0  # the address
+    assert 0 < limits.attempt("198.51.100.1", "ada") <= NAME_LIMIT_S  # nobody is shut out for long by others
+    assert limits.attempt("198.51.100.1", "bob") == 0
     now_s[0] += 3600.0
-    assert limits.wait_s("192.0.2.7", "ada") == 0
+    assert limits.attempt("192.0.2.7", "ada") == 0
 
 
 def test_wrong_passwords_are_refused_and_then_slowed(guarded: ReviewService, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +187,7 @@ def test_wrong_passwords_are_refused_and_then_slowed(guarded: ReviewService, mon
     assert log_in(client, "admin").status_code == 429  # the right one must wait too, or guessing would pay
 
 
-def test_a_wrong_password_and_an_unknown_name_say_the_same(guarded: ReviewService) -> None:
+def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(guarded: ReviewService) -> None:
     client = client_of(guarded)
     assert log_in(client, "admin", "wrong").json() == log_in(client, "nobody", "wrong").json()
 
@@ -196,7 +195,7 @@ def test_a_wrong_password_and_an_unknown_name_say_the_same(guarded: ReviewServic
 @pytest.mark.parametrize(
     ("role", "expected"), [("viewer", [403, 403, 403]), ("reviewer", [404, 403, 403]), ("admin", [404, 404, 200])]
 )
-def test_roles_may_do_what_they_may(guarded: ReviewService, role: str, expected: list[int]) -> None:
+def test_each_role_has_its_rights(guarded: ReviewService, role: str, expected: list[int]) -> None:
     client = client_of(guarded)
     log_in(client, role)
     assert client.get("/api/v1/alerts").status_code == 200
@@ -208,7 +207,7 @@ def test_roles_may_do_what_they_may(guarded: ReviewService, role: str, expected:
     assert [answer.status_code for answer in answers] == expected
 
 
-def test_a_removed_user_is_out_at_once(guarded: ReviewService) -> None:
+def test_a_removed_user_has_no_access_at_once(guarded: ReviewService) -> None:
     client = client_of(guarded)
     log_in(client, "viewer")
     with guarded.database.writing() as session:
@@ -216,7 +215,7 @@ def test_a_removed_user_is_out_at_once(guarded: ReviewService) -> None:
     assert client.get("/api/v1/alerts").status_code == 401
 
 
-def test_a_name_is_given_once(guarded: ReviewService) -> None:
+def test_a_user_name_is_unique(guarded: ReviewService) -> None:
     client = client_of(guarded)
     log_in(client, "admin")
     answers = [client.post("/api/v1/users", json={"username": "grace", "role": "viewer"}) for _ in range(2)]
@@ -247,7 +246,7 @@ def test_a_token_opens_what_its_role_may_until_it_is_revoked(guarded: ReviewServ
     assert program.get("/api/v1/alerts").status_code == 401
 
 
-def test_tokens_do_not_outlive_what_their_maker_may(guarded: ReviewService) -> None:
+def test_tokens_do_not_outlive_the_rights_of_their_creator(guarded: ReviewService) -> None:
     eve = Actor("eve", Role.ADMIN, "session")
     with guarded.database.writing() as session:
         accounts.add_user(session, ROOT, "eve", Role.ADMIN, None)
@@ -263,19 +262,19 @@ def test_tokens_do_not_outlive_what_their_maker_may(guarded: ReviewService) -> N
     assert valid() == {Role.VIEWER, Role.REVIEWER}
     with guarded.database.writing() as session:
         accounts.remove_user(session, ROOT, "eve")
-        assert [token.name for token in accounts.tokens(session)] == ["another's"]
+        assert [token.name for token in accounts.list_tokens(session)] == ["another's"]
     assert valid() == set()
 
 
 @pytest.mark.parametrize("authorization", ["Bearer", "Bearer gw_x", "Basic YWRtaW46eA==", "Bearer \xff", "gw_x"])
-def test_a_wrong_token_is_not_helped_by_anything(guarded: ReviewService, authorization: str) -> None:
+def test_a_wrong_token_is_refused_even_with_a_session(guarded: ReviewService, authorization: str) -> None:
     client = client_of(guarded)
     log_in(client, "admin")
     headers = {"Authorization": authorization.encode("latin-1")}
     assert client.get("/api/v1/alerts", headers=headers).status_code == 401
 
 
-def test_a_proxys_word_counts_from_the_proxy_alone(sqlite_url: str) -> None:
+def test_the_user_header_counts_only_from_a_trusted_proxy(sqlite_url: str) -> None:
     with serving(sqlite_url, trusted_proxies=("192.0.2.0/24",), allowed_hosts=("review.example",)) as service:
         with service.database.writing() as session:
             accounts.add_user(session, ROOT, "ada", Role.REVIEWER, None)
@@ -302,7 +301,7 @@ def test_a_cookie_is_for_https_alone_where_the_browser_speaks_it(sqlite_url: str
 
 
 @pytest.mark.parametrize("path", ["/api/v1/alerts", "/healthz", "/nothing", "/api/v1/alerts/none"])
-def test_every_answer_tells_browsers_what_to_forbid(service: ReviewService, path: str) -> None:
+def test_every_answer_has_the_security_headers(service: ReviewService, path: str) -> None:
     headers = client_of(service, "127.0.0.1").get(path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -318,7 +317,7 @@ def test_a_large_body_is_refused_before_it_is_read(service: ReviewService) -> No
     assert client.post("/api/v1/tokens", content=b"x" * 300_000).status_code == 413
 
 
-def test_metrics_have_routes_and_no_ids(service: ReviewService, make: Callable[..., Any]) -> None:
+def test_metrics_have_routes_and_no_ids(service: ReviewService) -> None:
     client = client_of(service, "127.0.0.1")
     client.get("/api/v1/alerts/2541c2ee-4512-5ef1-818e-ab7a67646363")
     text = client.get("/metrics").text

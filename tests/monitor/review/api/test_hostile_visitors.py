@@ -1,4 +1,4 @@
-"""Visitors who try what a page never does: guesses at once, headers of others, streams kept open, slow requests."""
+"""Visitors who do what a page never does: parallel guesses, forged headers, streams kept open, slow requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import StatementError
 from starlette.testclient import TestClient
 
-from gradwatch.monitor.review.api import guard, live_events, serving
+from gradwatch.monitor.review.api import guard, live_events, server
 from gradwatch.monitor.review.api.app import build_app
 from gradwatch.monitor.review.feed import events
 from gradwatch.monitor.review.service import ReviewService
@@ -27,7 +27,7 @@ from gradwatch.monitor.review.store.audit import Actor, Role
 from gradwatch.monitor.review.store.database import Database
 from gradwatch.monitor.review.store.schema import UserRow
 
-from ..conftest import NO_BROKER
+from ..builders import NO_BROKER
 
 PASSWORD = "correct horse battery"
 ROOT = Actor("command", Role.ADMIN, "command")
@@ -36,7 +36,7 @@ PROXY = "10.0.0.1"
 
 @contextmanager
 def guarded(url: str, host: str = "0.0.0.0", **settings: Any) -> Iterator[ReviewService]:
-    """Bound to all addresses, with the user ada."""
+    """A service on all addresses, with the user ada."""
     service = ReviewService(ReviewSettings(host=host, database=url, **settings), NO_BROKER)
     with service.database.writing() as session:
         accounts.add_user(session, ROOT, "ada", Role.ADMIN, PASSWORD)
@@ -54,9 +54,7 @@ def log_in(client: Any, password: str = PASSWORD, username: str = "ada", **more:
     return client.post("/api/v1/session", json={"username": username, "password": password}, **more)
 
 
-def test_guesses_sent_at_once_are_slowed_as_those_one_after_the_other(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parallel_guesses_are_slowed_like_sequential_ones(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def slowly(user: object, password: str) -> bool:
         time.sleep(0.3)  # as argon2 does
         return False
@@ -68,7 +66,7 @@ def test_guesses_sent_at_once_are_slowed_as_those_one_after_the_other(
     assert answers.count(429) >= 14
 
 
-def test_right_passwords_are_no_guesses(sqlite_url: str) -> None:
+def test_right_passwords_do_not_count_as_guesses(sqlite_url: str) -> None:
     with guarded(sqlite_url) as service:
         client = client_of(service)
         assert [log_in(client).status_code for _ in range(9)] == [200] * 9
@@ -82,7 +80,7 @@ def test_right_passwords_are_no_guesses(sqlite_url: str) -> None:
         [("X-Forwarded-For", "1.1.1.{}, 203.0.113.9, 10.0.0.2")],  # through two of them
     ],
 )
-def test_an_address_that_is_made_up_helps_no_guesser(
+def test_a_forged_address_does_not_help_a_guesser(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, forwarded: list[tuple[str, str]]
 ) -> None:
     monkeypatch.setattr(accounts, "check_password", lambda user, password: False)
@@ -105,7 +103,7 @@ def test_an_address_that_is_made_up_helps_no_guesser(
         [("X-Remote-User", "a" * 64 + "da")],
     ],
 )
-def test_a_user_header_of_the_browser_counts_for_nothing(sqlite_url: str, headers: list[tuple[str, str]]) -> None:
+def test_a_user_header_of_the_browser_is_ignored(sqlite_url: str, headers: list[tuple[str, str]]) -> None:
     with guarded(sqlite_url, trusted_proxies=("10.0.0.0/24",)) as service:
         with service.database.writing() as session:
             accounts.add_user(session, ROOT, "a" * 64, Role.ADMIN, None)
@@ -115,13 +113,13 @@ def test_a_user_header_of_the_browser_counts_for_nothing(sqlite_url: str, header
 
 
 @pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP"])
-def test_a_proxy_that_nobody_named_makes_no_admins(client: TestClient, header: str) -> None:
+def test_an_unknown_proxy_makes_no_admins(client: TestClient, header: str) -> None:
     answer = client.get("/api/v1/alerts", headers={header: "203.0.113.9"})
     assert answer.status_code == 403
     assert "review.trusted_proxies" in answer.json()["detail"]
 
 
-def test_a_page_of_another_site_can_not_speak_for_the_proxy_of_this_machine(sqlite_url: str) -> None:
+def test_a_page_of_another_site_cannot_pose_as_the_proxy_of_this_machine(sqlite_url: str) -> None:
     hosts = ("watch.example",)
     with guarded(sqlite_url, "127.0.0.1", trusted_proxies=("127.0.0.1/32",), allowed_hosts=hosts) as service:
         client = client_of(service, "127.0.0.1")
@@ -166,18 +164,18 @@ def test_no_parameter_of_a_statement_is_logged(sqlite_url: str) -> None:
 
 @contextmanager
 def served(service: ReviewService) -> Iterator[str]:
-    """The address of a server in a thread of its own, without the threads that read from the broker."""
+    """The address of a server in another thread, without the threads that read from the broker."""
     loop = asyncio.new_event_loop()
-    listening = serving.bind("127.0.0.1", 0)
-    server = serving._Server(serving.configured(service), service)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve([listening])))
+    listening = server.bind("127.0.0.1", 0)
+    uvicorn = server._Server(server.server_config(service), service)
+    uvicorn.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    thread = threading.Thread(target=lambda: loop.run_until_complete(uvicorn.serve([listening])))
     thread.start()
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         service.events.close()
-        server.should_exit = True
+        uvicorn.should_exit = True
         thread.join(20.0)
         loop.close()
 
@@ -190,12 +188,12 @@ def logged_in(address: str) -> httpx.Client:
 
 @pytest.mark.parametrize("end", ["log-out", "removal", "revocation"])
 def test_events_end_with_the_session(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    monkeypatch.setattr(live_events, "RECOGNIZED_S", 0.1)
+    monkeypatch.setattr(live_events, "AUTHENTICATED_S", 0.1)
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.2)
     with guarded(sqlite_url) as service, served(service) as address:
         reader = logged_in(address)
         with service.database.writing() as session:
-            accounts.add_user(session, ROOT, "bob", Role.ADMIN, None)  # who stays
+            accounts.add_user(session, ROOT, "bob", Role.ADMIN, None)  # keeps an admin
             token, secret = accounts.add_token(session, ROOT, "program", Role.VIEWER)
         headers = {"Authorization": f"Bearer {secret}"} if end == "revocation" else {}
         with reader.stream("GET", "/api/v1/events", headers=headers) as answer:
@@ -217,20 +215,20 @@ def test_events_end_with_the_session(sqlite_url: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /login HT", b"GET /login HTTP/1.1\r\nHost: x\r\n\r\nGET /login HTTP/1.1\r\nHost"]
 )
-def test_who_sends_no_request_is_hung_up_on(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
-    monkeypatch.setattr(serving, "REQUEST_WITHIN_S", 0.5)
+def test_an_idle_connection_is_closed(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(server, "REQUEST_WITHIN_S", 0.5)
     with guarded(sqlite_url) as service, served(service) as address:
-        assert _hung_up_after(address, sent) < 4.0
+        assert _closed_after_s(address, sent) < 4.0
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_arrive_is_not_waited_for(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "BODY_WITHIN_S", 0.5)
     sent = b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
     with guarded(sqlite_url) as service, served(service) as address:
-        assert _hung_up_after(address, sent) < 15.0  # 5 s of them in which another request might come
+        assert _closed_after_s(address, sent) < 15.0  # 5 s of them in which another request might come
 
 
-def _hung_up_after(address: str, sent: bytes) -> float:
+def _closed_after_s(address: str, sent: bytes) -> float:
     host, _, port = address.removeprefix("http://").partition(":")
     began_s = time.monotonic()
     with socket.create_connection((host, int(port)), timeout=15.0) as connection, suppress(ConnectionError):

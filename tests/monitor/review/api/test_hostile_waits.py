@@ -1,11 +1,11 @@
-"""What keeps others waiting: a database that somebody else has locked, a broker that does not answer; and evidence."""
+"""A locked database or a broker that does not answer blocks nobody else; and no file but evidence is served."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,18 +16,16 @@ import pytest
 from gradwatch.monitor.review.feed import clips
 from gradwatch.monitor.review.service import ReviewService
 from gradwatch.monitor.review.store import database
-from gradwatch.monitor.review.store.audit import NotFoundError
+from gradwatch.monitor.review.store.errors import NotFoundError
 from gradwatch.streams.transport.connection import BrokerUnavailableError
-from gradwatch.streams.wire.messages import Alert
 
-from ..conftest import Client, take
-
-Make = Callable[..., Alert]
+from ..builders import ALERT, make_alert, store
+from ..conftest import Client
 
 
 @contextmanager
 def locked(service: ReviewService) -> Iterator[None]:
-    """Another process writes, and does not come to an end."""
+    """Another process holds the write lock."""
     path = Path(str(service.database.url.database))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -37,13 +35,13 @@ def locked(service: ReviewService) -> Iterator[None]:
 
 @pytest.fixture
 def impatient(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service that comes after it waits 2 s for its turn."""
+    """A service made after it waits 2 s for its turn."""
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 2.0)
 
 
-def test_readers_do_not_wait_for_writers(impatient: None, service: ReviewService, make: Make) -> None:
-    take(service.database, make())
-    client, url = Client(service), f"/api/v1/alerts/{make().alert_id}"
+def test_readers_do_not_wait_for_writers(impatient: None, service: ReviewService) -> None:
+    store(service.database, ALERT)
+    client, url = Client(service), f"/api/v1/alerts/{ALERT.alert_id}"
     with client, locked(service), ThreadPoolExecutor(60) as pool:
         writes = [pool.submit(client.put, f"{url}/acknowledgement") for _ in range(60)]
         time.sleep(0.5)
@@ -56,8 +54,8 @@ def test_readers_do_not_wait_for_writers(impatient: None, service: ReviewService
     assert client.put(f"{url}/acknowledgement").json()["review"]["acknowledged_by"] == "local"
 
 
-def test_nothing_waits_for_clips_of_a_broker_that_does_not_answer(
-    service: ReviewService, make: Make, monkeypatch: pytest.MonkeyPatch
+def test_clips_that_wait_for_a_broker_block_nothing_else(
+    service: ReviewService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = threading.Event()
 
@@ -66,8 +64,8 @@ def test_nothing_waits_for_clips_of_a_broker_that_does_not_answer(
         raise BrokerUnavailableError("no answer")
 
     monkeypatch.setattr(clips, "TopicRanges", silent)
-    made = [make(onset_seq=seq) for seq in range(60)]
-    take(service.database, *made)
+    made = [make_alert(onset_seq=seq) for seq in range(60)]
+    store(service.database, *made)
     client = Client(service)
     with client, ThreadPoolExecutor(60) as pool:
         asked = [pool.submit(client.get, f"/api/v1/alerts/{one.alert_id}/clip") for one in made]
@@ -80,7 +78,7 @@ def test_nothing_waits_for_clips_of_a_broker_that_does_not_answer(
 
 
 @pytest.mark.parametrize("name", ["review.db", "north-gate/.a.mcap.partial", "north-gate/a", "north-gate"])
-def test_nothing_but_evidence_is_given_away(service: ReviewService, tmp_path: Path, name: str) -> None:
+def test_nothing_but_evidence_is_served(service: ReviewService, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "evidence" / "north-gate"
     folder.mkdir(parents=True)
     for path in (folder.parent / "review.db", folder / ".a.mcap.partial", folder / "a", folder / "a.mcap"):

@@ -16,13 +16,13 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from gradwatch.monitor.evidence.archiver import AlertArchiver
 from gradwatch.monitor.evidence.folder import EvidenceFolder
-from gradwatch.monitor.evidence.keeping import Keeper
-from gradwatch.monitor.evidence.windows import WindowSource
-from gradwatch.monitor.review.feed.ingest import Broker
+from gradwatch.monitor.evidence.scan import WindowSource
+from gradwatch.monitor.review.feed.broker import Broker
 from gradwatch.monitor.review.service import ReviewService
 from gradwatch.monitor.review.settings import ReviewSettings
-from gradwatch.monitor.review.store import alerts as intake
+from gradwatch.monitor.review.store import alerts
 from gradwatch.streams.transport.admin import delete_topics
 from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerMissingError
 from gradwatch.streams.transport.producer import BoundedProducer
@@ -33,19 +33,19 @@ from gradwatch.streams.wire.outputs import encode_attachment
 from gradwatch.streams.wire.topics import Topics
 
 from ...evidence import scenes
-from ...evidence.live import Road, wait_until
+from ...evidence.live import RunPublisher, wait_until
 from ..traffic import fresh_topics, publish_alert, publish_report
 
 RATE_HZ = 5
 SECOND_NS = 1_000_000_000
 PARTITION = 1
 RUN, OTHER_RUN = scenes.RUN, "01JE0000000000000000000000"
-DEEP = b'{"tags": ' + b'{"a": ' * 100_000  # nested beyond what any reader bears
+DEEP = b'{"tags": ' + b'{"a": ' * 100_000  # nested deeper than any parser allows
 MARKUP = "\"><img src=x onerror='alert(1)'>"
 
 
 class Stage:
-    """Topics of a test's own, the review process without its threads, and what a worker and services put there."""
+    """Own topics, the review process without its threads, and what a worker and services publish."""
 
     def __init__(self, servers: str, topics: Topics, service: ReviewService, folder: Path) -> None:
         self.servers, self.topics, self.service, self.folder = servers, topics, service, folder
@@ -59,7 +59,7 @@ class Stage:
         outcomes: Mapping[int, Outcome] = {},
         change: Callable[[FrameReport], FrameReport] = lambda report: report,
     ) -> dict[int, EncodedFrame]:
-        """Publishes frames as if the last was recorded just now, and their reports; returns them as they lie there."""
+        """Publishes frames, the last as if recorded now, and their reports; returns the frames with their offsets."""
         numbers = list(seqs)
         begin_ms = time.time_ns() // 1_000_000 - numbers[-1] * 1000 // RATE_HZ
         made, deliveries = {}, {}
@@ -76,30 +76,30 @@ class Stage:
         assert self.producer.flush(30)
         return placed
 
-    def take(self, about: Alert) -> str:
-        """Has the intake store an alert's revision, published now; returns where the API has it."""
+    def store(self, about: Alert) -> str:
+        """Stores a revision of an alert, published now; returns its URL."""
         with self.service.database.writing() as session:
-            intake.take(session, [intake.Arrival(about, time.time_ns())], time.time_ns())
+            alerts.store_revisions(session, [alerts.ReceivedRevision(about, time.time_ns())], time.time_ns())
         return f"/api/v1/alerts/{about.alert_id}"
 
     def keep(self, about: Alert) -> dict[str, Any]:
         """Writes the alert's evidence as the evidence service does; returns the body of its attachment."""
         with TopicRanges(self.servers) as ranges:
             folder = EvidenceFolder(self.folder / "evidence", 10**9)
-            keeper = Keeper(WindowSource(ranges, self.topics), folder, self.producer, lambda: None)
-            made = keeper.keep({about.revision: about}, time.time_ns() // 1_000_000)
+            archiver = AlertArchiver(WindowSource(ranges, self.topics), folder, self.producer, lambda: None)
+            made = archiver.archive({about.revision: about}, time.time_ns() // 1_000_000)
         return dict(msgspec.json.decode(encode_attachment(made)))
 
     def attach(self, body: dict[str, Any]) -> None:
         with self.service.database.writing() as session:
-            assert intake.take_attachment(session, body, time.time_ns())
+            assert alerts.store_attachment(session, body, time.time_ns())
 
     def lose_frames(self) -> None:
-        """Kafka has none of the frames any more."""
+        """Deletes all frames from Kafka."""
         delete_topics(self.servers, [self.topics.frames])
 
-    def know(self, name: str, content: bytes) -> None:
-        """Puts a file into the folder of what is known of recordings."""
+    def write_truth(self, name: str, content: bytes) -> None:
+        """Writes a file of ground truth."""
         (self.folder / "truth").mkdir(exist_ok=True)
         (self.folder / "truth" / name).write_bytes(content)
 
@@ -150,7 +150,7 @@ def by_seq(clip: dict[str, Any]) -> dict[int, dict[str, Any]]:
 
 
 def expect_pictures(client: Any, clip: dict[str, Any], own: Mapping[int, EncodedFrame]) -> None:
-    """Every frame of the clip that is there comes byte by byte, with its own times."""
+    """Every picture of the clip is served unchanged, with its own times."""
     for seq, shown in by_seq(clip).items():
         if shown["url"] is not None:
             answer = client.get(shown["url"])
@@ -164,7 +164,7 @@ def test_a_clip_has_every_frame_of_its_window_unchanged(stage: Stage, client: An
     own = stage.play(range(75 * RATE_HZ))
     onset, last = 7 * RATE_HZ + 1, (7 + length_s) * RATE_HZ + 1
     about = scenes.alert(own[onset], own[last], AlertState(state))
-    clip = clip_of(client, stage.take(about))
+    clip = clip_of(client, stage.store(about))
     longest_ns = about.onset_capture_ns + 60 * SECOND_NS
     end_ns = longest_ns if state == "open" else min(about.last_capture_ns + 5 * SECOND_NS, longest_ns)
     assert int(clip["start_capture_ns"]) == about.onset_capture_ns - 5 * SECOND_NS
@@ -180,7 +180,7 @@ def test_a_clip_has_every_frame_of_its_window_unchanged(stage: Stage, client: An
 def test_a_picture_is_sent_once_and_only_those_of_the_window(stage: Stage, client: Any) -> None:
     own = stage.play(range(100))
     stage.play(range(100), OTHER_RUN)  # the same seqs in the same partition
-    url = stage.take(scenes.alert(own[40], own[45]))
+    url = stage.store(scenes.alert(own[40], own[45]))
     first = client.get(f"{url}/clip/frames/15")
     assert first.content == own[15].content
     again = client.get(f"{url}/clip/frames/15", headers={"If-None-Match": first.headers["etag"]})
@@ -201,28 +201,28 @@ def missing_in(client: Any, url: str) -> dict[int, str]:
     return {seq: frame["missing"] for seq, frame in by_seq(clip_of(client, url)).items() if frame["missing"]}
 
 
-def test_what_is_missing_says_why(stage: Stage, client: Any) -> None:
+def test_a_missing_frame_has_its_cause(stage: Stage, client: Any) -> None:
     seqs = [seq for seq in range(100) if seq != 31]
     outcomes = {32: Outcome.REJECTED, 33: Outcome.DROPPED}
     own = stage.play(seqs, contents={32: b"no picture"}, outcomes=outcomes)
-    url = stage.take(scenes.alert(own[40], own[45]))
+    url = stage.store(scenes.alert(own[40], own[45]))
     frames = by_seq(clip_of(client, url))
     assert list(frames) == list(range(15, 71))
     assert missing_in(client, url) == {31: "never_published", 32: "rejected"}
     assert (frames[31]["url"], frames[31]["outcome"], frames[31]["boxes"]) == (None, None, [])
     assert (frames[33]["outcome"], frames[33]["cause"]) == ("dropped", "superseded")
-    assert frames[33]["url"] is not None  # the worker has not looked at it, and a person can
+    assert frames[33]["url"] is not None  # the worker has not judged it, but a person can see it
     assert client.get(f"{url}/clip/frames/31").status_code == 404
 
 
-def test_what_has_expired_says_so(stage: Stage, client: Any) -> None:
+def test_an_expired_frame_has_its_cause(stage: Stage, client: Any) -> None:
     own = stage.play(range(100), outcomes={20: Outcome.DROPPED})
-    road = Road(stage.servers, stage.topics)
+    road = RunPublisher(stage.servers, stage.topics)
     expired = road.expire(own[25].stamp.offset)
     road.close()
     if not expired:
         pytest.skip("this broker deletes no records")
-    url = stage.take(scenes.alert(own[40], own[45]))
+    url = stage.store(scenes.alert(own[40], own[45]))
     assert missing_in(client, url) == dict.fromkeys(range(15, 25), "expired") | {20: "dropped"}
 
 
@@ -231,7 +231,7 @@ def test_frames_that_kafka_has_lost_come_from_the_evidence(stage: Stage, client:
     about = scenes.alert(own[40], own[45])
     body = stage.keep(about)
     stage.lose_frames()
-    url = stage.take(about)
+    url = stage.store(about)
     for part in ("clip", "clip/scores", "clip/frames/40"):
         answer = client.get(f"{url}/{part}")
         assert (answer.status_code, answer.json()["type"]) == (503, "broker-unavailable")
@@ -254,23 +254,23 @@ def test_what_came_after_the_first_evidence_comes_from_kafka(stage: Stage, clien
     """The file of an open alert is written at once, while its window has just begun."""
     own = stage.play(range(50))
     first = scenes.alert(own[40], own[43], AlertState.OPEN)
-    url = stage.take(first)
+    url = stage.store(first)
     stage.attach(stage.keep(first))
     assert list(by_seq(clip_of(client, url))) == list(range(15, 50))
     own |= stage.play(range(50, 100))
-    stage.take(scenes.alert(own[40], own[60], revision=2))
+    stage.store(scenes.alert(own[40], own[60], revision=2))
     clip = clip_of(client, url)
     assert list(by_seq(clip)) == list(range(15, 86))
     expect_pictures(client, clip, own)
     stage.lose_frames()
-    stage.take(scenes.alert(own[40], own[61], revision=3))
+    stage.store(scenes.alert(own[40], own[61], revision=3))
     left = clip_of(client, url)
     assert (left["source"], list(by_seq(left))) == ("evidence", list(range(15, 50)))
 
 
 def test_evidence_of_another_alert_is_not_shown(stage: Stage, client: Any) -> None:
     own = stage.play(range(100))
-    url = stage.take(scenes.alert(own[40], own[45]))
+    url = stage.store(scenes.alert(own[40], own[45]))
     foreign = stage.keep(scenes.alert(own[60], own[65]))
     stage.attach(foreign | {"alert_id": scenes.alert(own[40], own[45]).alert_id})
     with capture_logs() as logs:
@@ -284,13 +284,13 @@ def test_no_attachment_leads_out_of_the_folder(stage: Stage, client: Any) -> Non
     about = scenes.alert(own[40], own[45])
     body = stage.keep(about)
     folder = stage.folder / "evidence"
-    outside = stage.folder / "outside.mcap"  # a whole file of this very alert: only where it lies is wrong
+    outside = stage.folder / "outside.mcap"  # a valid file of this alert in the wrong place
     shutil.copy(folder / body["path"], outside)
     (folder / "link.mcap").symlink_to(outside)
     (folder / "linked").symlink_to(stage.folder)
     (folder / "loop").symlink_to(folder / "loop")
     stage.lose_frames()
-    url = stage.take(about)
+    url = stage.store(about)
     paths = ["../outside.mcap", str(outside), "link.mcap", "linked/outside.mcap", "north/../../outside.mcap", "loop"]
     paths += ["../../etc/passwd", "/etc/passwd", "a\0b", "x" * 300, "x/" * 3000, "", ".", "north", MARKUP]
     for path in paths:
@@ -300,7 +300,7 @@ def test_no_attachment_leads_out_of_the_folder(stage: Stage, client: Any) -> Non
         assert all(answer.headers["content-type"] == "application/problem+json" for answer in answers)
     stage.attach(body)
     assert client.get(url + "/evidence").content == outside.read_bytes()
-    for sha256 in ("a\r\nSet-Cookie: a=b", "ÿ\u2603", MARKUP):  # a header can't hold these, or must not
+    for sha256 in ("a\r\nSet-Cookie: a=b", "ÿ\u2603", MARKUP):  # a header can't or must not contain these
         stage.attach(body | {"sha256": sha256})
         answer = client.get(url + "/evidence")
         assert answer.content == outside.read_bytes()
@@ -315,7 +315,7 @@ def test_scores_of_a_clip_have_gradients_beside_baselines(stage: Stage, client: 
         return replace(report, scores={name: np.float32(values) for name, values in scores.items()}, change=change)
 
     own = stage.play(range(100), outcomes={20: Outcome.DROPPED}, change=scored)
-    found = client.get(stage.take(scenes.alert(own[40], own[45])) + "/clip/scores").json()
+    found = client.get(stage.store(scenes.alert(own[40], own[45])) + "/clip/scores").json()
     seqs = [seq for seq in range(15, 71) if seq != 20]
     assert (found["run_id"], found["seq"]) == (RUN, seqs)
     assert found["capture_ns"] == [str(own[seq].stamp.capture_ns) for seq in seqs]
@@ -335,7 +335,7 @@ def test_scores_of_a_clip_have_gradients_beside_baselines(stage: Stage, client: 
     assert columns["from_the_future"]["value"] == [None] * 55
 
 
-def test_a_report_that_makes_no_sense_costs_its_own_boxes_alone(stage: Stage, client: Any) -> None:
+def test_a_report_with_broken_arrays_loses_only_its_own_boxes(stage: Stage, client: Any) -> None:
     def spoiled(report: FrameReport) -> FrameReport:
         seen, nan = report.detections, float("nan")
         assert seen is not None
@@ -348,14 +348,14 @@ def test_a_report_that_makes_no_sense_costs_its_own_boxes_alone(stage: Stage, cl
         return replace(report, detections=changes.get(report.identity.seq, seen))
 
     own = stage.play(range(100), change=spoiled)
-    frames = by_seq(clip_of(client, stage.take(scenes.alert(own[40], own[45]))))
+    frames = by_seq(clip_of(client, stage.store(scenes.alert(own[40], own[45]))))
     assert [seq for seq, frame in frames.items() if not frame["boxes"]] == [20, 21, 22, 23]
     assert [seq for seq, frame in frames.items() if frame["overlay"] is None] == [20, 21, 22]
     assert all(frame["url"] for frame in frames.values())
 
 
 def known(challenge: Any = "haze", label: str = "stop") -> bytes:
-    """A file of truth: the challenge begins at seq 38, a sign is seen in frames 39 and 40."""
+    """Ground truth: the challenge begins at seq 38, a sign is in frames 39 and 40."""
     objects = {seq: [{"xyxy": [1, 2, 3.5, 4], "label": label, "kind": "sign"}] for seq in ("39", "40")}
     return json.dumps({"tags": {"challenge": challenge, "level": 4}, "onset_seq": 38, "objects": objects}).encode()
 
@@ -367,28 +367,28 @@ def true_labels(client: Any, url: str) -> dict[int, list[str]]:
 
 def test_truth_is_of_its_run_and_seq_alone(stage: Stage, client: Any) -> None:
     own, other = stage.play(range(100)), stage.play(range(100), OTHER_RUN)
-    url, other_url = stage.take(scenes.alert(own[40], own[45])), stage.take(scenes.alert(other[40], other[45]))
+    url, other_url = stage.store(scenes.alert(own[40], own[45])), stage.store(scenes.alert(other[40], other[45]))
     assert true_labels(client, url) == true_labels(client, other_url) == {}
-    stage.know(f"north.{RUN}.json", known(label=MARKUP))
-    stage.know("south.json", known())
+    stage.write_truth(f"north.{RUN}.json", known(label=MARKUP))
+    stage.write_truth("south.json", known())
     assert true_labels(client, url) == {39: [MARKUP], 40: [MARKUP]}  # as data; the page sets it as text
     assert true_labels(client, other_url) == {}
-    stage.know("north.json", known("rain", "yield"))
+    stage.write_truth("north.json", known("rain", "yield"))
     assert true_labels(client, url) == {39: [MARKUP], 40: [MARKUP]}
     assert true_labels(client, other_url) == {39: ["yield"], 40: ["yield"]}
     assert client.get(url).json()["tags"] == {"challenge": "haze", "level": 4}
     assert by_seq(clip_of(client, url))[39]["truth"][0]["xyxy"] == [1.0, 2.0, 3.5, 4.0]
     found = [stage.service.truth.challenge("north", run, seq) for run in (RUN, OTHER_RUN) for seq in (37, 38)]
     assert found == [None, "haze", None, "rain"]
-    stage.know(f"north.{RUN}.json", DEEP)
-    assert true_labels(client, url) == {}  # its stream's file may speak of another run
+    stage.write_truth(f"north.{RUN}.json", DEEP)
+    assert true_labels(client, url) == {}  # the file of its stream may be about another run
     assert all(frame["url"] for frame in clip_of(client, url)["frames"])
 
 
-def test_alerts_arrive_whatever_else_is_on_the_way(stage: Stage, client: Any) -> None:
+def test_hostile_records_do_not_keep_alerts_from_arriving(stage: Stage, client: Any) -> None:
     own = stage.play(range(100))
     about = scenes.alert(own[40], own[45])
-    stage.know("north.json", DEEP)
+    stage.write_truth("north.json", DEEP)
     stage.service.start()
     publish_alert(stage.producer, stage.topics, replace(about, alert_id="1", stream_id=f"north{MARKUP}"))
     publish_alert(stage.producer, stage.topics, replace(about, reason=MARKUP))

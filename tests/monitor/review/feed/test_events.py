@@ -1,4 +1,4 @@
-"""Events: resumed from a bounded ring, and a reader that does not keep up is let go."""
+"""Events are resumed from a bounded ring; a reader that does not keep up is disconnected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def run(task: Coroutine[Any, Any, Result]) -> Result:
-    """In a thread of its own: that of the tests may have a loop already, Playwright's."""
+    """In another thread: that of the tests may already run a loop, Playwright's."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, task).result()
 
@@ -48,7 +48,7 @@ def test_a_reader_hears_what_is_published_from_another_thread() -> None:
     assert alert == b'id: %s-1\nevent: alert\ndata: {"number":7}\n\n' % events.boot.encode()
 
 
-def test_what_was_missed_is_sent_again_and_what_is_gone_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missed_events_are_sent_again_and_lost_ones_cause_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RING_EVENTS", 5)
     events = Events()
     for number in range(10):
@@ -79,7 +79,7 @@ def test_the_ring_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
         assert events.held_bytes <= 10_000
 
 
-def test_a_slow_reader_is_let_go_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_reader_is_disconnected_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "QUEUE_EVENTS", 10)
     events = Events()
 
@@ -100,7 +100,7 @@ def test_a_slow_reader_is_let_go_and_the_others_are_not(monkeypatch: pytest.Monk
     assert events.readers == 0
 
 
-def test_there_is_room_for_so_many_readers_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_readers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_READERS", 1)
     events = Events()
 

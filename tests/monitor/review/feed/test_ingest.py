@@ -1,4 +1,4 @@
-"""From Kafka to the page, through a real broker: alerts, cameras, verdicts back, and a broker that goes."""
+"""From a real broker to the API and back: alerts, cameras, corrections, and a broker that ends."""
 
 from __future__ import annotations
 
@@ -14,25 +14,12 @@ from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerM
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import NewestRecords, TopicReader
 from gradwatch.streams.wire.frames import encode_frame
-from gradwatch.streams.wire.messages import (
-    Alert,
-    AlertState,
-    ClassOverride,
-    FrameIdentity,
-    FrameReport,
-    Outcome,
-    RegionMute,
-    StreamState,
-)
-from gradwatch.streams.wire.outputs import decode_verdict
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.messages import AlertState, ClassOverride, FrameReport, RegionMute
+from gradwatch.streams.wire.outputs import decode_correction
 from gradwatch.streams.wire.topics import Topics
 
-from ....builders import encoded_frame
+from ..builders import ALERT, RUN, make_alert, make_frame, make_report
 from ..traffic import Reviewer, ReviewProcess, fresh_topics, publish_alert, publish_report, running
-
-Make = Callable[..., Alert]
-RUN = "01JD0000000000000000000000"
 
 
 @pytest.fixture(scope="module")
@@ -66,29 +53,17 @@ def reviewer(broker: EmbeddedBroker, topics: Topics, tmp_path_factory: pytest.Te
 def eventually(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     deadline_s = time.monotonic() + timeout_s
     while not (found := condition()):
-        assert time.monotonic() < deadline_s, "it did not come true"
+        assert time.monotonic() < deadline_s, "the condition did not become true"
         time.sleep(0.05)
     return found
 
 
 def report(seq: int) -> FrameReport:
-    now_ns = time.time_ns()
-    return FrameReport(
-        identity=FrameIdentity("north-gate", RUN, seq),
-        partition=2,
-        offset=seq,
-        capture_ns=now_ns,
-        published_ns=now_ns,
-        clock="utc",
-        outcome=Outcome.JUDGED,
-        state=StreamState.ALERTING,
-        scores={"image_statistics": np.float32([9.5])},
-        change={"image_statistics": 1.25},
-    )
+    return make_report(seq, capture_ns=time.time_ns(), published_ns=time.time_ns())
 
 
-def test_an_alert_is_told_with_its_scores_and_resumed(
-    reviewer: Reviewer, producer: BoundedProducer, topics: Topics, make: Make
+def test_an_alert_is_announced_with_its_scores_and_resumed(
+    reviewer: Reviewer, producer: BoundedProducer, topics: Topics
 ) -> None:
     eventually(lambda: not any(one["error"] for one in reviewer.get("/api/v1/status")["following"]))
     events = reviewer.events()
@@ -96,12 +71,12 @@ def test_an_alert_is_told_with_its_scores_and_resumed(
     publish_report(producer, topics, report(41))
     assert producer.flush(20.0)
     published_s = time.monotonic()
-    publish_alert(producer, topics, make())
+    publish_alert(producer, topics, ALERT)
     event_id, _, fields = next(event for event in events if event[1] == "alert")
-    assert time.monotonic() - published_s < 10.0  # what it takes is measured by the benchmark, on a quiet machine
-    assert (fields["is_new"], fields["muted"], fields["alert"]["alert_id"]) == (True, False, make().alert_id)
+    assert time.monotonic() - published_s < 10.0  # the benchmark measures the latency
+    assert (fields["is_new"], fields["muted"], fields["alert"]["alert_id"]) == (True, False, ALERT.alert_id)
     events.close()  # type: ignore[attr-defined]
-    publish_alert(producer, topics, make(revision=2, state=AlertState.CLOSED))
+    publish_alert(producer, topics, make_alert(revision=2, state=AlertState.CLOSED))
     resumed = reviewer.events(event_id)
     _, _, fields = next(event for event in resumed if event[1] == "alert")
     assert fields["alert"]["revision"] == 2
@@ -111,16 +86,14 @@ def test_an_alert_is_told_with_its_scores_and_resumed(
     foreign.close()  # type: ignore[attr-defined]
 
     def scores() -> Any:
-        return reviewer.get(f"/api/v1/alerts/{make().alert_id}")["scores"]
+        return reviewer.get(f"/api/v1/alerts/{ALERT.alert_id}")["scores"]
 
     assert eventually(scores)[0]["ratio"] == 1.25
 
 
 def test_the_newest_picture_of_a_camera_is_shown(reviewer: Reviewer, producer: BoundedProducer, topics: Topics) -> None:
-    pixels = np.random.default_rng(7).integers(0, 256, (48, 64, 3), np.uint8)
-    content = encode_jpeg(pixels)
     for seq in range(40):
-        wire = encode_frame(encoded_frame("north-gate", seq, RUN, capture_ns=seq, content=content))
+        wire = encode_frame(make_frame(seq, size=(64, 48)))
         producer.send(topics.frames, wire.key, wire.value, wire.headers, 2)
     assert producer.flush(20.0)
 
@@ -130,19 +103,19 @@ def test_the_newest_picture_of_a_camera_is_shown(reviewer: Reviewer, producer: B
 
     assert eventually(camera)["stream_id"] == "north-gate"
     answer = reviewer._client.get("/api/v1/cameras/north-gate/frame")
-    assert (answer.content, answer.headers["x-seq"]) == (content, "39")
+    assert (answer.content, answer.headers["x-seq"]) == (make_frame(39, size=(64, 48)).content, "39")
 
 
 @pytest.fixture
 def seen(reviewer: Reviewer, producer: BoundedProducer, topics: Topics) -> str:
-    """A camera that the page knows, its frames in partition 2."""
+    """A camera in the live view, with its frames in partition 2."""
     publish_report(producer, topics, report(42))
     assert producer.flush(20.0)
     eventually(lambda: [one for one in reviewer.get("/api/v1/cameras")["cameras"] if one["stream_id"] == "north-gate"])
     return "north-gate"
 
 
-def test_a_workers_book_has_a_verdict_until_it_is_taken_back(
+def test_a_worker_applies_a_correction_until_it_is_withdrawn(
     reviewer: Reviewer, seen: str, broker: EmbeddedBroker, topics: Topics
 ) -> None:
     feed = VerdictFeed(lambda: TopicReader(broker.bootstrap_servers, [topics.verdicts]))
@@ -159,7 +132,7 @@ def test_a_workers_book_has_a_verdict_until_it_is_taken_back(
     feed.join(10.0)
 
 
-def test_a_verdict_is_published_beside_its_streams_frames(
+def test_a_correction_is_published_in_the_partition_of_its_streams_frames(
     reviewer: Reviewer, seen: str, broker: EmbeddedBroker, topics: Topics
 ) -> None:
     body = {"kind": "override_class", "stream_id": seen, "run_id": RUN, "track_id": 7, "label": "yield"}
@@ -170,22 +143,22 @@ def test_a_verdict_is_published_beside_its_streams_frames(
     records: list[Any] = []
     with TopicReader(broker.bootstrap_servers, [topics.verdicts]) as reader:
         eventually(lambda: records.extend(one for one in reader.poll(0.2) if one.key == key) or len(records) >= 2)
-    given, taken_back = records
-    assert {given.partition, taken_back.partition} == {2}
-    verdict = decode_verdict(given.value)
-    assert isinstance(verdict, ClassOverride)
-    assert (verdict.track_id, verdict.label, verdict.author) == (7, "yield", "local")
-    assert taken_back.value is None
+    added, withdrawn = records
+    assert {added.partition, withdrawn.partition} == {2}
+    correction = decode_correction(added.value)
+    assert isinstance(correction, ClassOverride)
+    assert (correction.track_id, correction.label, correction.author) == (7, "yield", "local")
+    assert withdrawn.value is None
 
 
-def test_records_that_are_none_are_passed_over(
-    reviewer: Reviewer, producer: BoundedProducer, topics: Topics, make: Make
+def test_unreadable_records_are_refused_and_counted(
+    reviewer: Reviewer, producer: BoundedProducer, topics: Topics
 ) -> None:
     for topic in (topics.alerts, topics.attachments, topics.reports, topics.overlays, topics.health, topics.frames):
         producer.send(topic, b"../x", b"\xff\xfe", [])
         producer.send(topic, b"north-gate", b"{}", [])
     producer.send(topics.alerts, b"x", b'{"alert_id":"\\u0000"}', [])
-    publish_alert(producer, topics, make(onset_seq=777))
+    publish_alert(producer, topics, make_alert(onset_seq=777))
     eventually(lambda: any(a["onset_seq"] == 777 for a in reviewer.alerts()))
     refused = [
         line
@@ -205,7 +178,7 @@ def test_a_look_gives_the_last_records_and_then_nothing(
     with NewestRecords(broker.bootstrap_servers, own.frames) as newest:
         seen = [int(record.value or b"") for record in newest.look(lambda partition: 3)]
         assert seen[-1] == 29
-        assert len(seen) <= 4  # Tansu tells the end late
+        assert len(seen) <= 4  # Tansu reports the end late
         assert [record for record in newest.look(lambda partition: 3) if record.value != b"29"] == []
 
 
@@ -220,8 +193,8 @@ def test_a_reader_begins_where_it_is_told(broker: EmbeddedBroker, producer: Boun
     assert found == [7, 8, 9]
 
 
-def test_without_a_broker_the_page_stays_and_says_so(reviewer: Reviewer, broker: EmbeddedBroker) -> None:
-    """The last of this file, since it ends the broker."""
+def test_without_a_broker_alerts_can_still_be_reviewed(reviewer: Reviewer, broker: EmbeddedBroker) -> None:
+    """The last test of this file: it ends the broker."""
     eventually(lambda: reviewer.get("/api/v1/status")["broker"]["ok"])
     alert_id = reviewer.alerts()[0]["alert_id"]
     broker.close()

@@ -1,4 +1,4 @@
-"""kill -9 of the review process while alerts stream in and a client acts: nothing lost, nothing doubled."""
+"""kill -9 of the review process while alerts arrive and a client acts: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerM
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import Alert, AlertState
 
+from ..builders import make_alert
 from ..traffic import Reviewer, ReviewProcess, fresh_topics, publish_alert
 
-Make = Callable[..., Alert]
 INTERVAL_S = 0.05
 
 
 class Stream(threading.Thread):
-    """Publishes alerts of two revisions each until it is told to stop."""
+    """Publishes alerts of two revisions each until stopped."""
 
-    def __init__(self, producer: BoundedProducer, publish: Callable[[Alert], None], make: Make) -> None:
+    def __init__(self, producer: BoundedProducer, publish: Callable[[Alert], None]) -> None:
         super().__init__(daemon=True)
         self.published: list[Alert] = []
-        self._producer, self._publish, self._make = producer, publish, make
+        self._producer, self._publish = producer, publish
         self._stopping = threading.Event()
 
     def run(self) -> None:
         number = 0
         while not self._stopping.wait(INTERVAL_S):
             for revision, state in ((1, AlertState.OPEN), (2, AlertState.CLOSED)):
-                alert = self._make("north-gate", number, revision, state=state)
+                alert = make_alert("north-gate", number, revision, state=state)
                 self._publish(alert)
                 self.published.append(alert)
             number += 1
@@ -48,7 +48,7 @@ class Stream(threading.Thread):
 
 
 def act_once(reviewer: Reviewer, known: list[str], answered: dict[str, list[str]], generator: random.Random) -> None:
-    """One action on some alert; `answered` remembers what was answered with success, the newest action last."""
+    """One action on some alert; appends those that were answered with success to `answered`."""
     if not known:
         known += [alert["alert_id"] for alert in reviewer.alerts()]
         return
@@ -89,15 +89,15 @@ def act_until(
             time.sleep(0.01)
 
 
-def survive(kills: int, folder: Path, make: Make, seed: int) -> dict[str, float]:
-    """Kills the process `kills` times; returns what was counted."""
+def survive(kills: int, folder: Path, seed: int) -> dict[str, float]:
+    """Kills the process `kills` times; returns the counts."""
     generator = random.Random(seed)
     answered: dict[str, list[str]] = {}
     known: list[str] = []
     with EmbeddedBroker() as broker, BoundedProducer(broker.bootstrap_servers) as producer:
         topics = fresh_topics(broker.bootstrap_servers)
         process = ReviewProcess(broker.bootstrap_servers, topics, f"sqlite:///{folder / 'review.db'}", folder)
-        stream = Stream(producer, lambda alert: publish_alert(producer, topics, alert), make)
+        stream = Stream(producer, lambda alert: publish_alert(producer, topics, alert))
         stream.start()
         reviewer = Reviewer(process.url)
         for _ in range(kills):
@@ -105,7 +105,7 @@ def survive(kills: int, folder: Path, make: Make, seed: int) -> dict[str, float]
             enough = sum(map(len, answered.values())) + generator.randint(2, 12)
             act_until(reviewer, known, answered, generator, partial(has_answered, answered, enough))
             killer = threading.Timer(generator.uniform(0.0, 0.3), process.kill)
-            killer.start()  # somewhere in the midst of an action or of a transaction
+            killer.start()  # in the middle of an action or a transaction
             act_until(reviewer, known, answered, generator, partial(has_ended, killer))
             killer.join()
         process.start()
@@ -154,13 +154,13 @@ def embedded() -> None:
         pytest.skip(str(error))
 
 
-def test_three_kills_lose_nothing(tmp_path: Path, make: Make) -> None:
-    assert survive(3, tmp_path, make, seed=1)["actions_answered"] > 0
+def test_three_kills_lose_nothing(tmp_path: Path) -> None:
+    assert survive(3, tmp_path, seed=1)["actions_answered"] > 0
 
 
 @pytest.mark.faults
-def test_twenty_kills_lose_nothing(tmp_path: Path, make: Make) -> None:
-    counted = survive(20, tmp_path, make, seed=20)
+def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
+    counted = survive(20, tmp_path, seed=20)
     if folder := os.environ.get("GRADWATCH_FAULTS"):
         (Path(folder) / "review.json").write_text(json.dumps(counted))
     print(json.dumps(counted))

@@ -29,8 +29,8 @@ export function reasonCard(alert, scores) {
 
 function expectation({ expected, observed, track_id: track }) {
   const classes = definitions("expectation-labels", [
-    ["Expected by the track", expected ? humanize(expected) : "–"],
-    ["Read by the network", observed ? humanize(observed) : "–"],
+    ["Track expects", expected ? humanize(expected) : "–"],
+    ["Network reads", observed ? humanize(observed) : "–"],
   ]);
   return el("div", { class: "expectation" }, classes, track === null ? null : tag("", null, `Track ${track}`));
 }

@@ -22,7 +22,7 @@ export class ClassChoice {
     const track = still?.frame.tracks.find((one) => one.track_id === alert.track_id);
     this.title = `This ${track ? humanizeLower(track.kind) : "object"} is …`;
     const labels = [
-      [alert.expected, "expected by its track"],
+      [alert.expected, "expected by the track"],
       [alert.observed, "read by the network"],
     ].filter(([label], at, all) => NAME.test(label) && all.findIndex(([other]) => other === label) === at);
     const names = el("datalist", { id: "class-names" });

@@ -1,0 +1,109 @@
+"""Threads that run as long as the process, whatever the broker and the database do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Generic, TypeVar
+
+import structlog
+
+from gradwatch.streams.observability.health import Health
+from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError
+
+log = structlog.get_logger()
+
+RETRY_S = 2.0
+LONGEST_RETRY_S = 15.0
+EXPECTED_ERRORS = (BrokerUnavailableError, BrokerRefusedError, ValueError)  # logged without a traceback
+
+Reader = TypeVar("Reader")
+
+
+class BackgroundThread(ABC):
+    """Calls `work` every `interval_s` until stopped.
+
+    No error ends the thread: each new message is logged once and kept in `failure` until `work` succeeds.
+    """
+
+    STOP_TIMEOUT_S = 10.0
+
+    def __init__(self, name: str, interval_s: float, health: Health) -> None:
+        self.name, self.interval_s = name, interval_s
+        self.failure: str | None = "starting"
+        self.stopping = threading.Event()
+        self._health = health
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @abstractmethod
+    def work(self) -> None:
+        """One round; after an error it is called again."""
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread after the round at work."""
+        self.stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(self.STOP_TIMEOUT_S)
+
+    def wake(self) -> None:
+        """Starts the next round at once."""
+        self._wake.set()
+
+    def beat(self) -> None:
+        """Tells the health check that the thread is alive and at work."""
+        self._health.beat(self.name)
+
+    def _run(self) -> None:
+        logged = ""
+        while not self.stopping.is_set():
+            try:
+                self.work()
+                self.failure = None
+            except Exception as error:
+                is_expected = isinstance(error, EXPECTED_ERRORS)
+                self.failure = str(error) if is_expected else f"{type(error).__name__}: {error}"
+                if self.failure != logged:
+                    log.warning("thread failed", thread=self.name, error=self.failure, exc_info=not is_expected)
+            logged = self.failure or ""
+            self._health.rest(self.name)
+            self._wake.wait(self.interval_s)
+            self._wake.clear()
+
+
+class ReaderThread(BackgroundThread, Generic[Reader]):
+    """Opens a reader of topics and calls `step(reader)` over and over; after an error it opens a new one.
+
+    What a step has not stored is read again, so steps must be repeatable.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        opens: Callable[[], AbstractContextManager[Reader]],
+        step: Callable[[Reader], None],
+        health: Health,
+    ) -> None:
+        super().__init__(name, RETRY_S / 2, health)
+        self._opens, self._step = opens, step
+
+    def work(self) -> None:
+        """Reads until stopped; the wait after it doubles while one error follows another."""
+        began_s = time.monotonic()
+        try:
+            with self._opens() as reader:
+                while not self.stopping.is_set():
+                    self.beat()
+                    self._step(reader)
+                    self.failure = None
+        finally:
+            is_first = time.monotonic() - began_s > LONGEST_RETRY_S
+            self.interval_s = RETRY_S if is_first else min(2 * self.interval_s, LONGEST_RETRY_S)

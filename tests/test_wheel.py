@@ -1,0 +1,59 @@
+"""What the wheel contains: all that a worker and its services need at run time, and no training."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAINING = "gradwatch/models/training/"
+BUILD = "from setuptools import setup; setup()"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Paths of the files that setuptools puts into the wheel, without building the archive."""
+    pytest.importorskip("setuptools", minversion="77", reason="builds with setuptools, as pip does")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-c", BUILD, "-q", "build_py", "--build-lib", str(folder)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def sources(pattern: str) -> set[str]:
+    """Files of the three packages as they would be named in the wheel."""
+    found = (path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern) if path.is_file())
+    return {f"gradwatch/{path}" for path in found if "__pycache__" not in path}
+
+
+def test_every_module_but_training_is_in_the_wheel(built: set[str]) -> None:
+    modules = {path for package in ("streams", "models", "monitor") for path in sources(f"{package}/**/*.py")}
+    expected = {path for path in modules if not path.startswith(TRAINING)} | {"gradwatch/__init__.py"}
+    assert {path for path in built if path.endswith(".py")} == expected
+
+
+def test_training_is_not_in_the_wheel(built: set[str]) -> None:
+    assert sources("models/training/splits.csv") == {f"{TRAINING}splits.csv"}
+    assert not [path for path in built if path.startswith(TRAINING)]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "models/weights/*",
+        "monitor/alarms/calibrations/synthetic.calibration",
+        "monitor/review/migrations/script.py.mako",
+        "monitor/review/page/**/*",
+    ],
+)
+def test_files_that_are_read_at_run_time_are_in_the_wheel(built: set[str], pattern: str) -> None:
+    assert sources(pattern)
+    assert sources(pattern) <= built
+
+
+def test_the_wheel_is_typed(built: set[str]) -> None:
+    assert "gradwatch/py.typed" in built
