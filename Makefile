@@ -42,7 +42,7 @@ test-review: $(DEV_STAMP) ## kill the review and evidence services, ask the API 
 	$(VENV)/bin/pytest -m faults tests/monitor/review tests/monitor/evidence
 
 fuzz: $(DEV_STAMP) ## fuzz the readers of strangers' bytes, 3 minutes each; needs atheris (Linux x86-64)
-	$(VENV)/bin/python tests/fuzz/seed_corpus.py runs/fuzz
+	$(VENV)/bin/python -m tests.fuzz.seed_corpus runs/fuzz
 	$(VENV)/bin/python tests/fuzz/fuzz_codec.py -max_total_time=180 -artifact_prefix=runs/fuzz/ runs/fuzz/codec
 	$(VENV)/bin/python tests/fuzz/fuzz_curetsd.py -max_total_time=180 -artifact_prefix=runs/fuzz/ runs/fuzz/curetsd
 

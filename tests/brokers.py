@@ -40,7 +40,7 @@ def temporary_topics(servers: str, partitions: int) -> Iterator[Topics]:
 
 
 def read_records(servers: str, topics: Collection[str], at_least: int, client: Mapping[str, Any] = {}) -> list[Record]:
-    """All records of `topics` once there are `at_least`, and what comes beyond within a second at most; fails where too few come."""
+    """All records of `topics` once there are `at_least`, with what comes within a second more; fails on too few."""
     found: list[Record] = []
     deadline_s = time.monotonic() + LIMIT_S
     with TopicReader(servers, list(topics), client) as reader:
