@@ -49,7 +49,7 @@ def gray_jpeg(level: int = 120, size: tuple[int, int] = (96, 54)) -> bytes:
     return encode_jpeg(np.full((size[1], size[0], 3), level, np.uint8))
 
 
-def noise_jpeg(seed: int = 0, size: tuple[int, int] = (64, 48), quality: int = 95) -> bytes:
+def noise_jpeg(seed: int = 0, size: tuple[int, int] = (64, 48), quality: int = 90) -> bytes:
     """A picture of noise: as large as JPEG makes any, and unlike that of any other seed."""
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     return encode_jpeg(noise, quality)

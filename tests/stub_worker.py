@@ -136,7 +136,7 @@ class WorkerProcess:
             assert self.running, f"the worker has ended; its log:\n{self.said()}"
             return path.exists()
 
-        wait_until(is_there, lambda: f"{path.name} of the worker; its log:\n{self.said()}", START_S)
+        wait_until(is_there, START_S, lambda: f"{path.name} of the worker; its log:\n{self.said()}")
 
     def kill(self) -> None:
         self.process.kill()

@@ -15,8 +15,8 @@ Found = TypeVar("Found")
 
 def wait_until(
     condition: Callable[[], Found],
-    what: str | Callable[[], str] = "the condition to hold",
     limit_s: float = LIMIT_S,
+    what: str | Callable[[], str] = "a condition",
     poll_s: float = 0.02,
 ) -> Found:
     """Returns what `condition` returns once that is true; fails the test after `limit_s`."""

@@ -10,7 +10,8 @@ from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import Alert, AlertKind, AlertState, alert_id
 from gradwatch.streams.wire.outputs import decode_alert
 
-from .scene import Scene, wait_until
+from ..waiting import wait_until
+from .scene import Scene
 
 
 def first_alert(scene: Scene, stream_id: str = "town-east") -> Alert:

@@ -13,7 +13,8 @@ import pytest
 
 from gradwatch.streams.transport.embedded import EmbeddedBrokerMissingError
 
-from .scene import Camera, Scene, ask, running, wait_until
+from ..waiting import wait_until
+from .scene import Camera, Scene, ask, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

@@ -9,8 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,8 @@ from gradwatch.streams.wire.outputs import encode_alert
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.topics import Topics
 from gradwatch.streams.world.drive import Drive, Swap
+
+from ..waiting import LIMIT_S, wait_until
 
 RATE_HZ = 5.0
 ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/")
@@ -123,7 +124,9 @@ class Scene:
         """Publishes an alert and waits until the review process has stored it."""
         with self.producing() as producer:
             self.publish(producer, alert)
-        wait_until(lambda: "comments" in ask(self.address, f"/alerts/{alert.alert_id}"), 15, "the alert in the store")
+        wait_until(
+            lambda: "comments" in ask(self.address, f"/alerts/{alert.alert_id}"), LIMIT_S, "the alert in the store"
+        )
 
     def close(self) -> None:
         """Stops all processes."""
@@ -172,15 +175,6 @@ def ask(address: str, path: str) -> dict:
     """The JSON of a GET request to the API."""
     found: dict = msgspec.json.decode(request(address, f"/api/v1{path}")[1])
     return found
-
-
-def wait_until(holds: Callable[[], Any], timeout_s: float, what: str) -> None:
-    """Waits until `holds()` is true. Raises TimeoutError that names `what` was expected."""
-    deadline_s = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > deadline_s:
-            raise TimeoutError(f"expected within {timeout_s:.0f} s: {what}")
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -16,9 +16,10 @@ from gradwatch.monitor.demo.pictures import encode_png
 from gradwatch.streams.wire.pixels import decode_picture
 
 from ..places import DOCS
+from ..waiting import wait_until
 from .conftest import CAMERAS, OPTIONS, chromium_path
 from .corrections import mismatch
-from .scene import ROW, Camera, Scene, ask, running, wait_until
+from .scene import ROW, Camera, Scene, ask, running
 
 PICTURES = DOCS / "pictures"
 MAX_BYTES = 300_000

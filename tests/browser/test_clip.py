@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..waiting import wait_until
 from .alerts import first_alert, like
 from .page import PIXELS, drawn_pixels, expect, open_alert
-from .scene import Scene, ask, wait_until
+from .scene import Scene, ask
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

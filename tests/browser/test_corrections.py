@@ -10,11 +10,12 @@ import pytest
 
 from gradwatch.streams.wire.messages import IGNORE, Alert, ClassOverride, RegionMute
 
+from ..waiting import LIMIT_S, wait_until
 from .alerts import first_alert
 from .conftest import add_user, log_in, watch_errors
 from .corrections import STREAM, TRACK, in_force, mismatch, on_the_topic, withdraw_all
 from .page import PIXELS, drawn_pixels, expect, open_alert
-from .scene import Scene, wait_until
+from .scene import Scene
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def test_a_class_is_corrected_by_keyboard_alone_and_published(page: Page, scene:
     expect(page.get_by_text(f"Corrected by local: Track {TRACK} is “Goods vehicles”")).to_be_visible()
     expect(dialog).to_have_count(0)
     assert page.evaluate("document.activeElement.closest('dialog')") is None
-    wait_until(lambda: in_force(scene)[0]["published"], 15, "the published correction")
+    wait_until(lambda: in_force(scene)[0]["published"], LIMIT_S, "the published correction")
     (given,) = in_force(scene)
     (published,) = on_the_topic(scene, given["verdict_id"])
     assert isinstance(published, ClassOverride)
@@ -138,7 +139,7 @@ def test_a_drawn_region_is_shown_to_everybody_until_it_is_withdrawn(
     expect(corrections).to_contain_text(NOTHING)
     expect(page.get_by_label("Muted regions")).to_have_count(0)
     assert drawn_pixels(page, ".clip .stage-regions") == 0
-    wait_until(lambda: on_the_topic(scene, given["verdict_id"])[-1] is None, 15, "the tombstone")
+    wait_until(lambda: on_the_topic(scene, given["verdict_id"])[-1] is None, LIMIT_S, "the tombstone")
     assert errors == []
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..waiting import LIMIT_S, wait_until
 from .alerts import first_alert, like
 from .page import expect
-from .scene import ROW, Scene, ask, wait_until
+from .scene import ROW, Scene, ask
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -96,7 +97,9 @@ def test_the_page_stays_responsive_with_a_thousand_alerts_in_ten_seconds(page: P
 def test_a_burst_is_one_row_that_opens_and_is_acknowledged_at_once(page: Page, scene: Scene):
     storm(scene, 12, 0.3, 5_000, "burst").join()
     cameras = "&".join(f"camera=burst-{number:02d}" for number in range(12))
-    wait_until(lambda: len(ask(scene.address, f"/alerts?{cameras}")["alerts"]) == 12, 15, "all alerts of the burst")
+    wait_until(
+        lambda: len(ask(scene.address, f"/alerts?{cameras}")["alerts"]) == 12, LIMIT_S, "all alerts of the burst"
+    )
     page.goto(f"/alerts?{cameras}")
     burst = page.locator(".row-burst").first
     expect(burst).to_contain_text("Burst of 12 alerts")

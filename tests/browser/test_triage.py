@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from gradwatch.streams.wire.messages import Severity
 
+from ..waiting import LIMIT_S, wait_until
 from .alerts import first_alert, like
 from .page import expect, open_list
-from .scene import ROW, Scene, ask, wait_until
+from .scene import ROW, Scene, ask
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -72,7 +73,7 @@ def test_an_alert_can_be_reviewed_by_keyboard_alone(page: Page, scene: Scene):
     expect(page.get_by_text("Snoozed until")).to_have_count(0)
     for key in "amr":
         page.keyboard.press(key)
-    wait_until(lambda: not ask(scene.address, path)["review"]["reviewed"], 10, "the removed review marks")
+    wait_until(lambda: not ask(scene.address, path)["review"]["reviewed"], LIMIT_S, "the removed review marks")
 
 
 def test_the_help_lists_every_key(page: Page):

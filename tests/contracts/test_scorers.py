@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from gradwatch.models.gradients.head import head_scores
-from gradwatch.models.outputs import Detections, Observation, Tiles
+from gradwatch.models.outputs import Observation, Tiles
 from gradwatch.monitor.alarms.calibration import Calibration, Origin
 from gradwatch.monitor.judging.state import dump, load_calibration
 from gradwatch.monitor.scorers import PEDESTRIAN_PREFIX, SCORERS, ClosedForm
 from gradwatch.monitor.scorers.crops import CropScore
 
+from ..builders import NO_DETECTIONS, NO_TILES
+
 CLASSES, FEATURES = 6, 16
-NO_BOXES = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
-NO_TILES = Tiles(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty((0, 4), np.float32))
 
 
 def frame(generator, tiles=12, moved=0.0, rows=range(6)):
@@ -27,7 +27,7 @@ def frame(generator, tiles=12, moved=0.0, rows=range(6)):
     loss = np.exp(-4 + 0.8 * row + 0.3 * (generator.normal(size=tiles) + moved))
     return Observation(
         size=(640, 480),
-        detections=NO_BOXES,
+        detections=NO_DETECTIONS,
         heads={},
         tiles=Tiles(position, loss.astype(np.float32), cosines.astype(np.float32)),
         image_statistics=(generator.normal(size=12) + moved).astype(np.float32),

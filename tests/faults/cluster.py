@@ -84,7 +84,7 @@ class Node:
             assert self._process.poll() is None, said()
             return is_listening(self.port)
 
-        wait_until(is_up, said, START_TIMEOUT_S, 0.1)
+        wait_until(is_up, START_TIMEOUT_S, said, 0.1)
 
     def stop_answering(self) -> None:
         """SIGSTOP: connections stay and nothing comes."""

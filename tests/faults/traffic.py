@@ -44,7 +44,7 @@ def wait(condition: Callable[[], bool], limit_s: float, what: str, worker: Worke
             pytest.fail(f"waited for {what}; the log of the worker that ended:\n{worker.said()}")
         return condition()
 
-    wait_until(holds, lambda: what if worker is None else f"{what}; the log of the worker:\n{worker.said()}", limit_s)
+    wait_until(holds, limit_s, lambda: what if worker is None else f"{what}; the log of the worker:\n{worker.said()}")
 
 
 def make_calibration(folder: Path, number: int, rate_hz: float) -> Path:

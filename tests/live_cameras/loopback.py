@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,6 +11,8 @@ import pytest
 
 from gradwatch.streams.transport.apache import is_listening
 from gradwatch.streams.wire.pixels import decode_picture
+
+from ..waiting import LIMIT_S, wait_until
 
 SCRIPT = Path(__file__).parent / "rtsp_server.py"
 PYTHON = "/usr/bin/python3"  # PyGObject is the system's
@@ -151,15 +151,5 @@ def runs_of(numbers: list[int]) -> list[list[int]]:
     return runs
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> float:
-    """Waits for `condition` and returns the seconds it took; fails after `timeout_s`."""
-    started_s = time.monotonic()
-    while not condition():
-        if time.monotonic() - started_s > timeout_s:
-            pytest.fail(f"not within {timeout_s} s: {what}")
-        time.sleep(0.02)
-    return time.monotonic() - started_s
-
-
 def wait_until_listening(port: int) -> None:
-    wait_for(lambda: is_listening(port), 20.0, f"somebody listens on {port}")
+    wait_until(lambda: is_listening(port), LIMIT_S, f"somebody listens on {port}")

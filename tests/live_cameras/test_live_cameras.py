@@ -24,7 +24,8 @@ from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.wire.messages import Disturbance, DisturbanceState, HealthRecord
 from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
-from .loopback import PASSWORD, USER, MjpegCamera, RtspCamera, number_of, require_rtsp_server, runs_of, wait_for
+from ..waiting import LIMIT_S, wait_until
+from .loopback import PASSWORD, USER, MjpegCamera, RtspCamera, number_of, require_rtsp_server, runs_of
 
 BEGIN, END, MOMENT = DisturbanceState.BEGIN, DisturbanceState.END, DisturbanceState.MOMENT
 RECORDED_WITHIN_S = 5.0
@@ -67,12 +68,12 @@ class Watched:
 
     def wait_for_frames(self, count: int = 5) -> None:
         there = len(self.frames)
-        wait_for(lambda: len(self.frames) >= there + count, 20.0, f"{count} frames")
+        wait_until(lambda: len(self.frames) >= there + count, LIMIT_S, f"{count} frames")
 
     def expect(self, disturbance: Disturbance, state: DisturbanceState, act: Callable[[], object]) -> None:
         before = self.count(disturbance, state)
         act()
-        wait_for(lambda: self.count(disturbance, state) > before, RECORDED_WITHIN_S, f"{disturbance} {state}")
+        wait_until(lambda: self.count(disturbance, state) > before, RECORDED_WITHIN_S, f"{disturbance} {state}")
 
     def assert_all_accounted(self) -> None:
         camera = self.camera

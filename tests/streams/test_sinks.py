@@ -12,16 +12,12 @@ from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.transport.producer import Delivery, RecordTooLargeError
 from gradwatch.streams.wire.messages import (
     Alert,
-    AlertKind,
-    AlertState,
-    FrameIdentity,
     FrameReport,
-    Outcome,
-    Severity,
-    StreamState,
 )
 from gradwatch.streams.wire.outputs import decode_alert, decode_report
 from gradwatch.streams.wire.topics import Topics
+
+from ..builders import frame_report, shift_alert
 
 TOPICS = Topics("p.", "frames")
 OVERLAY = {"circles": [], "points": [], "texts": []}
@@ -51,43 +47,12 @@ class FakeProducer:
 
 
 def report(seq: int = 4) -> FrameReport:
-    return FrameReport(
-        identity=FrameIdentity("north", "run", seq),
-        partition=1,
-        offset=9,
-        capture_ns=400_000_000,
-        published_ns=1_790_000_000_000_000_000,
-        clock="media",
-        outcome=Outcome.JUDGED,
-        state=StreamState.WATCHING,
-        scores={"msp": np.zeros(2, np.float32)},
-        traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01",
-    )
+    scores, traceparent = {"msp": np.zeros(2, np.float32)}, "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    return frame_report("north", seq, scores=scores, traceparent=traceparent)
 
 
 def alert() -> Alert:
-    return Alert(
-        "id",
-        2,
-        AlertKind.DISTRIBUTION_SHIFT,
-        Severity.WARNING,
-        AlertState.OPEN,
-        "north",
-        "run",
-        3,
-        4,
-        300_000_000,
-        400_000_000,
-        1,
-        8,
-        9,
-        1.5,
-        0.01,
-        9.0,
-        3600.0,
-        ["image_statistics"],
-        "why",
-    )
+    return shift_alert("north", 3, last_seq=4, alert_id="id", revision=2)
 
 
 def test_a_frame_is_published_as_alert_report_and_overlay() -> None:

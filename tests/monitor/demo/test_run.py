@@ -82,10 +82,14 @@ def number(request: pytest.FixtureRequest) -> Iterator[int]:
 def test_what_it_started_ends_with_it(tmp_path, number):
     pytest.importorskip("fastapi", reason="needs the extra review")
     with running("demo", "--headless", "--review", "--seconds=10", f"--folder={tmp_path}") as demo:
-        wait_until(lambda: {"review", "evidence"} <= verbs_in(tmp_path), lambda: str(verbs_in(tmp_path)), LIMIT_S)
+        wait_until(
+            lambda: {"review", "evidence"} <= verbs_in(tmp_path),
+            LIMIT_S,
+            lambda: f"review and evidence, not {verbs_in(tmp_path)}",
+        )
         demo.send_signal(number)
         assert demo.wait(LIMIT_S) == 128 + number
-        wait_until(lambda: not verbs_in(tmp_path), lambda: f"the end of {verbs_in(tmp_path)}")
+        wait_until(lambda: not verbs_in(tmp_path), what=lambda: f"the end of {verbs_in(tmp_path)}")
 
 
 def verbs_in(folder: Path) -> set[str]:

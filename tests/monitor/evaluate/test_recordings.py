@@ -23,29 +23,24 @@ from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.offline import Observed, offline_stamp
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.streams.wire.messages import (
-    FrameIdentity,
     FrameReport,
     Outcome,
     OutcomeCause,
     ReportedForecasts,
-    StreamState,
 )
+
+from ...builders import frame_report
 
 RATE_HZ = 10
 
 
 def report(seq: int, outcome: Outcome = Outcome.JUDGED, checked: int = 0, achieved: float = np.nan) -> FrameReport:
     nothing = np.empty((0, 1), np.float32)
-    return FrameReport(
-        identity=FrameIdentity("pets_a", "run", seq),
-        partition=0,
-        offset=seq,
-        capture_ns=seq,
-        published_ns=seq,
-        clock="media",
+    return frame_report(
+        "pets_a",
+        seq,
         outcome=outcome,
         cause=OutcomeCause.UNDECODABLE if outcome == Outcome.REJECTED else None,
-        state=StreamState.WATCHING,
         forecasts=ReportedForecasts(nothing, nothing, nothing, 0.9, achieved, checked),
         latency_ms={"decode": 1.0, "observe": float(seq), "judge": 2.0},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -119,10 +119,3 @@ def attachments(broker: str, topics: Topics, count: int, timeout_s: float = 60.0
     made = [decode_attachment(record.value or b"") for record in found]
     assert [record.key for record in found] == [one.alert_id.encode() for one in made]
     return made
-
-
-def wait_until(true: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)

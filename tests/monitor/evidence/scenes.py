@@ -14,30 +14,25 @@ from gradwatch.monitor.evidence.window import MissingCause
 from gradwatch.streams.wire.frames import encode_frame
 from gradwatch.streams.wire.messages import (
     Alert,
-    AlertKind,
     AlertState,
     EncodedFrame,
     FrameReport,
     Outcome,
     OutcomeCause,
     ReportedDetections,
-    Severity,
     StreamState,
-    alert_id,
 )
 from gradwatch.streams.wire.outputs import encode_report
-from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 
-from ...builders import encoded_frame
+from ...builders import RUN, SECOND_NS, encoded_frame, frame_report, gray_jpeg, shift_alert
 
-RUN = "01JD0000000000000000000000"
 CAPTURE_NS = 1_790_000_000_123_456_789
 PUBLISHED_MS = 1_790_000_000_500
-SECOND_NS = 1_000_000_000
 TOPICS = Topics()
-JPEG = encode_jpeg(np.full((16, 24, 3), 90, np.uint8))
+JPEG = gray_jpeg(90, (24, 16))
+IDS = {"models_id": "m1", "calibration_id": "c1", "configuration_id": "k1"}
 
 
 def capture_ns(seq: int, rate_hz: int) -> int:
@@ -60,54 +55,45 @@ def stamped(made: EncodedFrame, **stamp: Any) -> EncodedFrame:
 def report(of: EncodedFrame, outcome: Outcome = Outcome.JUDGED) -> FrameReport:
     cause = None if outcome is Outcome.JUDGED else OutcomeCause.SUPERSEDED
     seen = ReportedDetections(np.float32([[2, 3, 9, 12]]), np.float32([0.75]), ["sign"], ["stop"])
-    return FrameReport(
-        of.stamp.identity,
-        of.stamp.partition,
-        of.stamp.offset,
-        of.stamp.capture_ns,
-        of.stamp.published_ns,
-        of.stamp.clock,
-        outcome,
-        StreamState.ALERTING,
-        cause,
+    stamp = of.stamp
+    return frame_report(
+        stamp.identity.stream_id,
+        stamp.identity.seq,
+        identity=stamp.identity,
+        partition=stamp.partition,
+        offset=stamp.offset,
+        capture_ns=stamp.capture_ns,
+        published_ns=stamp.published_ns,
+        clock=stamp.clock,
+        outcome=outcome,
+        state=StreamState.ALERTING,
+        cause=cause,
         width=24,
         height=16,
         detections=seen if outcome is Outcome.JUDGED else None,
-        scores={"image_statistics": np.float32([of.stamp.identity.seq]), "head_entropy": np.float32([np.nan])},
+        scores={"image_statistics": np.float32([stamp.identity.seq]), "head_entropy": np.float32([np.nan])},
         p_values={"image_statistics": np.float32([0.01])},
         change={"image_statistics": 1.5},
-        models_id="m1",
-        calibration_id="c1",
-        configuration_id="k1",
+        **IDS,
     )
 
 
 def alert(onset: EncodedFrame, last: EncodedFrame, state: AlertState = AlertState.CLOSED, revision: int = 1) -> Alert:
     identity = onset.stamp.identity
-    return Alert(
-        alert_id=alert_id(identity.stream_id, identity.run_id, AlertKind.DISTRIBUTION_SHIFT, identity.seq),
-        revision=revision,
-        kind=AlertKind.DISTRIBUTION_SHIFT,
-        severity=Severity.WARNING,
-        state=state,
-        stream_id=identity.stream_id,
-        run_id=identity.run_id,
-        onset_seq=identity.seq,
+    return shift_alert(
+        identity.stream_id,
+        identity.seq,
+        identity.run_id,
         last_seq=last.stamp.identity.seq,
+        revision=revision,
+        state=state,
         onset_capture_ns=onset.stamp.capture_ns,
         last_capture_ns=last.stamp.capture_ns,
         partition=onset.stamp.partition,
         first_offset=onset.stamp.offset,
         last_offset=last.stamp.offset,
         score=1.5,
-        p_value=0.002,
-        threshold=9.5,
-        mean_time_between_false_alarms_s=3600.0,
-        carried_by=["image_statistics"],
-        reason="frames differ from the clean ones of this stream",
-        models_id="m1",
-        calibration_id="c1",
-        configuration_id="k1",
+        **IDS,
     )
 
 

@@ -19,7 +19,8 @@ from gradwatch.streams.wire.messages import AlertState, FrameIdentity, FrameRepo
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
 from gradwatch.streams.wire.topics import Topics
 
-from .live import RunPublisher, attachments, serving, wait_until
+from ...waiting import wait_until
+from .live import RunPublisher, attachments, serving
 from .scenes import PUBLISHED_MS, TOPICS, MemoryRecords, alert, frame, read_window, report, stamped
 
 FOREIGN = "0d4c7a52-7c55-5f6e-8d3b-0f4a3a1f5b11"

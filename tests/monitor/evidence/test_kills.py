@@ -18,7 +18,8 @@ from gradwatch.monitor.evidence.mcap_reader import read_evidence, read_frames, r
 from gradwatch.streams.wire.messages import Alert, Attachment, EncodedFrame
 from gradwatch.streams.wire.topics import Topics
 
-from .live import RunPublisher, attachments, wait_until
+from ...waiting import wait_until
+from .live import RunPublisher, attachments
 from .scenes import JPEG, alert
 
 SCRIPT = Path(__file__).with_name("killable_service.py")

@@ -12,7 +12,8 @@ from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.wire.topics import Topics
 
 from ...faults.cluster import Cluster
-from .live import RunPublisher, attachments, serving, wait_until
+from ...waiting import wait_until
+from .live import RunPublisher, attachments, serving
 from .scenes import alert
 
 pytestmark = pytest.mark.faults

@@ -16,7 +16,8 @@ from gradwatch.streams.transport.ranges import TopicRanges
 from gradwatch.streams.wire.messages import AlertState
 from gradwatch.streams.wire.topics import Topics
 
-from .live import RunPublisher, attachments, serving, wait_until
+from ...waiting import wait_until
+from .live import RunPublisher, attachments, serving
 from .scenes import alert, read_window
 
 

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 
 import httpx2 as httpx
 
-from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import Alert, FrameReport
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
@@ -25,13 +23,6 @@ from gradwatch.streams.wire.records import cloud_event_headers
 from gradwatch.streams.wire.topics import Topics
 
 START_TIMEOUT_S = 300.0  # on a machine that others keep busy
-
-
-def fresh_topics(servers: str) -> Topics:
-    prefix = f"t{uuid.uuid4().hex[:8]}."
-    topics = Topics(prefix, prefix + "frames")
-    ensure_topics(servers, topics, 3)
-    return topics
 
 
 def publish_alert(producer: BoundedProducer, topics: Topics, alert: Alert) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradwatch.models.outputs import Detections, Observation, Tiles
 from gradwatch.monitor.alarms.calibration import CleanFrame
 from gradwatch.monitor.judging.state import JudgeState
 from gradwatch.monitor.worker.checkpoints import StateNotStoredError, StreamLedger
 from gradwatch.monitor.worker.stored_state import CHUNK, Found, Shelf, StoredState
 from gradwatch.streams.transport.producer import Delivery
+
+from ...builders import plain_observation
 
 
 class Topic:
@@ -38,10 +38,7 @@ def bind(state, next_offset, published_ns):
 
 
 def state(clean=0):
-    nothing = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
-    tiles = Tiles(np.zeros((0, 2), np.int32), np.zeros(0, np.float32), np.zeros((0, 4), np.float32))
-    observation = Observation((96, 54), nothing, {}, tiles, np.zeros(12, np.float32))
-    return JudgeState("town", "run", clean=tuple(CleanFrame(i, observation, {}) for i in range(clean)))
+    return JudgeState("town", "run", clean=tuple(CleanFrame(i, plain_observation(), {}) for i in range(clean)))
 
 
 def judged(ledger, *offsets):

@@ -30,6 +30,7 @@ from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 
 from ...places import DOCS
+from ...waiting import wait_until
 
 SESSION_S = 2.0
 PICTURES = [encode_jpeg(np.full((24, 32, 3), 20 * i, np.uint8)) for i in range(10)]
@@ -84,13 +85,6 @@ class Member(threading.Thread):
     def __exit__(self, *exc: object) -> None:
         self._stopping.set()
         self.join()
-
-
-def wait(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, f"not within {timeout_s} s"
-        time.sleep(0.05)
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -185,11 +179,11 @@ def test_a_paused_consumer_stays_a_member_and_goes_on(broker: str, topics: Topic
 def test_a_partition_that_moves_is_neither_judged_twice_nor_skipped(broker: str, topics: Topics) -> None:
     with Member(broker, topics) as first:
         send(broker, topics, 30)
-        wait(lambda: len(first.places) == 30)
+        wait_until(lambda: len(first.places) == 30)
         with Member(broker, topics) as second:
-            wait(lambda: bool(second.assigned) and len(first.assigned) + len(second.assigned) == 3)
+            wait_until(lambda: bool(second.assigned) and len(first.assigned) + len(second.assigned) == 3)
             send(broker, topics, 30)
-            wait(lambda: len(first.places) + len(second.places) >= 60)
+            wait_until(lambda: len(first.places) + len(second.places) >= 60)
     places = first.places + second.places
     assert second.places
     assert len(places) == len(set(places)) == 60

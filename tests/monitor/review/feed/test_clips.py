@@ -32,9 +32,10 @@ from gradwatch.streams.wire.messages import Alert, AlertState, EncodedFrame, Fra
 from gradwatch.streams.wire.outputs import encode_attachment
 from gradwatch.streams.wire.topics import Topics
 
+from ....brokers import make_topics
 from ...evidence import scenes
 from ...evidence.live import RunPublisher, wait_until
-from ..traffic import fresh_topics, publish_alert, publish_report
+from ..traffic import publish_alert, publish_report
 
 RATE_HZ = 5
 SECOND_NS = 1_000_000_000
@@ -119,7 +120,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def topics(servers: str) -> Topics:
-    return fresh_topics(servers)
+    return make_topics(servers, 3)
 
 
 @pytest.fixture

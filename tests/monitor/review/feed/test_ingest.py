@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from gradwatch.streams.wire.messages import AlertState, ClassOverride, FrameRepo
 from gradwatch.streams.wire.outputs import decode_correction
 from gradwatch.streams.wire.topics import Topics
 
+from ....brokers import make_topics
+from ....waiting import wait_until
 from ..builders import ALERT, RUN, make_alert, make_frame, make_report
-from ..traffic import Reviewer, ReviewProcess, fresh_topics, publish_alert, publish_report, running
+from ..traffic import Reviewer, ReviewProcess, publish_alert, publish_report, running
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def broker() -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture(scope="module")
 def topics(broker: EmbeddedBroker) -> Topics:
-    return fresh_topics(broker.bootstrap_servers)
+    return make_topics(broker.bootstrap_servers, 3)
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +52,6 @@ def reviewer(broker: EmbeddedBroker, topics: Topics, tmp_path_factory: pytest.Te
         yield Reviewer(process.url)
 
 
-def eventually(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
-    deadline_s = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline_s, "the condition did not become true"
-        time.sleep(0.05)
-    return found
-
-
 def report(seq: int) -> FrameReport:
     return make_report(seq, capture_ns=time.time_ns(), published_ns=time.time_ns())
 
@@ -65,15 +59,13 @@ def report(seq: int) -> FrameReport:
 def test_an_alert_is_announced_with_its_scores_and_resumed(
     reviewer: Reviewer, producer: BoundedProducer, topics: Topics
 ) -> None:
-    eventually(lambda: not any(one["error"] for one in reviewer.get("/api/v1/status")["following"]))
+    wait_until(lambda: not any(one["error"] for one in reviewer.get("/api/v1/status")["following"]))
     events = reviewer.events()
     assert next(events)[1] == "hello"
     publish_report(producer, topics, report(41))
     assert producer.flush(20.0)
-    published_s = time.monotonic()
     publish_alert(producer, topics, ALERT)
     event_id, _, fields = next(event for event in events if event[1] == "alert")
-    assert time.monotonic() - published_s < 10.0  # the benchmark measures the latency
     assert (fields["is_new"], fields["muted"], fields["alert"]["alert_id"]) == (True, False, ALERT.alert_id)
     events.close()  # type: ignore[attr-defined]
     publish_alert(producer, topics, make_alert(revision=2, state=AlertState.CLOSED))
@@ -88,7 +80,7 @@ def test_an_alert_is_announced_with_its_scores_and_resumed(
     def scores() -> Any:
         return reviewer.get(f"/api/v1/alerts/{ALERT.alert_id}")["scores"]
 
-    assert eventually(scores)[0]["ratio"] == 1.25
+    assert wait_until(scores)[0]["ratio"] == 1.25
 
 
 def test_the_newest_picture_of_a_camera_is_shown(reviewer: Reviewer, producer: BoundedProducer, topics: Topics) -> None:
@@ -101,7 +93,7 @@ def test_the_newest_picture_of_a_camera_is_shown(reviewer: Reviewer, producer: B
         found = [c for c in reviewer.get("/api/v1/cameras")["cameras"] if c["thumbnail_url"]]
         return found and found[0]
 
-    assert eventually(camera)["stream_id"] == "north-gate"
+    assert wait_until(camera)["stream_id"] == "north-gate"
     answer = reviewer._client.get("/api/v1/cameras/north-gate/frame")
     assert (answer.content, answer.headers["x-seq"]) == (make_frame(39, size=(64, 48)).content, "39")
 
@@ -111,7 +103,7 @@ def seen(reviewer: Reviewer, producer: BoundedProducer, topics: Topics) -> str:
     """A camera in the live view, with its frames in partition 2."""
     publish_report(producer, topics, report(42))
     assert producer.flush(20.0)
-    eventually(lambda: [one for one in reviewer.get("/api/v1/cameras")["cameras"] if one["stream_id"] == "north-gate"])
+    wait_until(lambda: [one for one in reviewer.get("/api/v1/cameras")["cameras"] if one["stream_id"] == "north-gate"])
     return "north-gate"
 
 
@@ -123,11 +115,11 @@ def test_a_worker_applies_a_correction_until_it_is_withdrawn(
     corner = [[0, 0], [200, 0], [200, 120]]
     body = {"kind": "mute_region", "stream_id": seen, "polygon": corner}
     assert reviewer.act("POST", "/api/v1/verdicts", json=body)
-    (given,) = eventually(lambda: feed.book.of(seen))
+    (given,) = wait_until(lambda: feed.book.of(seen))
     assert isinstance(given, RegionMute)
     assert np.array_equal(given.polygon, corner)
     assert reviewer.act("DELETE", f"/api/v1/verdicts/{given.verdict_id}")
-    assert eventually(lambda: feed.book.of(seen) == ())
+    assert wait_until(lambda: feed.book.of(seen) == ())
     feed.stop()
     feed.join(10.0)
 
@@ -137,12 +129,12 @@ def test_a_correction_is_published_in_the_partition_of_its_streams_frames(
 ) -> None:
     body = {"kind": "override_class", "stream_id": seen, "run_id": RUN, "track_id": 7, "label": "yield"}
     assert reviewer.act("POST", "/api/v1/verdicts", json=body)
-    (listed,) = eventually(lambda: [v for v in reviewer.get("/api/v1/verdicts")["verdicts"] if v["published"]])
+    (listed,) = wait_until(lambda: [v for v in reviewer.get("/api/v1/verdicts")["verdicts"] if v["published"]])
     assert reviewer.act("DELETE", f"/api/v1/verdicts/{listed['verdict_id']}")
     key = f"{seen}/{listed['verdict_id']}".encode()
     records: list[Any] = []
     with TopicReader(broker.bootstrap_servers, [topics.verdicts]) as reader:
-        eventually(lambda: records.extend(one for one in reader.poll(0.2) if one.key == key) or len(records) >= 2)
+        wait_until(lambda: records.extend(one for one in reader.poll(0.2) if one.key == key) or len(records) >= 2)
     added, withdrawn = records
     assert {added.partition, withdrawn.partition} == {2}
     correction = decode_correction(added.value)
@@ -159,7 +151,7 @@ def test_unreadable_records_are_refused_and_counted(
         producer.send(topic, b"north-gate", b"{}", [])
     producer.send(topics.alerts, b"x", b'{"alert_id":"\\u0000"}', [])
     publish_alert(producer, topics, make_alert(onset_seq=777))
-    eventually(lambda: any(a["onset_seq"] == 777 for a in reviewer.alerts()))
+    wait_until(lambda: any(a["onset_seq"] == 777 for a in reviewer.alerts()))
     refused = [
         line
         for line in reviewer._client.get("/metrics").text.splitlines()
@@ -171,7 +163,7 @@ def test_unreadable_records_are_refused_and_counted(
 def test_a_look_gives_the_last_records_and_then_nothing(
     broker: EmbeddedBroker, topics: Topics, producer: BoundedProducer
 ) -> None:
-    own = fresh_topics(broker.bootstrap_servers)
+    own = make_topics(broker.bootstrap_servers, 3)
     for number in range(30):
         producer.send(own.frames, b"a", b"%d" % number, [], 1)
         producer.flush(20.0)
@@ -183,22 +175,22 @@ def test_a_look_gives_the_last_records_and_then_nothing(
 
 
 def test_a_reader_begins_where_it_is_told(broker: EmbeddedBroker, producer: BoundedProducer) -> None:
-    own = fresh_topics(broker.bootstrap_servers)
+    own = make_topics(broker.bootstrap_servers, 3)
     for number in range(10):
         producer.send(own.alerts, b"a", b"%d" % number, [])
     producer.flush(20.0)
     found: list[int] = []
     with TopicReader(broker.bootstrap_servers, [own.alerts], offsets={(own.alerts, 0): 7}) as reader:
-        eventually(lambda: found.extend(int(r.value or b"") for r in reader.poll(0.2)) or len(found) >= 3)
+        wait_until(lambda: found.extend(int(r.value or b"") for r in reader.poll(0.2)) or len(found) >= 3)
     assert found == [7, 8, 9]
 
 
 def test_without_a_broker_alerts_can_still_be_reviewed(reviewer: Reviewer, broker: EmbeddedBroker) -> None:
     """The last test of this file: it ends the broker."""
-    eventually(lambda: reviewer.get("/api/v1/status")["broker"]["ok"])
+    wait_until(lambda: reviewer.get("/api/v1/status")["broker"]["ok"])
     alert_id = reviewer.alerts()[0]["alert_id"]
     broker.close()
-    state = eventually(lambda: (now := reviewer.get("/api/v1/status")["broker"])["error"] and now)
+    state = wait_until(lambda: (now := reviewer.get("/api/v1/status")["broker"])["error"] and now)
     assert (state["ok"], int(state["since_ns"]) > 0) == (False, True)
     assert reviewer.act("PUT", f"/api/v1/alerts/{alert_id}/acknowledgement")
     assert reviewer._client.get("/readyz").status_code == 200

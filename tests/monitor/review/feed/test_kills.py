@@ -17,8 +17,9 @@ from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerM
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import Alert, AlertState
 
+from ....brokers import make_topics
 from ..builders import make_alert
-from ..traffic import Reviewer, ReviewProcess, fresh_topics, publish_alert
+from ..traffic import Reviewer, ReviewProcess, publish_alert
 
 INTERVAL_S = 0.05
 
@@ -95,7 +96,7 @@ def survive(kills: int, folder: Path, seed: int) -> dict[str, float]:
     answered: dict[str, list[str]] = {}
     known: list[str] = []
     with EmbeddedBroker() as broker, BoundedProducer(broker.bootstrap_servers) as producer:
-        topics = fresh_topics(broker.bootstrap_servers)
+        topics = make_topics(broker.bootstrap_servers, 3)
         process = ReviewProcess(broker.bootstrap_servers, topics, f"sqlite:///{folder / 'review.db'}", folder)
         stream = Stream(producer, lambda alert: publish_alert(producer, topics, alert))
         stream.start()
