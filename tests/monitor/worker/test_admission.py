@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gradwatch.monitor.worker.admission import EveryFrame, Live
 
 from ...builders import encoded_frame
+from ...waiting import LIMIT_S
 
 NOW_NS = 10**18
 
@@ -194,14 +195,14 @@ class TestWaiting:
     def test_gives_up_after_the_timeout(self, make):
         started_s = time.monotonic()
         assert make().take(NOW_NS, 0.05) == (None, [])
-        assert 0.04 < time.monotonic() - started_s < 5.0
+        assert 0.04 < time.monotonic() - started_s < LIMIT_S
 
     def test_wakes_for_a_frame(self, make):
         admission = make()
         timer = threading.Timer(0.05, lambda: admission.put(frame("a", 0)))
         timer.start()
         started_s = time.monotonic()
-        found, _ = admission.take(NOW_NS, 30.0)
+        found, _ = admission.take(NOW_NS, 600.0)
         timer.join()
         assert names([found]) == [("a", 0)]
-        assert time.monotonic() - started_s < 10.0
+        assert time.monotonic() - started_s < LIMIT_S

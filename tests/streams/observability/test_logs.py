@@ -14,6 +14,8 @@ from gradwatch.streams.observability import logs
 from gradwatch.streams.observability.logs import configure_logging, hide, hide_credentials, identify, redact, scrub
 from gradwatch.streams.wire.messages import FrameIdentity
 
+from ...waiting import LIMIT_S
+
 PASSWORD = "hunter2'/@x"  # with all that ends a word in one notation or another
 
 
@@ -91,7 +93,7 @@ def test_hiding_takes_its_time_by_the_length_alone(part: str) -> None:
     text = part * (100_000 // len(part))
     started_s = time.perf_counter()
     scrub(text)
-    assert time.perf_counter() - started_s < 2.0
+    assert time.perf_counter() - started_s < LIMIT_S  # squares of this length take hours
 
 
 def test_a_known_password_is_hidden_wherever_it_stands() -> None:

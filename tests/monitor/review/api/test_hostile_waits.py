@@ -19,6 +19,7 @@ from gradwatch.monitor.review.store import database
 from gradwatch.monitor.review.store.errors import NotFoundError
 from gradwatch.streams.transport.connection import BrokerUnavailableError
 
+from ....waiting import LIMIT_S
 from ..builders import ALERT, make_alert, store
 from ..conftest import Client
 
@@ -35,8 +36,8 @@ def locked(service: ReviewService) -> Iterator[None]:
 
 @pytest.fixture
 def impatient(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service made after it waits 2 s for its turn."""
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 2.0)
+    """A service made after it waits 4 s for its turn."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 4.0)
 
 
 def test_readers_do_not_wait_for_writers(impatient: None, service: ReviewService) -> None:
@@ -45,9 +46,8 @@ def test_readers_do_not_wait_for_writers(impatient: None, service: ReviewService
     with client, locked(service), ThreadPoolExecutor(60) as pool:
         writes = [pool.submit(client.put, f"{url}/acknowledgement") for _ in range(60)]
         time.sleep(0.5)
-        began_s = time.monotonic()
         assert client.get(url).status_code == 200
-        assert time.monotonic() - began_s < 1.5  # before the first writer gives up
+        assert not any(write.done() for write in writes)  # the reader has waited for none
         answers = [write.result() for write in writes]
     assert {answer.status_code for answer in answers} == {503}
     assert {answer.json()["type"] for answer in answers} == {"database-unavailable"}
@@ -60,7 +60,7 @@ def test_clips_that_wait_for_a_broker_block_nothing_else(
     answers = threading.Event()
 
     def silent(*_: Any) -> Any:
-        answers.wait(20.0)
+        answers.wait(LIMIT_S)
         raise BrokerUnavailableError("no answer")
 
     monkeypatch.setattr(clips, "TopicRanges", silent)
@@ -70,9 +70,8 @@ def test_clips_that_wait_for_a_broker_block_nothing_else(
     with client, ThreadPoolExecutor(60) as pool:
         asked = [pool.submit(client.get, f"/api/v1/alerts/{one.alert_id}/clip") for one in made]
         time.sleep(0.5)
-        began_s = time.monotonic()
         assert client.get("/api/v1/alerts").status_code == 200
-        assert time.monotonic() - began_s < 5.0
+        assert not any(one.done() for one in asked)
         answers.set()
         assert {one.result().status_code for one in asked} == {503}
 
