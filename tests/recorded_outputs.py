@@ -42,10 +42,10 @@ if sys.argv[1:2] == ["record"]:
 
     from gradwatch.monitor.commands.judging.calibrate import calibrate
     from gradwatch.monitor.config import load
-    from gradwatch.monitor.judging.corrections import VerdictBook
     from gradwatch.monitor.worker.build import build_judge, build_observer, load_calibrations, topics_of
     from gradwatch.monitor.worker.ownership import Custody
     from gradwatch.monitor.worker.pipeline import Pipeline
+    from gradwatch.monitor.worker.verdict_feed import CorrectionBook
     from gradwatch.streams.sinks import SINKS, DeadLetters, Delivery
     from gradwatch.streams.sources import ChallengeOnset, Playback, PlayedSource, SourceFrame, Still, video
     from gradwatch.streams.transport.state import StateTopic
@@ -147,16 +147,16 @@ def verdicts() -> Iterator[Record]:
 
 def work(config: Path, producer: Any, partition: int, records: Iterable[Record]) -> None:
     """Does with the records of one partition what a worker does; the clock of stored states counts frames."""
-    configuration, book = load(config), VerdictBook()
+    configuration, book = load(config), CorrectionBook()
     topics, observer = topics_of(configuration), build_observer(configuration)
     judge = build_judge(configuration, observer)
     sink, letters = SINKS["kafka"](producer, topics), DeadLetters(producer, topics)
-    pipeline = Pipeline(observer, judge, sink, letters, load_calibrations(configuration, judge), verdicts=book)
+    pipeline = Pipeline(observer, judge, sink, letters, load_calibrations(configuration, judge), corrections=book)
     custody = Custody(pipeline, Mock(step=lambda _: {partition: {}}), StateTopic(producer, topics.state), 20.0)
     custody.take_up(Mock(held={partition: 1}, release=lambda _: {partition: 0}), 0.0)
     for record in records:
         for verdict in verdicts() if record.offset == 40 else ():  # in force 50 frames later
-            book.take(verdict)
+            book.update(verdict)
         stream_id = rejected_stamp(record).identity.stream_id
         custody.arrive(partition, stream_id, record.offset, record.timestamp_ms * 1_000_000)
         custody.tick(float(record.offset))

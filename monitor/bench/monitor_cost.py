@@ -41,7 +41,8 @@ from gradwatch.streams.world.drive import Drive
 from ..alarms.calibration import MIN_FRAMES
 from ..evaluate.metrics import spread
 from ..evaluate.reports import heading, machine, table
-from ..judging.judge import Judge, crop_scores
+from ..judging.crops import closed_forms
+from ..judging.judge import Judge
 from ..judging.offline import offline_stamp
 from ..judging.settings import JudgeSettings
 from ..judging.state import JudgeState, new_run
@@ -263,7 +264,7 @@ def _calls(networks: Networks, clip: Clip, plain: Any) -> dict[str, Callable[[],
         classes = outputs.logits.shape[1]
         expected = np.full((count, classes), 1 / classes)  # every crop belongs to a track that expects something
         calls[f"classifier_ms_{count}"] = partial(networks.classifier, crops)
-        calls[f"head_us_{count}"] = partial(crop_scores, outputs, expected, networks.classifier.head.activation)
+        calls[f"head_us_{count}"] = partial(closed_forms, outputs, expected, networks.classifier.head.activation)
     return calls
 
 

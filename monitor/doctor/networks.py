@@ -15,8 +15,8 @@ from gradwatch.models.zoo import MODELS, WEIGHTS
 from ..alarms.calibration import Calibration, CalibrationMismatchError, Origin
 from ..config import Configuration
 from ..judging.judge import Judge
-from ..judging.state import StateFormatError
 from ..worker.build import build_judge, build_observer, load_calibrations, read_calibrations
+from ..worker.stored_state import StateFormatError
 from .findings import Finding, Scope, Status
 
 HASHES = "SHA256SUMS"  # beside the weights, as `sha256sum` writes and reads it

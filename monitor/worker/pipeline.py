@@ -30,13 +30,14 @@ from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError
 from gradwatch.streams.wire.records import Record
 
 from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
-from ..judging.corrections import VerdictBook, adopt
+from ..judging.corrections import schedule
 from ..judging.judge import Judge, Judgement
-from ..judging.report import report_of
+from ..judging.report import empty_report
 from ..judging.state import JudgeState, new_run
 from ..overlay import annotations as overlays
 from .resuming import resumed
 from .stored_state import Found, StoredState
+from .verdict_feed import CorrectionBook
 
 log = structlog.get_logger()
 
@@ -52,7 +53,7 @@ class Pipeline:
         dead_letters: DeadLetters,
         calibrations: Mapping[str, Calibration] | None = None,
         max_pixels: int = MAX_PIXELS,
-        verdicts: VerdictBook | None = None,
+        corrections: CorrectionBook | None = None,
     ) -> None:
         self.observer = observer
         self.judge_frame = judge
@@ -61,7 +62,7 @@ class Pipeline:
         self.calibrations = dict(calibrations or {})
         self.max_pixels = max_pixels  # of a picture; a larger one is refused before it is decoded
         self.states: dict[str, JudgeState] = {}
-        self.verdicts = verdicts or VerdictBook()
+        self.corrections = corrections or CorrectionBook()
         self.adopts_from: dict[int, int] = {}  # by partition: frames before it may have been reported by another worker
 
     def step(self, record: Record) -> list[Delivery]:
@@ -90,7 +91,7 @@ class Pipeline:
     def judge(self, stamp: FrameStamp, observation: Observation) -> Judgement:
         """Tracks, scores, p-values, change and episodes; the stream's state goes on."""
         before = self.states.get(stamp.identity.stream_id)
-        state = self._with_verdicts(stamp, self._state_for(stamp, observation))
+        state = self._with_corrections(stamp, self._state_for(stamp, observation))
         judgement = self.judge_frame(stamp, observation, state)
         self.states[stamp.identity.stream_id] = judgement.state
         if state.calibration is None and judgement.state.calibration is not None:
@@ -111,13 +112,13 @@ class Pipeline:
 
     def drop(self, stamp: FrameStamp, cause: OutcomeCause) -> list[Delivery]:
         """Reports a frame that the worker's policy dropped."""
-        return self.publish(report_of(stamp, Outcome.DROPPED, self._state_name(stamp), cause))
+        return self.publish(empty_report(stamp, Outcome.DROPPED, self._state_name(stamp), cause))
 
     def reject(self, record: Record, error: BadRecordError) -> list[Delivery]:
         """Puts a record aside with its bytes untouched, and reports it."""
         stamp = rejected_stamp(record)
         dead = self.dead_letters.publish(record, error, "decode")
-        return [dead, *self.publish(report_of(stamp, Outcome.REJECTED, self._state_name(stamp), error.cause))]
+        return [dead, *self.publish(empty_report(stamp, Outcome.REJECTED, self._state_name(stamp), error.cause))]
 
     def take_up(self, found: Found) -> None:
         """Goes on from what another worker, or an earlier one, stored of a stream."""
@@ -173,11 +174,11 @@ class Pipeline:
             return replace(fresh, calibration=None)  # it calibrates on its own start again
         return fresh
 
-    def _with_verdicts(self, stamp: FrameStamp, state: JudgeState) -> JudgeState:
+    def _with_corrections(self, stamp: FrameStamp, state: JudgeState) -> JudgeState:
         if stamp.offset < self.adopts_from.get(stamp.partition, 0):
             return state
-        known = self.verdicts.of(stamp.identity.stream_id)
-        return replace(state, verdicts=adopt(state.verdicts, known, state.run_id, stamp.identity.seq))
+        current = self.corrections.of(stamp.identity.stream_id)
+        return replace(state, corrections=schedule(state.corrections, current, state.run_id, stamp.identity.seq))
 
     def _state_name(self, stamp: FrameStamp) -> StreamState:
         state = self.states.get(stamp.identity.stream_id)

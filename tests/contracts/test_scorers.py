@@ -10,9 +10,9 @@ import pytest
 from gradwatch.models.gradients.head import head_scores
 from gradwatch.models.outputs import Detections, Observation, Tiles
 from gradwatch.monitor.alarms.calibration import Calibration, Origin
-from gradwatch.monitor.judging.state import dump, load_calibration
 from gradwatch.monitor.scorers import PEDESTRIAN_PREFIX, SCORERS, ClosedForm
 from gradwatch.monitor.scorers.crops import CropScore
+from gradwatch.monitor.worker.stored_state import dump, load
 
 CLASSES, FEATURES = 6, 16
 NO_BOXES = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
@@ -179,7 +179,7 @@ def test_frames_do_not_depend_on_each_other(scorer, parameters, seen):
 def test_parameters_survive_storing(name, scorer, parameters, seen):
     origin = Origin("camera", "models", "configuration", 640, 480)
     stored = Calibration("id", origin, 120, 0.2, 1.0, 60.0, {name: parameters}, {}, {})
-    loaded = load_calibration(dump(stored)).parameters[name]
+    loaded = load(dump(stored), Calibration).parameters[name]
     np.testing.assert_array_equal(scorer.score(*seen, loaded), scorer.score(*seen, parameters))
 
 

@@ -17,8 +17,8 @@ from ...alarms.calibration import Calibration, CleanFrame
 from ...config import load
 from ...evaluate.observing import observe_all
 from ...judging.offline import clean_frames
-from ...judging.state import dump
 from ...worker.build import build_judge, build_observer
+from ...worker.stored_state import dump
 from ..options import ConfigOption
 from ..streams.replay import open_source
 

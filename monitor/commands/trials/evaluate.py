@@ -11,7 +11,7 @@ import typer
 from gradwatch.streams.challenges.table import contact_sheet
 from gradwatch.streams.wire.pixels import encode_jpeg
 
-from ...alarms.calibration import check_origin
+from ...alarms.calibration import Calibration, check_origin
 from ...evaluate import alerts, cameras, challenges, expectancy, faults, observing, recordings, reports
 from ...evaluate.curetsd_grid import GRID, clean_cell, read_grid
 from ...evaluate.drives import SIZE, pictures_id
@@ -20,8 +20,8 @@ from ...evaluate.pedestrians import recording as pedestrians
 from ...evaluate.pedestrians.report import pedestrians_report
 from ...judging.judge import Judge
 from ...judging.settings import JudgeSettings
-from ...judging.state import dump, load_calibration
 from ...worker.build import SHIPPED_CALIBRATION
+from ...worker.stored_state import dump, load
 
 evaluate = typer.Typer(help="Judge the judge. Slow, resumable: observations are kept in the folder and made once.")
 
@@ -59,7 +59,7 @@ def alerts_command(folder: FolderOption = OBSERVATIONS, out: OutOption = BENCHMA
     """False alarms an hour on clean drives; detection and delay by challenge and level; each score alone."""
     judge = _judge()
     alerts.observe(_folder(folder, judge))
-    calibration = load_calibration(SHIPPED_CALIBRATION.read_bytes())
+    calibration = load(SHIPPED_CALIBRATION.read_bytes(), Calibration)
     check_origin(calibration, judge.origin("synthetic", SIZE))
     figures = alerts.evaluate_alerts(_folder(folder, judge), judge, calibration)
     _write(out, "alerts", figures, reports.alerts_report(figures))

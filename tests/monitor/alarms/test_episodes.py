@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gradwatch.monitor.alarms.episodes import Binding, Moment, advance, id_of
+from gradwatch.monitor.alarms.episodes import Binding, Moment, advance, alert_id_of
 from gradwatch.monitor.alarms.policy import POLICY, Policy
 from gradwatch.streams.wire.messages import AlertKind, AlertState, FrameIdentity, Severity, alert_id
 from gradwatch.streams.wire.outputs import encode_alert
@@ -173,7 +173,7 @@ def test_scores_that_are_absent_end_an_episode_like_quiet_ones():
 
 def test_kinds_have_their_own_ids():
     _, episode = play(ratios(1.5))
-    assert id_of(episode, SHIFT) != id_of(episode, MISMATCH)
+    assert alert_id_of(episode, SHIFT) != alert_id_of(episode, MISMATCH)
 
 
 frames = st.lists(

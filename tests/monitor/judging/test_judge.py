@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from gradwatch.models.outputs import Detections, Head, Observation, Tiles
 from gradwatch.monitor.alarms.calibration import AlarmBudget, TooFewFramesError
-from gradwatch.monitor.judging.corrections import InForce
+from gradwatch.monitor.judging.corrections import ScheduledCorrection
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
-from gradwatch.monitor.judging.state import dump, load_state, new_run
+from gradwatch.monitor.judging.state import JudgeState, new_run
+from gradwatch.monitor.worker.stored_state import dump, load
 from gradwatch.streams.wire.messages import (
     AlertKind,
     AlertState,
@@ -159,7 +160,7 @@ def test_goes_on_from_a_stored_state_after_any_frame(judge, observations, sign_d
         if seq < CLEAN - 3 and seq % 20:  # while it only gathers, some frames will do
             state = live.state
             continue
-        stored = judge(stamp(seq), observation, load_state(dump(state)))
+        stored = judge(stamp(seq), observation, load(dump(state), JudgeState))
         assert as_bytes([stored]) == as_bytes([live]), f"frame {seq}"
         assert dump(stored.state) == dump(live.state), f"frame {seq}"
         state, alerts = live.state, alerts + len(live.alerts)
@@ -319,12 +320,12 @@ WHOLE = [(0.0, 0.0), (960.0, 0.0), (960.0, 540.0), (0.0, 540.0)]
 )
 def test_a_verdict_takes_a_contradiction_back(judge, sign_drive, verdict, expected):
     seen = sign_drive(CLEAN + 60, seed=8, flip=CLEAN + 40)
-    state = replace(new_run(None, "town", "run"), verdicts=(InForce(verdict, CLEAN + 30),))
+    state = replace(new_run(None, "town", "run"), corrections=(ScheduledCorrection(verdict, CLEAN + 30),))
     verdicts = judged(judge, seen, state)
     assert [a for v in verdicts for a in v.alerts] == []
     assert verdicts[CLEAN + 29].report.tracks.expected == ["stop"]
     assert verdicts[CLEAN + 45].report.tracks.expected == [expected]
-    late = judged(judge, seen, replace(state, verdicts=(InForce(verdict, CLEAN + 50),)))
+    late = judged(judge, seen, replace(state, corrections=(ScheduledCorrection(verdict, CLEAN + 50),)))
     assert {a.kind for v in late for a in v.alerts} == {AlertKind.EXPECTANCY_MISMATCH}
 
 
@@ -332,6 +333,6 @@ def test_a_verdict_leaves_distribution_shift_alone(judge, observations):
     seen = observations(CLEAN + 40, seed=5, shift=6.0, shifted_from=CLEAN + 10)
     state = new_run(None, "town", "run")
     mute = RegionMute("v", "town", "ada", 1, WHOLE)
-    muted = judged(judge, seen, replace(state, verdicts=(InForce(mute, 0),)))
+    muted = judged(judge, seen, replace(state, corrections=(ScheduledCorrection(mute, 0),)))
     assert [v.report.change for v in muted] == [v.report.change for v in judged(judge, seen, state)]
     assert [a for v in muted for a in v.alerts]

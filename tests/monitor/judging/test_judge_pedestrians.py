@@ -15,7 +15,8 @@ from gradwatch.monitor.alarms.policy import POLICY, Policy
 from gradwatch.monitor.judging.expectation import Expectations
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
-from gradwatch.monitor.judging.state import dump, load_state, new_run
+from gradwatch.monitor.judging.state import JudgeState, new_run
+from gradwatch.monitor.worker.stored_state import dump, load
 from gradwatch.streams.wire.messages import AlertKind
 
 from ...builders import frame_stamp
@@ -243,7 +244,7 @@ def test_scores_are_standardized_and_have_p_values_once_calibrated(watched):
 def test_goes_on_from_a_stored_state(judge, drive, watched):
     seen = drive(CLEAN + 60, flip=CLEAN + 30)
     for seq in (10, CLEAN - 1, CLEAN + 33):
-        (stored,) = judged(judge, seen[seq + 1 : seq + 2], load_state(dump(watched[seq].state)), first=seq + 1)
+        (stored,) = judged(judge, seen[seq + 1 : seq + 2], load(dump(watched[seq].state), JudgeState), first=seq + 1)
         assert dump(stored.state) == dump(watched[seq + 1].state), seq
 
 
@@ -252,7 +253,7 @@ def test_expectations_stored_by_head_are_forgotten_and_learned_anew(judge, drive
     state = watched[CLEAN + 5].state
     old = {"signs": state.expectations["sign"]}
     verdicts = judged(
-        judge, drive(CLEAN + 12)[CLEAN + 6 :], load_state(dump(replace(state, expectations=old))), first=CLEAN + 6
+        judge, drive(CLEAN + 12)[CLEAN + 6 :], load(dump(replace(state, expectations=old)), JudgeState), first=CLEAN + 6
     )
     assert set(verdicts[0].state.expectations) == {"sign", "pedestrian"}
     assert verdicts[0].report.tracks.track_id == watched[CLEAN + 6].report.tracks.track_id
