@@ -21,7 +21,7 @@ from rich.text import Text
 from gradwatch.streams.wire.messages import Alert, AlertState, FrameReport, Outcome, Severity, StreamState
 
 from ..overlay.annotations import finite_change
-from ..overlay.canvas import bar_fraction, format_ratio, short, words
+from ..overlay.canvas import bar_fraction, format_ratio, short_name, words
 
 STATE_STYLES = {
     StreamState.CALIBRATING: "bold yellow",
@@ -161,7 +161,7 @@ def alert_line(alert: Alert) -> Text:
 def status_line(row: StreamRow) -> str:
     """A stream in one plain line, for logs."""
     top = _top(row.change, 2)
-    change = ", ".join(f"{short(name)} {format_ratio(ratio)}" for name, ratio in top)
+    change = ", ".join(f"{short_name(name)} {format_ratio(ratio)}" for name, ratio in top)
     return (
         f"{row.stream_id}: {row.state}, {row.frames_in} frames in, {row.outcomes['judged']} judged, "
         f"{row.dropped} dropped, age {_age(row.age_ms)}, alerts {row.alerts}" + (f", {change}" if change else "")
@@ -191,8 +191,8 @@ def _bars(change: dict[str, float]) -> Text:
     top = _top(change, MOST_BARS)
     if not top:
         return Text("none yet", "dim")
-    width = max(len(short(name)) for name, _ in top)
-    lines = [Text(f"{short(name):<{width}} ").append_text(ratio_bar(ratio)) for name, ratio in top]
+    width = max(len(short_name(name)) for name, _ in top)
+    lines = [Text(f"{short_name(name):<{width}} ").append_text(ratio_bar(ratio)) for name, ratio in top]
     return Text("\n").join(lines)
 
 

@@ -17,12 +17,12 @@ BORDER_PX = 2.0  # a box that comes so near to the picture's border is taken for
 
 
 class Contradiction(Struct, frozen=True):
-    """A crop whose head predicts another class than its track led to expect."""
+    """What a track led to expect of a crop and what its head predicts; the defaults stand for no crop at all."""
 
-    mismatch: float
-    track_id: int
-    expected: str
-    observed: str
+    mismatch: float = -np.inf
+    track_id: int | None = None
+    expected: str = ""
+    observed: str = ""
 
 
 def crop_tracks(
@@ -51,12 +51,11 @@ def closed_forms(outputs: HeadOutputs, q: NDArray[np.float64], activation: Activ
     has_expectation = np.isfinite(q[:, 0])
     expected = q.astype(np.float32) if has_expectation.any() else None
     scores = head_scores(outputs.logits, outputs.features, expected, activation=activation)
-    every = np.ones(len(has_expectation), bool)
-    own = {"expectancy_gradient": has_expectation, "expectancy_surprisal": has_expectation}
+    every = np.ones(len(q), bool)
     return {
         name: ClosedForm(values[rows], outputs.detection_index[rows], np.full(np.count_nonzero(rows), head, np.int32))
         for name, values in scores.items()
-        for rows in [own.get(name, every)]
+        for rows in [has_expectation if name.startswith("expectancy_") else every]
         if rows.any()
     }
 
@@ -78,15 +77,15 @@ def strongest_contradiction(
     track_id: NDArray[np.int64],
     q: NDArray[np.float64],
     classes: Sequence[str],
-) -> list[Contradiction]:
-    """The crop of a head with the largest expectancy gradient; [] where no track expects anything yet.
+) -> Contradiction:
+    """The crop of a head with the largest expectancy gradient; none where no track expects anything yet.
 
     `track_id` (k,) and the expected class distributions `q` (k, C) belong to the crops of `outputs`.
     """
     form = forms.get("expectancy_gradient")
     if form is None:
-        return []
+        return Contradiction()
     largest = int(form.values.argmax())
     row = int(np.flatnonzero(outputs.detection_index == form.detection_index[largest])[0])
     expected, observed = classes[int(q[row].argmax())], classes[int(outputs.logits[row].argmax())]
-    return [Contradiction(float(form.values[largest]), int(track_id[row]), expected, observed)]
+    return Contradiction(float(form.values[largest]), int(track_id[row]), expected, observed)

@@ -60,6 +60,11 @@ class Expectations(msgspec.Struct, frozen=True):
         """The expectations before any track was seen."""
         return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty((0, classes)))
 
+    def by_track(self) -> dict[int, tuple[int, float, Array]]:
+        """(crops, weight, q) by track id."""
+        rows = zip(self.track_id.tolist(), self.crops.tolist(), self.weight.tolist(), self.q, strict=True)
+        return {track: (crops, weight, q) for track, crops, weight, q in rows}
+
 
 def expected(
     expectations: Expectations, track_id: NDArray[np.int64], side_px: Array, settings: ExpectationSettings
@@ -69,12 +74,12 @@ def expected(
     The row is NaN where the track expects nothing, or the crop is too small to contradict it.
     """
     q = np.full((len(track_id), expectations.q.shape[1]), np.nan)
-    for row, (track, side) in enumerate(zip(track_id, side_px, strict=True)):
-        if side < settings.judge_side_px:
-            continue
-        for own in np.flatnonzero(expectations.track_id == track):
-            if _is_sure(int(expectations.crops[own]), expectations.q[own], settings):
-                q[row] = expectations.q[own]
+    by_track = expectations.by_track()
+    for row, (track, side) in enumerate(zip(track_id.tolist(), side_px, strict=True)):
+        if side >= settings.judge_side_px and track in by_track:
+            crops, _, own = by_track[track]
+            if _is_sure(crops, own, settings):
+                q[row] = own
     return q
 
 
@@ -87,13 +92,8 @@ def learn(
     settings: ExpectationSettings,
 ) -> Expectations:
     """The expectations after k crops with class `probability` (k, C); tracks that are not `alive` are dropped."""
-    by_track = {
-        int(t): (int(c), float(w), q)
-        for t, c, w, q in zip(
-            expectations.track_id, expectations.crops, expectations.weight, expectations.q, strict=True
-        )
-        if t in alive
-    }
+    living = set(alive.tolist())
+    by_track = {track: known for track, known in expectations.by_track().items() if track in living}
     for track, side, p in zip(track_id, side_px, probability, strict=True):
         if track < 0 or side < settings.learn_side_px:
             continue

@@ -65,18 +65,20 @@ class Judge:
         shown = np.flatnonzero(tracking.confirmed(state.tracks, self.settings.tracker))
         tracks, detection_index = tracking.select_tracks(state.tracks, shown), detection_index[shown]
         forecasts, state = self._forecast(tracks, detection_index, state)
-        report = self._report(stamp, observation, tracks, detection_index, forecasts, state)
-        if state.calibration is None:
-            scores = score(observation, crops, {name: {} for name in crops})
-            report = replace(report, scores=as_float32(scores), score_detections=_detections_of(scores, crops))
+        calibration = state.calibration
+        scores = score(observation, crops, calibration.parameters if calibration else {name: {} for name in crops})
+        report = replace(
+            self._report(stamp, observation, tracks, detection_index, forecasts, state),
+            scores=as_float32(scores),
+            score_detections={name: crops[name].detection_index for name in scores if name in crops},
+        )
+        if calibration is None:
             return Judgement(report, [], self._calibrate_on_start(_clean_frame(stamp, observation, crops), state))
-        watched = self.watch(stamp, observation, crops, contradiction, dt_s, state)
+        watched = self.watch(stamp, scores, contradiction, dt_s, state)
         report = replace(
             report,
             state=StreamState.ALERTING if watched.alert_ids else StreamState.WATCHING,
-            scores=as_float32(watched.scores),
             p_values=as_float32(watched.p_values),
-            score_detections=_detections_of(watched.scores, crops),
             change=watched.ratios,
             alert_ids=watched.alert_ids,
         )
@@ -109,48 +111,38 @@ class Judge:
 
     def _score_crops(
         self, observation: Observation, detection_index: NDArray[np.int32], state: JudgeState
-    ) -> tuple[CropScores, Contradiction | None, JudgeState]:
-        """Closed forms of every head's crops, against what their tracks led to expect; then the tracks learn."""
+    ) -> tuple[CropScores, Contradiction, JudgeState]:
+        """Closed forms of every head's crops, against what their tracks led to expect; then the tracks learn.
+
+        Heads of one kind share their expectations, because a track may move from one to the next.
+        """
         unknown = observation.heads.keys() - self.heads.keys()
         if unknown:
             raise ValueError(f"judge: expected outputs of the heads {list(self.heads)}, got also {sorted(unknown)}")
-        crops: CropScores = {}
-        contradictions: list[Contradiction] = []
+        alive, seq, capture_ns = state.tracks.track_id, state.next_seq - 1, state.capture_ns or 0
         # by kind of this judge's heads: expectations that an older version stored under other names are dropped here
-        expectations: dict[str, Expectations] = {}
-        for kind in self._classes:
-            forms, of_kind, expectations[kind] = self._score_kind(kind, observation, detection_index, state)
-            crops |= forms
-            contradictions += of_kind
-        strongest = max(contradictions, key=lambda c: c.mismatch, default=None)
-        return crops, strongest, replace(state, expectations=expectations)
-
-    def _score_kind(
-        self, kind: Kind, observation: Observation, detection_index: NDArray[np.int32], state: JudgeState
-    ) -> tuple[CropScores, list[Contradiction], Expectations]:
-        """The same for the heads of one kind, which share expectations: a track may move from one to the next."""
-        alive, rules = state.tracks.track_id, self._rules[kind]
-        before = after = state.expectations.get(kind, Expectations.none(len(self._classes[kind])))
-        seq, capture_ns = state.next_seq - 1, state.capture_ns or 0  # of this frame, since `_associate`
+        before = {kind: state.expectations.get(kind, Expectations.none(len(c))) for kind, c in self._classes.items()}
+        after: dict[str, Expectations] = {**before}
         by_head: list[CropScores] = []
-        contradictions: list[Contradiction] = []
+        contradictions = [Contradiction()]
         for number, (head_id, head) in enumerate(self.heads.items()):
-            outputs = observation.heads.get(head_id)
-            if head.kind != kind or outputs is None:
+            outputs, rules = observation.heads.get(head_id), self._rules[head.kind]
+            if outputs is None:
                 continue
-            track_id, side_px = crop_tracks(outputs, detection_index, alive), readable_sides(observation, outputs)
-            q = expectation.expected(before, track_id, side_px, rules)
             xyxy = observation.detections.xyxy[outputs.detection_index]
-            q[corrections.suppressed(state.corrections, seq, capture_ns, kind, track_id, xyxy)] = np.nan
+            track_id, side_px = crop_tracks(outputs, detection_index, alive), readable_sides(observation, outputs)
+            q = expectation.expected(before[head.kind], track_id, side_px, rules)
+            q[corrections.suppressed(state.corrections, seq, capture_ns, head.kind, track_id, xyxy)] = np.nan
             forms = closed_forms(outputs, q, head.activation, number)
-            if kind == "sign":
-                contradictions += strongest_contradiction(forms, outputs, track_id, q, head.classes)
+            if head.kind == "sign":
+                contradictions.append(strongest_contradiction(forms, outputs, track_id, q, head.classes))
             else:
                 forms = {PEDESTRIAN_PREFIX + name: form for name, form in forms.items()}
             by_head.append(forms)
             probability = ACTIVATIONS[head.activation](outputs.logits).astype(np.float64)
-            after = expectation.learn(after, track_id, side_px, probability, alive, rules)
-        return join_heads(by_head), contradictions, after
+            after[head.kind] = expectation.learn(after[head.kind], track_id, side_px, probability, alive, rules)
+        strongest = max(contradictions, key=lambda c: c.mismatch)
+        return join_heads(by_head), strongest, replace(state, expectations=after)
 
     def _forecast(
         self, tracks: tracking.TrackSet, detection_index: NDArray[np.int32], state: JudgeState
@@ -182,10 +174,9 @@ class Judge:
     ) -> FrameReport:
         """The report of the frame without scores and alerts."""
         labels = {
-            int(track): classes[int(q.argmax())]
+            track: classes[int(q.argmax())]
             for kind, classes in self._classes.items()
-            for known in [state.expectations[kind]]
-            for track, crops, q in zip(known.track_id, known.crops, known.q, strict=True)
+            for track, (crops, _, q) in state.expectations[kind].by_track().items()
             if crops >= self.settings.expectation.min_crops
         }
         labels |= corrections.override_labels(state.corrections, stamp.identity.seq)
@@ -213,11 +204,6 @@ def classes_by_kind(heads: dict[str, Head]) -> dict[Kind, tuple[str, ...]]:
                 f"got {head.classes} from {head_id!r}"
             )
     return classes
-
-
-def _detections_of(scores: dict[str, NDArray[np.float64]], crops: CropScores) -> dict[str, NDArray[np.int32]]:
-    """The detection (n,) of each value of the scores of crops; scores of frames have no entry."""
-    return {name: crops[name].detection_index for name in scores if name in crops}
 
 
 def _clean_frame(stamp: FrameStamp, observation: Observation, crops: CropScores) -> CleanFrame:

@@ -6,15 +6,14 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gradwatch.models.outputs import Observation
 from gradwatch.streams.wire.messages import Alert, AlertKind, FrameStamp
 
 from ..alarms import episodes
-from ..alarms.calibration import Calibration, Scores, frame_evidence_nats, p_values, score
+from ..alarms.calibration import Calibration, Scores, frame_evidence_nats, p_values
 from ..alarms.change import CHANGE_DETECTORS
 from ..alarms.p_values import NEUTRAL_EVIDENCE_NATS
 from ..alarms.policy import Policy
-from ..scorers import PEDESTRIAN_PREFIX, CropScores
+from ..scorers import PEDESTRIAN_PREFIX
 from .crops import Contradiction
 from .state import JudgeState
 
@@ -22,7 +21,6 @@ from .state import JudgeState
 class Watched(Struct, frozen=True):
     """The result of watching one frame; `ratios` are change statistics over their thresholds."""
 
-    scores: Scores
     p_values: Scores
     ratios: dict[str, float]
     alert_ids: list[str]  # of the alerts that are open
@@ -39,33 +37,39 @@ class Watch:
         self.configuration_id = configuration_id
 
     def __call__(
-        self,
-        stamp: FrameStamp,
-        observation: Observation,
-        crops: CropScores,
-        contradiction: Contradiction | None,
-        dt_s: float,
-        state: JudgeState,
+        self, stamp: FrameStamp, scores: Scores, contradiction: Contradiction, dt_s: float, state: JudgeState
     ) -> Watched:
-        """Watches one frame, `dt_s` after the previous one of its stream."""
+        """Watches one frame, `dt_s` after the previous one; `contradiction` is the strongest of a sign."""
         calibration = state.calibration
         if calibration is None:
             raise ValueError(f"stream {state.stream_id!r} must be calibrated before it is watched")
-        scores = score(observation, crops, calibration.parameters)
         p = p_values(scores, calibration.references)
         change = self._change(state.change, scores, calibration, dt_s)
         ratios = {name: statistic / calibration.thresholds[name] for name, statistic in change.items()}
         running, alerts = dict(state.episodes), []
         binding = self._binding(calibration)
         for kind, policy in self.policy.items():
-            moment = _moment(stamp, kind, policy, ratios, p, contradiction)
+            carrying = {name: ratios[name] for name in policy.carriers if name in ratios}
+            about_signs = not all(name.startswith(PEDESTRIAN_PREFIX) for name in policy.carriers)
+            subject = contradiction if kind == AlertKind.EXPECTANCY_MISMATCH and about_signs else Contradiction()
+            moment = episodes.Moment(
+                identity=stamp.identity,
+                capture_ns=stamp.capture_ns,
+                partition=stamp.partition,
+                offset=stamp.offset,
+                ratios=carrying,
+                p_value=min((float(p[name].min()) for name in carrying if name in p), default=1.0),
+                track_id=subject.track_id,
+                expected=subject.expected,
+                observed=subject.observed,
+            )
             episode, alert = episodes.advance(running.pop(kind, None), moment, kind, policy, binding)
             if episode is not None:
                 running[kind] = episode
             if alert is not None:
                 alerts.append(replace(alert, traceparent=stamp.traceparent))
         alert_ids = [episodes.alert_id_of(episode, kind) for kind, episode in running.items() if episode.revision]
-        return Watched(scores, p, ratios, alert_ids, alerts, replace(state, change=change, episodes=running))
+        return Watched(p, ratios, alert_ids, alerts, replace(state, change=change, episodes=running))
 
     def close(self, state: JudgeState) -> list[Alert]:
         """The last revisions of the alerts that a run left open when it ended."""
@@ -104,32 +108,3 @@ class Watch:
             thresholds=calibration.thresholds,
             mean_time_between_false_alarms_s=3600 / calibration.false_alarms_per_hour,
         )
-
-
-def _moment(
-    stamp: FrameStamp,
-    kind: AlertKind,
-    policy: Policy,
-    ratios: dict[str, float],
-    p: Scores,
-    contradiction: Contradiction | None,
-) -> episodes.Moment:
-    """What the episode of a kind needs of this frame; contradictions are of signs, and not told of pedestrians."""
-    carrying = {name: ratios[name] for name in policy.carriers if name in ratios}
-    moment = episodes.Moment(
-        identity=stamp.identity,
-        capture_ns=stamp.capture_ns,
-        partition=stamp.partition,
-        offset=stamp.offset,
-        ratios=carrying,
-        p_value=min((float(p[name].min()) for name in carrying if name in p), default=1.0),
-    )
-    about_signs = not all(name.startswith(PEDESTRIAN_PREFIX) for name in policy.carriers)
-    if kind != AlertKind.EXPECTANCY_MISMATCH or contradiction is None or not about_signs:
-        return moment
-    return replace(
-        moment,
-        track_id=contradiction.track_id,
-        expected=contradiction.expected,
-        observed=contradiction.observed,
-    )

@@ -1,4 +1,4 @@
-"""What every entry of SCORERS must hold, on clean frames and blatant outliers drawn at random."""
+"""The contract of every entry of SCORERS, on clean frames and blatant outliers drawn at random."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradwatch.models.gradients.head import head_scores
 from gradwatch.models.outputs import Detections, Observation, Tiles
 from gradwatch.monitor.alarms.calibration import Calibration, Origin
 from gradwatch.monitor.scorers import PEDESTRIAN_PREFIX, SCORERS, ClosedForm
-from gradwatch.monitor.scorers.crops import CropScore
+from gradwatch.monitor.scorers.crops import SignScore
 from gradwatch.monitor.worker.stored_state import dump, load
 
 CLASSES, FEATURES = 6, 16
@@ -136,7 +136,7 @@ def test_a_stream_without_tiles_and_crops_can_be_fitted(name, scorer, clean, see
     bare = [replace(observation, tiles=NO_TILES) for observation in clean]
     parameters = scorer.fit(bare, [{}] * len(bare))
     values = scorer.score(*seen, parameters)  # what comes later has nothing to be compared with
-    needs_none = isinstance(scorer, CropScore) or name == "image_statistics"
+    needs_none = isinstance(scorer, SignScore) or name == "image_statistics"
     assert bool(len(values)) == needs_none
 
 

@@ -1,4 +1,4 @@
-"""Scores of pedestrians: what one stride calls usual must not be measured by another's yardstick."""
+"""Scores of pedestrians: each stride is standardized by its own clean crops."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from gradwatch.monitor.alarms.p_values import p_value, reference
 from gradwatch.monitor.scorers import SCORERS
-from gradwatch.monitor.scorers.pedestrians import MIN_HEAD_CROPS, PedestrianScore
+from gradwatch.monitor.scorers.crops import MIN_HEAD_CROPS, PedestrianScore
 
 from ...builders import closed_form
 
