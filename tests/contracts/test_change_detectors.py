@@ -1,4 +1,4 @@
-"""What every entry of CHANGE_DETECTORS must hold, and that its thresholds keep what they state."""
+"""The contract of every entry of CHANGE_DETECTORS, and that its thresholds keep the stated rate of false alarms."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_bounded_under_the_strongest_evidence(detector):
     assert statistic.max() <= 2 * MAX_EVIDENCE_NATS
 
 
-def test_never_below_nothing(detector):
+def test_never_negative(detector):
     assert run(detector, np.zeros(500)).min() >= 0
 
 
@@ -73,7 +73,7 @@ def test_more_evidence_never_gives_less(detector):
 
 
 @pytest.mark.parametrize("dt_s", [0.0, -0.2, -3600.0])
-def test_time_that_stands_or_jumps_back_is_harmless(detector, dt_s):
+def test_time_that_stands_or_jumps_back_changes_nothing(detector, dt_s):
     before = np.array([detector.start, 5.0])
     np.testing.assert_array_equal(detector.step(before, np.array([MAX_EVIDENCE_NATS, 0.0]), dt_s), before)
 
@@ -83,7 +83,7 @@ def test_a_gap_is_bounded(detector):
     assert 0 <= float(after) <= MAX_EVIDENCE_NATS
 
 
-def test_half_the_frames_tell_the_same(detector):
+def test_half_the_frame_rate_gives_the_same_statistic(detector):
     """On capture time: a stream at half the rate has about the same statistic."""
     fast, slow = run(detector, np.full(40, 8.0), 0.1)[-1], run(detector, np.full(20, 8.0), 0.2)[-1]
     assert fast == pytest.approx(slow, rel=1e-6)
@@ -103,8 +103,8 @@ def test_false_alarms_on_fresh_clean_frames_are_as_stated(detector, per_hour):
     assert per_hour / 3 <= rate <= 3 * per_hour
 
 
-def test_shuffled_frames_would_promise_too_much(detector):
-    """Why the bootstrap takes blocks: thresholds of independent draws alarm far more often than they state."""
+def test_shuffled_frames_would_alarm_too_often(detector):
+    """Why the bootstrap uses blocks: thresholds of independent draws alarm far more often than stated."""
     clean, fresh = ar1(36_000, seed=1), ar1((18_000, 12), seed=2)
     ref = reference(clean)
     index = block_indices(np.zeros(len(clean), np.int64), 1, 18_000, 40, seed=0)

@@ -102,12 +102,12 @@ def seen():
     return frame(generator), sure_crops(generator)
 
 
-def test_names_its_family_and_unit(scorer):
+def test_has_a_family_and_a_unit(scorer):
     assert scorer.family in {"gradient", "baseline"}
     assert scorer.unit in {"crop", "frame"}
 
 
-def test_one_finite_value_a_unit(scorer, parameters, seen):
+def test_one_finite_value_per_unit(scorer, parameters, seen):
     values = scorer.score(*seen, parameters)
     assert values.shape == ((5,) if scorer.unit == "crop" else (1,))
     assert values.dtype == np.float64
@@ -123,7 +123,7 @@ def test_finite_on_degenerate_frames(scorer, seen):
     assert np.isfinite(scorer.score(black, seen[1], scorer.fit(*frozen))).all()
 
 
-def test_nothing_in_nothing_out(name, scorer, parameters, seen):
+def test_empty_frames_give_no_values(name, scorer, parameters, seen):
     nothing = replace(seen[0], tiles=NO_TILES)
     values = scorer.score(nothing, {}, parameters)
     expected = (1,) if name == "image_statistics" else (0,)  # every picture has statistics

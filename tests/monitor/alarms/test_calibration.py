@@ -65,7 +65,7 @@ def test_the_least_number_of_frames_is_enough(clean):
 
 
 @pytest.mark.parametrize("interval_s", [0.0, -0.2])
-def test_refuses_capture_times_that_do_not_go_on(observations, interval_s):
+def test_refuses_capture_times_that_do_not_increase(observations, interval_s):
     with pytest.raises(ValueError, match="order of capture"):
         calibrated(clean_of(observations(100, seed=1), interval_s))
 
@@ -89,7 +89,7 @@ def test_rarer_alarms_need_higher_thresholds(clean):
     assert all(rare.thresholds[name] > often.thresholds[name] for name in often.thresholds)
 
 
-def test_scores_together_keep_the_rate_that_each_alone_would_take(clean):
+def test_thresholds_are_higher_for_more_carriers(clean):
     one = calibrated(clean, carriers={SHIFT: ("image_statistics",)}).thresholds["image_statistics"]
     many = {SHIFT: ("image_statistics", "reconstruction_error", "gradcon", "gradcon_direction")}
     assert calibrated(clean, carriers=many).thresholds["image_statistics"] > one
@@ -201,7 +201,7 @@ def test_evidence_of_many_crops_is_corrected_for_their_number():
     scores = {"msp": np.array([0.0, 4.0, 1.0, 0.5])}
     expected = float(evidence_nats(np.array([4.0]), ref)[0]) - np.log(4)
     assert frame_evidence_nats(scores, {"msp": ref}) == {"msp": pytest.approx(expected)}
-    assert frame_evidence_nats({"msp": np.full(4, -9.0)}, {"msp": ref}) == {"msp": 0.0}  # never below nothing
+    assert frame_evidence_nats({"msp": np.full(4, -9.0)}, {"msp": ref}) == {"msp": 0.0}  # never negative
     assert frame_evidence_nats(scores, {}) == {}
 
 
@@ -224,7 +224,7 @@ def test_refuses_any_other_origin(clean, field, value):
     assert "gradwatch calibrate" in str(error.value)
 
 
-def test_the_id_is_of_the_content(clean, observations):
+def test_the_id_is_a_hash_of_the_content(clean, observations):
     calibration = calibrated(clean)
     assert calibrated(clean).calibration_id == calibration.calibration_id
     others = [
@@ -236,7 +236,7 @@ def test_the_id_is_of_the_content(clean, observations):
     assert len({calibration.calibration_id, *(other.calibration_id for other in others)}) == 5
 
 
-def test_survives_storing(clean):
+def test_a_stored_calibration_scores_equally(clean):
     calibration = calibrated(clean)
     loaded = load(dump(calibration), Calibration)
     assert dump(loaded) == dump(calibration)

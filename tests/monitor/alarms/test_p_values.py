@@ -52,19 +52,19 @@ def test_bounds_whatever_the_values(clean, x):
 
 @given(cleans, hnp.arrays(np.float64, 20, elements=finite))
 @settings(max_examples=100, deadline=None)
-def test_more_abnormal_never_has_less_evidence(clean, x):
+def test_evidence_never_falls_with_the_score(clean, x):
     nats = evidence_nats(np.sort(x), reference(clean))
     assert (np.diff(nats) >= -1e-12).all()
 
 
-def test_no_step_where_the_tail_begins():
+def test_evidence_is_continuous_where_the_tail_begins():
     for size in (60, 300, 5000):
         ref = reference(np.random.default_rng(size).normal(size=size))
         below, above = evidence_nats(ref.tail_start + np.array([0.0, 1e-9]), ref)
         assert 0 <= above - below < 0.2
 
 
-def test_the_tail_goes_on_beyond_the_largest_clean_value():
+def test_the_tail_extends_beyond_the_largest_clean_value():
     clean = np.random.default_rng(0).normal(size=500)
     ref = reference(clean)
     near, far = evidence_nats(np.array([1.1, 2.0]) * clean.max(), ref)
