@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 
 from prometheus_client.metrics import MetricWrapperBase
@@ -16,7 +15,8 @@ from gradwatch.monitor.review import metrics as review_metrics
 from gradwatch.streams.observability import metrics as stream_metrics
 from gradwatch.streams.wire.outputs import schemas as wire_schemas
 
-ROOT = Path(__file__).resolve().parent.parent
+from .places import ROOT
+
 PACKAGES = ("streams", "models", "monitor")
 METRICS = """# Metrics
 

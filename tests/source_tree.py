@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from .places import ROOT
+
 PACKAGES = ("streams", "models", "monitor")
 
 

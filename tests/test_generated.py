@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .generated import GENERATED, ROOT
+from .generated import GENERATED
+from .places import DOCS, ROOT
 
 
 @pytest.mark.parametrize("name", GENERATED)
@@ -13,5 +14,5 @@ def test_file_is_as_the_code_makes_it(name: str) -> None:
 
 
 def test_every_schema_is_generated() -> None:
-    schemas = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "schemas").iterdir()}
+    schemas = {path.relative_to(ROOT).as_posix() for path in (DOCS / "schemas").iterdir()}
     assert schemas <= GENERATED.keys()

@@ -11,7 +11,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from gradwatch.monitor.review import metrics as review
 from gradwatch.streams.observability import metrics as telemetry
 
-from .generated import PACKAGES, ROOT, metrics_of
+from .generated import PACKAGES, metrics_of
+from .places import ROOT
 
 KINDS = re.compile(r"(Stream)?(Counter|Gauge|Histogram|Summary|Info|Enum)")
 

@@ -10,7 +10,8 @@ import pytest
 
 from gradwatch.monitor.scorers import SCORERS
 
-ROOT = Path(__file__).resolve().parent.parent
+from .places import DOCS, ROOT
+
 README = (ROOT / "README.md").read_text()
 PACKAGES = ("streams", "models", "monitor")
 
@@ -44,6 +45,6 @@ def test_its_links_lead_somewhere() -> None:
 
 
 def test_methods_describes_every_score() -> None:
-    methods = (ROOT / "docs" / "methods.md").read_text()
+    methods = (DOCS / "methods.md").read_text()
     for name in SCORERS:
         assert f"`{name}`" in methods, name

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from .places import ROOT
+
+pytestmark = pytest.mark.service
 TRAINING = "gradwatch/models/training/"
 BUILD = "from setuptools import setup; setup()"
 

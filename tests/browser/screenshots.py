@@ -15,11 +15,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from gradwatch.monitor.demo.pictures import encode_png
 from gradwatch.streams.wire.pixels import decode_picture
 
+from ..places import DOCS
 from .conftest import CAMERAS, OPTIONS, chromium_path
 from .corrections import mismatch
 from .scene import ROW, Camera, Scene, ask, running, wait_until
 
-PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+PICTURES = DOCS / "pictures"
 MAX_BYTES = 300_000
 WIDE, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 MORE = (Camera("bridge-north", "motorway", 5, 40), Camera("school-lane", "town", 7, 60, "haze", 5, 20))

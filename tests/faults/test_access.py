@@ -1,10 +1,9 @@
-"""TLS and SCRAM: the verbs work over them, and what is refused is said once, quickly and without the password."""
+"""TLS and SCRAM: the verbs work over them, and what is refused is said once and without the password."""
 
 from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,15 +14,16 @@ import yaml
 from gradwatch.streams.transport import connection
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, wait_until_accepted
-from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import Outcome
 from gradwatch.streams.wire.outputs import decode_report
 
-from .traffic import WorkerProcess, wait
-from .traffic import write_configuration as write_configuration_of_worker
+from ..brokers import read_records
+from ..places import MOTORWAY
+from ..stub_worker import WorkerProcess
+from ..stub_worker import write_configuration as write_configuration_of_worker
+from ..verbs import said_by
+from .traffic import wait
 
-MOTORWAY = Path(__file__).parent.parent / "recordings" / "motorway.mp4"
-ANSWER_S = 10.0  # by when an error must be said
 STARTS_MAX = 4  # connections that one failing verb may make
 
 
@@ -68,7 +68,7 @@ def counting_proxy(port: int, listen: int = 0) -> Iterator[tuple[int, list[int]]
     server.close()
 
 
-def test_topics_replay_and_work_over_sasl_ssl(cluster, names, gradwatch, tmp_path):
+def test_topics_replay_and_work_over_sasl_ssl(cluster, names, tmp_path):
     config = write_configuration(tmp_path / "gradwatch.yaml", cluster, names)
     secret = tmp_path / "password"
     secret.write_text(cluster.password + "\n")
@@ -80,56 +80,50 @@ def test_topics_replay_and_work_over_sasl_ssl(cluster, names, gradwatch, tmp_pat
         (["replay", MOTORWAY, *played], by_file),
         (["work", "--until-idle", 5], by_file),
     ):
-        code, words, _ = gradwatch(*verb, "--config", config, environment=environment)
+        code, words = said_by(*verb, "--config", config, environment=environment)
         assert code == 0, words
         said.append(words)
     assert cluster.password not in "".join(said)
-    with TopicReader(cluster.secure_servers, [names.reports], cluster.secure_settings) as reader:
-        reports, deadline_s = [], time.monotonic() + 30
-        while len(reports) < 5 and time.monotonic() < deadline_s:
-            reports += [decode_report(record.value) for record in reader.poll(0.2)]
+    records = read_records(cluster.secure_servers, [names.reports], 5, cluster.secure_settings)
+    reports = [decode_report(record.value) for record in records]
     assert sorted(report.identity.seq for report in reports) == list(range(5))
     assert {report.outcome for report in reports} == {Outcome.JUDGED}
 
 
 @pytest.mark.parametrize("verb", ["topics", "replay", "work"])
-def test_a_wrong_password_is_refused_without_a_storm(cluster, names, gradwatch, start_s, tmp_path, verb):
+def test_a_wrong_password_is_refused_without_a_storm(cluster, names, tmp_path, verb):
     config = write_configuration(tmp_path / "gradwatch.yaml", cluster, names)
     arguments = [MOTORWAY] if verb == "replay" else []
     wrong = "wrong-" + cluster.password
     with counting_proxy(cluster.nodes[1].tls_port) as (port, came):
         servers = ["--bootstrap-servers", f"127.0.0.1:{port}"]
-        code, said, took_s = gradwatch(
-            verb, *arguments, "--config", config, *servers, environment={"KAFKA_PASSWORD": wrong}
-        )
+        code, said = said_by(verb, *arguments, "--config", config, *servers, environment={"KAFKA_PASSWORD": wrong})
     assert code == 1
     assert f"127.0.0.1:{port}" in said
     assert "user 'gradwatch', the password" in said
     assert wrong not in said
     assert "Traceback" not in said
     assert len(said.splitlines()) <= 2
-    assert took_s - start_s < ANSWER_S
     assert 1 <= len(came) <= STARTS_MAX
 
 
-def test_a_wrong_authority_is_named(cluster, names, gradwatch, start_s, tmp_path):
+def test_a_wrong_authority_is_named(cluster, names, tmp_path):
     stranger = cluster.certificates / "stranger.pem"
     config = write_configuration(tmp_path / "gradwatch.yaml", cluster, names, ssl_cafile=str(stranger))
-    code, said, took_s = gradwatch("work", "--config", config, environment={"KAFKA_PASSWORD": cluster.password})
+    code, said = said_by("work", "--config", config, environment={"KAFKA_PASSWORD": cluster.password})
     assert code == 1
     assert str(stranger) in said
     assert "certificate is not trusted" in said
     assert cluster.password not in said
     assert "Traceback" not in said
-    assert took_s - start_s < ANSWER_S
 
 
-def test_an_unset_password_names_both_variables(cluster, names, gradwatch, tmp_path):
+def test_an_unset_password_names_both_variables(cluster, names, tmp_path):
     config = write_configuration(tmp_path / "gradwatch.yaml", cluster, names)
-    code, said, _ = gradwatch("work", "--config", config)
+    code, said = said_by("work", "--config", config)
     assert code == 1
     assert "KAFKA_PASSWORD is not set" in said
-    code, said, _ = gradwatch("work", "--config", config, environment={"KAFKA_PASSWORD_FILE": str(tmp_path / "none")})
+    code, said = said_by("work", "--config", config, environment={"KAFKA_PASSWORD_FILE": str(tmp_path / "none")})
     assert code == 1
     assert f"expected a text file at {tmp_path / 'none'}" in said
 
@@ -155,20 +149,19 @@ def test_the_wrong_protocol_for_a_listener_is_hinted_at(cluster):
         wait_until_accepted(cluster.bootstrap_servers, cluster.secure_settings, timeout_s=3.0)
 
 
-def test_no_broker_is_said_with_its_address_in_time(gradwatch, start_s):
-    code, said, took_s = gradwatch("work", "--bootstrap-servers", "127.0.0.1:1")
+def test_no_broker_is_said_with_its_address():
+    code, said = said_by("work", "--bootstrap-servers", "127.0.0.1:1")
     assert code == 1
     assert "127.0.0.1:1" in said
     assert "onnection refused" in said
     assert "Traceback" not in said
-    assert took_s - start_s < ANSWER_S
 
 
 @pytest.mark.faults
 def test_a_worker_that_may_wait_begins_once_the_broker_is_there(cluster, topics, tmp_path):
     """The broker's address opens only when the worker has looked for it in vain."""
     (port,) = free_ports(1)
-    config = write_configuration_of_worker(tmp_path, f"127.0.0.1:{port}", topics, {})
+    config = write_configuration_of_worker(tmp_path, f"127.0.0.1:{port}", topics)
     ready = tmp_path / "ready"
     with WorkerProcess(config, "--wait", "--ready-file", ready) as worker:
         wait(lambda: "waiting for the broker" in worker.log.read_text(), 30, "the worker to say that it waits")

@@ -5,13 +5,8 @@ The networks are stubbed; broker, producers, decoding and judge are real, and th
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import re
-import runpy
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -28,14 +23,17 @@ from gradwatch.streams.transport.history import TopicHistory
 from gradwatch.streams.transport.producer import BoundedProducer, RecordTooLargeError
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.frames import encode_frame
-from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, FrameReport, FrameStamp, Outcome
+from gradwatch.streams.wire.messages import FrameReport, Outcome
 from gradwatch.streams.wire.outputs import decode_report
 from gradwatch.streams.wire.records import Headers, Record
 from gradwatch.streams.wire.topics import MAX_RECORD_BYTES, Topics
 
-HERE = Path(__file__).resolve().parent
-TABLE = runpy.run_path(str(HERE.parent / "streams" / "wire" / "bad_records.py"))
-BAD: dict[str, Any] = TABLE["BAD"]
+from ..brokers import temporary_topics
+from ..builders import encoded_frame
+from ..streams.wire import bad_records
+from ..streams.wire.bad_records import BAD, JPEG
+from ..stub_worker import WorkerProcess, write_configuration
+
 GOOD_STREAMS = ("north", "south", "west")
 GROWTH_MB = 20.0
 REST_S = 0.5  # after a burst, for what is under way
@@ -44,12 +42,13 @@ CALIBRATED = 400  # frames after which a stream has calibrated on its own start
 START_S = 120.0  # for a worker, and for what was sent, on a machine that is busy with other things
 SILENCE_S = 60.0  # without a new report, after which the worker counts as stuck
 
-_spec = importlib.util.spec_from_file_location("brokers", HERE.parent / "streams" / "transport" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_brokers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_brokers)
-broker, topics = _brokers.broker, _brokers.topics  # the fixtures: Tansu, and Apache Kafka where it is
+PARTITIONS = 3
+
+
+@pytest.fixture
+def topics(every_broker: str) -> Iterator[Topics]:
+    with temporary_topics(every_broker, PARTITIONS) as topics:
+        yield topics
 
 
 class Load:
@@ -71,7 +70,7 @@ class Load:
             else:
                 name, wire = next(self._sorts)
                 headers = [(key, value or b"") for key, value in wire.headers]
-                partition = i % _brokers.PARTITIONS
+                partition = i % PARTITIONS
                 sent = self._producer.send(self._topic, wire.key, wire.value or _empty(wire), headers, partition)
                 started.append((partition, sent, name, wire))
             self.sent += 1
@@ -81,8 +80,7 @@ class Load:
             self.bad[partition, delivery.offset] = name, wire
 
     def _good(self, stream: str) -> None:
-        identity = FrameIdentity(stream, "run", self.judged[stream])
-        wire = encode_frame(EncodedFrame(FrameStamp(identity, identity.seq * 10**8, 0), TABLE["JPEG"]))
+        wire = encode_frame(encoded_frame(stream, self.judged[stream], content=JPEG))
         self._producer.send(self._topic, *wire, partition=GOOD_STREAMS.index(stream))
         self.judged[stream] += 1
 
@@ -93,43 +91,18 @@ def _empty(wire: Any) -> bytes | None:
 
 
 @contextmanager
-def running_worker(broker: str, topics: Topics, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running_worker(broker: str, topics: Topics, folder: Path) -> Iterator[WorkerProcess]:
     """`gradwatch work` with the stub observer; must leave by itself when asked."""
-    config = folder / "gradwatch.yaml"
-    config.write_text(
-        f"broker: {{bootstrap_servers: '{broker}'}}\n"
-        f"topics: {{frames: {topics.frames}, prefix: {topics.prefix}}}\n"
-        f"worker: {{policy: every_frame, group_id: {topics.prefix}group, session_timeout_s: 30, "
-        f"max_pending_bytes: {PENDING_BYTES}}}\n"
-    )
+    config = write_configuration(folder, broker, topics, session_timeout_s=6.0, max_pending_bytes=PENDING_BYTES)
     ready = folder / "ready"
-    command = [
-        sys.executable,
-        str(HERE / "stub_worker.py"),
-        "work",
-        "--config",
-        str(config),
-        "--ready-file",
-        str(ready),
-    ]
-    with (folder / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        deadline_s = time.monotonic() + START_S
-        while not ready.exists():
-            assert worker.poll() is None, (folder / "worker.log").read_text()[-3000:]
-            assert time.monotonic() < deadline_s, f"the worker was not ready within {START_S} s"
-            time.sleep(0.1)
+    with WorkerProcess(config, "--ready-file", ready) as worker:
+        worker.wait_for(ready)
         yield worker
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(30) == 0, (folder / "worker.log").read_text()[-3000:]
-    finally:
-        worker.kill()
-        worker.wait()
+        assert worker.stop() == 0, worker.said()
 
 
-def rss_mb(process: subprocess.Popen[bytes]) -> float:
-    status = Path(f"/proc/{process.pid}/status").read_text()
+def rss_mb(worker: WorkerProcess) -> float:
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found is not None
     return int(found[1]) / 1024
@@ -143,7 +116,7 @@ def everything_on(broker: str, topic: str) -> list[Record]:
 class Reports:
     """Reads the reports as they come: the first of each record, since they are delivered at least once."""
 
-    def __init__(self, broker: str, topics: Topics, worker: subprocess.Popen[bytes]) -> None:
+    def __init__(self, broker: str, topics: Topics, worker: WorkerProcess) -> None:
         self.by_place: dict[tuple[int, int], FrameReport] = {}
         self.repeated = 0
         self._reader, self._worker = TopicReader(broker, [topics.reports]), worker
@@ -158,7 +131,7 @@ class Reports:
                 assert (first.identity, first.outcome, first.cause) == (report.identity, report.outcome, report.cause)
                 self.repeated += first is not report
             heard_s = time.monotonic() if records else heard_s
-            assert self._worker.poll() is None, "the worker has ended"
+            assert self._worker.running, f"the worker has ended:\n{self._worker.said()}"
             assert time.monotonic() - heard_s < SILENCE_S, (
                 f"expected {count} reports, got {len(self.by_place)} and no more"
             )
@@ -219,15 +192,15 @@ def run(broker: str, topics: Topics, folder: Path, bad: int, good: int, warm_up:
     return seen
 
 
-def test_bad_records_are_put_aside_and_good_streams_go_on(broker: str, topics: Topics, tmp_path: Path) -> None:
-    run(broker, topics, tmp_path, bad=300, good=100, warm_up=60)
+def test_bad_records_are_put_aside_and_good_streams_go_on(every_broker: str, topics: Topics, tmp_path: Path) -> None:
+    run(every_broker, topics, tmp_path, bad=300, good=100, warm_up=60)
 
 
 @pytest.mark.faults
 def test_ten_thousand_bad_records_leave_no_trace_in_memory(
     cluster: Any, names: Topics, tmp_path: Path, figures: Any
 ) -> None:
-    ensure_topics(cluster.bootstrap_servers, names, _brokers.PARTITIONS)
+    ensure_topics(cluster.bootstrap_servers, names, PARTITIONS)
     # The streams calibrate in the warm-up: that takes memory, whatever the records are.
     warm_up = len(GOOD_STREAMS) * CALIBRATED
     figures.keep(run(cluster.bootstrap_servers, names, tmp_path, bad=10_000, good=3_000, warm_up=warm_up))
@@ -235,23 +208,23 @@ def test_ten_thousand_bad_records_leave_no_trace_in_memory(
 
 
 def test_a_record_above_8_mib_is_refused_at_the_source_or_put_aside(
-    broker: str, topics: Topics, tmp_path: Path
+    every_broker: str, topics: Topics, tmp_path: Path
 ) -> None:
     """Our producer refuses it, Apache Kafka too; where neither does, the worker puts it aside without its value."""
-    value = TABLE["JPEG"] + bytes(MAX_RECORD_BYTES + 1 - len(TABLE["JPEG"]))
-    with BoundedProducer(broker) as producer:
+    value = JPEG + bytes(MAX_RECORD_BYTES + 1 - len(JPEG))
+    with BoundedProducer(every_broker) as producer:
         with pytest.raises(RecordTooLargeError):
             producer.send(topics.frames, None, value)
-        good: Headers = [(name, content or b"") for name, content in TABLE["headers"]()]
-        careless = KafkaProducer(bootstrap_servers=broker, max_request_size=2 * MAX_RECORD_BYTES)
+        good: Headers = [(name, content or b"") for name, content in bad_records.headers()]
+        careless = KafkaProducer(bootstrap_servers=every_broker, max_request_size=2 * MAX_RECORD_BYTES)
         sent = careless.send(topics.frames, value, partition=0)
         careless.close()
-        producer.send(topics.frames, b"north", TABLE["JPEG"], good, partition=0)
+        producer.send(topics.frames, b"north", JPEG, good, partition=0)
         producer.flush(10)
-    arrived = len(everything_on(broker, topics.frames))
-    with running_worker(broker, topics, tmp_path) as worker:
-        reports = Reports(broker, topics, worker).wait_for(arrived)
-    letters = [read_letter(record) for record in everything_on(broker, topics.dlq)]
+    arrived = len(everything_on(every_broker, topics.frames))
+    with running_worker(every_broker, topics, tmp_path) as worker:
+        reports = Reports(every_broker, topics, worker).wait_for(arrived)
+    letters = [read_letter(record) for record in everything_on(every_broker, topics.dlq)]
     assert Counter(report.cause for report in reports) == Counter(["too_large", None][2 - arrived :])
     assert [(letter.cause, letter.left_out) for letter in letters] == [("too_large", ("value",))][2 - arrived :]
     assert arrived == (1 if sent.failed() else 2)

@@ -12,16 +12,15 @@ import pytest
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.wire.messages import Outcome
 
+from ..stub_worker import START_S, WorkerProcess, write_configuration
 from .traffic import (
     Load,
     Memory,
     Outputs,
-    WorkerProcess,
     assert_repeats_are_equal,
     frames_in,
     make_calibration,
     wait,
-    write_configuration,
 )
 
 pytestmark = pytest.mark.faults
@@ -29,7 +28,6 @@ pytestmark = pytest.mark.faults
 STREAMS, RATE_HZ = 2, 5.0
 CAMERA = (640, 360)  # about 170 kB a frame: a dead broker fills the source's budget
 RECOVERY_S = 10.0
-START_S = 180.0  # on a machine that others keep busy
 SOURCE_MIB, WORKER_MIB = 160, 260  # budgets of producer and queues (64 + 2 x 8; 64 + 128 fetched) and room to work
 
 

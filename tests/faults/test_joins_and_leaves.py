@@ -7,23 +7,20 @@ from itertools import pairwise
 
 import pytest
 
+from ..stub_worker import START_S, WorkerProcess, write_configuration
 from .test_worker_kills import judge_undisturbed
 from .traffic import (
     Load,
     Outputs,
-    WorkerProcess,
     assert_repeats_are_equal,
     assert_same,
     make_calibration,
     places,
-    static_member,
     wait,
-    write_configuration,
 )
 
 STREAMS, RATE_HZ = 4, 5.0
-STAYS_S = 2.0
-START_S = 180.0  # on a machine that others keep busy
+STAYS_S = 1.0
 QUICK, LONG = 3, 20
 
 
@@ -31,7 +28,7 @@ def come_and_go(config, folder, times):
     for time_number in range(times):
         ready = folder / f"ready{time_number}"
         with WorkerProcess(config, "--ready-file", ready) as second:
-            wait(ready.exists, START_S, "the second worker to join", second)
+            second.wait_for(ready)
             time.sleep(STAYS_S)
             assert second.stop() == 0, second.said()
         time.sleep(STAYS_S)
@@ -42,7 +39,7 @@ def run_joins(cluster, topics, folder, times, compare):
     servers = cluster.bootstrap_servers
     calibrations = {number: make_calibration(folder, number, RATE_HZ) for number in range(STREAMS)}
     first, second = (
-        write_configuration(folder, servers, topics, calibrations, **static_member(name)) for name in ("one", "two")
+        write_configuration(folder, servers, topics, calibrations, instance_id=name) for name in ("one", "two")
     )
     with Outputs(servers, topics) as outputs, WorkerProcess(first) as worker:
         load = Load(servers, topics, STREAMS, RATE_HZ)

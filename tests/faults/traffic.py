@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -15,10 +12,9 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from msgspec.structs import replace
 
-from gradwatch.monitor.config import WorkerSettings, from_tree
+from gradwatch.monitor.config import from_tree
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.offline import clean_frames, offline_stamp
 from gradwatch.monitor.worker.stored_state import dump
@@ -32,63 +28,37 @@ from gradwatch.streams.wire.messages import Alert, FrameReport
 from gradwatch.streams.wire.outputs import decode_alert, decode_report
 from gradwatch.streams.wire.topics import Topics
 
-from .stub_worker import SIZE, StubObserver, observation, picture
+from ..stub_worker import JUDGE, SIZE, SeqObserver, WorkerProcess, observation, picture
+from ..waiting import wait_until
 
-SCRIPT = Path(__file__).parent / "stub_worker.py"
-JUDGE: dict[str, Any] = {"calibration_frames": 100, "alarms": {"bootstrap_hours": 2}}
 CALIBRATES_FROM, CALIBRATES = 2048, 150  # frames that no test plays
 
 Place = tuple[str, str, int]  # stream, run, seq
 
 
-def wait(condition: Callable[[], bool], timeout_s: float, what: str, worker: WorkerProcess | None = None) -> None:
-    """Returns once `condition` holds; fails after `timeout_s`, or when `worker` ends by itself."""
-    started_s = time.monotonic()
-    while not condition():
-        gone = worker is not None and not worker.running
-        if gone or time.monotonic() - started_s > timeout_s:
-            end = "" if worker is None else f"; the log of the worker{' that ended' if gone else ''}:\n{worker.said()}"
-            pytest.fail(f"not within {timeout_s} s: {what}{end}")
-        time.sleep(0.02)
+def wait(condition: Callable[[], bool], limit_s: float, what: str, worker: WorkerProcess | None = None) -> None:
+    """Returns once `condition` holds; fails after `limit_s`, or when `worker` ends by itself."""
+
+    def holds() -> bool:
+        if worker is not None and not worker.running:
+            pytest.fail(f"waited for {what}; the log of the worker that ended:\n{worker.said()}")
+        return condition()
+
+    wait_until(holds, lambda: what if worker is None else f"{what}; the log of the worker:\n{worker.said()}", limit_s)
 
 
 def make_calibration(folder: Path, number: int, rate_hz: float) -> Path:
     """The calibration of stream `number`, from clean frames of its own."""
     settings = from_tree({"judge": JUDGE}).judge
-    judge = Judge({}, StubObserver.models_id, settings)
+    judge = Judge({}, SeqObserver.models_id, settings)
     seen = [
-        (
-            offline_stamp("calibration", i, round(i * 1e9 / rate_hz)),
-            observation(number, CALIBRATES_FROM + i, always_clean=True),
-        )
+        (offline_stamp("calibration", i, round(i * 1e9 / rate_hz)), observation(number, CALIBRATES_FROM + i))
         for i in range(CALIBRATES)
     ]
     made = judge.calibrate(clean_frames(seen, judge), f"cam{number}", seen[0][1].size)
     path = folder / f"cam{number}.calibration"
     path.write_bytes(dump(made))
     return path
-
-
-def write_configuration(
-    folder: Path, servers: str, topics: Topics, calibrations: dict[int, Path], **worker: Any
-) -> Path:
-    """The configuration of a worker with outputs under `topics.prefix`."""
-    settings = {"policy": "every_frame", "group_id": topics.prefix + "group", "session_timeout_s": 3.0} | worker
-    tree = {
-        "broker": {"bootstrap_servers": servers},
-        "topics": {"frames": topics.frames, "prefix": topics.prefix},
-        "worker": settings,
-        "judge": JUDGE,
-        "streams": {f"cam{n}": {"calibration": str(path)} for n, path in calibrations.items()},
-    }
-    path = folder / f"{topics.prefix}{settings.get('instance_id', '')}.yaml"
-    path.write_text(yaml.safe_dump(tree))
-    return path
-
-
-def static_member(name: str) -> dict[str, str]:
-    """Settings that make a worker a static member of its group: it takes its partitions up again at once."""
-    return {"instance_id": name} if "instance_id" in WorkerSettings.__struct_fields__ else {}
 
 
 class Load:
@@ -167,43 +137,6 @@ class Outputs:
 
     def repeated(self) -> int:
         return sum(len(known) - 1 for known in self.reports.values())
-
-
-class WorkerProcess:
-    """`gradwatch work` on a stub observer, or on the real networks."""
-
-    def __init__(self, config: Path, *options: object, real: bool = False, sleep_s: float = 0.0) -> None:
-        self.log = config.with_suffix(".log")
-        program = ["-m", "gradwatch.monitor.commands"] if real else [str(SCRIPT)]
-        command = [sys.executable, *program, "work", "--config", str(config), *map(str, options)]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env={**os.environ, "GRADWATCH_STUB_SLEEP_S": str(sleep_s)}
-            )
-
-    def said(self) -> str:
-        """The end of its log."""
-        return self.log.read_text(errors="replace")[-3000:]
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self, timeout_s: float = 30.0) -> int:
-        """SIGTERM, and the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout_s)
-
-    @property
-    def running(self) -> bool:
-        return self.process.poll() is None
-
-    def __enter__(self) -> WorkerProcess:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self.process.poll() is None:
-            self.kill()
 
 
 class Memory:

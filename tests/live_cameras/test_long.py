@@ -23,8 +23,8 @@ from gradwatch.streams.cameras.backoff import STEADY_S
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.wire.topics import Topics
 
+from ..figures import Figures
 from .attached import Attached
-from .conftest import Figures
 from .loopback import PASSWORD, USER, RtspCamera, number_of, require_rtsp_server, runs_of
 
 pytestmark = pytest.mark.faults

@@ -29,12 +29,12 @@ from gradwatch.streams.wire.outputs import decode_report
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.topics import Topics
 
-from .conftest import Figures
+from ..figures import Figures
+from ..places import MOTORWAY
 from .loopback import MjpegCamera
 
 pytestmark = pytest.mark.faults
 
-MOTORWAY = Path(__file__).parent.parent / "recordings" / "motorway.mp4"
 CAMERA_HZ, WATCHED_S = 30.0, 60.0
 JUDGED_HZ, FAIRNESS, AGE_P99_S = 3.0, 0.1, 0.6
 RECORDING_HZ, RECORDING_S = 1.0, 60.0

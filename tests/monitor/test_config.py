@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import get_args, get_type_hints
 
 import msgspec
@@ -15,7 +14,8 @@ from gradwatch.monitor.config import Configuration, ConfigurationError, StreamSe
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.streams.wire.messages import AlertKind
 
-ROOT = Path(__file__).resolve().parents[2]
+from ..places import ROOT
+
 EXAMPLE = ROOT / "deploy" / "gradwatch.yaml"
 
 

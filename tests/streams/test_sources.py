@@ -15,7 +15,7 @@ from gradwatch.streams.cameras.camera import LiveCamera
 from gradwatch.streams.recordings.played import Playback, SourceOptionError
 from gradwatch.streams.sources import kind_of, open_source
 
-MOTORWAY = Path(__file__).resolve().parents[1] / "recordings" / "motorway.mp4"
+from ..places import MOTORWAY
 
 
 def write(folder: Path, *names: str) -> Path:

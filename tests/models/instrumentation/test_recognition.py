@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,6 +15,8 @@ from torch import nn
 from gradwatch.models.instrument import instrument, recognize
 from gradwatch.models.instrumentation.families import FAMILIES
 from gradwatch.models.manifest import InstrumentationError
+
+from ...places import DOCS
 
 LAYOUTS = {
     "nanodet": ("split", "joined", "apart"),
@@ -140,7 +141,7 @@ def test_sides_that_are_no_multiple_of_the_stride(foreign, tmp_path):
 
 
 def test_families_are_documented():
-    text = (Path(__file__).resolve().parents[3] / "docs" / "onnx.md").read_text(encoding="utf-8")
+    text = (DOCS / "onnx.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in FAMILIES)
 
 

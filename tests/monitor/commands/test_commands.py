@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from gradwatch.streams.transport.embedded import EmbeddedBroker
-from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import Outcome
 from gradwatch.streams.wire.outputs import decode_report
-from gradwatch.streams.wire.topics import Topics
 
-MOTORWAY = Path(__file__).parents[2] / "recordings" / "motorway.mp4"
+from ...brokers import read_records, unused_names
+from ...places import MOTORWAY
+from ...verbs import said_by
 
 
 def gradwatch(*arguments: object, code: int = 0) -> str:
-    command = [sys.executable, "-m", "gradwatch.monitor.commands", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    """What the verb said; fails unless it ended with `code`."""
+    ended, said = said_by(*arguments)
+    assert ended == code, said
+    return said
 
 
 def test_help_names_the_verbs():
@@ -53,24 +49,23 @@ def test_too_few_frames_says_how_many_are_missing(tmp_path):
     assert not out.exists()
 
 
-def test_calibrate_then_replay_then_work(tmp_path):
+def test_calibrate_then_replay_then_work(embedded, tmp_path):
     made = tmp_path / "motorway.calibration"
     said = gradwatch("calibrate", MOTORWAY, "--last", 109, "--rate", 5, "--source", "motorway", "--out", made)
     assert "provisional" in said
-    config = tmp_path / "gradwatch.yaml"
-    with EmbeddedBroker() as broker:
-        config.write_text(
-            f"broker: {{bootstrap_servers: '{broker.bootstrap_servers}'}}\n"
-            f"worker: {{policy: every_frame}}\n"
-            f"streams: {{motorway: {{calibration: '{made}'}}}}\n"
-        )
-        gradwatch("topics", "--config", config, "--create", "--partitions", 2)
-        counts = tmp_path / "published.json"
-        played = ["--first", 110, "--last", 139, "--rate", 5, "--no-pace", "--json", counts]
-        gradwatch("replay", MOTORWAY, "--stream-id", "motorway", "--config", config, *played)
-        gradwatch("work", "--config", config, "--until-idle", 2)
-        with TopicReader(broker.bootstrap_servers, [Topics().reports]) as reader:
-            reports = [decode_report(record.value) for _ in range(20) for record in reader.poll(0.2)]
+    config, names = tmp_path / "gradwatch.yaml", unused_names()
+    config.write_text(
+        f"broker: {{bootstrap_servers: '{embedded}'}}\n"
+        f"topics: {{frames: {names.frames}, prefix: {names.prefix}}}\n"
+        f"worker: {{policy: every_frame, group_id: {names.prefix}group, session_timeout_s: 3}}\n"
+        f"streams: {{motorway: {{calibration: '{made}'}}}}\n"
+    )
+    gradwatch("topics", "--config", config, "--create", "--partitions", 2)
+    counts = tmp_path / "published.json"
+    played = ["--first", 110, "--last", 139, "--rate", 5, "--no-pace", "--json", counts]
+    gradwatch("replay", MOTORWAY, "--stream-id", "motorway", "--config", config, *played)
+    gradwatch("work", "--config", config, "--until-idle", 2)
+    reports = [decode_report(record.value) for record in read_records(embedded, [names.reports], 30)]
     assert json.loads(counts.read_text())["published"] == 30
     assert sorted(report.identity.seq for report in reports) == list(range(30))
     assert all(report.outcome is Outcome.JUDGED and report.p_values for report in reports)

@@ -33,7 +33,7 @@ Run = Callable[..., str]
 @pytest.fixture(scope="module")
 def broker() -> Iterator[str]:
     """A broker with four dead letters: 0:0 to 0:2 undecodable, 0:3 too large."""
-    with EmbeddedBroker() as tansu:
+    with EmbeddedBroker() as tansu:  # its own: the verb names no topics, so they are the usual ones
         ensure_topics(tansu.bootstrap_servers, TOPICS, 2)
         with BoundedProducer(tansu.bootstrap_servers) as producer:
             letters = DeadLetters(producer, TOPICS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from gradwatch.monitor.commands import app
-from gradwatch.streams.transport.admin import delete_topics, ensure_topics
-from gradwatch.streams.wire.topics import Topics
 
+from ...brokers import make_topics
+from ...verbs import said_by
 from ..evidence.live import RunPublisher, attachments
 from ..evidence.scenes import alert
-from .verbs import said_by
 
 
 @pytest.fixture(autouse=True)
@@ -34,23 +32,20 @@ def typed(*words: object, code: int = 0) -> str:
     return done.output
 
 
-def test_once_and_show(tansu: str, tmp_path: Path) -> None:
-    prefix = f"t{uuid.uuid4().hex[:8]}."
-    topics = Topics(prefix, prefix + "frames")
-    ensure_topics(tansu, topics, 2)
+def test_once_and_show(embedded: str, tmp_path: Path) -> None:
+    topics = make_topics(embedded, 2)
     config = tmp_path / "gradwatch.yaml"
-    config.write_text(f"topics: {{frames: {topics.frames}, prefix: {prefix}}}\n")
-    runs = RunPublisher(tansu, topics)
+    config.write_text(f"topics: {{frames: {topics.frames}, prefix: {topics.prefix}}}\n")
+    runs = RunPublisher(embedded, topics)
     own = runs.frames([seq for seq in range(160) if seq != 30], 10)
     about = alert(own[60], own[70])
     runs.alert(about)
-    typed("--once", "--config", config, "--bootstrap-servers", tansu, "--folder", tmp_path / "kept")
-    (made,) = attachments(tansu, topics, 1)
+    typed("--once", "--config", config, "--bootstrap-servers", embedded, "--folder", tmp_path / "kept")
+    (made,) = attachments(embedded, topics, 1)
     said = typed("show", tmp_path / "kept" / made.path)
     for expected in (about.alert_id, "north", '[[30,"never_published"]]', "/camera", about.reason, "110"):
         assert expected in said, expected
     runs.close()
-    delete_topics(tansu, topics.settings())
 
 
 def test_a_file_without_evidence_is_an_error(tmp_path: Path) -> None:

@@ -17,19 +17,17 @@ from typer.testing import CliRunner
 
 from gradwatch.monitor.commands import app
 from gradwatch.monitor.commands.streams.replay import parse_facets
-from gradwatch.streams.transport.admin import ensure_topics
-from gradwatch.streams.transport.embedded import EmbeddedBroker
-from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.frames import decode_frame
-from gradwatch.streams.wire.pixels import encode_jpeg
-from gradwatch.streams.wire.topics import Topics
 
-MOTORWAY = Path(__file__).parents[2] / "recordings" / "motorway.mp4"
+from ...brokers import make_topics, read_records
+from ...builders import gray_jpeg
+from ...places import MOTORWAY
+
 STAMP_NS = 1_790_000_000_000_000_000
 
 
 def jpeg(level: int) -> bytes:
-    return encode_jpeg(np.full((16, 24, 3), level, np.uint8))
+    return gray_jpeg(level, (24, 16))
 
 
 def put(folder: Path, *names: str) -> Path:
@@ -99,21 +97,21 @@ def restore_signals() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("restore_signals")
-def test_every_kind_of_recording_is_published(tmp_path: Path) -> None:
+def test_every_kind_of_recording_is_published(embedded: str, tmp_path: Path) -> None:
     played = {
         "tsr": ([crops(tmp_path), "--only", "challenge=rain", "--rate", "50"], 2),
         "or": ([objects(tmp_path), "--rate", "50"], 2),
         "tsd": ([recording(tmp_path), "--last", "2"], 3),
         "bag": ([mcap(tmp_path), "--topic", "/rear"], 2),
     }
-    with EmbeddedBroker() as broker:
-        ensure_topics(broker.bootstrap_servers, Topics(), partitions=1)
-        for stream_id, (arguments, _) in played.items():
-            options = ["--stream-id", stream_id, "--no-pace", "-b", broker.bootstrap_servers]
-            done = CliRunner().invoke(app, ["replay", *map(str, arguments), *options])
-            assert done.exit_code == 0, done.output
-        with TopicReader(broker.bootstrap_servers, [Topics().frames]) as reader:
-            frames = [decode_frame(record) for _ in range(10) for record in reader.poll(0.2)]
+    topics, config = make_topics(embedded, partitions=1), tmp_path / "gradwatch.yaml"
+    config.write_text(f"topics: {{frames: {topics.frames}, prefix: {topics.prefix}}}\n")
+    for stream_id, (arguments, _) in played.items():
+        options = ["--stream-id", stream_id, "--no-pace", "-b", embedded, "--config", str(config)]
+        done = CliRunner().invoke(app, ["replay", *map(str, arguments), *options])
+        assert done.exit_code == 0, done.output
+    expected = sum(count for _, count in played.values())
+    frames = [decode_frame(record) for record in read_records(embedded, [topics.frames], expected)]
     by_stream = {name: [frame for frame in frames if frame.stamp.identity.stream_id == name] for name in played}
     assert {name: len(got) for name, got in by_stream.items()} == {name: count for name, (_, count) in played.items()}
     assert {frame.encoding for frame in by_stream["tsr"]} == {"image/png"}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,16 @@ from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.wire.topics import Topics
 
-from .verbs import running, said_by
+from ...places import MOTORWAY
+from ...verbs import running, said_by
+from ...waiting import wait_until
 
-MOTORWAY = Path(__file__).parents[2] / "recordings" / "motorway.mp4"
 PASSWORD = "hunter2-at-the-gate"
 
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[str]:
+    """A broker with the usual topics."""
     with EmbeddedBroker() as broker:
         ensure_topics(broker.bootstrap_servers, Topics(), partitions=1)
         yield broker.bootstrap_servers
@@ -42,24 +43,17 @@ def get(port: int, path: str) -> tuple[int, str]:
         return 0, ""
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, f"not so within {timeout_s} s"
-        time.sleep(0.02)
-
-
 def test_a_worker_answers_probes_from_its_start_and_logs_json(broker: str, tmp_path: Path) -> None:
     port, config = free_ports(1)[0], tmp_path / "gradwatch.yaml"
     config.write_text(
         f"broker: {{bootstrap_servers: '{broker}', client: {{sasl_plain_password: '{PASSWORD}'}}}}\n"
-        f"worker: {{metrics_port: {port}}}\n"
+        f"worker: {{metrics_port: {port}, session_timeout_s: 3}}\n"
     )
     with running("work", "--config", config) as process:
-        wait_for(lambda: get(port, "/healthz")[0] == 200)
+        wait_until(lambda: get(port, "/healthz")[0] == 200)
         status, said = get(port, "/readyz")
         assert (status, json.loads(said)["ok"]) == (503, False)
-        wait_for(lambda: get(port, "/readyz")[0] == 200)
+        wait_until(lambda: get(port, "/readyz")[0] == 200)
         assert "gradwatch_ready 1.0" in get(port, "/metrics")[1]
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=60)
@@ -76,7 +70,7 @@ def test_a_source_is_scraped_while_it_plays(broker: str) -> None:
     port = free_ports(1)[0]
     played = ["--stream-id", "north", "--rate", 5, "--to-and-fro", "--last", 3, "--metrics-port", port]
     with running("replay", MOTORWAY, "--bootstrap-servers", broker, *played) as process:
-        wait_for(lambda: get(port, "/readyz")[0] == 200)
+        wait_until(lambda: get(port, "/readyz")[0] == 200)
         metrics = get(port, "/metrics")[1]
         assert 'gradwatch_source_frames_total{cause="",outcome="published",stream_id="north"}' in metrics
         assert 'gradwatch_source_lag_seconds{stream_id="north"}' in metrics

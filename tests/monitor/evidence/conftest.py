@@ -1,31 +1,24 @@
-"""A broker for the services: Apache Kafka where KAFKA_HOME names a folder with `libs/*.jar`, else Tansu."""
+"""A broker for the service: Apache Kafka where there is one, else the embedded one."""
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.wire.topics import Topics
+
+from ...brokers import temporary_topics
 
 
 @pytest.fixture
-def broker(request: pytest.FixtureRequest) -> str:
-    """Address of an Apache Kafka where there is one, else of the embedded broker."""
-    has_kafka = (Path(os.environ.get("KAFKA_HOME", "/nonexistent")) / "libs").is_dir()
-    address: str = request.getfixturevalue("kafka" if has_kafka else "tansu")
-    return address
+def broker(best_broker: str) -> str:
+    """Its address."""
+    return best_broker
 
 
 @pytest.fixture
 def topics(broker: str) -> Iterator[Topics]:
     """Fresh topics, frames with two partitions."""
-    prefix = f"t{uuid.uuid4().hex[:8]}."
-    topics = Topics(prefix, prefix + "frames")
-    ensure_topics(broker, topics, 2)
-    yield topics
-    delete_topics(broker, topics.settings())
+    with temporary_topics(broker, 2) as topics:
+        yield topics

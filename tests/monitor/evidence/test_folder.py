@@ -162,6 +162,7 @@ folder.write(folder.path("north", sys.argv[2]), False, fill)
 """
 
 
+@pytest.mark.service
 def test_remains_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", HALF, str(tmp_path), name(1)], check=False)
     assert killed.returncode == -9

@@ -11,7 +11,7 @@ from gradwatch.monitor.evidence.mcap_reader import read_evidence
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.wire.topics import Topics
 
-from ...faults.conftest import Cluster
+from ...faults.cluster import Cluster
 from .live import RunPublisher, attachments, serving, wait_until
 from .scenes import alert
 

@@ -33,6 +33,7 @@ def arenas(call: str) -> int:
     return int(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.service
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="arenas are glibc's")
 def test_threads_share_two_arenas():
     assert arenas("assert limit_arenas()") <= 2 < arenas("")

@@ -15,7 +15,6 @@ from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.streams.sinks import MemorySink
 from gradwatch.streams.transport.producer import Delivery
-from gradwatch.streams.wire.frames import encode_frame
 from gradwatch.streams.wire.messages import (
     AlertState,
     FrameIdentity,
@@ -24,25 +23,12 @@ from gradwatch.streams.wire.messages import (
     StreamState,
 )
 from gradwatch.streams.wire.outputs import encode_report
-from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
 
-from ...builders import encoded_frame
+from ...builders import StubObserver, draw_observations, encoded_frame, frame_record, gray_jpeg
 
-PICTURE = np.full((54, 96, 3), 120, np.uint8)
-JPEG = encode_jpeg(PICTURE)
+JPEG = gray_jpeg()
 START = 100  # frames of a stream's own start
-
-
-class FakeObserver:
-    """Knows what it says of every seq, whatever the picture; keeps what it was asked."""
-
-    def __init__(self, said):
-        self.said, self.asked = said, []
-
-    def observe(self, images, seqs):
-        self.asked += [(image.shape, image.dtype, seq) for image, seq in zip(images, seqs, strict=True)]
-        return [self.said[seq % len(self.said)] for seq in seqs]
 
 
 class FakeDeadLetters:
@@ -55,8 +41,8 @@ class FakeDeadLetters:
 
 
 @pytest.fixture(scope="module")
-def said(observations):
-    return observations(START + 40, seed=5, shift=8.0, shifted_from=START + 10)
+def said():
+    return draw_observations(START + 40, seed=5, shift=8.0, shifted_from=START + 10)
 
 
 @pytest.fixture
@@ -64,7 +50,7 @@ def make(said):
     def pipeline(calibrations=None):
         settings = JudgeSettings(calibration_frames=START, alarms=AlarmBudget(bootstrap_hours=1))
         return Pipeline(
-            FakeObserver(said), Judge({}, "models", settings), MemorySink(), FakeDeadLetters(), calibrations
+            StubObserver(said), Judge({}, "models", settings), MemorySink(), FakeDeadLetters(), calibrations
         )
 
     return pipeline
@@ -72,8 +58,7 @@ def make(said):
 
 def record(seq=0, content=JPEG, run="run", stream="town"):
     frame = encoded_frame(stream, seq, run, capture_ns=seq * 200_000_000, content=content)
-    wire = encode_frame(frame)
-    return Record("frames", 4, 900 + seq, 1_700_000_000_000 + seq, wire.key, wire.value, tuple(wire.headers))
+    return frame_record(frame, partition=4, offset=900 + seq, timestamp_ms=1_700_000_000_000 + seq)
 
 
 def test_a_picture_becomes_a_report_and_an_overlay(make):
@@ -202,7 +187,7 @@ def test_a_new_run_keeps_the_calibration_and_counts_anew(calibrated):
 
 
 def test_a_new_run_of_another_size_calibrates_anew(calibrated, said):
-    calibrated.observer.said = [with_field(said[0], size=(640, 480))]
+    calibrated.observer.observations = [with_field(said[0], size=(640, 480))]
     calibrated.step(record(0, run="next"))
     assert calibrated.states["town"].calibration is None
     assert calibrated.sink.reports[-1].state == StreamState.CALIBRATING
@@ -219,7 +204,7 @@ def test_a_given_calibration_watches_from_the_first_frame(calibrated, make):
 def test_a_given_calibration_for_other_pictures_is_refused(calibrated, make, said):
     calibration = calibrated.states["town"].calibration
     pipeline = make({"town": calibration})
-    pipeline.observer.said = [with_field(said[0], size=(640, 480))]
+    pipeline.observer.observations = [with_field(said[0], size=(640, 480))]
     pipeline.step(record(0))
     assert pipeline.sink.reports[0].state == StreamState.CALIBRATING
     assert pipeline.sink.reports[0].calibration_id == ""

@@ -6,7 +6,6 @@ import threading
 import time
 from collections import Counter
 
-import numpy as np
 import pytest
 
 from gradwatch.monitor.config import WorkerSettings
@@ -18,14 +17,12 @@ from gradwatch.streams.sinks import MemorySink
 from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.transport.offsets import FinishedOffsets
 from gradwatch.streams.transport.producer import Delivery
-from gradwatch.streams.wire.frames import encode_frame
 from gradwatch.streams.wire.messages import Outcome, OutcomeCause, StreamState
-from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
 
-from ...builders import encoded_frame
+from ...builders import StubObserver, draw_observations, encoded_frame, frame_record, gray_jpeg
 
-JPEG = encode_jpeg(np.zeros((16, 16, 3), np.uint8))
+JPEG = gray_jpeg(0, (16, 16))
 IDLE_S = 0.15
 REVOKED = object()
 LIMIT_S = 30.0  # after which a worker counts as hanging
@@ -77,19 +74,6 @@ class ScriptedConsumer:
         self.committed = self.offsets.committable()
 
 
-class FakeObserver:
-    """Says the same of every picture; `before` is called with each seq first, and may wait or fail."""
-
-    def __init__(self, observation, before=lambda seq: None):
-        self.observation, self.before, self.seqs = observation, before, []
-
-    def observe(self, images, seqs):
-        for seq in seqs:
-            self.before(seq)
-        self.seqs += seqs
-        return [self.observation] * len(seqs)
-
-
 class DeadLetterBox:
     def __init__(self):
         self.letters = []
@@ -117,20 +101,17 @@ class UnsteadySink(MemorySink):
 
 def records(count, stream="town", partition=0, age_s=0.0, content=JPEG):
     published_ms = round((time.time() - age_s) * 1000)
-    made = []
-    for seq in range(count):
-        wire = encode_frame(encoded_frame(stream, seq, capture_ns=seq * 10**8, content=content))
-        made.append(Record("frames", partition, 100 + seq, published_ms, wire.key, wire.value, tuple(wire.headers)))
-    return made
+    frames = [encoded_frame(stream, seq, capture_ns=seq * 10**8, content=content) for seq in range(count)]
+    return [frame_record(frame, partition, 100 + seq, published_ms) for seq, frame in enumerate(frames)]
 
 
 @pytest.fixture
-def make(observations):
+def make():
     """A worker over a scripted consumer."""
 
     def worker(batches, before=lambda seq: None, sink=None, **settings):
         settings = {"policy": "every_frame", "drain_s": 5.0} | settings
-        observer = FakeObserver(observations(1, seed=0)[0], before)
+        observer = StubObserver(draw_observations(1, seed=0), before)
         pipeline = Pipeline(observer, Judge({}, "models", JudgeSettings()), sink or MemorySink(), DeadLetterBox())
         return Worker(ScriptedConsumer(batches), pipeline, WorkerSettings(**settings))
 
@@ -153,6 +134,11 @@ def run(worker, until_idle_s=IDLE_S):
     assert not thread.is_alive(), "the worker hangs"
     assert worker.consumer.calls[-1] == "close"
     return raised
+
+
+def observed(worker):
+    """The seqs that the networks looked at."""
+    return [seq for *_, seq in worker.pipeline.observer.asked]
 
 
 def places(reports):
@@ -221,7 +207,7 @@ def test_live_overload_reports_every_frame(make):
         assert seqs[-2:] == [58, 59]  # the newest win
     by_stream = Counter(i.stream_id for i in judged)
     assert abs(by_stream["town"] - by_stream["gate"]) <= 2  # served in turn
-    assert len(worker.pipeline.observer.seqs) == len(judged)  # what is dropped is not looked at
+    assert len(observed(worker)) == len(judged)  # what is dropped is not looked at
 
 
 def test_live_drops_what_is_too_old(make):
@@ -257,7 +243,7 @@ def test_stop_finishes_what_was_begun_and_leaves_the_rest(make):
     count = len(reports)
     assert [r.identity.seq for r in reports] == list(range(count))
     assert count == 11 + worker.settings.decode_threads  # those being decoded are finished too
-    assert worker.pipeline.observer.seqs == list(range(count))  # nothing observed is thrown away
+    assert observed(worker) == list(range(count))  # nothing observed is thrown away
     assert worker.consumer.committed == {0: 100 + count}
     assert worker.consumer.offsets.unfinished == 50 - count
 
@@ -321,7 +307,7 @@ def test_a_broker_that_is_away_for_a_while_loses_nothing(make, policy):
     assert sink.failures == 0
     assert_one_report_each(worker)
     judged = [r.identity.seq for r in sink.reports if r.outcome == Outcome.JUDGED]
-    assert judged == worker.pipeline.observer.seqs  # judged once each, however often they were published
+    assert judged == observed(worker)  # judged once each, however often they were published
     assert worker.pipeline.states["town"].next_seq == 20
     assert len(worker.pipeline.states["town"].clean) == len(judged)
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-import numpy as np
 import pytest
 
 from gradwatch.monitor.alarms.calibration import AlarmBudget
@@ -20,53 +15,37 @@ from gradwatch.streams.publish import publish
 from gradwatch.streams.recordings.pictures import jpegs
 from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.sinks import KafkaSink
-from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.consumer import FrameConsumer
-from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.producer import BoundedProducer
-from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.frames import decode_frame
 from gradwatch.streams.wire.outputs import decode_alert, decode_report
-from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
-from gradwatch.streams.wire.topics import Topics
+
+from ...brokers import make_topics, read_records
+from ...builders import StubObserver, draw_observations, gray_jpeg
+from ...waiting import LIMIT_S
 
 START, FRAMES = 100, 140  # frames to calibrate on, and all; they are shifted from 110 on
-PICTURE = encode_jpeg(np.full((54, 96, 3), 120, np.uint8))
-
-
-@dataclass
-class StubObserver:
-    """Knows what it says of every seq, whatever the picture."""
-
-    said: list
-
-    def observe(self, images, seqs):
-        return [self.said[seq] for seq in seqs]
 
 
 @pytest.fixture(scope="module")
-def records(observations) -> Iterator[dict[str, list[Record]]]:
+def records(embedded: str) -> dict[str, list[Record]]:
     """All records of the topics frames, reports, overlays and alerts, by topic, after one run."""
-    said = observations(FRAMES, seed=5, shift=8.0, shifted_from=START + 10)
-    topics = Topics("t.", "t.frames")
+    observations = draw_observations(FRAMES, seed=5, shift=8.0, shifted_from=START + 10)
     judge = Judge({}, "models", JudgeSettings(calibration_frames=START, alarms=AlarmBudget(bootstrap_hours=1)))
-    with EmbeddedBroker() as broker, BoundedProducer(broker.bootstrap_servers) as producer:
-        ensure_topics(broker.bootstrap_servers, topics, partitions=1)
-        publish(jpegs([PICTURE] * FRAMES, Playback(rate_hz=5)), producer, topics, "north", pace=False)
-        pipeline = Pipeline(StubObserver(said), judge, KafkaSink(producer, topics), DeadLetters(producer, topics))
-        consumer = FrameConsumer(broker.bootstrap_servers, topics.frames, "t.group", session_timeout_s=6.0)
+    topics = make_topics(embedded, partitions=1)
+    with BoundedProducer(embedded) as producer:
+        publish(jpegs([gray_jpeg()] * FRAMES, Playback(rate_hz=5)), producer, topics, "north", pace=False)
+        sink, dead_letters = KafkaSink(producer, topics), DeadLetters(producer, topics)
+        pipeline = Pipeline(StubObserver(observations), judge, sink, dead_letters)
+        consumer = FrameConsumer(embedded, topics.frames, topics.prefix + "group", session_timeout_s=6.0)
         Worker(consumer, pipeline, WorkerSettings(policy="every_frame")).run(until_idle_s=0.5)
-        names = [topics.frames, topics.reports, topics.overlays, topics.alerts]
-        found: dict[str, list[Record]] = {name.removeprefix("t."): [] for name in names}
-        with TopicReader(broker.bootstrap_servers, names) as reader:
-            deadline_s = time.monotonic() + 20.0
-            while min(len(found["reports"]), len(found["overlays"])) < FRAMES and time.monotonic() < deadline_s:
-                for record in reader.poll(0.2):
-                    found[record.topic.removeprefix("t.")].append(record)
-            for record in [record for _ in range(3) for record in reader.poll(0.2)]:
-                found[record.topic.removeprefix("t.")].append(record)
-        yield found
+        assert producer.flush(LIMIT_S)
+    names = [topics.frames, topics.reports, topics.overlays, topics.alerts]
+    found: dict[str, list[Record]] = {name.removeprefix(topics.prefix): [] for name in names}
+    for record in read_records(embedded, names, at_least=3 * FRAMES + 1):
+        found[record.topic.removeprefix(topics.prefix)].append(record)
+    return found
 
 
 @pytest.fixture(scope="module")

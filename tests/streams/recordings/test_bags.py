@@ -257,6 +257,7 @@ def test_log_times_are_later_than_stamps_in_these_bags() -> None:
     assert LOG_DELAY_NS > 0
 
 
+@pytest.mark.service
 def test_without_the_extra_the_error_names_the_command(tmp_path: Path) -> None:
     path = write("cdr", tmp_path)
     code = (

@@ -12,7 +12,8 @@ from gradwatch.streams.recordings.played import ChallengeOnset, Playback, legal_
 from gradwatch.streams.recordings.video import video
 from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
-RECORDING = Path(__file__).resolve().parents[2] / "recordings" / "motorway.mp4"
+from ...places import MOTORWAY
+
 PICTURES = [encode_jpeg(np.full((24, 32, 3), 20 * i, np.uint8)) for i in range(6)]
 
 
@@ -72,12 +73,12 @@ def test_an_illegal_playback_is_refused(wrong: dict) -> None:
 
 
 def test_a_video_keeps_its_own_times() -> None:
-    frames = list(video(RECORDING, Playback(first=10, last=12)))
+    frames = list(video(MOTORWAY, Playback(first=10, last=12)))
     assert len(frames) == 3
     steps_ns = np.diff([frame.capture_ns for frame in frames])
     assert abs(steps_ns - 40_000_000).max() < 1_000_000
     assert decode_picture(frames[0].content).shape == (540, 960, 3)
-    assert video(RECORDING).name == "motorway"
+    assert video(MOTORWAY).name == "motorway"
 
 
 def test_a_folder_is_played_in_the_order_of_names_and_unchanged(tmp_path: Path) -> None:

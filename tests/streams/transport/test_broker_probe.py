@@ -14,7 +14,7 @@ from gradwatch.streams.wire.topics import Topics
 
 
 def is_apache(request: pytest.FixtureRequest) -> bool:
-    return bool(request.node.callspec.params["broker"] == "kafka")
+    return bool(request.node.callspec.params["every_broker"] == "kafka")
 
 
 def test_a_broker_tells_how_many_and_how_new(broker: str) -> None:

@@ -29,7 +29,8 @@ from gradwatch.streams.wire.pixels import BadRecordError, decode_picture, encode
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
 
-ROOT = Path(__file__).resolve().parents[3]
+from ...places import DOCS
+
 SESSION_S = 2.0
 PICTURES = [encode_jpeg(np.full((24, 32, 3), 20 * i, np.uint8)) for i in range(10)]
 
@@ -246,7 +247,7 @@ def test_dead_letters_keep_bytes_and_headers(broker: str, topics: Topics) -> Non
 
 def test_the_example_of_the_documentation_sends_frames(broker: str, topics: Topics, tmp_path: Path) -> None:
     """docs/wire.md shows a producer of bare JPEG; it runs as written, with this broker and these topics."""
-    code = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "wire.md").read_text(), re.DOTALL)
+    code = re.search(r"```python\n(.*?)```", (DOCS / "wire.md").read_text(), re.DOTALL)
     assert code is not None
     script = code[1].replace("localhost:9092", broker).replace("gradwatch.frames", topics.frames)
     (tmp_path / "frame.jpg").write_bytes(PICTURES[3])

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 import threading
 import time
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType
 
 import msgspec
-import numpy as np
 import pytest
 
+from gradwatch.monitor.config import load
+from gradwatch.monitor.worker.build import build_judge, topics_of
+from gradwatch.monitor.worker.ownership import Ownership
+from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.monitor.worker.threads import Worker
+from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.publish import publish
 from gradwatch.streams.recordings.pictures import jpegs
 from gradwatch.streams.recordings.played import Playback
+from gradwatch.streams.sinks import KafkaSink
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
+from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
-from gradwatch.streams.transport.state import StateReader
+from gradwatch.streams.transport.state import StateReader, StateTopic
 from gradwatch.streams.wire.messages import Alert, AlertState, FrameReport, Outcome
 from gradwatch.streams.wire.outputs import decode_alert, decode_report, encode_report
-from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.topics import Topics
 
-SCRIPT = Path(__file__).with_name("stub_worker.py")
-PICTURES = [encode_jpeg(np.full((24, 32, 3), i, np.uint8)) for i in range(200)]
+from ...brokers import unused_names
+from ...stub_worker import SeqObserver, WorkerProcess, picture, write_configuration
+
+FRAMES = 200  # of a stream, when it is watched and not only calibrates
+SHIFTED = range(125, 165)
+PARTITIONS = 3
 
 
 class Outputs:
@@ -85,36 +89,33 @@ class Outputs:
         return dict(found)
 
 
-@contextmanager
-def worker_process(broker: str, topics: Topics, *instance_id: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, str(SCRIPT), broker, topics.frames, topics.prefix, "0.005", *instance_id]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+def configuration(folder: Path, broker: str, topics: Topics, **worker: object) -> Path:
+    return write_configuration(folder, broker, topics, session_timeout_s=2.0, state_interval_s=0.2, **worker)
 
 
-def play(broker: str, topics: Topics, streams: tuple[str, ...], frames: int) -> int:
+def play(broker: str, topics: Topics, streams: int, frames: int) -> int:
     """Publishes `frames` of each stream, each to a partition of its own; returns how many in all."""
     with BoundedProducer(broker) as producer:
-        for partition, stream in enumerate(streams):
-            source = jpegs(PICTURES[:frames], Playback(rate_hz=5))
-            publish(source, producer, topics, stream, pace=False, partition=partition)
-    return frames * len(streams)
-
-
-def stub_worker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("stub_worker", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        for number in range(streams):
+            source = jpegs([picture(number)] * frames, Playback(rate_hz=5))
+            publish(source, producer, topics, f"cam{number}", pace=False, partition=number)
+    return frames * streams
 
 
 @contextmanager
-def worker_thread(broker: str, topics: Topics, observe_s: float) -> Iterator[Worker]:
-    worker, producer = stub_worker().build(broker, topics, observe_s)
+def worker_thread(config: Path, sleep_s: float = 0.0) -> Iterator[Worker]:
+    """A worker as `gradwatch work` makes it, but for the networks; without verdicts."""
+    settings = load(config)
+    servers, topics, observer = settings.broker.bootstrap_servers, topics_of(settings), SeqObserver(sleep_s, SHIFTED)
+    producer = BoundedProducer(servers)
+    pipeline = Pipeline(
+        observer, build_judge(settings, observer), KafkaSink(producer, topics), DeadLetters(producer, topics)
+    )
+    states = StateReader(servers, topics.state), StateTopic(producer, topics.state)
+    ownership = Ownership(pipeline, *states, settings.worker.state_interval_s)
+    group, session_s = settings.worker.group_id, settings.worker.session_timeout_s
+    consumer = FrameConsumer(servers, topics.frames, group, session_timeout_s=session_s, owner=ownership)
+    worker = Worker(consumer, pipeline, settings.worker, ownership=ownership)
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
     try:
@@ -127,11 +128,15 @@ def worker_thread(broker: str, topics: Topics, observe_s: float) -> Iterator[Wor
     assert worker.failure is None
 
 
-def undisturbed(broker: str, topics: Topics, frames: int) -> Outputs:
-    outputs = Outputs(broker, topics)
-    with worker_thread(broker, topics, 0.0):
+def undisturbed(folder: Path, broker: str, topics: Topics, frames: int) -> Outputs:
+    """What a worker that nobody disturbs says of the same frames, under another prefix."""
+    again = Topics(unused_names().prefix, topics.frames)
+    ensure_topics(broker, again, PARTITIONS)
+    outputs = Outputs(broker, again)
+    with worker_thread(configuration(folder, broker, again)):
         outputs.read_until(lambda seen: len(seen.reports) == frames)
     outputs.read_rest()
+    delete_topics(broker, set(again.settings()) - {topics.frames})
     return outputs
 
 
@@ -142,59 +147,52 @@ def assert_nothing_tells(outputs: Outputs, expected: Outputs) -> None:
     assert outputs.revisions() == expected.revisions()
 
 
-@pytest.fixture
-def second_prefix(broker: str, topics: Topics) -> Iterator[Topics]:
-    again = Topics(f"t{uuid.uuid4().hex[:8]}.", topics.frames)
-    ensure_topics(broker, again, 3)
-    yield again
-    delete_topics(broker, set(again.settings()) - {topics.frames})
-
-
 def test_killed_twice_and_nothing_tells(
-    broker: str, topics: Topics, second_prefix: Topics, request: pytest.FixtureRequest
+    broker: str, topics: Topics, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Once while a stream calibrates on its own start, once while an alert is open. On Apache Kafka a static member."""
-    instance_id = ["one"] if request.node.callspec.params["broker"] == "kafka" else []
-    frames = play(broker, topics, ("town", "gate"), 200)
+    static = {"instance_id": "one"} if request.node.callspec.params["every_broker"] == "kafka" else {}
+    config = configuration(tmp_path, broker, topics, **static)
+    frames = play(broker, topics, 2, FRAMES)
     outputs = Outputs(broker, topics)
-    with worker_process(broker, topics, *instance_id):
+    with WorkerProcess(config, sleep_s=0.005, shifted=SHIFTED):
         outputs.read_until(lambda seen: len(seen.reports) > 60)
-    with worker_process(broker, topics, *instance_id):
+    with WorkerProcess(config, sleep_s=0.005, shifted=SHIFTED):
         outputs.read_until(lambda seen: len(seen.alerts) >= 1)
-    with worker_process(broker, topics, *instance_id) as last:
+    with WorkerProcess(config, sleep_s=0.005, shifted=SHIFTED) as last:
         outputs.read_until(lambda seen: len(seen.reports) == frames)
-        last.terminate()
-        assert last.wait(60) == 0
+        assert last.stop() == 0
     outputs.read_rest()
-    expected = undisturbed(broker, second_prefix, frames)
+    expected = undisturbed(tmp_path, broker, topics, frames)
     assert {alert.state for alert in expected.alerts} == {AlertState.OPEN, AlertState.CLOSED}
     assert_nothing_tells(outputs, expected)
     assert outputs.repeated < 150  # each goes on from the last state, not from the start
     # the clean frames of the start are gone
-    assert stored_keys(broker, topics) == {"town", "town/calibration", "gate", "gate/calibration"}
+    assert stored_keys(broker, topics) == {"cam0", "cam0/calibration", "cam1", "cam1/calibration"}
 
 
-def test_a_partition_that_moves_takes_its_stream_along(broker: str, topics: Topics, second_prefix: Topics) -> None:
+def test_a_partition_that_moves_takes_its_stream_along(broker: str, topics: Topics, tmp_path: Path) -> None:
     """A second worker joins and gets a partition, then the first leaves; all streams still calibrate."""
-    frames = play(broker, topics, ("town", "gate", "yard"), 90)
+    config = configuration(tmp_path, broker, topics)
+    frames = play(broker, topics, 3, 90)
     outputs = Outputs(broker, topics)
     with ExitStack() as leaving:
         # so slow that frames are left when the second has joined, also on a busy machine
-        first = leaving.enter_context(worker_thread(broker, topics, 0.12))
+        first = leaving.enter_context(worker_thread(config, 0.12))
         outputs.read_until(lambda seen: len(seen.reports) > 20)
-        with worker_thread(broker, topics, 0.005) as second:
+        with worker_thread(config, 0.005) as second:
             outputs.read_until(lambda seen: second.reports > 20)
             leaving.close()
             outputs.read_until(lambda seen: len(seen.reports) == frames)
     outputs.read_rest()
     assert min(first.reports, second.reports) > 20
-    assert_nothing_tells(outputs, undisturbed(broker, second_prefix, frames))
+    assert_nothing_tells(outputs, undisturbed(tmp_path, broker, topics, frames))
     assert outputs.repeated <= 10  # what was begun was finished, stored and committed before it went
 
 
 def stored_keys(broker: str, topics: Topics) -> set[str]:
     reader = StateReader(broker, topics.state)
-    reader.start(range(3))
+    reader.start(range(PARTITIONS))
     while (found := reader.step(0.1)) is None:
         pass
     return {key for values in found.values() for key in values}

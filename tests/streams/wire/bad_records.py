@@ -1,6 +1,6 @@
 """Records that a producer should not write, and the cause that their dead letter must name.
 
-A table for several tests: `runpy` loads it, because test modules can't import each other.
+A table for several tests and for the fuzzers.
 """
 
 from __future__ import annotations

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,9 +17,10 @@ from gradwatch.streams.wire.pixels import BadRecordError, decode_picture
 from gradwatch.streams.wire.records import Record, cloud_event_headers
 from gradwatch.streams.wire.topics import MAX_RECORD_BYTES
 
-TABLE = runpy.run_path(str(Path(__file__).with_name("bad_records.py")))
-BAD, GOOD, JPEG, PNG, PICTURE = (TABLE[name] for name in ("BAD", "GOOD", "JPEG", "PNG", "PICTURE"))
-OURS = FrameIdentity("north", TABLE["RUN"], 41)
+from .bad_records import BAD, GOOD, JPEG, PICTURE, PNG, RUN
+from .bad_records import headers as good_headers
+
+OURS = FrameIdentity("north", RUN, 41)
 PLACED = FrameIdentity("frames.2", "bare", 77)
 
 
@@ -102,7 +101,7 @@ def test_a_producers_clock_may_be_wrong_by_any_time(timestamp_ms: int) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(sorted(TABLE["headers"]())), st.none() | st.binary(max_size=8)), max_size=9))
+@given(st.lists(st.tuples(st.sampled_from(sorted(good_headers())), st.none() | st.binary(max_size=8)), max_size=9))
 def test_no_headers_do_more_than_refuse_a_record(changes: list[tuple[tuple[str, bytes], bytes | None]]) -> None:
     headers = tuple((name, value) for (name, _), value in changes)
     record = Record("frames", 0, 0, 0, b"north", JPEG, headers)

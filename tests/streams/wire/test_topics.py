@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from gradwatch.streams.wire.topics import MAX_RECORD_BYTES, Topics
 
-WIRE = Path(__file__).resolve().parents[3] / "docs" / "wire.md"
+from ...places import DOCS
+
+WIRE = DOCS / "wire.md"
 NAMES = ("frames", "reports", "overlays", "alerts", "attachments", "health", "state", "verdicts", "dlq")
 
 

@@ -41,8 +41,7 @@ from gradwatch.streams.wire.outputs import (
 from gradwatch.streams.wire.pixels import BadRecordError, encode_jpeg
 from gradwatch.streams.wire.records import Record, cloud_event_headers
 
-ROOT = Path(__file__).resolve().parents[3]
-GOLDEN = ROOT / "tests" / "golden"
+from ...places import GOLDEN
 
 RUN = "01JD0000000000000000000000"
 CAPTURE_NS = 1_790_000_000_123_456_789  # more digits than a JavaScript number holds
