@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crops import SIZE_PX as CROP_PX
-from .onnx_runtime import ModelError
+from .onnx_runtime import ModelError, run_on_zeros
 from .outputs import SIGN_CLASSES, Floats, Head
 
 
@@ -22,9 +22,7 @@ class SignClassifier:
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        # The head is a constant of the graph; a run on a blank crop reads it without the package onnx.
-        blank = np.zeros((1, CROP_PX, CROP_PX, 3), np.uint8)
-        weight, bias = session.run(["weight", "bias"], {"crops": blank})
+        weight, bias = run_on_zeros(session, ["weight", "bias"])
         if len(weight) != len(SIGN_CLASSES) or bias.shape != (len(weight),):
             raise ModelError(
                 f"sign classifier: expected a head of {len(SIGN_CLASSES)} classes, "

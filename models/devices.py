@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-
-from .onnx_runtime import CUDA, Device, import_runtime, load_session
+from .onnx_runtime import CUDA, Device, import_runtime, load_session, run_on_zeros
 from .zoo import MODELS, WEIGHTS
 
 
@@ -45,10 +43,8 @@ def try_device(device: Device, folder: Path = WEIGHTS) -> tuple[str, ...]:
 
     Raises DeviceError where `device` is not available, and ONNX Runtime's own errors for a broken file.
     """
-    model = MODELS["tiles"]
-    session = load_session(model.path(folder), device)
-    shape = [1 if size == "n" else int(size) for size in model.shape]
-    session.run(None, {model.input: np.zeros(shape, np.uint8)})
+    session = load_session(MODELS["tiles"].path(folder), device)
+    run_on_zeros(session)
     return tuple(session.get_providers())
 
 

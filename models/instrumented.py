@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from .boxes import non_max_suppression
 from .decoders import DECODERS
 from .gradients.head import sigmoid
-from .manifest import Manifest, input_type, read_constants, read_manifest
-from .onnx_runtime import ModelError
+from .manifest import Manifest, read_manifest
+from .onnx_runtime import ModelError, input_type, run_on_zeros
 from .outputs import Floats, Head, HeadOutputs, Integers
 from .preprocess import letterbox
 
@@ -123,7 +123,7 @@ class InstrumentedClassifier:
         self.manifest = manifest = read_manifest(session)
         if manifest.decoder is not None:
             raise ModelError(f"{manifest.family}: expected a classifier, got a detector")
-        weight, bias = read_constants(session, ["weight", "bias"])
+        weight, bias = run_on_zeros(session, ["weight", "bias"])
         self.head = Head(weight, bias, manifest.activation, manifest.classes)
         self._session = session
         self._input = session.get_inputs()[0].name
@@ -154,7 +154,7 @@ def _checked_classes(classes: Sequence[int] | None, manifest: Manifest) -> Integ
 
 def _read_heads(session: Any, manifest: Manifest) -> list[Head]:
     names = [f"{name}_{level}" for level in range(len(manifest.levels)) for name in ("weight", "bias")]
-    constants = read_constants(session, names)
+    constants = run_on_zeros(session, names)
     return [
         Head(weight, bias, manifest.activation, manifest.classes)
         for weight, bias in zip(constants[::2], constants[1::2], strict=True)

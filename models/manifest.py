@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .onnx_runtime import ModelError
-from .outputs import Activation, Floats
+from .outputs import Activation
 
 METADATA_KEY = "gradwatch.instrumented"
 # Increased whenever the outputs or the meaning of a field change; files of other versions are refused.
@@ -107,16 +107,3 @@ def read_manifest(session: Any) -> Manifest:
             f"expected a graph instrumented as version {VERSION}, got version {version}: instrument the original again"
         )
     return msgspec.json.decode(text, type=Manifest)
-
-
-def input_type(session: Any) -> type[np.floating[Any]]:
-    """The type of a session's first input: float16 or float32."""
-    return np.float16 if session.get_inputs()[0].type == "tensor(float16)" else np.float32
-
-
-def read_constants(session: Any, names: list[str]) -> list[Floats]:
-    """Outputs that are constants of the graph, by one run on zeros, which does not need the package onnx."""
-    feed = session.get_inputs()[0]
-    shape = [size if isinstance(size, int) else 1 for size in feed.shape]
-    constants: list[Floats] = session.run(names, {feed.name: np.zeros(shape, input_type(session))})
-    return constants

@@ -46,12 +46,14 @@ class Detections:
 class HeadOutputs:
     """The outputs of one head for k of the detections.
 
-    detection_index (k,) into the frame's detections, logits (k, C), features (k, D) = the head's inputs.
+    detection_index (k,) into the frame's detections, logits (k, C), features (k, D) = the head's inputs,
+    layer_grad_norms (k, L), None without a backward pass.
     """
 
     detection_index: Integers
     logits: Floats
     features: Floats
+    layer_grad_norms: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,10 @@ WEIGHTS = Path(__file__).resolve().parent / "weights"
 
 @dataclass(frozen=True, slots=True)
 class ShippedModel:
-    """One ONNX file, its purpose, and the name and shape of its input; "n" is a free batch axis."""
+    """One ONNX file and its purpose."""
 
     file: str
     kind: Literal["pedestrians", "signs", "classifier", "tiles"]
-    input: str
-    shape: tuple[int | str, ...]
 
     def path(self, folder: Path = WEIGHTS) -> Path:
         """The file in a folder of weights. Raises MissingFileError if it is not there."""
@@ -29,8 +27,8 @@ class ShippedModel:
 
 
 MODELS = {
-    "nanodet_m": ShippedModel("nanodet_m.onnx", "pedestrians", "input.1", (1, 3, 416, 416)),
-    "sign_detector": ShippedModel("sign_detector.onnx", "signs", "image", (1, 288, 512, 3)),
-    "sign_classifier": ShippedModel("sign_classifier.onnx", "classifier", "crops", ("n", 32, 32, 3)),
-    "tiles": ShippedModel("tiles.onnx", "tiles", "tiles", ("n", 28, 28, 3)),
+    "nanodet_m": ShippedModel("nanodet_m.onnx", "pedestrians"),
+    "sign_detector": ShippedModel("sign_detector.onnx", "signs"),
+    "sign_classifier": ShippedModel("sign_classifier.onnx", "classifier"),
+    "tiles": ShippedModel("tiles.onnx", "tiles"),
 }

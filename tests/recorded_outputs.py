@@ -42,10 +42,10 @@ if sys.argv[1:2] == ["record"]:
 
     from gradwatch.monitor.commands.judging.calibrate import calibrate
     from gradwatch.monitor.config import load
-    from gradwatch.monitor.judging.corrections import VerdictBook
     from gradwatch.monitor.worker.build import build_judge, build_observer, load_calibrations, topics_of
     from gradwatch.monitor.worker.ownership import Ownership
     from gradwatch.monitor.worker.pipeline import Pipeline
+    from gradwatch.monitor.worker.verdict_feed import CorrectionBook
     from gradwatch.streams.dead_letters import DeadLetters
     from gradwatch.streams.recordings.played import ChallengeOnset, Playback, PlayedSource, SourceFrame, Still
     from gradwatch.streams.recordings.video import video
@@ -150,16 +150,16 @@ def verdicts() -> Iterator[Record]:
 
 def work(config: Path, producer: Any, partition: int, records: Iterable[Record]) -> None:
     """Does with the records of one partition what a worker does; the clock of stored states counts frames."""
-    configuration, book = load(config), VerdictBook()
+    configuration, book = load(config), CorrectionBook()
     topics, observer = topics_of(configuration), build_observer(configuration)
     judge = build_judge(configuration, observer)
     sink, letters = SINKS["kafka"](producer, topics), DeadLetters(producer, topics)
-    pipeline = Pipeline(observer, judge, sink, letters, load_calibrations(configuration, judge), verdicts=book)
+    pipeline = Pipeline(observer, judge, sink, letters, load_calibrations(configuration, judge), corrections=book)
     ownership = Ownership(pipeline, Mock(step=lambda _: {partition: {}}), StateTopic(producer, topics.state), 20.0)
     ownership.load_states(Mock(held={partition: 1}, release=lambda _: {partition: 0}), 0.0)
     for record in records:
         for verdict in verdicts() if record.offset == 40 else ():  # in force 50 frames later
-            book.take(verdict)
+            book.update(verdict)
         stream_id = rejected_stamp(record).identity.stream_id
         ownership.note_arrival(partition, stream_id, record.offset, record.timestamp_ms * 1_000_000)
         ownership.tick(float(record.offset))

@@ -26,6 +26,7 @@ Array = NDArray[np.floating[Any]]
 
 # float32's exp overflows above 88; sigmoid(-80) = 2e-35 is as good as 0 for every score.
 LARGEST_EXPONENT = 80.0
+TINY = 1e-30  # avoids 0 / 0 where no logit has a gradient
 
 # Called as ufuncs: on eight crops the wrappers of numpy cost more than the arithmetic.
 _max, _dot = np.maximum.reduce, np.vecdot
@@ -83,6 +84,20 @@ def _sum(rows: Array) -> Array:
     """The sum of each row (n,), as a product with ones: half the time of numpy's reduction at these sizes."""
     total: Array = _dot(rows, _ones(rows.shape[1], rows.dtype))
     return total
+
+
+def gradtrust(logits: Array) -> Array:
+    """Trust (n,) in the predicted class, in [1, C], higher = more trusted (Prabhushankar and AlRegib, MIPR 2024).
+
+    max_c e_c / mean_c e_c with e_c = Var_k of the squared gradient of MSE(z, 1/C), which is (z_c - 1/C)^4. It measures
+    whether a label is wrong, not whether a frame is unusual, so it is not among `head_scores`.
+    All logits equal to 1/C have no gradient and get 1, the least trust.
+    """
+    power = logits - 1 / logits.shape[1]
+    np.multiply(power, power, out=power)
+    largest = _max(power, axis=1)
+    trust: Array = (largest * largest + TINY) / (_dot(power, power) / logits.shape[1] + TINY)
+    return trust
 
 
 def _softmax_scores(logits: Array, norm: Array, norm_1: Array, expected: Array | None) -> dict[str, Array]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -66,24 +67,19 @@ class SignNetwork(nn.Module):
 OUTPUTS = ("logits", "features", "weight", "bias")
 
 
+@dataclass(frozen=True, slots=True)
 class Batches:
     """Draws the batch of a step and computes its loss.
 
     Types come equally often, and within a type of `pictures` photographs and drawn signs do.
     """
 
-    def __init__(
-        self,
-        network: SignNetwork,
-        pictures: SignPictures,
-        backgrounds: list[Pixels],
-        frames: FrameCropBatches,
-        seed: int,
-    ) -> None:
-        self.network, self.pictures, self.backgrounds, self.frames = network, pictures, backgrounds, frames
-        self.rng = np.random.default_rng(seed)
-        self.groups = _groups(pictures)
-        self.loss_of_signs = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
+    network: SignNetwork
+    pictures: SignPictures
+    groups: list[list[NDArray[np.int64]]]  # indices of `pictures` by type, then by origin
+    backgrounds: list[Pixels]
+    frames: FrameCropBatches
+    rng: np.random.Generator
 
     def loss_at(self, step: int) -> Tensor:
         """The loss of the next batch; steps have to be asked for in order."""
@@ -95,7 +91,7 @@ class Batches:
         logits = self.network(torch.from_numpy(np.concatenate([composed, cut, others])))[0]
         signs = len(chosen) + len(cut)
         class_id = torch.from_numpy(np.concatenate([pictures.class_id[chosen], cut_class]))
-        loss: Tensor = self.loss_of_signs(logits[:signs], class_id)
+        loss = nn.functional.cross_entropy(logits[:signs], class_id, label_smoothing=LABEL_SMOOTHING)
         if len(others):
             loss = loss - UNDECIDED_WEIGHT * torch.log_softmax(logits[signs:], dim=1).mean()
         return loss
@@ -174,8 +170,8 @@ def main() -> None:
     frames = read_frame_crops(arguments.crops)
     signless = int((frames.class_id == NO_SIGN).sum())
     print(f"{len(frames)} crops of frames, {signless} of them without a sign", flush=True)
-    backgrounds = read_backgrounds(arguments.crops)
-    batches = Batches(network, pictures, backgrounds, FrameCropBatches(frames), arguments.seed)
+    backgrounds, rng = read_backgrounds(arguments.crops), np.random.default_rng(arguments.seed)
+    batches = Batches(network, pictures, _groups(pictures), backgrounds, FrameCropBatches(frames), rng)
     train(network, batches.loss_at, steps=arguments.steps, peak_rate=3e-3, warm_up=0.1)
     example = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
     write_onnx(network, example, arguments.out, input_name="crops", outputs=OUTPUTS, free_batch=True)

@@ -1,10 +1,9 @@
-"""Calibration of one stream: from clean frames to references, evidence and alarm thresholds.
+"""Calibration of one stream: from clean frames to fitted scores, references and alarm thresholds.
 
-Fit and calibrate on different frames: what a score must learn of the stream (means, covariances) is fitted
-on all blocks but one and its reference values are taken on the one left out, in turn over at least five
-contiguous blocks. Thresholds are set for a stated rate of false alarms of all alarm-carrying scores
-together; where the clean frames are too few to show that rate, it is extrapolated and the calibration is
-marked provisional.
+Scores are fitted and calibrated on different frames: the parameters of a score (means, covariances) are fitted on all
+blocks but one, and its reference values are taken on the block left out, in turn over at least five contiguous blocks.
+Thresholds are set for a stated rate of false alarms of all alarm-carrying scores together; where the clean frames are
+too few to show that rate, it is extrapolated and the calibration is marked provisional.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from gradwatch.models.outputs import Observation
 from gradwatch.streams.wire.messages import AlertKind
 
 from ..scorers import SCORERS, CropScores, Parameters
-from .change import ChangeDetector
-from .false_alarms import CleanEvidence, block_indices, extrapolated_threshold, lasting, statistics_of, window_maxima
-from .p_values import NEUTRAL_EVIDENCE, Reference, evidence, p_value, reference
+from .change import CHANGE_DETECTORS
+from .false_alarms import block_indices, extrapolated_threshold, run_detector, sustained, window_maxima
+from .p_values import NEUTRAL_EVIDENCE_NATS, Array, Reference, evidence_nats, p_value, reference
+from .policy import Policy
 
-Array = NDArray[np.float64]
 Scores = dict[str, Array]
 
 MIN_FRAMES = 100
@@ -44,7 +43,7 @@ class CalibrationMismatchError(GradwatchError, ValueError):
 
 
 class CleanFrame(msgspec.Struct, frozen=True):
-    """What a calibration needs of one clean frame; `segment` numbers the contiguous drive it belongs to."""
+    """What calibration needs of one clean frame; `segment` numbers the contiguous drive it belongs to."""
 
     capture_ns: int
     observation: Observation
@@ -71,13 +70,18 @@ class AlarmBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CleanFit(msgspec.Struct, frozen=True):
-    """What clean frames teach: parameters and references by score, and the evidence of every frame in order."""
+    """What is fitted on clean frames: parameters and references by score, and the evidence of every frame in order."""
 
     parameters: dict[str, Parameters]
     references: dict[str, Reference]
-    evidence: list[dict[str, float]]
+    evidence_nats: list[dict[str, float]]
     segment: NDArray[np.int64]
     interval_s: float
+
+    @property
+    def hours(self) -> float:
+        """Duration of all frames together."""
+        return len(self.evidence_nats) * self.interval_s / 3600
 
 
 class Calibration(msgspec.Struct, frozen=True):
@@ -101,7 +105,7 @@ class Calibration(msgspec.Struct, frozen=True):
 
     @property
     def note(self) -> str:
-        """One sentence for people: what this calibration can't promise ("" where nothing)."""
+        """One sentence for people about the limits of this calibration ("" where there are none)."""
         notes = []
         if self.provisional:
             notes.append(
@@ -115,7 +119,7 @@ class Calibration(msgspec.Struct, frozen=True):
 
 
 def score(observation: Observation, crops: CropScores, parameters: dict[str, Parameters]) -> Scores:
-    """All scores of one frame whose parameters are known; scores that do not apply are absent."""
+    """All scores of one frame whose parameters are given; scores that do not apply are absent."""
     scores = {
         name: scorer.score(observation, crops, parameters[name])
         for name, scorer in SCORERS.items()
@@ -129,21 +133,21 @@ def p_values(scores: Scores, references: dict[str, Reference]) -> Scores:
     return {name: p_value(values, references[name]) for name, values in scores.items() if name in references}
 
 
-def frame_evidence(scores: Scores, references: dict[str, Reference]) -> dict[str, float]:
-    """Evidence in nats by score for one frame; of several crops the strongest, corrected for their number."""
+def frame_evidence_nats(scores: Scores, references: dict[str, Reference]) -> dict[str, float]:
+    """Evidence of one frame by score; of several crops the strongest, corrected for their number."""
     return {
-        name: max(0.0, float(evidence(values, references[name]).max()) - float(np.log(len(values))))
+        name: max(0.0, float(evidence_nats(values, references[name]).max()) - float(np.log(len(values))))
         for name, values in scores.items()
         if name in references
     }
 
 
 def fit_clean(clean: Sequence[CleanFrame]) -> CleanFit:
-    """What is learned of clean frames, in the order in which they were taken, whoever may carry alarms.
+    """Fits all scores on clean frames in order of capture; does not depend on which scores carry alarms.
 
     Raises:
         TooFewFramesError: fewer than MIN_FRAMES frames.
-        ValueError: capture times that do not go on from frame to frame.
+        ValueError: capture times that do not increase from frame to frame.
     """
     if len(clean) < MIN_FRAMES:
         missing = MIN_FRAMES - len(clean)
@@ -157,60 +161,46 @@ def fit_clean(clean: Sequence[CleanFrame]) -> CleanFit:
     return CleanFit(
         parameters=_fitted(clean),
         references=references,
-        evidence=[frame_evidence(s, references) for s in scored],
+        evidence_nats=[frame_evidence_nats(s, references) for s in scored],
         segment=np.array([frame.segment for frame in clean]),
         interval_s=interval_s,
     )
 
 
 def calibrate(
-    clean: Sequence[CleanFrame] | CleanFit,
-    origin: Origin,
-    carriers: dict[AlertKind, tuple[str, ...]],
-    detectors: dict[AlertKind, ChangeDetector],
-    budget: AlarmBudget | None = None,
-    durations_s: dict[AlertKind, float] | None = None,
+    clean: Sequence[CleanFrame] | CleanFit, origin: Origin, policy: dict[AlertKind, Policy], budget: AlarmBudget
 ) -> Calibration:
     """The calibration of a stream from its clean frames.
 
     Args:
         clean: frames assumed healthy, at least MIN_FRAMES, or what `fit_clean` made of them.
-        origin: what the calibration shall be bound to.
-        carriers: the scores that may carry an alarm, by alert kind.
-        detectors: the change detector of each kind.
+        origin: what the calibration is bound to.
+        policy: the scores that may carry an alarm of each kind, their change detector, and how long a change must last.
         budget: how often false alarms may come.
-        durations_s: how long a change must last to be an alarm; 0 where absent.
 
     Raises:
         TooFewFramesError, ValueError: see `fit_clean`.
     """
     fit = clean if isinstance(clean, CleanFit) else fit_clean(clean)
-    budget = budget or AlarmBudget()
-    able = {kind: tuple(n for n in names if n in fit.references) for kind, names in carriers.items()}
-    ceilings = {name: detectors[kind].ceiling for kind, names in able.items() for name in names}
-    watched = {
-        kind: CleanEvidence(
-            np.array([[row.get(n, NEUTRAL_EVIDENCE) for n in names] for row in fit.evidence]),
-            fit.segment,
-            fit.interval_s,
-        )
-        for kind, names in able.items()
-        if names
+    carriers = {kind: tuple(n for n in own.carriers if n in fit.references) for kind, own in policy.items()}
+    reachable = {
+        name: REACHABLE * CHANGE_DETECTORS[policy[kind].detector].ceiling
+        for kind, names in carriers.items()
+        for name in names
     }
-    hours = len(fit.evidence) * fit.interval_s / 3600
-    thresholds = _thresholds(watched, able, detectors, budget, durations_s or {})
+    thresholds = _thresholds(fit, carriers, policy, budget)
     calibration = Calibration(
         calibration_id="",
         origin=origin,
-        frames=len(fit.evidence),
+        frames=len(fit.evidence_nats),
         interval_s=fit.interval_s,
         false_alarms_per_hour=budget.false_alarms_per_hour,
-        supported_per_hour=1 / hours,
+        supported_per_hour=1 / fit.hours,
         parameters=fit.parameters,
         references=fit.references,
-        thresholds={n: t for n, t in thresholds.items() if t < REACHABLE * ceilings[n]},
-        silent=sorted({n for names in carriers.values() for n in names} - thresholds.keys())
-        + sorted(n for n, t in thresholds.items() if t >= REACHABLE * ceilings[n]),
+        thresholds={n: t for n, t in thresholds.items() if t < reachable[n]},
+        silent=sorted({n for own in policy.values() for n in own.carriers} - thresholds.keys())
+        + sorted(n for n, t in thresholds.items() if t >= reachable[n]),
     )
     return msgspec.structs.replace(calibration, calibration_id=_content_hash(calibration))
 
@@ -227,17 +217,17 @@ def check_origin(calibration: Calibration, origin: Origin) -> None:
 
 
 def _fitted(clean: Sequence[CleanFrame]) -> dict[str, Parameters]:
-    """What every score needs to know of the clean frames."""
+    """The parameters of every score, fitted on clean frames."""
     observations, crops = [frame.observation for frame in clean], [frame.crops for frame in clean]
     return {name: scorer.fit(observations, crops) for name, scorer in SCORERS.items()}
 
 
 def _folds(clean: Sequence[CleanFrame]) -> list[NDArray[np.int64]]:
     """At least FOLDS contiguous blocks of frames, none of which cuts through a drive where there are enough."""
-    drives = np.unique([frame.segment for frame in clean])
+    segments = [frame.segment for frame in clean]
+    drives = np.unique(segments)
     if len(drives) >= FOLDS:
-        groups = np.array_split(drives, FOLDS)
-        return [np.flatnonzero(np.isin([frame.segment for frame in clean], group)) for group in groups]
+        return [np.flatnonzero(np.isin(segments, group)) for group in np.array_split(drives, FOLDS)]
     return list(np.array_split(np.arange(len(clean)), FOLDS))
 
 
@@ -253,50 +243,36 @@ def _cross_fitted(clean: Sequence[CleanFrame]) -> list[Scores]:
 
 
 def _thresholds(
-    watched: dict[AlertKind, CleanEvidence],
-    carriers: dict[AlertKind, tuple[str, ...]],
-    detectors: dict[AlertKind, ChangeDetector],
-    budget: AlarmBudget,
-    durations_s: dict[AlertKind, float],
+    fit: CleanFit, carriers: dict[AlertKind, tuple[str, ...]], policy: dict[AlertKind, Policy], budget: AlarmBudget
 ) -> dict[str, float]:
     """A threshold for every carrier: each alone would give the same rate, all together the asked one."""
-    maxima, names = _bootstrap(watched, carriers, detectors, budget, durations_s)
-    if not names:
+    by_kind = [_window_maxima(fit, names, policy[kind], budget) for kind, names in carriers.items() if names]
+    if not by_kind:
         return {}
-    asked, supported = budget.false_alarms_per_hour, 1 / next(iter(watched.values())).hours
-    alone = [
-        extrapolated_threshold(maxima[..., s], asked, supported, budget.bootstrap_hours) for s in range(len(names))
-    ]
-    together = (maxima / np.array(alone)).max(axis=-1)
-    scale = max(extrapolated_threshold(together, asked, supported, budget.bootstrap_hours), 1.0)
-    return {name: scale * threshold for name, threshold in zip(names, alone, strict=True)}
+    maxima = np.concatenate(by_kind, axis=-1)
+
+    def threshold(values: Array) -> float:
+        return extrapolated_threshold(values, budget.false_alarms_per_hour, 1 / fit.hours, budget.bootstrap_hours)
+
+    names = [name for own in carriers.values() for name in own]
+    alone = [threshold(maxima[..., s]) for s in range(len(names))]
+    scale = max(threshold((maxima / np.array(alone)).max(axis=-1)), 1.0)
+    return {name: scale * value for name, value in zip(names, alone, strict=True)}
 
 
-def _bootstrap(
-    watched: dict[AlertKind, CleanEvidence],
-    carriers: dict[AlertKind, tuple[str, ...]],
-    detectors: dict[AlertKind, ChangeDetector],
-    budget: AlarmBudget,
-    durations_s: dict[AlertKind, float],
-) -> tuple[Array, list[str]]:
-    """Window maxima (windows, hours, S) of the statistics of all carriers over the same bootstrapped hours."""
-    maxima: list[Array] = []
-    names: list[str] = []
-    for kind, clean in watched.items():
-        block = max(2, round(min(BLOCK_S / clean.interval_s, len(clean.evidence) / FOLDS)))
-        length = round(3600 / clean.interval_s)
-        index = block_indices(clean.segment, block, length, budget.bootstrap_hours, budget.seed)
-        statistic = statistics_of(detectors[kind], clean.evidence[index], clean.interval_s)
-        lasted = lasting(statistic, durations_s.get(kind, 0.0), clean.interval_s)
-        maxima.append(window_maxima(lasted, clean.interval_s))
-        names += carriers[kind]
-    return (np.concatenate(maxima, axis=-1) if maxima else np.empty((0, 0, 0))), names
+def _window_maxima(fit: CleanFit, names: Sequence[str], policy: Policy, budget: AlarmBudget) -> Array:
+    """Window maxima (windows, hours, S) of the statistics of S carriers; all kinds bootstrap the same hours."""
+    nats = np.array([[row.get(name, NEUTRAL_EVIDENCE_NATS) for name in names] for row in fit.evidence_nats])
+    block = max(2, round(min(BLOCK_S / fit.interval_s, len(nats) / FOLDS)))
+    index = block_indices(fit.segment, block, round(3600 / fit.interval_s), budget.bootstrap_hours, budget.seed)
+    statistic = run_detector(CHANGE_DETECTORS[policy.detector], nats[index], fit.interval_s)
+    return window_maxima(sustained(statistic, policy.min_duration_s, fit.interval_s), fit.interval_s)
 
 
 def _content_hash(calibration: Calibration) -> str:
     digest = hashlib.sha256(repr(calibration.origin).encode())
     for name, ref in sorted(calibration.references.items()):
         digest.update(name.encode() + ref.values.tobytes())
-    for name, threshold in sorted(calibration.thresholds.items()):
-        digest.update(f"{name}={threshold!r}".encode())
+    for name, value in sorted(calibration.thresholds.items()):
+        digest.update(f"{name}={value!r}".encode())
     return digest.hexdigest()[:12]

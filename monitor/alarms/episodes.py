@@ -1,21 +1,26 @@
 """Alert episodes with hysteresis: a change that lasts opens one, a quiet spell closes it.
 
-Pure and deterministic: the same frames give the same ids, revisions and bodies, so that what is judged again
-after a crash repeats itself.
+Pure and deterministic: the same frames give the same ids, revisions and bodies, so that frames judged again after a
+crash give equal alerts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
+from msgspec.structs import replace
 
 from gradwatch.streams.wire.messages import Alert, AlertKind, AlertState, FrameIdentity, Severity, alert_id
 
 from ..scorers import SCORERS
 from .policy import Policy
 
+BASELINES_ALONE = " (plain baselines alone; no gradient score is over its threshold)"
+
 
 class Moment(msgspec.Struct, frozen=True):
-    """One frame as an episode sees it."""
+    """What an episode needs of one frame."""
 
     identity: FrameIdentity
     capture_ns: int
@@ -29,21 +34,21 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Episode(msgspec.Struct, frozen=True):
-    """A change under way: `revision` 0 until it has lasted long enough to be an alert."""
+    """A change under way; `revision` is 0 until it has lasted long enough to be an alert."""
 
     onset: Moment
     last: Moment  # last frame over the leave ratio
     peak: float
     smallest_p: float
     carried_by: list[str]
-    subject: Moment  # the frame whose track the alert speaks of
+    subject: Moment  # the frame whose track the alert names
     revision: int = 0
     severity: Severity = Severity.WARNING
-    announced: int = 0  # how many carriers the last revision named
+    announced: int = 0  # number of carriers that the last revision named
 
 
 class Binding(msgspec.Struct, frozen=True):
-    """What an alert says of the calibration behind it."""
+    """What an alert reports of the calibration behind it."""
 
     models_id: str
     configuration_id: str
@@ -56,7 +61,7 @@ class Binding(msgspec.Struct, frozen=True):
 def advance(
     episode: Episode | None, moment: Moment, kind: AlertKind, policy: Policy, binding: Binding
 ) -> tuple[Episode | None, Alert | None]:
-    """The episode after one frame, and the alert revision that this frame gives rise to."""
+    """The episode after one frame, and the alert revision that this frame causes."""
     ratio = max(moment.ratios.values(), default=0.0)
     if episode is None:
         if ratio < policy.enter:
@@ -66,20 +71,38 @@ def advance(
             last=moment,
             peak=ratio,
             smallest_p=moment.p_value,
-            carried_by=_carriers({}, moment.ratios, policy.enter),
+            carried_by=_carriers([], moment.ratios, policy.enter),
             subject=moment,
         )
     elif ratio >= policy.leave:
-        episode = _continued(episode, moment, ratio, policy)
+        episode = replace(
+            episode,
+            last=moment,
+            peak=max(episode.peak, ratio),
+            smallest_p=min(episode.smallest_p, moment.p_value),
+            carried_by=_carriers(episode.carried_by, moment.ratios, policy.enter),
+            subject=moment if ratio > episode.peak and moment.track_id is not None else episode.subject,
+        )
     elif (moment.capture_ns - episode.last.capture_ns) / 1e9 >= policy.clear_s:
-        return None, closed(episode, kind, binding) if episode.revision else None
-    return _announced(episode, moment, ratio, kind, policy, binding)
+        return None, closing_alert(episode, kind, binding) if episode.revision else None
+    return _announce(episode, moment, ratio, kind, policy, binding)
 
 
-def _announced(
+def closing_alert(episode: Episode, kind: AlertKind, binding: Binding) -> Alert:
+    """The last revision of the alert of an episode that ends."""
+    return _alert(_revised(episode, episode.severity), kind, AlertState.CLOSED, binding)
+
+
+def alert_id_of(episode: Episode, kind: AlertKind) -> str:
+    """The id of the alert that this episode is or will be."""
+    identity = episode.onset.identity
+    return alert_id(identity.stream_id, identity.run_id, kind, identity.seq)
+
+
+def _announce(
     episode: Episode, moment: Moment, ratio: float, kind: AlertKind, policy: Policy, binding: Binding
 ) -> tuple[Episode | None, Alert | None]:
-    """Opens an episode that has lasted, drops one that faded before, revises one that is more than was said."""
+    """Opens an episode that has lasted, drops one that faded earlier, revises one with more severity or carriers."""
     severity = Severity.CRITICAL if episode.peak >= policy.critical else Severity.WARNING
     if episode.revision == 0:
         if ratio < policy.enter:
@@ -92,24 +115,11 @@ def _announced(
     return episode, _alert(episode, kind, AlertState.OPEN, binding)
 
 
-def _continued(episode: Episode, moment: Moment, ratio: float, policy: Policy) -> Episode:
-    return msgspec.structs.replace(
-        episode,
-        last=moment,
-        peak=max(episode.peak, ratio),
-        smallest_p=min(episode.smallest_p, moment.p_value),
-        carried_by=_carriers(dict.fromkeys(episode.carried_by, 0.0), moment.ratios, policy.enter),
-        subject=moment if ratio > episode.peak and moment.track_id is not None else episode.subject,
-    )
-
-
 def _revised(episode: Episode, severity: Severity) -> Episode:
-    return msgspec.structs.replace(
-        episode, revision=episode.revision + 1, severity=severity, announced=len(episode.carried_by)
-    )
+    return replace(episode, revision=episode.revision + 1, severity=severity, announced=len(episode.carried_by))
 
 
-def _carriers(before: dict[str, float], ratios: dict[str, float], enter: float) -> list[str]:
+def _carriers(before: Sequence[str], ratios: dict[str, float], enter: float) -> list[str]:
     """Names of the scores that were over the threshold at any time, those over it now first and strongest first."""
     now = sorted((name for name, ratio in ratios.items() if ratio >= enter), key=lambda name: -ratios[name])
     return now + [name for name in before if name not in now]
@@ -118,7 +128,7 @@ def _carriers(before: dict[str, float], ratios: dict[str, float], enter: float) 
 def _alert(episode: Episode, kind: AlertKind, state: AlertState, binding: Binding) -> Alert:
     onset, last, identity = episode.onset, episode.last, episode.onset.identity
     return Alert(
-        alert_id=id_of(episode, kind),
+        alert_id=alert_id_of(episode, kind),
         revision=episode.revision,
         kind=kind,
         severity=episode.severity,
@@ -148,9 +158,6 @@ def _alert(episode: Episode, kind: AlertKind, state: AlertState, binding: Bindin
     )
 
 
-BASELINES_ALONE = " (plain baselines alone; no gradient score is over its threshold)"
-
-
 def _reason(episode: Episode, kind: AlertKind) -> str:
     """One sentence for the person on shift."""
     names = ", ".join(name.replace("_", " ") for name in episode.carried_by)
@@ -162,14 +169,3 @@ def _reason(episode: Episode, kind: AlertKind) -> str:
             f"then {subject.observed or 'something else'} was seen ({names}){alone}"
         )
     return f"frames differ from the clean ones of this stream, {episode.peak:.1f} x the threshold: {names}{alone}"
-
-
-def closed(episode: Episode, kind: AlertKind, binding: Binding) -> Alert:
-    """The last revision of an alert."""
-    return _alert(_revised(episode, episode.severity), kind, AlertState.CLOSED, binding)
-
-
-def id_of(episode: Episode, kind: AlertKind) -> str:
-    """The id of the alert that this episode is or will be."""
-    identity = episode.onset.identity
-    return alert_id(identity.stream_id, identity.run_id, kind, identity.seq)

@@ -1,31 +1,14 @@
-"""How often would clean frames raise an alarm? Block bootstrap of evidence, and thresholds read off it."""
+"""How often clean frames raise an alarm: block bootstrap of their evidence, and the thresholds that follow."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .change import ChangeDetector
-
-Array = NDArray[np.float64]
+from .p_values import Array
 
 DECLUSTER_S = 10.0  # exceedances of a threshold within this window are one alarm
-
-
-@dataclass(frozen=True, slots=True)
-class CleanEvidence:
-    """Evidence (T, S) of S scores on T clean frames in order; `segment` (T,) numbers the drives they come from."""
-
-    evidence: Array
-    segment: NDArray[np.int64]
-    interval_s: float
-
-    @property
-    def hours(self) -> float:
-        """Length of what was watched."""
-        return len(self.evidence) * self.interval_s / 3600
 
 
 def block_indices(segment: NDArray[np.int64], block: int, length: int, columns: int, seed: int) -> NDArray[np.int64]:
@@ -47,18 +30,18 @@ def block_indices(segment: NDArray[np.int64], block: int, length: int, columns: 
     return np.asarray(frames.reshape(-1, columns)[:length])
 
 
-def statistics_of(detector: ChangeDetector, evidence: Array, interval_s: float) -> Array:
-    """The detector's statistic (T, …) after each of the T rows of `evidence` (T, …)."""
-    result = np.empty_like(evidence)
-    statistic = np.full(evidence.shape[1:], detector.start)
-    for t, row in enumerate(evidence):
+def run_detector(detector: ChangeDetector, nats: Array, interval_s: float) -> Array:
+    """The detector's statistic (T, …) after each of the T rows of evidence `nats` (T, …)."""
+    result = np.empty_like(nats)
+    statistic = np.full(nats.shape[1:], detector.start)
+    for t, row in enumerate(nats):
         statistic = detector.step(statistic, row, interval_s)
         result[t] = statistic
     return result
 
 
-def lasting(statistic: Array, duration_s: float, interval_s: float) -> Array:
-    """The level (T, …) that the statistic (T, …) has not fallen below for `duration_s`: what an episode goes by."""
+def sustained(statistic: Array, duration_s: float, interval_s: float) -> Array:
+    """The lowest value (T, …) of the statistic (T, …) in the last `duration_s`: an episode opens at this level."""
     result = statistic.copy()
     for back in range(1, int(np.ceil(duration_s / interval_s - 1e-9)) + 1):
         result[back:] = np.minimum(result[back:], statistic[:-back])
@@ -82,7 +65,7 @@ def alarms_per_hour(maxima: Array, threshold: float, hours: float) -> float:
 def threshold_for(maxima: Array, per_hour: float, hours: float) -> float:
     """The lowest threshold from which on `maxima` (windows, columns) of `hours` raise at most `per_hour` alarms.
 
-    At most half of the windows may reach it: a score that says nothing of most frames rests at one value, and
+    At most half of the windows may reach it: a score that is absent from most frames rests at one value, and
     a statistic over its threshold all the time would count as a single alarm.
     """
     before = np.concatenate([np.full_like(maxima[:1], -np.inf), maxima[:-1]])
@@ -99,11 +82,10 @@ def threshold_for(maxima: Array, per_hour: float, hours: float) -> float:
 def extrapolated_threshold(maxima: Array, per_hour: float, supported_per_hour: float, hours: float) -> float:
     """Threshold for a rate that the data are too short to show.
 
-    Where the rate can be seen, its logarithm falls about linearly with the threshold; the line through the
-    thresholds of the supported rate and of a quarter of the highest countable rate is followed down to the
-    asked one. Never below what the bootstrap itself gives. Data so short that their supported rate is near the
-    highest countable one have hardly a line to follow: there the smallest maximum stands for its lower end,
-    which makes it as steep as it can be.
+    In the range of rates that can be counted, the logarithm of the rate falls about linearly with the threshold. The
+    line through the thresholds of the supported rate and of a quarter of the highest countable rate is extended to the
+    asked one. Never below what the bootstrap itself gives. For data so short that their supported rate is near the
+    highest countable one, the smallest maximum stands for the line's lower end, which makes it as steep as possible.
     """
     plain = threshold_for(maxima, per_hour, hours)
     if per_hour >= supported_per_hour:

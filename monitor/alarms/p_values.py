@@ -1,10 +1,10 @@
-"""From a score to a conformal p-value, and from there to evidence that adds up over time.
+"""From a score to a conformal p-value, and from there to evidence in nats, which adds up over time.
 
-The reference of a score is what it said about clean frames that its own fit had not seen (cross-fitted).
+The reference of a score is its values on clean frames that its own fit had not seen (cross-fitted).
 The conformal p-value of a new value x is (1 + #{reference >= x}) / (n + 1) (Vovk et al. 2005): at most a
-share p of clean values is that extreme, whatever their distribution. It can't fall below 1 / (n + 1),
-so the *evidence* -ln p goes on above the reference's upper tail along an exponential of the tail's mean
-excess: the size of an anomaly matters and not only its being.
+share p of clean values is that extreme, whatever their distribution. It can't fall below 1 / (n + 1). The evidence
+is -ln p; above the reference's upper tail it continues along an exponential of the tail's mean excess, so that it
+grows with the size of an anomaly.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 
 TAIL_SHARE = 0.05  # of the reference makes up its tail
 MIN_TAIL = 8  # values at least
-EVIDENCE_CAP = 30.0  # nats; a single frame can't outweigh seconds of clean ones
-NEUTRAL_EVIDENCE = 1.0  # nats: the mean of -ln p where p is uniform, for frames that a score says nothing of
+MAX_EVIDENCE_NATS = 30.0  # so that a single frame can't outweigh seconds of clean ones
+NEUTRAL_EVIDENCE_NATS = 1.0  # the mean of -ln p where p is uniform; for frames without a value of the score
 MAX_REFERENCE = 20_000  # values kept; more are thinned evenly in rank
 
 
@@ -51,8 +51,8 @@ def p_value(x: Array, ref: Reference) -> Array:
     return np.asarray((1 + at_least) / (len(ref.values) + 1))
 
 
-def evidence(x: Array, ref: Reference) -> Array:
-    """-ln p in nats (n,), exponential above the tail's start, in [0, EVIDENCE_CAP]."""
+def evidence_nats(x: Array, ref: Reference) -> Array:
+    """-ln p (n,) of the values `x` (n,), exponential above the tail's start, in [0, MAX_EVIDENCE_NATS]."""
     body = -np.log(p_value(x, ref))
     tail = -np.log(ref.tail_share) + (x - ref.tail_start) / ref.tail_scale
-    return np.asarray(np.clip(np.where(x > ref.tail_start, tail, body), 0.0, EVIDENCE_CAP))
+    return np.asarray(np.clip(np.where(x > ref.tail_start, tail, body), 0.0, MAX_EVIDENCE_NATS))

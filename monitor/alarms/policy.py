@@ -1,4 +1,4 @@
-"""When a change becomes an alert: one row a kind. Logic is in `episodes.py`."""
+"""When a change becomes an alert: one row per kind of alert. `episodes.py` applies it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POLICY: dict[AlertKind, Policy] = {
         detector="ewma",
         min_duration_s=0.4,
     ),
-    # a contradiction is over when its object has gone by, so it must be noticed within a few frames
+    # a contradiction ends when its object has passed, so it must be noticed within a few frames
     AlertKind.EXPECTANCY_MISMATCH: Policy(
         carriers=("expectancy_gradient",),
         detector="ewma_fast",

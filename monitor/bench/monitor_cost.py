@@ -30,7 +30,7 @@ from gradwatch.streams.wire.pixels import decode_picture
 from ..alarms.calibration import MIN_FRAMES
 from ..evaluate.metrics import spreads
 from ..evaluate.reports import SPREAD_HEADER, Figures, render, spread_rows, table
-from ..judging.judge import crop_scores
+from ..judging.crops import closed_forms
 from .monitored_drive import (
     CROPS,
     PARTS,
@@ -132,7 +132,7 @@ def _calls(networks: Networks, drive: AnnotatedDrive, plain: Any) -> dict[str, C
         classes = outputs.logits.shape[1]
         expected = np.full((count, classes), 1 / classes)  # as if every crop belonged to a track with an expectation
         calls[f"classifier_ms_{count}"] = partial(networks.classifier, crops)
-        calls[f"head_us_{count}"] = partial(crop_scores, outputs, expected, networks.classifier.head.activation)
+        calls[f"head_us_{count}"] = partial(closed_forms, outputs, expected, networks.classifier.head.activation)
     return calls
 
 

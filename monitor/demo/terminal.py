@@ -20,7 +20,7 @@ from rich.text import Text
 from gradwatch.streams.wire.messages import Alert, AlertState, FrameReport, Outcome, Severity, StreamState
 
 from ..overlay.annotations import finite_change
-from ..overlay.canvas import bar_fraction, format_ratio, short, words
+from ..overlay.canvas import bar_fraction, format_ratio, short_name, words
 
 STATE_STYLES = {
     StreamState.CALIBRATING: "bold yellow",
@@ -144,7 +144,7 @@ def alert_line(alert: Alert) -> Text:
 
 def status_line(row: StreamRow) -> str:
     """A stream in one plain line, for logs."""
-    change = "".join(f", {short(name)} {format_ratio(ratio)}" for name, ratio in _highest(row.change, 2))
+    change = "".join(f", {short_name(name)} {format_ratio(ratio)}" for name, ratio in _highest(row.change, 2))
     return (
         f"{row.stream_id}: {row.state}, {row.frames} frames in, {row.outcomes['judged']} judged, "
         f"{row.dropped} dropped, age {_age(row.age_ms)}, alerts {row.alerts}{change}"
@@ -171,8 +171,10 @@ def _bars(change: dict[str, float]) -> Text:
     highest = _highest(change, MOST_BARS)
     if not highest:
         return Text("none yet", "dim")
-    width = max(len(short(name)) for name, _ in highest)
-    return Text("\n").join(Text(f"{short(name):<{width}} ").append_text(ratio_bar(ratio)) for name, ratio in highest)
+    width = max(len(short_name(name)) for name, _ in highest)
+    return Text("\n").join(
+        Text(f"{short_name(name):<{width}} ").append_text(ratio_bar(ratio)) for name, ratio in highest
+    )
 
 
 def _highest(change: dict[str, float], most: int) -> list[tuple[str, float]]:

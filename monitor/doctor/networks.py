@@ -14,8 +14,8 @@ from gradwatch.models.zoo import MODELS, WEIGHTS
 from ..alarms.calibration import CalibrationMismatchError, Origin
 from ..config import Configuration
 from ..judging.judge import Judge
-from ..judging.state import StateFormatError
 from ..worker.build import build_judge, build_observer, load_calibrations, read_calibrations
+from ..worker.stored_state import StateFormatError
 from .results import CheckResult, Context, Status
 
 HASHES = "SHA256SUMS"  # beside the weights, in the format of `sha256sum`

@@ -19,10 +19,17 @@ from numpy.typing import NDArray
 
 from gradwatch.streams.wire.messages import AlertKind, AlertState
 
-from ..alarms.calibration import Calibration, CleanFit, CleanFrame, fit_clean, frame_evidence, score
+from ..alarms.calibration import (
+    Calibration,
+    CleanFit,
+    CleanFrame,
+    fit_clean,
+    frame_evidence_nats,
+    score,
+)
 from ..alarms.change import CHANGE_DETECTORS
-from ..alarms.false_alarms import alarms_per_hour, block_indices, lasting, statistics_of, window_maxima
-from ..alarms.p_values import NEUTRAL_EVIDENCE
+from ..alarms.false_alarms import alarms_per_hour, block_indices, run_detector, sustained, window_maxima
+from ..alarms.p_values import NEUTRAL_EVIDENCE_NATS
 from ..alarms.policy import POLICY
 from ..judging.judge import Judge
 from ..judging.offline import clean_frames, judge_all
@@ -125,7 +132,8 @@ def evaluate_alerts(folder: Path, judge: Judge, calibration: Calibration) -> Fig
 def bootstrapped_rate(clean: list[CleanFrame], calibration: Calibration, settings: JudgeSettings) -> float:
     """Alerts per hour over `HOURS` block-bootstrapped hours of the evidence of clean frames."""
     rows = [
-        frame_evidence(score(f.observation, f.crops, calibration.parameters), calibration.references) for f in clean
+        frame_evidence_nats(score(f.observation, f.crops, calibration.parameters), calibration.references)
+        for f in clean
     ]
     segment = np.array([frame.segment for frame in clean])
     interval_s, together = calibration.interval_s, []
@@ -133,13 +141,13 @@ def bootstrapped_rate(clean: list[CleanFrame], calibration: Calibration, setting
         names = [name for name in policy.carriers if name in calibration.thresholds]
         if not names:
             continue
-        evidence = np.array([[row.get(name, NEUTRAL_EVIDENCE) for name in names] for row in rows])
+        nats = np.array([[row.get(name, NEUTRAL_EVIDENCE_NATS) for name in names] for row in rows])
         limits = np.array([calibration.thresholds[name] for name in names])
         maxima = []
         for seed in range(HOURS // HOURS_AT_ONCE):
             index = block_indices(segment, round(10 / interval_s), round(3600 / interval_s), HOURS_AT_ONCE, seed)
-            ratio = statistics_of(CHANGE_DETECTORS[policy.detector], evidence[index], interval_s) / limits
-            lasted = lasting(ratio.max(axis=-1), policy.min_duration_s, interval_s)
+            ratio = run_detector(CHANGE_DETECTORS[policy.detector], nats[index], interval_s) / limits
+            lasted = sustained(ratio.max(axis=-1), policy.min_duration_s, interval_s)
             maxima.append(window_maxima(lasted, interval_s))
         together.append(np.concatenate(maxima, axis=1))
     return alarms_per_hour(np.max(together, axis=0), 1.0, HOURS)

@@ -15,7 +15,7 @@ import msgspec
 from gradwatch.models.outputs import Observation
 
 from ..judging.offline import Observed, offline_stamp
-from ..judging.state import decode_array, encode_array
+from ..worker.stored_state import decode_array, encode_array
 
 PROCESSES = 2
 

@@ -1,12 +1,12 @@
-"""What reviewers have decided about a stream, and how that changes the judging of its frames.
+"""Reviewers' corrections of a stream, and how they change the judging of its frames.
 
-A class override says what a track is, a mute says that nothing in a part of the picture matters. Both take back
+A class override states the class of a track; a region mute suppresses a part of the picture. Both suppress
 expectancy contradictions and nothing else: scores of distribution shift see neither tracks nor regions.
 
-A verdict comes at any time, but frames judged again after a crash must say the same again. So the state records every
-verdict with the seqs from and until which it is in force, and they lie LEAD frames ahead: a state that holds them is
-stored before a frame is judged under them. Frames that were there when a worker took a partition over may have been
-reported by the one before it; for these nothing is adopted, and what is recorded holds.
+A correction arrives at any time, but frames that are judged again after a crash must give the same reports. So the
+state records the seqs between which each correction applies, and they lie LEAD_FRAMES ahead: a state that contains
+them is stored before a frame is judged under them. Frames that existed before a worker took over their partition may
+have been reported by its predecessor: for these nothing new is scheduled.
 """
 
 from __future__ import annotations
@@ -21,91 +21,49 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from gradwatch.models.outputs import Kind
-from gradwatch.streams.wire.messages import IGNORE, ClassOverride, RegionMute
-from gradwatch.streams.wire.messages import Correction as Verdict
-from gradwatch.streams.wire.outputs import decode_correction as decode_verdict
-from gradwatch.streams.wire.pixels import BadRecordError
-from gradwatch.streams.wire.records import Record
+from gradwatch.streams.wire.messages import IGNORE, ClassOverride, Correction, RegionMute
 
-LEAD = 50  # frames, more than are judged until a state is stored
-MOST_VERDICTS = 1000  # of one stream; the newest count, since every frame asks all of them
+LEAD_FRAMES = 50  # more than are judged between two stored states
 
 
-class InForce(msgspec.Struct, frozen=True):
-    """A verdict, and the seqs of a run that it is in force for: `from_seq` to below `until_seq` (None: no end yet)."""
+class ScheduledCorrection(msgspec.Struct, frozen=True):
+    """A correction that applies from `from_seq` to below `until_seq` (None: no end yet) of its run."""
 
-    verdict: Verdict
+    correction: Correction = msgspec.field(name="verdict")  # the name in stored states
     from_seq: int
     until_seq: int | None = None
 
-    def holds(self, seq: int) -> bool:
-        """Whether it is in force for the frame `seq`."""
+    def applies_at(self, seq: int) -> bool:
+        """Whether it applies to the frame `seq`."""
         return self.from_seq <= seq and (self.until_seq is None or seq < self.until_seq)
 
 
-class VerdictBook:
-    """The verdicts of all streams as the compacted topic tells them: of one key the last record counts.
+Schedule = tuple[ScheduledCorrection, ...]
 
-    `take` is called on one thread; any thread may ask `of`.
+
+def schedule(scheduled: Schedule, current: Collection[Correction], run_id: str, seq: int) -> Schedule:
+    """The schedule as of the frame `seq` of `run_id`, when `current` are the stream's corrections.
+
+    A correction that is new, changed or withdrawn starts or stops to apply LEAD_FRAMES later. Returns a tuple equal to
+    `scheduled` where nothing changed.
     """
-
-    def __init__(self) -> None:
-        self._of: dict[str, tuple[Verdict, ...]] = {}
-        self.refused = 0  # records that are no verdicts
-
-    def take(self, record: Record) -> None:
-        """Takes one record of the topic, key `<stream>/<verdict>`; one without a value takes a verdict back.
-
-        What can't be read, or says another stream or verdict than its key, is counted and changes nothing.
-        """
-        stream_id, _, verdict_id = (record.key or b"").decode("utf-8", "replace").partition("/")
-        others = tuple(known for known in self._of.get(stream_id, ()) if known.verdict_id != verdict_id)
-        if record.value is None:
-            self._put(stream_id, others)
-            return
-        try:
-            verdict = decode_verdict(record.value)
-        except BadRecordError:
-            self.refused += 1
-            return
-        if (verdict.stream_id, verdict.verdict_id) != (stream_id, verdict_id):
-            self.refused += 1
-            return
-        self._put(stream_id, (*others, verdict)[-MOST_VERDICTS:])
-
-    def of(self, stream_id: str) -> tuple[Verdict, ...]:
-        """The verdicts on a stream, in the order in which they came."""
-        return self._of.get(stream_id, ())
-
-    def _put(self, stream_id: str, verdicts: tuple[Verdict, ...]) -> None:
-        if verdicts:
-            self._of[stream_id] = verdicts
-        else:
-            self._of.pop(stream_id, None)
-
-
-def adopt(recorded: tuple[InForce, ...], known: Collection[Verdict], run_id: str, seq: int) -> tuple[InForce, ...]:
-    """What the state records from the frame `seq` of `run_id` on, if `known` are the stream's verdicts now.
-
-    One that is new, changed or taken back is so LEAD frames later. Equal to `recorded` where nothing changed.
-    """
-    wanted = {verdict.verdict_id: verdict for verdict in known if _concerns(verdict, run_id)}
-    entries: list[InForce] = []
-    for entry in recorded:
+    missing = {c.verdict_id: c for c in current if isinstance(c, RegionMute) or c.run_id == run_id}
+    entries: list[ScheduledCorrection] = []
+    for entry in scheduled:
         if entry.until_seq is not None:
             entries += [entry] if seq < entry.until_seq else []
-        elif wanted.get(entry.verdict.verdict_id) == entry.verdict:
+        elif missing.get(entry.correction.verdict_id) == entry.correction:
             entries.append(entry)
-            del wanted[entry.verdict.verdict_id]
+            del missing[entry.correction.verdict_id]
         else:
-            entries.append(replace(entry, until_seq=seq + LEAD))
-    return (*entries, *(InForce(verdict, seq + LEAD) for verdict in wanted.values()))
+            entries.append(replace(entry, until_seq=seq + LEAD_FRAMES))
+    return (*entries, *(ScheduledCorrection(correction, seq + LEAD_FRAMES) for correction in missing.values()))
 
 
-def of_new_run(recorded: tuple[InForce, ...], next_seq: int) -> tuple[InForce, ...]:
-    """What a new run of a stream begins with, after one that would have gone on with `next_seq`.
+def carry_over(scheduled: Schedule, next_seq: int) -> Schedule:
+    """The schedule with which a new run of a stream starts, if the old run would have continued with `next_seq`.
 
-    Mutes hold on, and what was ahead stays as far ahead; tracks have other numbers.
+    Only mutes carry over, because a new run numbers its tracks anew; seqs ahead stay as far ahead.
     """
     return tuple(
         replace(
@@ -113,57 +71,54 @@ def of_new_run(recorded: tuple[InForce, ...], next_seq: int) -> tuple[InForce, .
             from_seq=max(entry.from_seq - next_seq, 0),
             until_seq=None if entry.until_seq is None else entry.until_seq - next_seq,
         )
-        for entry in recorded
-        if isinstance(entry.verdict, RegionMute) and (entry.until_seq is None or entry.until_seq > next_seq)
+        for entry in scheduled
+        if isinstance(entry.correction, RegionMute) and (entry.until_seq is None or entry.until_seq > next_seq)
     )
 
 
-def silenced(
-    recorded: Iterable[InForce],
+def suppressed(
+    scheduled: Iterable[ScheduledCorrection],
     seq: int,
     capture_ns: int,
     kind: Kind,
     track_id: NDArray[np.int64],
     xyxy: NDArray[Any],
 ) -> NDArray[np.bool_]:
-    """Which (k,) of the crops of tracks `track_id` (k,), -1 for none, and boxes `xyxy` (k, 4) px contradict nothing.
+    """Mask (k,) of the crops whose contradictions are suppressed.
 
-    Those are the crops of a track whose class a reviewer has said, and those with their center in a muted region.
+    Those are the crops of a track with a class override, and those with their center in a muted region. The crops
+    belong to the tracks `track_id` (k,), -1 for none, and have the boxes `xyxy` (k, 4) px.
     """
-    mute = np.zeros(len(track_id), bool)
+    mask = np.zeros(len(track_id), bool)
     centers = (np.asarray(xyxy, np.float64)[:, :2] + np.asarray(xyxy, np.float64)[:, 2:]) / 2
-    for entry in recorded:
-        if not entry.holds(seq):
+    for entry in scheduled:
+        if not entry.applies_at(seq):
             continue
-        if isinstance(entry.verdict, ClassOverride):
-            mute |= track_id == entry.verdict.track_id
-        elif _mutes(entry.verdict, capture_ns, kind):
-            mute |= inside(entry.verdict.polygon, centers)
-    return mute
+        if isinstance(entry.correction, ClassOverride):
+            mask |= track_id == entry.correction.track_id
+        elif _mutes(entry.correction, capture_ns, kind):
+            mask |= points_inside(entry.correction.polygon, centers)
+    return mask
 
 
-def overridden(recorded: Iterable[InForce], seq: int) -> dict[int, str]:
-    """The label that reviewers have given to tracks, by track id; "" for one that shall raise nothing."""
-    found: dict[int, str] = {}
-    for entry in sorted(recorded, key=lambda entry: entry.verdict.created_ns):  # the last word counts
-        if entry.holds(seq) and isinstance(entry.verdict, ClassOverride):
-            found[entry.verdict.track_id] = "" if entry.verdict.label == IGNORE else entry.verdict.label
-    return found
+def override_labels(scheduled: Iterable[ScheduledCorrection], seq: int) -> dict[int, str]:
+    """The label that a reviewer gave to a track, by track id; "" for a track that must raise nothing."""
+    labels: dict[int, str] = {}
+    for entry in sorted(scheduled, key=lambda entry: entry.correction.created_ns):  # the latest wins
+        if entry.applies_at(seq) and isinstance(entry.correction, ClassOverride):
+            labels[entry.correction.track_id] = "" if entry.correction.label == IGNORE else entry.correction.label
+    return labels
 
 
-def inside(polygon: Collection[tuple[float, float]], points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which (k,) of `points` (k, 2) px lie in `polygon` (n, 2) px or on its edge; none where n < 3."""
+def points_inside(polygon: Collection[tuple[float, float]], points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mask (k,) of the `points` (k, 2) px that lie in `polygon` (n, 2) px or on its edge; none where n < 3."""
     outline = np.asarray(list(polygon), np.float32).reshape(-1, 2)
     if len(outline) < 3 or not np.isfinite(outline).all():
         return np.zeros(len(points), bool)
-    found = [bool(np.isfinite(p).all()) and cv2.pointPolygonTest(outline, p.tolist(), False) >= 0 for p in points]
-    return np.array(found, bool)
-
-
-def _concerns(verdict: Verdict, run_id: str) -> bool:
-    return isinstance(verdict, RegionMute) or verdict.run_id == run_id
+    mask = [bool(np.isfinite(p).all()) and cv2.pointPolygonTest(outline, p.tolist(), False) >= 0 for p in points]
+    return np.array(mask, bool)
 
 
 def _mutes(mute: RegionMute, capture_ns: int, kind: Kind) -> bool:
-    is_due = mute.until_ns is None or capture_ns <= mute.until_ns
-    return is_due and (not mute.object_kinds or kind in mute.object_kinds)
+    in_time = mute.until_ns is None or capture_ns <= mute.until_ns
+    return in_time and (not mute.object_kinds or kind in mute.object_kinds)

@@ -1,11 +1,11 @@
-"""What a track leads us to expect of its next crop: the class distribution q of expectancy mismatch.
+"""Learns the class distribution q that a track leads us to expect of its next crop.
 
-The mismatch itself is the gradient of the cross-entropy towards q, in closed form (methods.md 2.9); here is
-only how q is learned. Small, far crops are read badly, so a crop weighs as much as its area, and q remembers
-about the last ten crops of the present size. A track that is sure learns little from what contradicts it, so
-that an object that has become another one is noticed for as long as it stays in view.
+Expectancy mismatch is the gradient of the cross-entropy towards q, in closed form (methods.md 2.9). Small, far crops
+are often misread, so a crop is weighted by its area, and q remembers about the last ten crops of the present size. A
+track that is sure learns little from what contradicts it, so that an object that turns into another one is noticed
+for as long as it stays in view.
 
-The head of a pedestrian detector is a sigmoid: q is then one probability a class, each of its own, and they need not
+The head of a pedestrian detector is a sigmoid: q then has an independent probability for each class, which need not
 add up to 1. The mismatch is that of binary cross-entropy (`models/gradients/head.py`); q is learned the same way.
 """
 
@@ -19,7 +19,7 @@ from gradwatch.models.outputs import Kind
 
 Array = NDArray[np.float64]
 
-ANY_SIDE_PX = 1.0  # every box that is whole
+ANY_SIDE_PX = 1.0  # every box that the border does not cut off
 
 
 class ExpectationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,12 +34,12 @@ class ExpectationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 def rules_for(kind: Kind, settings: ExpectationSettings) -> ExpectationSettings:
-    """The rules for tracks of a kind. `settings` are those of signs; two of them mean something else for pedestrians.
+    """The rules for tracks of a kind. `settings` are those of signs; pedestrians differ in two of them.
 
-    Size: a sign is found by one network and read by another, which misreads small crops. A pedestrian is found and
-    read in one look, at the stride that fits its size, so every box that was found can be read; only one that the
-    border cuts off (side 0) is not. Sureness: the softmax of a sign shares 1 among the classes. A sigmoid answers
-    one yes-or-no question a class, and weighs in how well the box fits (Generalized Focal Loss, Li et al. 2020): it
+    Size: one network detects a sign and another one classifies it, which misreads small crops. A pedestrian is
+    detected and classified at once, at the stride that fits its size, so every detected box can be read, except one
+    that the border cuts off (side 0). Sureness: the softmax of a sign shares 1 among the classes. A sigmoid answers
+    one yes-or-no question per class, and includes how well the box fits (Generalized Focal Loss, Li et al. 2020): it
     is sure of a class once yes is likelier than no.
     """
     if kind == "sign":
@@ -48,7 +48,7 @@ def rules_for(kind: Kind, settings: ExpectationSettings) -> ExpectationSettings:
 
 
 class Expectations(msgspec.Struct, frozen=True):
-    """q of every track with a classified crop: track_id (e,), crops (e,) seen, weight (e,), q (e, C)."""
+    """What is expected of e tracks: track_id (e,), crops (e,) seen so far, weight (e,), q (e, C)."""
 
     track_id: NDArray[np.int64]
     crops: NDArray[np.int64]
@@ -57,23 +57,29 @@ class Expectations(msgspec.Struct, frozen=True):
 
     @classmethod
     def none(cls, classes: int) -> Expectations:
-        """No track has been seen yet."""
+        """The expectations before any track was seen."""
         return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty((0, classes)))
+
+    def by_track(self) -> dict[int, tuple[int, float, Array]]:
+        """(crops, weight, q) by track id."""
+        rows = zip(self.track_id.tolist(), self.crops.tolist(), self.weight.tolist(), self.q, strict=True)
+        return {track: (crops, weight, q) for track, crops, weight, q in rows}
 
 
 def expected(
     expectations: Expectations, track_id: NDArray[np.int64], side_px: Array, settings: ExpectationSettings
 ) -> Array:
-    """q (k, C) for k crops of tracks `track_id` (k,) and shorter sides `side_px` (k,); NaN rows where none is due."""
+    """q (k, C) for k crops of tracks `track_id` (k,) and shorter sides `side_px` (k,).
+
+    The row is NaN where the track expects nothing, or the crop is too small to contradict it.
+    """
     q = np.full((len(track_id), expectations.q.shape[1]), np.nan)
-    for row, (track, side) in enumerate(zip(track_id, side_px, strict=True)):
-        known = np.flatnonzero(expectations.track_id == track)
-        if (
-            len(known)
-            and side >= settings.judge_side_px
-            and _is_sure(int(expectations.crops[known[0]]), expectations.q[known[0]], settings)
-        ):
-            q[row] = expectations.q[known[0]]
+    by_track = expectations.by_track()
+    for row, (track, side) in enumerate(zip(track_id.tolist(), side_px, strict=True)):
+        if side >= settings.judge_side_px and track in by_track:
+            crops, _, own = by_track[track]
+            if _is_sure(crops, own, settings):
+                q[row] = own
     return q
 
 
@@ -85,34 +91,29 @@ def learn(
     alive: NDArray[np.int64],
     settings: ExpectationSettings,
 ) -> Expectations:
-    """The expectations after k crops with class `probability` (k, C); tracks that are not `alive` are forgotten."""
-    known = {
-        int(t): (int(c), float(w), q)
-        for t, c, w, q in zip(
-            expectations.track_id, expectations.crops, expectations.weight, expectations.q, strict=True
-        )
-        if t in alive
-    }
+    """The expectations after k crops with class `probability` (k, C); tracks that are not `alive` are dropped."""
+    living = set(alive.tolist())
+    by_track = {track: known for track, known in expectations.by_track().items() if track in living}
     for track, side, p in zip(track_id, side_px, probability, strict=True):
         if track < 0 or side < settings.learn_side_px:
             continue
         area = float(side) ** 2
-        crops, weight, q = known.get(int(track), (0, 0.0, p))
+        crops, weight, q = by_track.get(int(track), (0, 0.0, p))
         weight = min(weight, (settings.memory - 1) * area)
         if _is_sure(crops, q, settings):
             area *= max(settings.stubborn, float(np.minimum(p, q).sum()))
         q = q + area / (weight + area) * (p - q)
-        known[int(track)] = (crops + 1, weight + area, q)
-    if not known:
+        by_track[int(track)] = (crops + 1, weight + area, q)
+    if not by_track:
         return Expectations.none(expectations.q.shape[1])
     return Expectations(
-        np.array(list(known), np.int64),
-        np.array([c for c, _, _ in known.values()], np.int64),
-        np.array([w for _, w, _ in known.values()]),
-        np.stack([q for _, _, q in known.values()]),
+        np.array(list(by_track), np.int64),
+        np.array([c for c, _, _ in by_track.values()], np.int64),
+        np.array([w for _, w, _ in by_track.values()]),
+        np.stack([q for _, _, q in by_track.values()]),
     )
 
 
 def _is_sure(crops: int, q: Array, settings: ExpectationSettings) -> bool:
-    """Whether a track has seen enough, and the same often enough, to be contradicted."""
+    """Whether a track has seen enough crops, and agreeing ones, to be contradicted."""
     return crops >= settings.min_crops and float(q.max()) >= settings.sure

@@ -1,7 +1,7 @@
-"""judge(stamp, observation, state) -> (report, alerts, next state): the half that needs no network.
+"""The judge: (stamp, observation, state) -> report, alerts and the next state.
 
-numpy alone, deterministic, no clock: time is the frame's capture time. So one stored Observation can be
-judged under any configuration, and frames judged again after a crash give the same ids.
+It runs no network and reads no clock: time is the frame's capture time. Equal inputs give equal outputs. So one
+stored Observation can be judged under any configuration, and frames judged again after a crash give the same ids.
 """
 
 from __future__ import annotations
@@ -13,28 +13,27 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from gradwatch.models.gradients.head import head_scores, sigmoid, softmax
-from gradwatch.models.outputs import KINDS, Activation, Detections, Head, HeadOutputs, Kind, Observation
+from gradwatch.models.gradients.head import sigmoid, softmax
+from gradwatch.models.outputs import Detections, Head, Kind, Observation
 from gradwatch.streams.wire.messages import Alert, FrameReport, FrameStamp, Outcome, ReportedForecasts, StreamState
 
-from ..alarms import calibration as calibrating
-from ..alarms.calibration import Calibration, CleanFit, CleanFrame, Origin
-from ..alarms.change import CHANGE_DETECTORS
-from ..scorers import PEDESTRIAN_PREFIX, ClosedForm, CropScores
-from . import corrections as verdicts
-from . import expectation, regions, tracking
-from . import forecasts as forecasting
+from ..alarms.calibration import Calibration, CleanFit, CleanFrame, Origin, calibrate, score
+from ..scorers import PEDESTRIAN_PREFIX, CropScores
+from . import corrections, expectation, tracking
+from .crops import Contradiction, closed_forms, crop_tracks, join_heads, readable_sides, strongest_contradiction
 from .expectation import Expectations
-from .report import as_float32, detections_of, readable_sides, report_of, reported_detections, tracks_of
+from .forecasts import FORECASTERS, Regions, disc_radius, update_ledger
+from .report import as_float32, empty_report, report_detections, report_forecasts, report_tracks
 from .settings import JudgeSettings
 from .state import JudgeState
-from .watch import Contradiction, Watch, strongest_contradiction
+from .watch import Watch
 
 ACTIVATIONS = {"softmax": softmax, "sigmoid": sigmoid}
+NO_DETECTIONS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
 
 
 class Judgement(Struct, frozen=True):
-    """What judging one frame gives."""
+    """The result of judging one frame."""
 
     report: FrameReport
     alerts: list[Alert]
@@ -42,7 +41,7 @@ class Judgement(Struct, frozen=True):
 
 
 class Judge:
-    """Judges the frames of any number of streams; holds no state of any of them.
+    """Judges the frames of any number of streams; keeps no state of any of them.
 
     heads: every head whose outputs an observation may carry, by id. Raises ValueError where heads of one kind don't
     have equal classes.
@@ -50,124 +49,115 @@ class Judge:
 
     def __init__(self, heads: dict[str, Head], models_id: str, settings: JudgeSettings) -> None:
         self.heads = heads
-        self.classes = classes_by_kind(heads)
         self.models_id = models_id
         self.settings = settings
         self.configuration_id = settings.configuration_id
-        self.horizon_s = np.asarray(settings.horizon_s)
         self.watch = Watch(settings.policy, models_id, self.configuration_id)
+        self._classes = classes_by_kind(heads)
+        self._rules = {kind: expectation.rules_for(kind, settings.expectation) for kind in self._classes}
+        self._horizon_s = np.asarray(settings.horizon_s)
 
     def __call__(self, stamp: FrameStamp, observation: Observation, state: JudgeState) -> Judgement:
-        """The report and alerts of one frame and the state after it. Frames of one stream must come in order."""
+        """Judges one frame. Frames of one stream must come in order."""
         dt_s = 0.0 if state.capture_ns is None else (stamp.capture_ns - state.capture_ns) / 1e9
         state, detection_index = self._associate(stamp, observation, state)
         crops, contradiction, state = self._score_crops(observation, detection_index, state)
         shown = np.flatnonzero(tracking.confirmed(state.tracks, self.settings.tracker))
-        forecasts, state = self._forecast(detection_index, shown, state)
-        report = self._report(stamp, observation, detection_index[shown], forecasts, state, shown)
-        if state.calibration is None:
-            scores = calibrating.score(observation, crops, {name: {} for name in crops})
-            report = replace(report, scores=as_float32(scores), score_detections=detections_of(scores, crops))
-            state = self._calibrating(CleanFrame(stamp.capture_ns, without_boxes(observation), crops), state)
-            return Judgement(report, [], state)
-        seen = self.watch(stamp, observation, crops, contradiction, dt_s, state)
+        tracks, detection_index = tracking.select_tracks(state.tracks, shown), detection_index[shown]
+        forecasts, state = self._forecast(tracks, detection_index, state)
+        calibration = state.calibration
+        scores = score(observation, crops, calibration.parameters if calibration else {name: {} for name in crops})
+        report = replace(
+            self._report(stamp, observation, tracks, detection_index, forecasts, state),
+            scores=as_float32(scores),
+            score_detections={name: crops[name].detection_index for name in scores if name in crops},
+        )
+        if calibration is None:
+            return Judgement(report, [], self._calibrate_on_start(_clean_frame(stamp, observation, crops), state))
+        watched = self.watch(stamp, scores, contradiction, dt_s, state)
         report = replace(
             report,
-            state=StreamState.ALERTING if seen.open_ids else StreamState.WATCHING,
-            scores=as_float32(seen.scores),
-            p_values=as_float32(seen.p_values),
-            score_detections=detections_of(seen.scores, crops),
-            change=seen.ratios,
-            alert_ids=seen.open_ids,
+            state=StreamState.ALERTING if watched.alert_ids else StreamState.WATCHING,
+            p_values=as_float32(watched.p_values),
+            change=watched.ratios,
+            alert_ids=watched.alert_ids,
         )
-        return Judgement(report, seen.alerts, seen.state)
+        return Judgement(report, watched.alerts, watched.state)
 
     def origin(self, source: str, size: tuple[int, int]) -> Origin:
-        """What a calibration of this judge for `source` and pictures of `size` (width, height) is bound to."""
+        """What a calibration of this judge is bound to, for `source` and pictures of `size` (width, height) px."""
         return Origin(source, self.models_id, self.configuration_id, *size)
 
     def calibrate(self, clean: Sequence[CleanFrame] | CleanFit, source: str, size: tuple[int, int]) -> Calibration:
         """The calibration from clean frames of `size` (width, height) px. Raises TooFewFramesError."""
-        origin = self.origin(source, size)
-        carriers = {kind: policy.carriers for kind, policy in self.settings.policy.items()}
-        detectors = {kind: CHANGE_DETECTORS[policy.detector] for kind, policy in self.settings.policy.items()}
-        durations_s = {kind: policy.min_duration_s for kind, policy in self.settings.policy.items()}
-        return calibrating.calibrate(clean, origin, carriers, detectors, self.settings.alarms, durations_s)
+        return calibrate(clean, self.origin(source, size), self.settings.policy, self.settings.alarms)
 
     def gather(self, stamp: FrameStamp, observation: Observation, state: JudgeState) -> tuple[CleanFrame, JudgeState]:
-        """What a calibration needs of one clean frame, and the state after it."""
+        """What calibration needs of one clean frame, and the state after it."""
         state, detection_index = self._associate(stamp, observation, state)
         crops, _, state = self._score_crops(observation, detection_index, state)
-        return CleanFrame(stamp.capture_ns, without_boxes(observation), crops), state
+        return _clean_frame(stamp, observation, crops), state
 
     def _associate(
         self, stamp: FrameStamp, observation: Observation, state: JudgeState
     ) -> tuple[JudgeState, NDArray[np.int32]]:
-        seen = observation.detections
+        """Moves the tracks on to this frame; returns the detection (m,) of each track, too."""
+        found = observation.detections
         tracks, detection_index = tracking.advance(
-            state.tracks, stamp.capture_ns, seen.xyxy, seen.score, seen.class_id, self.settings.tracker
+            state.tracks, stamp.capture_ns, found.xyxy, found.score, found.class_id, self.settings.tracker
         )
         state = replace(state, tracks=tracks, next_seq=stamp.identity.seq + 1, capture_ns=stamp.capture_ns)
         return state, detection_index
 
     def _score_crops(
         self, observation: Observation, detection_index: NDArray[np.int32], state: JudgeState
-    ) -> tuple[CropScores, Contradiction | None, JudgeState]:
-        """Closed forms of every head's crops, against what their tracks led to expect; then the tracks learn."""
+    ) -> tuple[CropScores, Contradiction, JudgeState]:
+        """Closed forms of every head's crops, against what their tracks led to expect; then the tracks learn.
+
+        Heads of one kind share their expectations, because a track may move from one to the next.
+        """
         unknown = observation.heads.keys() - self.heads.keys()
         if unknown:
             raise ValueError(f"judge: expected outputs of the heads {list(self.heads)}, got also {sorted(unknown)}")
-        crops: CropScores = {}
-        contradictions: list[Contradiction] = []
-        # by kind of this judge's heads: what an older version stored under other names is forgotten here
-        expectations: dict[str, Expectations] = {}
-        for kind in self.classes:
-            scores, against, expectations[kind] = self._score_kind(kind, observation, detection_index, state)
-            crops |= scores
-            contradictions += against
-        strongest = max(contradictions, key=lambda c: c.mismatch, default=None)
-        return crops, strongest, replace(state, expectations=expectations)
-
-    def _score_kind(
-        self, kind: Kind, observation: Observation, detection_index: NDArray[np.int32], state: JudgeState
-    ) -> tuple[CropScores, list[Contradiction], Expectations]:
-        """The same for the heads of one kind, which share what is expected: tracks wander from one to the next."""
-        alive, rules = state.tracks.track_id, expectation.rules_for(kind, self.settings.expectation)
-        known = learned = state.expectations.get(kind, Expectations.none(len(self.classes[kind])))
-        forms: list[CropScores] = []
-        contradictions: list[Contradiction] = []
-        own = [(number, id_) for number, id_ in enumerate(self.heads) if self.heads[id_].kind == kind]
-        seen = [(number, self.heads[id_], observation.heads[id_]) for number, id_ in own if id_ in observation.heads]
-        for number, head, outputs in seen:
-            track_id, side_px = tracks_of(outputs, detection_index, alive), readable_sides(observation, outputs)
-            q = expectation.expected(known, track_id, side_px, rules)
+        alive, seq, capture_ns = state.tracks.track_id, state.next_seq - 1, state.capture_ns or 0
+        # by kind of this judge's heads: expectations that an older version stored under other names are dropped here
+        before = {kind: state.expectations.get(kind, Expectations.none(len(c))) for kind, c in self._classes.items()}
+        after = dict(before)
+        by_head: list[CropScores] = []
+        contradictions = [Contradiction()]
+        for number, (head_id, head) in enumerate(self.heads.items()):
+            outputs, rules = observation.heads.get(head_id), self._rules[head.kind]
+            if outputs is None:
+                continue
             xyxy = observation.detections.xyxy[outputs.detection_index]
-            seq, at_ns = state.next_seq - 1, state.capture_ns or 0  # of this frame, since `_associate`
-            q[verdicts.silenced(state.verdicts, seq, at_ns, kind, track_id, xyxy)] = np.nan
-            read = crop_scores(outputs, q, head.activation, number)
-            if kind == "sign":
-                contradictions += strongest_contradiction(read, outputs, track_id, q, head.classes)
+            track_id, side_px = crop_tracks(outputs, detection_index, alive), readable_sides(observation, outputs)
+            q = expectation.expected(before[head.kind], track_id, side_px, rules)
+            q[corrections.suppressed(state.corrections, seq, capture_ns, head.kind, track_id, xyxy)] = np.nan
+            forms = closed_forms(outputs, q, head.activation, number)
+            if head.kind == "sign":
+                contradictions.append(strongest_contradiction(forms, outputs, track_id, q, head.classes))
             else:
-                read = {PEDESTRIAN_PREFIX + name: form for name, form in read.items()}
-            forms.append(read)
-            p = ACTIVATIONS[head.activation](outputs.logits).astype(np.float64)
-            learned = expectation.learn(learned, track_id, side_px, p, alive, rules)
-        return joined(forms), contradictions, learned
+                forms = {PEDESTRIAN_PREFIX + name: form for name, form in forms.items()}
+            by_head.append(forms)
+            probability = ACTIVATIONS[head.activation](outputs.logits).astype(np.float64)
+            after[head.kind] = expectation.learn(after[head.kind], track_id, side_px, probability, alive, rules)
+        strongest = max(contradictions, key=lambda c: c.mismatch)
+        return join_heads(by_head), strongest, replace(state, expectations=after)
 
     def _forecast(
-        self, detection_index: NDArray[np.int32], shown: NDArray[np.intp], state: JudgeState
+        self, tracks: tracking.TrackSet, detection_index: NDArray[np.int32], state: JudgeState
     ) -> tuple[ReportedForecasts, JudgeState]:
-        """Regions of the confirmed tracks, and the tally of how often earlier ones held."""
-        tracks, rules = tracking.select_tracks(state.tracks, shown), self.settings.tracker
-        mean, covariance = forecasting.FORECASTERS[self.settings.forecaster](tracks, self.horizon_s, rules)
-        discs = regions.Regions(self.horizon_s, mean, regions.radius(covariance, self.settings.coverage))
-        ledger = regions.update(state.ledger, tracks, detection_index[shown], discs)
-        return regions.report_forecasts(discs, self.settings.coverage, ledger), replace(state, ledger=ledger)
+        """Regions of the tracks, and the ledger of how often earlier ones held."""
+        forecast, coverage = FORECASTERS[self.settings.forecaster], self.settings.coverage
+        mean, covariance = forecast(tracks, self._horizon_s, self.settings.tracker)
+        regions = Regions(self._horizon_s, mean, disc_radius(covariance, coverage))
+        ledger = update_ledger(state.ledger, tracks, detection_index, regions)
+        return report_forecasts(regions, coverage, ledger), replace(state, ledger=ledger)
 
-    def _calibrating(self, clean: CleanFrame, state: JudgeState) -> JudgeState:
-        """Keeps a frame of the stream's start; with the last of them the stream is calibrated."""
+    def _calibrate_on_start(self, clean: CleanFrame, state: JudgeState) -> JudgeState:
+        """Keeps a frame of the stream's start; the last of them calibrates the stream."""
         if state.clean and clean.capture_ns <= state.clean[-1].capture_ns:
-            return state  # no time went by: this shows nothing new
+            return state  # time did not advance: the frame adds nothing
         gathered = (*state.clean, clean)
         if len(gathered) < self.settings.calibration_frames:
             return replace(state, clean=gathered)
@@ -177,28 +167,25 @@ class Judge:
         self,
         stamp: FrameStamp,
         observation: Observation,
+        tracks: tracking.TrackSet,
         detection_index: NDArray[np.int32],
         forecasts: ReportedForecasts,
         state: JudgeState,
-        shown: NDArray[np.intp],
     ) -> FrameReport:
-        tracks = tracking.select_tracks(state.tracks, shown)
-        expects = {
-            int(track): classes[int(q.argmax())]
-            for kind, classes in self.classes.items()
-            for known in [state.expectations[kind]]
-            for track, crops, q in zip(known.track_id, known.crops, known.q, strict=True)
+        """The report of the frame without scores and alerts."""
+        labels = {
+            track: classes[int(q.argmax())]
+            for kind, classes in self._classes.items()
+            for track, (crops, _, q) in state.expectations[kind].by_track().items()
             if crops >= self.settings.expectation.min_crops
         }
-        expects |= verdicts.overridden(state.verdicts, stamp.identity.seq)
+        labels |= corrections.override_labels(state.corrections, stamp.identity.seq)
         return replace(
-            report_of(stamp, Outcome.JUDGED, StreamState.CALIBRATING),
+            empty_report(stamp, Outcome.JUDGED, StreamState.CALIBRATING),
             width=observation.size[0],
             height=observation.size[1],
-            detections=reported_detections(observation, self.heads),
-            tracks=tracking.report_tracks(
-                tracks, detection_index, KINDS, [expects.get(int(t), "") for t in tracks.track_id]
-            ),
+            detections=report_detections(observation, self.heads),
+            tracks=report_tracks(tracks, detection_index, [labels.get(int(t), "") for t in tracks.track_id]),
             forecasts=forecasts,
             latency_ms=dict(observation.latency_ms),
             models_id=self.models_id,
@@ -208,7 +195,7 @@ class Judge:
 
 
 def classes_by_kind(heads: dict[str, Head]) -> dict[Kind, tuple[str, ...]]:
-    """The classes that the heads of each kind tell apart. Raises ValueError where two of them don't agree."""
+    """The classes of the heads of each kind. Raises ValueError where two of them don't agree."""
     classes: dict[Kind, tuple[str, ...]] = {}
     for head_id, head in heads.items():
         if classes.setdefault(head.kind, head.classes) != head.classes:
@@ -219,32 +206,7 @@ def classes_by_kind(heads: dict[str, Head]) -> dict[Kind, tuple[str, ...]]:
     return classes
 
 
-def joined(forms: Sequence[CropScores]) -> CropScores:
-    """The closed forms of several heads' crops as one, in the order of the detections."""
-    result: CropScores = {}
-    for name in {name: None for one in forms for name in one}:
-        parts = [one[name] for one in forms if name in one]
-        order = np.argsort(np.concatenate([part.detection_index for part in parts]), kind="stable")
-        columns = zip(*((part.values, part.detection_index, part.head) for part in parts), strict=True)
-        result[name] = ClosedForm(*(np.concatenate(column)[order] for column in columns))
-    return result
-
-
-def crop_scores(outputs: HeadOutputs, q: NDArray[np.float64], activation: Activation, head: int = 0) -> CropScores:
-    """Closed forms of the crops of the head in place `head`; those of expectancy only where a row of q is finite."""
-    due = np.isfinite(q[:, 0])
-    expected = q.astype(np.float32) if due.any() else None
-    scores = head_scores(outputs.logits, outputs.features, expected, activation=activation)
-    every, own = np.ones(len(due), bool), {"expectancy_gradient": due, "expectancy_surprisal": due}
-    return {
-        name: ClosedForm(values[rows], outputs.detection_index[rows], np.full(np.count_nonzero(rows), head, np.int32))
-        for name, values in scores.items()
-        for rows in [own.get(name, every)]
-        if rows.any()
-    }
-
-
-def without_boxes(observation: Observation) -> Observation:
-    """`observation` without what no score learns from: calibration keeps many of them."""
-    nothing = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
-    return Observation(observation.size, nothing, {}, observation.tiles, observation.image_statistics)
+def _clean_frame(stamp: FrameStamp, observation: Observation, crops: CropScores) -> CleanFrame:
+    """What calibration needs of a frame, without boxes and head outputs, because many frames are kept."""
+    size, tiles, statistics = observation.size, observation.tiles, observation.image_statistics
+    return CleanFrame(stamp.capture_ns, Observation(size, NO_DETECTIONS, {}, tiles, statistics), crops)

@@ -1,4 +1,4 @@
-"""Judging without a broker: stored observations in, judgements or clean frames out, as fast as the machine allows."""
+"""Judging without a broker: stored observations in, judgements or clean frames out."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def offline_stamp(stream_id: str, seq: int, capture_ns: int) -> FrameStamp:
     return FrameStamp(FrameIdentity(stream_id, "offline", seq), capture_ns, capture_ns, clock="media")
 
 
-def judge_all(seen: Iterable[Observed], judge: Judge, state: JudgeState) -> Iterator[Judgement]:
-    """Judges frames in order, from `state` on."""
-    for stamp, observation in seen:
+def judge_all(observed: Iterable[Observed], judge: Judge, state: JudgeState) -> Iterator[Judgement]:
+    """Judges frames in order, starting from `state`."""
+    for stamp, observation in observed:
         judgement = judge(stamp, observation, state)
         state = judgement.state
         yield judgement
 
 
-def clean_frames(seen: Iterable[Observed], judge: Judge, segment: int = 0) -> list[CleanFrame]:
-    """What a calibration needs of the frames of one drive."""
+def clean_frames(observed: Iterable[Observed], judge: Judge, segment: int = 0) -> list[CleanFrame]:
+    """What calibration needs of the frames of one drive."""
     state = new_run(None, "calibration", "offline")
-    result: list[CleanFrame] = []
-    for stamp, observation in seen:
-        gathered, state = judge.gather(stamp, observation, state)
-        result.append(replace(gathered, segment=segment))
-    return result
+    frames: list[CleanFrame] = []
+    for stamp, observation in observed:
+        frame, state = judge.gather(stamp, observation, state)
+        frames.append(replace(frame, segment=segment))
+    return frames

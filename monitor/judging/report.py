@@ -1,40 +1,32 @@
-"""The parts of a frame report, from observation and tracks."""
+"""Builds the parts of a frame report from observation, tracks and forecasts."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradwatch.models.outputs import KINDS, Head, HeadOutputs, Observation
+from gradwatch.models.outputs import KINDS, Head, Observation
 from gradwatch.streams.wire.messages import (
     FrameReport,
     FrameStamp,
     Outcome,
     OutcomeCause,
     ReportedDetections,
+    ReportedForecasts,
+    ReportedTracks,
     StreamState,
 )
 
-from ..scorers import CropScores
-
-BORDER_PX = 2.0  # a box that comes so near to the picture's border is taken for cut off
-
-
-def reported_detections(observation: Observation, heads: dict[str, Head]) -> ReportedDetections:
-    """Boxes with names: the class that a head reads where one did, else the detector's kind."""
-    seen = observation.detections
-    kind = [KINDS[c] for c in seen.class_id]
-    label = list(kind)
-    for head_id, outputs in observation.heads.items():
-        for row, index in enumerate(outputs.detection_index):
-            label[index] = heads[head_id].classes[int(outputs.logits[row].argmax())]
-    return ReportedDetections(seen.xyxy, seen.score, kind, label)
+from .forecasts import CoverageLedger, Regions
+from .tracking import NS_PER_S, Integers, TrackSet, track_boxes
 
 
-def report_of(
+def empty_report(
     stamp: FrameStamp, outcome: Outcome, state: StreamState, cause: OutcomeCause | None = None
 ) -> FrameReport:
-    """What a report says of any frame: all that there is to say of one that was dropped or rejected, by its cause."""
+    """A report without detections, tracks or scores: complete for a frame that was dropped or rejected."""
     return FrameReport(
         identity=stamp.identity,
         partition=stamp.partition,
@@ -49,29 +41,51 @@ def report_of(
     )
 
 
-def tracks_of(
-    outputs: HeadOutputs, detection_index: NDArray[np.int32], track_id: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Track id (k,) of each crop of a head, -1 where its detection started none."""
-    of_detection = {int(d): int(t) for d, t in zip(detection_index, track_id, strict=True) if d >= 0}
-    return np.array([of_detection.get(int(d), -1) for d in outputs.detection_index], dtype=np.int64)
+def report_detections(observation: Observation, heads: dict[str, Head]) -> ReportedDetections:
+    """All boxes; the label is the class that a head predicts, or the detector's kind where no head read the box."""
+    detections = observation.detections
+    kind = [KINDS[c] for c in detections.class_id]
+    label = list(kind)
+    for head_id, outputs in observation.heads.items():
+        for row, index in enumerate(outputs.detection_index):
+            label[index] = heads[head_id].classes[int(outputs.logits[row].argmax())]
+    return ReportedDetections(detections.xyxy, detections.score, kind, label)
 
 
-def readable_sides(observation: Observation, outputs: HeadOutputs) -> NDArray[np.float64]:
-    """Shorter side (k,) px of the box of each crop of a head; 0 where the picture's border cuts the object off.
+def report_tracks(tracks: TrackSet, detection_index: Integers, expected: Sequence[str]) -> ReportedTracks:
+    """All m tracks; `detection_index` (m,) as `tracking.advance` returned it, `expected` the m expected labels."""
+    if not len(tracks) == len(detection_index) == len(expected):
+        raise ValueError(
+            f"report_tracks: expected {len(tracks)} detection indices and labels, one a track, "
+            f"got {len(detection_index)} and {len(expected)}"
+        )
+    covariance = np.zeros((len(tracks), 4, 4), np.float32)
+    for axis in (0, 1):  # (value, rate) of cx sit at 0 and 2, of cy at 1 and 3
+        covariance[:, axis::2, axis::2] = tracks.covariance[:, axis]
+    return ReportedTracks(
+        track_id=[int(i) for i in tracks.track_id],
+        kind=[KINDS[k] for k in tracks.kind],
+        xyxy=track_boxes(tracks).astype(np.float32),
+        velocity=tracks.mean[:, :2, 1].astype(np.float32),
+        covariance=covariance,
+        age_s=((tracks.time_ns - tracks.born_ns) / NS_PER_S).astype(np.float32),
+        detection_index=np.asarray(detection_index, np.int32),
+        expected=list(expected),
+    )
 
-    Half a sign is often read as another one: what leaves the picture contradicts nothing.
-    """
-    xyxy = observation.detections.xyxy[outputs.detection_index].astype(np.float64).reshape(-1, 4)
-    whole = (xyxy[:, :2] > BORDER_PX).all(axis=1) & (xyxy[:, 2:] < np.array(observation.size) - BORDER_PX).all(axis=1)
-    return np.where(whole, np.minimum(xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]), 0.0)
+
+def report_forecasts(regions: Regions, coverage: float, ledger: CoverageLedger) -> ReportedForecasts:
+    """The regions, with the coverage asked and the coverage that past regions achieved."""
+    return ReportedForecasts(
+        horizon_s=regions.horizon_s.astype(np.float32),
+        mean=regions.mean.astype(np.float32),
+        radius=regions.radius.astype(np.float32),
+        coverage_asked=coverage,
+        coverage_achieved=ledger.coverage_achieved,
+        checked=ledger.checked,
+    )
 
 
 def as_float32(scores: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float32]]:
-    """The wire's precision."""
+    """The precision of reports."""
     return {name: values.astype(np.float32) for name, values in scores.items()}
-
-
-def detections_of(scores: dict[str, NDArray[np.float64]], crops: CropScores) -> dict[str, NDArray[np.int32]]:
-    """The detection (n,) that each value of the scores of crops is about; nothing for scores of frames."""
-    return {name: crops[name].detection_index for name in scores if name in crops}

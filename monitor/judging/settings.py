@@ -17,7 +17,7 @@ from .expectation import ExpectationSettings
 from .forecasts import FORECASTERS
 from .tracking import TrackerSettings
 
-VERSION = 1  # raised whenever the code between observation and change statistic changes what it computes
+VERSION = 1  # must be raised when the code between observation and change statistic computes something else
 
 
 def _check_name(where: str, name: str, table: Collection[str]) -> None:
@@ -32,7 +32,7 @@ class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expectation: ExpectationSettings = ExpectationSettings()
     forecaster: str = "constant_velocity"
     horizon_s: tuple[float, ...] = (0.4, 0.8, 1.2, 1.6, 2.0)
-    coverage: float = 0.9  # share of futures that a region shall hold
+    coverage: float = 0.9  # share of future positions that a region is to contain
     policy: dict[AlertKind, Policy] = msgspec.field(default_factory=lambda: dict(POLICY))
     alarms: AlarmBudget = AlarmBudget()
     calibration_frames: int = 300  # clean frames of a stream's own start, assumed healthy
@@ -48,7 +48,7 @@ class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def configuration_id(self) -> str:
-        """A hash of what a calibration depends on; when episodes close, and forecasts, are not in it."""
+        """Hash of the settings that a calibration depends on: not of forecasts, nor of when episodes close."""
         parts = [
             VERSION,
             self.tracker,

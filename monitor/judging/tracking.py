@@ -1,21 +1,18 @@
-"""Follows objects from frame to frame: identities, motion and how sure both are.
+"""Tracks objects from frame to frame: identity, motion, and the uncertainty of the motion.
 
 Two-stage association by overlap (ByteTrack, Zhang et al., ECCV 2022: strong detections first, weak ones
 only for tracks that are left) with a third, wider look for what moved by more than its own size (buffered
 overlap, C-BIoU, Yang et al., WACV 2023). Motion is a constant-velocity Kalman filter per coordinate whose
-time is the frames' capture time, so dropped frames are just longer steps. Everything is pure: equal tracks
-and equal detections, in any order, give equal tracks.
+time is the frames' capture time, so dropped frames are just longer steps. Equal tracks and equal detections, in any
+order, give equal tracks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
-
-from gradwatch.streams.wire.messages import ReportedTracks
 
 Doubles = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -24,8 +21,8 @@ Rows = NDArray[np.intp]
 
 NS_PER_S = 1e9
 MIN_SIZE_PX = 1.0  # floor for widths and heights: noise scales with the height and must not vanish
-MAX_LOOMING = 3.0  # near contact the stretch of a step has no bound of its own
-MAX_SIZE_CHANGE = 4.0  # a box predicted to grow or shrink by more than this in one step is not believed
+MAX_LOOMING = 3.0  # the stretch of a step grows without bound near contact
+MAX_SIZE_CHANGE = 4.0  # a prediction that a box grows or shrinks by more than this in one step is rejected
 
 
 class TrackerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,12 +32,12 @@ class TrackerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     use the last one. The `acceleration` a of box height h is white noise of spectral density (a·h)² px²/s³.
     """
 
-    high_score: float = 0.5  # a detection from here on may begin a track
-    low_score: float = 0.1  # from here on it may continue a confirmed one; below it is ignored
+    high_score: float = 0.5  # least score of a detection that begins a track
+    low_score: float = 0.1  # least score of one that continues a confirmed track; below it is ignored
     high_iou: float = 0.2  # least overlap with a strong detection
     low_iou: float = 0.4  # weak detections must fit better
     buffered_iou: float = 0.1  # least overlap of the widened boxes
-    buffer_sigmas: float = 2.0  # boxes are widened by the predicted centre's uncertainty …
+    buffer_sigmas: float = 2.0  # boxes are widened by the predicted center's uncertainty …
     max_buffer: float = 1.0  # … but by at most this many box heights
     confirm_hits: int = 2  # sightings after which a track counts
     max_unseen_s: float = 1.0  # a confirmed track lives this long without being seen
@@ -52,7 +49,7 @@ class TrackerSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrackSet(Struct, frozen=True, eq=False):
-    """m tracks of one stream at capture time `time_ns`; ids count up from 0 and never return.
+    """m tracks of one stream at capture time `time_ns`; ids count up from 0 and are never reused.
 
     `track_id` (m,), `kind` (m,) the detector's class, `mean` (m, 4, 2) = value px and rate px/s of
     (cx, cy, w, h), `covariance` (m, 4, 2, 2) of (value, rate) per coordinate, `born_ns` and `seen_ns` (m,)
@@ -78,7 +75,7 @@ ROWS = ("track_id", "kind", "mean", "covariance", "born_ns", "seen_ns", "hits", 
 
 
 def no_tracks(next_id: int = 0, time_ns: int = 0) -> TrackSet:
-    """The empty set, from which every stream starts."""
+    """The empty set, with which every stream starts."""
     return TrackSet(
         next_id=next_id,
         time_ns=time_ns,
@@ -96,7 +93,7 @@ def no_tracks(next_id: int = 0, time_ns: int = 0) -> TrackSet:
 def select_tracks(tracks: TrackSet, rows: ArrayLike) -> TrackSet:
     """The tracks at `rows`, a mask (m,) or indices, in that order."""
     index = np.asarray(rows)
-    return _replace(tracks, **{name: getattr(tracks, name)[index] for name in ROWS})
+    return replace(tracks, **{name: getattr(tracks, name)[index] for name in ROWS})
 
 
 def confirmed(tracks: TrackSet, settings: TrackerSettings) -> NDArray[np.bool_]:
@@ -117,11 +114,11 @@ def advance(
     class_id: ArrayLike,
     settings: TrackerSettings,
 ) -> tuple[TrackSet, Integers]:
-    """Takes the detections of one frame; returns the tracks after it and what each of them saw.
+    """Associates the detections of one frame; returns the tracks after it and the detection of each track.
 
     xyxy (n, 4) px, score (n,) in [0, 1], class_id (n,). The second value is (m,) into the detections, -1
     for a track that was not seen in this frame. A frame from just before `tracks.time_ns` counts as
-    taken then. Detections of equal boxes, scores and classes are told apart by their order alone.
+    taken then. Only the order distinguishes detections of equal boxes, scores and classes.
     Raises ValueError for arrays of other shapes and for values that are not finite.
     """
     boxes, scores, kinds = _checked(xyxy, score, class_id)
@@ -132,26 +129,22 @@ def advance(
     step_s = max(capture_ns - tracks.time_ns, 0) / NS_PER_S
     pairs = _associate(expected, step_s, boxes, scores, kinds, settings)
     updated = _update(expected, pairs, boxes, scores, settings)
-    seen = np.full(len(updated), -1, np.int32)
-    seen[pairs[:, 0]] = order[pairs[:, 1]]
+    index = np.full(len(updated), -1, np.int32)
+    index[pairs[:, 0]] = order[pairs[:, 1]]
 
-    # What no track claimed begins one; what was not seen for too long ends.
+    # An unmatched strong detection begins a track; a track unseen for too long ends.
     fresh = np.setdiff1d(np.flatnonzero(scores >= settings.high_score), pairs[:, 1])
     unseen_s = (updated.time_ns - updated.seen_ns) / NS_PER_S
     limit_s = np.where(confirmed(updated, settings), settings.max_unseen_s, settings.max_unseen_tentative_s)
-    alive = (seen >= 0) | (unseen_s <= limit_s)
+    alive = (index >= 0) | (unseen_s <= limit_s)
     born = _begin(updated, boxes[fresh], scores[fresh], kinds[fresh], settings)
     kept = select_tracks(updated, alive)
     joined = {name: np.concatenate([getattr(kept, name), getattr(born, name)]) for name in ROWS}
-    index = np.concatenate([seen[alive], order[fresh].astype(np.int32)])
-    return _replace(born, **joined), index
+    return replace(born, **joined), np.concatenate([index[alive], order[fresh].astype(np.int32)])
 
 
 def predict_tracks(tracks: TrackSet, capture_ns: int, settings: TrackerSettings) -> TrackSet:
-    """The tracks as expected at `capture_ns`, before that frame is seen; empty after too long a gap.
-
-    A time at or just before `tracks.time_ns` changes nothing.
-    """
+    """The tracks predicted for `capture_ns`; empty after too long a gap, unchanged at or just before `time_ns`."""
     step_s = (capture_ns - tracks.time_ns) / NS_PER_S
     if len(tracks) == 0 or abs(step_s) > settings.max_gap_s:
         return no_tracks(tracks.next_id, capture_ns)
@@ -159,12 +152,12 @@ def predict_tracks(tracks: TrackSet, capture_ns: int, settings: TrackerSettings)
         return tracks
     mean, covariance = extrapolate(tracks, np.array([step_s]), settings)
     mean, covariance = mean[:, 0], covariance[:, 0]
-    # A size that a noisy rate drove out of reach says that the rate is wrong: hold the size instead.
+    # A size that changes so much means that its rate is noise: hold the size instead.
     before, after = tracks.mean[:, 2:, 0], mean[:, 2:, 0]
     wild = (after * MAX_SIZE_CHANGE < before) | (after > before * MAX_SIZE_CHANGE) | (after < MIN_SIZE_PX)
     mean[:, 2:, 0] = np.where(wild, np.maximum(before, MIN_SIZE_PX), after)
     mean[:, 2:, 1] = np.where(wild, 0.0, mean[:, 2:, 1])
-    return _replace(tracks, time_ns=capture_ns, mean=mean, covariance=covariance)
+    return replace(tracks, time_ns=capture_ns, mean=mean, covariance=covariance)
 
 
 def extrapolate(tracks: TrackSet, ahead_s: Doubles, settings: TrackerSettings) -> tuple[Doubles, Doubles]:
@@ -187,35 +180,6 @@ def extrapolate(tracks: TrackSet, ahead_s: Doubles, settings: TrackerSettings) -
     return mean, covariance
 
 
-def report_tracks(
-    tracks: TrackSet, detection_index: Integers, kinds: Sequence[str], expected: Sequence[str] | None = None
-) -> ReportedTracks:
-    """The tracks as they cross the wire, row by row.
-
-    `detection_index` (m,) as `advance` returned it, `kinds` the names of the detector's classes by id,
-    `expected` the m labels that the tracks lead us to expect (all "" if left out).
-    """
-    labels = [""] * len(tracks) if expected is None else list(expected)
-    if not len(tracks) == len(detection_index) == len(labels):
-        raise ValueError(
-            f"report_tracks: expected {len(tracks)} detection indices and labels, one a track, "
-            f"got {len(detection_index)} and {len(labels)}"
-        )
-    covariance = np.zeros((len(tracks), 4, 4), np.float32)
-    for axis in (0, 1):  # (value, rate) of cx sit at 0 and 2, of cy at 1 and 3
-        covariance[:, axis::2, axis::2] = tracks.covariance[:, axis]
-    return ReportedTracks(
-        track_id=[int(i) for i in tracks.track_id],
-        kind=[kinds[k] for k in tracks.kind],
-        xyxy=track_boxes(tracks).astype(np.float32),
-        velocity=tracks.mean[:, :2, 1].astype(np.float32),
-        covariance=covariance,
-        age_s=((tracks.time_ns - tracks.born_ns) / NS_PER_S).astype(np.float32),
-        detection_index=np.asarray(detection_index, np.int32),
-        expected=labels,
-    )
-
-
 def _associate(
     tracks: TrackSet,
     step_s: float,
@@ -224,7 +188,7 @@ def _associate(
     kinds: Integers,
     settings: TrackerSettings,
 ) -> Rows:
-    """Pairs (k, 2) of track and detection rows, each at most once, in ascending track order."""
+    """Pairs (k, 2) of track and detection rows, each row in at most one, in ascending track order."""
     if len(tracks) == 0 or len(boxes) == 0:
         return np.empty((0, 2), np.intp)
     predicted = _loom(tracks, step_s)
@@ -242,9 +206,9 @@ def _associate(
 
 
 def _loom(tracks: TrackSet, step_s: float) -> Doubles:
-    """Boxes xyxy (m, 4) where the tracks, predicted `step_s` ahead, are looked for.
+    """Search boxes xyxy (m, 4) of tracks that were predicted `step_s` ahead.
 
-    What we approach at constant speed follows 1/Z and not a straight line: with the time to contact
+    The image of an object that we approach at constant speed moves with 1/Z and not linearly: with the time to contact
     τ = h/ḣ at the step's start, every displacement is longer than the linear one by 1 / (1 - step/τ).
     """
     end, rate = tracks.mean[..., 0], tracks.mean[..., 1]
@@ -256,7 +220,7 @@ def _loom(tracks: TrackSet, step_s: float) -> Doubles:
 
 
 def _greedy(similarity: Doubles, least: float, pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """`pairs` and, best first, further ones of at least `least` between rows and columns not yet in one."""
+    """`pairs` and, best first, further ones of similarity >= `least` between rows and columns not yet in a pair."""
     rows, columns = np.nonzero(similarity >= max(least, np.finfo(float).tiny))
     best_first = np.argsort(-similarity[rows, columns], kind="stable")
     found = list(pairs)
@@ -270,7 +234,7 @@ def _greedy(similarity: Doubles, least: float, pairs: list[tuple[int, int]]) -> 
 
 
 def _buffered_iou(tracks: TrackSet, predicted: Doubles, boxes: Doubles, settings: TrackerSettings) -> Doubles:
-    """Overlap (m, n) after widening both boxes of a pair by how unsure the track is of its centre."""
+    """Overlap (m, n) after widening both boxes of a pair by the uncertainty of the track's center."""
     spread_px = np.sqrt(np.maximum(tracks.covariance[:, :2, 0, 0].max(axis=1), 0.0))
     height_px = predicted[:, 3] - predicted[:, 1]
     buffer_px = np.minimum(settings.buffer_sigmas * spread_px, settings.max_buffer * height_px)
@@ -279,7 +243,7 @@ def _buffered_iou(tracks: TrackSet, predicted: Doubles, boxes: Doubles, settings
 
 
 def _update(tracks: TrackSet, pairs: Rows, boxes: Doubles, scores: Doubles, settings: TrackerSettings) -> TrackSet:
-    """The Kalman update of the tracks that were seen; each coordinate is measured by itself."""
+    """Kalman update of the matched tracks; the coordinates are independent."""
     rows, columns = pairs[:, 0], pairs[:, 1]
     measured = _centers(boxes[columns])
     noise = (settings.measurement * measured[:, 3:4]) ** 2
@@ -292,7 +256,7 @@ def _update(tracks: TrackSet, pairs: Rows, boxes: Doubles, scores: Doubles, sett
     seen_ns[rows] = tracks.time_ns
     hits[rows] += 1
     score[rows] = scores[columns]
-    return _replace(tracks, mean=mean, covariance=covariance, seen_ns=seen_ns, hits=hits, score=score)
+    return replace(tracks, mean=mean, covariance=covariance, seen_ns=seen_ns, hits=hits, score=score)
 
 
 def _begin(tracks: TrackSet, boxes: Doubles, scores: Doubles, kinds: Integers, settings: TrackerSettings) -> TrackSet:
@@ -334,13 +298,8 @@ def _checked(xyxy: ArrayLike, score: ArrayLike, class_id: ArrayLike) -> tuple[Do
 
 
 def _canonical_order(boxes: Doubles, scores: Doubles, kinds: Integers) -> Rows:
-    """An order that depends on what the detections are, not on where the detector listed them."""
+    """An order of the detections by their values, independent of the order in which the detector listed them."""
     return np.lexsort((*boxes.T[::-1], kinds, -scores))
-
-
-def _replace(tracks: TrackSet, **changes: object) -> TrackSet:
-    fields = {name: getattr(tracks, name) for name in tracks.__struct_fields__}
-    return TrackSet(**(fields | changes))
 
 
 def _per_kind(values: tuple[float, ...], kind: Integers) -> Doubles:

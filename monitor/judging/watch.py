@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
-from gradwatch.models.outputs import HeadOutputs, Observation
 from gradwatch.streams.wire.messages import Alert, AlertKind, FrameStamp
 
 from ..alarms import episodes
-from ..alarms.calibration import Calibration, Scores, frame_evidence, p_values, score
+from ..alarms.calibration import Calibration, Scores, frame_evidence_nats, p_values
 from ..alarms.change import CHANGE_DETECTORS
-from ..alarms.p_values import NEUTRAL_EVIDENCE
+from ..alarms.p_values import NEUTRAL_EVIDENCE_NATS
 from ..alarms.policy import Policy
-from ..scorers import PEDESTRIAN_PREFIX, CropScores
+from ..scorers import PEDESTRIAN_PREFIX
+from .crops import Contradiction
 from .state import JudgeState
 
 
-class Contradiction(Struct, frozen=True):
-    """The sign of a frame that contradicts its track most."""
+class Watched(Struct, frozen=True):
+    """The result of watching one frame; `ratios` are change statistics over their thresholds."""
 
-    mismatch: float
-    track_id: int
-    expected: str
-    observed: str
-
-
-class Seen(Struct, frozen=True):
-    """What watching one frame gives; `ratios` are change statistics over their thresholds."""
-
-    scores: Scores
     p_values: Scores
     ratios: dict[str, float]
-    open_ids: list[str]
+    alert_ids: list[str]  # of the alerts that are open
     alerts: list[Alert]
     state: JudgeState
 
@@ -50,116 +37,74 @@ class Watch:
         self.configuration_id = configuration_id
 
     def __call__(
-        self,
-        stamp: FrameStamp,
-        observation: Observation,
-        crops: CropScores,
-        contradiction: Contradiction | None,
-        dt_s: float,
-        state: JudgeState,
-    ) -> Seen:
-        """Watches one frame, `dt_s` after the last one of its stream."""
-        bound = state.calibration
-        if bound is None:
+        self, stamp: FrameStamp, scores: Scores, contradiction: Contradiction, dt_s: float, state: JudgeState
+    ) -> Watched:
+        """Watches one frame, `dt_s` after the previous one; `contradiction` is the strongest of a sign."""
+        calibration = state.calibration
+        if calibration is None:
             raise ValueError(f"stream {state.stream_id!r} must be calibrated before it is watched")
-        scores = score(observation, crops, bound.parameters)
-        chances = p_values(scores, bound.references)
-        carrying = {name: scores[name] for name in bound.thresholds if name in scores}
-        change = self._step(state.change, frame_evidence(carrying, bound.references), bound, dt_s)
-        ratios = {name: statistic / bound.thresholds[name] for name, statistic in change.items()}
-        running, alerts = self._episodes(stamp, ratios, chances, contradiction, state)
-        open_ids = [episodes.id_of(episode, kind) for kind, episode in running.items() if episode.revision]
-        return Seen(scores, chances, ratios, open_ids, alerts, replace(state, change=change, episodes=running))
-
-    def close(self, state: JudgeState) -> list[Alert]:
-        """The last revisions of the alerts that a run left open when it ended."""
-        if state.calibration is None:
-            return []
-        binding = self._binding(state.calibration)
-        return [episodes.closed(episode, kind, binding) for kind, episode in state.episodes.items() if episode.revision]
-
-    def _step(
-        self, change: dict[str, float], evidence: dict[str, float], bound: Calibration, dt_s: float
-    ) -> dict[str, float]:
-        """Every carrier's change statistic after this frame; a gap counts as one interval of the calibration."""
-        dt_s = min(dt_s, bound.interval_s)
-        after = {}
-        for policy in self.policy.values():
-            detector = CHANGE_DETECTORS[policy.detector]
-            for name in policy.carriers:
-                if name in bound.thresholds:
-                    before = np.asarray(change.get(name, detector.start))
-                    now = np.asarray(evidence.get(name, NEUTRAL_EVIDENCE))
-                    after[name] = float(detector.step(before, now, dt_s))
-        return after
-
-    def _episodes(
-        self,
-        stamp: FrameStamp,
-        ratios: dict[str, float],
-        chances: Scores,
-        contradiction: Contradiction | None,
-        state: JudgeState,
-    ) -> tuple[dict[AlertKind, episodes.Episode], list[Alert]]:
+        p = p_values(scores, calibration.references)
+        change = self._change(state.change, scores, calibration, dt_s)
+        ratios = {name: statistic / calibration.thresholds[name] for name, statistic in change.items()}
         running, alerts = dict(state.episodes), []
+        binding = self._binding(calibration)
         for kind, policy in self.policy.items():
             carrying = {name: ratios[name] for name in policy.carriers if name in ratios}
+            about_signs = not all(name.startswith(PEDESTRIAN_PREFIX) for name in policy.carriers)
+            subject = contradiction if kind == AlertKind.EXPECTANCY_MISMATCH and about_signs else Contradiction()
             moment = episodes.Moment(
                 identity=stamp.identity,
                 capture_ns=stamp.capture_ns,
                 partition=stamp.partition,
                 offset=stamp.offset,
                 ratios=carrying,
-                p_value=min((float(chances[name].min()) for name in carrying if name in chances), default=1.0),
+                p_value=min((float(p[name].min()) for name in carrying if name in p), default=1.0),
+                track_id=subject.track_id,
+                expected=subject.expected,
+                observed=subject.observed,
             )
-            if kind == AlertKind.EXPECTANCY_MISMATCH and contradiction is not None and _judges_signs(policy):
-                moment = replace(
-                    moment,
-                    track_id=contradiction.track_id,
-                    expected=contradiction.expected,
-                    observed=contradiction.observed,
-                )
-            episode, alert = episodes.advance(
-                running.pop(kind, None), moment, kind, policy, self._binding(state.calibration)
-            )
+            episode, alert = episodes.advance(running.pop(kind, None), moment, kind, policy, binding)
             if episode is not None:
                 running[kind] = episode
             if alert is not None:
                 alerts.append(replace(alert, traceparent=stamp.traceparent))
-        return running, alerts
+        alert_ids = [episodes.alert_id_of(episode, kind) for kind, episode in running.items() if episode.revision]
+        return Watched(p, ratios, alert_ids, alerts, replace(state, change=change, episodes=running))
 
-    def _binding(self, bound: Calibration | None) -> episodes.Binding:
-        assert bound is not None
+    def close(self, state: JudgeState) -> list[Alert]:
+        """The last revisions of the alerts that a run left open when it ended."""
+        if state.calibration is None:
+            return []
+        binding = self._binding(state.calibration)
+        return [
+            episodes.closing_alert(episode, kind, binding)
+            for kind, episode in state.episodes.items()
+            if episode.revision
+        ]
+
+    def _change(
+        self, before: dict[str, float], scores: Scores, calibration: Calibration, dt_s: float
+    ) -> dict[str, float]:
+        """Every carrier's change statistic after this frame; a gap counts as one interval of the calibration."""
+        carriers = {name: scores[name] for name in calibration.thresholds if name in scores}
+        nats = frame_evidence_nats(carriers, calibration.references)
+        dt_s = min(dt_s, calibration.interval_s)
+        after = {}
+        for policy in self.policy.values():
+            detector = CHANGE_DETECTORS[policy.detector]
+            for name in policy.carriers:
+                if name in calibration.thresholds:
+                    statistic = np.asarray(before.get(name, detector.start))
+                    now = np.asarray(nats.get(name, NEUTRAL_EVIDENCE_NATS))
+                    after[name] = float(detector.step(statistic, now, dt_s))
+        return after
+
+    def _binding(self, calibration: Calibration) -> episodes.Binding:
         return episodes.Binding(
             models_id=self.models_id,
             configuration_id=self.configuration_id,
-            calibration_id=bound.calibration_id,
-            note=bound.note,
-            thresholds=bound.thresholds,
-            mean_time_between_false_alarms_s=3600 / bound.false_alarms_per_hour,
+            calibration_id=calibration.calibration_id,
+            note=calibration.note,
+            thresholds=calibration.thresholds,
+            mean_time_between_false_alarms_s=3600 / calibration.false_alarms_per_hour,
         )
-
-
-def _judges_signs(policy: Policy) -> bool:
-    """Whether any carrier is about signs; those of pedestrians alone contradict no sign."""
-    return not all(name.startswith(PEDESTRIAN_PREFIX) for name in policy.carriers)
-
-
-def strongest_contradiction(
-    scores: CropScores,
-    outputs: HeadOutputs,
-    track_id: NDArray[np.int64],
-    q: NDArray[np.float64],
-    classes: Sequence[str],
-) -> list[Contradiction]:
-    """The crop of a head with the largest expectancy gradient, none where no track expects anything yet.
-
-    `track_id` (k,) and `q` (k, C), the expected class distributions, are of the crops of `outputs`.
-    """
-    form = scores.get("expectancy_gradient")
-    if form is None:
-        return []
-    largest = int(form.values.argmax())
-    row = int(np.flatnonzero(outputs.detection_index == form.detection_index[largest])[0])
-    expected, observed = classes[int(q[row].argmax())], classes[int(outputs.logits[row].argmax())]
-    return [Contradiction(float(form.values[largest]), int(track_id[row]), expected, observed)]

@@ -1,8 +1,8 @@
-"""What a report shows on its picture: as vectors (foxglove.ImageAnnotations) and as a drawing.
+"""The overlay of a report: as vectors (foxglove.ImageAnnotations) and drawn on its picture.
 
-Both are made from the report alone, by way of the same marks, regions and status, so that they say the
-same. Colors are from the palette of Okabe and Ito, which stays apart for color-blind eyes; no fact is
-told by color alone (a state has its word, a suspicious object its p-value, an unseen track its dashes).
+Both are made from the report alone, from the same marks, trails and status, so that they agree. Colors are from the
+palette of Okabe and Ito, which color-blind people can tell apart; no fact is shown by color alone (a state has its
+word, a suspicious object its p-value, an unseen track its dashes).
 """
 # No `from __future__ import annotations` here: it would share its name with the function below.
 
@@ -28,13 +28,13 @@ from .canvas import (
     Color,
     Image,
     Rectangle,
-    Run,
+    Span,
     Vectors,
     corners,
     dashes,
     format_p,
     format_ratio,
-    short,
+    short_name,
     words,
 )
 
@@ -48,21 +48,21 @@ STATE_COLORS = {StreamState.CALIBRATING: YELLOW, StreamState.WATCHING: SKY, Stre
 SEVERITY_COLORS = {Severity.INFO: SKY, Severity.WARNING: ORANGE, Severity.CRITICAL: VERMILION}
 KIND_COLORS = {"sign": PAPER, "pedestrian": PINK}
 
-# Whose p-value stands on a box of a kind: the first that applies. One, not the smallest of several: that would no
-# longer be a p-value.
+# The score whose p-value is shown on a box of a kind: the first that applies. The smallest of several would be no
+# p-value.
 BOX_SCORERS = {
     "sign": ("expectancy_gradient", "head_gradient_predicted"),
     "pedestrian": ("pedestrian_expectancy_gradient", "pedestrian_head_gradient_predicted"),
 }
-# What an alarm is about, by the score that carries it.
-CARRIED_KIND = {name: kind for kind, policy in POLICY.items() for name in policy.carriers}
+# The kind of alert by the score that carries it.
+KIND_BY_CARRIER = {name: kind for kind, policy in POLICY.items() for name in policy.carriers}
 NO_DETECTIONS = np.empty(0, np.int32)
 SUSPICIOUS_P = 0.01  # an object at or below this p-value is drawn in orange
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One box with its words; `p_value` is NaN where none applies, `seen` is False for a predicted box."""
+    """One box with its label; `p_value` is NaN where no score applies, `seen` is False for a predicted box."""
 
     xyxy: NDArray[np.float32]
     color: Color
@@ -72,24 +72,24 @@ class Mark:
     expected: str
     seen: bool
 
-    def runs(self) -> list[Run]:
-        """The label's pieces, the most important first."""
-        runs = [Run(self.label, PAPER, 600)]
+    def spans(self) -> list[Span]:
+        """The parts of the label, the most important first."""
+        spans = [Span(self.label, PAPER, 600)]
         if self.track_id is not None:
-            runs.append(Run(f"#{self.track_id}", MUTED))
+            spans.append(Span(f"#{self.track_id}", MUTED))
         if not math.isnan(self.p_value):
-            odd = self.p_value <= SUSPICIOUS_P
-            runs.append(Run(f"p {format_p(self.p_value)}", ORANGE if odd else MUTED, 600 if odd else 400))
+            color, weight = (ORANGE, 600) if self.p_value <= SUSPICIOUS_P else (MUTED, 400)
+            spans.append(Span(f"p {format_p(self.p_value)}", color, weight))
         if self.expected and self.expected != self.label:
-            runs.append(Run(f"expected {words(self.expected)}", ORANGE))
+            spans.append(Span(f"expected {self.expected}", ORANGE))
         if not self.seen:
-            runs.append(Run("not seen", MUTED))
-        return runs
+            spans.append(Span("not seen", MUTED))
+        return spans
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """The forecast of one track: discs (T, 3) of x, y, radius px at `horizon_s` (T,), from `start` (2,) on."""
+    """The forecast of one track: discs (T, 3) of x, y, radius px at `horizon_s` (T,); starts at `start` (2,)."""
 
     start: NDArray[np.float64]
     discs: NDArray[np.float64]
@@ -105,29 +105,30 @@ def marks(report: FrameReport) -> list[Mark]:
     """All boxes of a report: each detection with its track, then the tracks that were not seen."""
     found: list[Mark] = []
     tracks, detections = report.tracks, report.detections
-    row_of = {} if tracks is None else {int(d): row for row, d in enumerate(tracks.detection_index) if d >= 0}
+    by_detection: dict[int, tuple[int, str]] = {}
+    unseen: list[Mark] = []
+    if tracks is not None:
+        for row, detection in enumerate(tracks.detection_index):
+            track_id, kind, expected = tracks.track_id[row], tracks.kind[row], tracks.expected[row]
+            if detection >= 0:
+                by_detection[int(detection)] = track_id, expected
+            else:
+                color = KIND_COLORS.get(kind, PAPER)
+                unseen.append(Mark(tracks.xyxy[row], color, words(expected or kind), track_id, math.nan, "", False))
     if detections is not None:
         p_values = box_p_values(report)
         for i, (kind, label) in enumerate(zip(detections.kind, detections.label, strict=True)):
-            row = row_of.get(i)
-            track_id = None if tracks is None or row is None else tracks.track_id[row]
-            expected = "" if tracks is None or row is None else tracks.expected[row]
-            odd = p_values[i] <= SUSPICIOUS_P or (expected not in ("", label))
-            color = ORANGE if odd else KIND_COLORS.get(kind, PAPER)
-            found.append(Mark(detections.xyxy[i], color, words(label), track_id, p_values[i], words(expected), True))
-    if tracks is not None:
-        for row in np.flatnonzero(np.asarray(tracks.detection_index) < 0).tolist():
-            kind = tracks.kind[row]
-            label = words(tracks.expected[row] or kind)
-            color = KIND_COLORS.get(kind, PAPER)
-            found.append(Mark(tracks.xyxy[row], color, label, tracks.track_id[row], math.nan, "", False))
-    return [mark for mark in found if np.isfinite(mark.xyxy).all()]
+            id_, expected = by_detection.get(i, (None, ""))
+            suspicious = p_values[i] <= SUSPICIOUS_P or (expected not in ("", label))
+            color = ORANGE if suspicious else KIND_COLORS.get(kind, PAPER)
+            found.append(Mark(detections.xyxy[i], color, words(label), id_, p_values[i], words(expected), True))
+    return [mark for mark in found + unseen if np.isfinite(mark.xyxy).all()]
 
 
 def box_p_values(report: FrameReport) -> NDArray[np.float64]:
     """The p-value (n,) of each detection by the first of its kind's `BOX_SCORERS` that applies to it, else NaN.
 
-    Raises ValueError, IndexError for a report whose arrays don't fit each other.
+    Raises ValueError or IndexError for a report whose arrays don't fit each other.
     """
     if report.detections is None:
         return np.empty(0)
@@ -160,14 +161,14 @@ def trails(report: FrameReport) -> list[Trail]:
 
 
 def status(report: FrameReport) -> tuple[str, Color]:
-    """The word and the color of a frame: its stream's state, or what became of the frame instead."""
+    """The word and the color of a frame: its stream's state, or the outcome of a frame that was not judged."""
     if report.outcome is not Outcome.JUDGED:
         return f"{report.outcome} {words(report.cause or '')}".strip().upper(), MUTED
     return str(report.state).upper(), STATE_COLORS[report.state]
 
 
 def coverage_note(report: FrameReport) -> str:
-    """How far the forecast regions can be trusted, in words; "" without forecasts."""
+    """The coverage of the forecast regions, asked and achieved; "" without forecasts."""
     forecasts = report.forecasts
     if forecasts is None or not len(forecasts.mean):
         return ""
@@ -176,26 +177,22 @@ def coverage_note(report: FrameReport) -> str:
     return f"{forecasts.coverage_asked:.0%} regions (not calibrated){held}"  # the Kalman filter's own
 
 
-def headline(report: FrameReport) -> str:
-    """What the alert is about: the change statistic that is furthest over (or nearest) its threshold."""
-    change = finite_change(report)
-    if not change:
-        return "alert"
-    name, ratio = max(change.items(), key=lambda item: item[1])
-    kind = words(CARRIED_KIND.get(name, ""))
-    return ": ".join(filter(None, [kind, f"{words(name)} {format_ratio(ratio)} threshold"]))
-
-
 def finite_change(report: FrameReport) -> dict[str, float]:
-    """The change ratios that are numbers, by name."""
+    """The change ratios that are not NaN, sorted by name."""
     return {name: ratio for name, ratio in sorted(report.change.items()) if not math.isnan(ratio)}
 
 
 def banner(report: FrameReport) -> tuple[str, Color]:
-    """What stands first on the picture: the state, and while alerting what the alert is about."""
+    """The first line of the overlay: the state; while alerting, the change furthest over (or nearest) its threshold."""
     word, color = status(report)
-    alerting = report.outcome is Outcome.JUDGED and report.state is StreamState.ALERTING
-    return (f"ALERT  {headline(report)}" if alerting else word), color
+    if report.outcome is not Outcome.JUDGED or report.state is not StreamState.ALERTING:
+        return word, color
+    change = finite_change(report)
+    if not change:
+        return "ALERT  alert", color
+    name, ratio = max(change.items(), key=lambda item: item[1])
+    kind = words(KIND_BY_CARRIER.get(name, ""))
+    return "ALERT  " + ": ".join(filter(None, [kind, f"{words(name)} {format_ratio(ratio)} threshold"])), color
 
 
 def annotations(report: FrameReport) -> dict[str, Any]:
@@ -214,7 +211,7 @@ def annotations(report: FrameReport) -> dict[str, Any]:
             vectors.path(corners(mark.xyxy), mark.color, 2, LINE_LOOP)
         elif pieces := dashes(mark.xyxy, 8 * scale):
             vectors.path(np.vstack(pieces), mark.color, 2, LINE_LIST)
-        label = "  ".join(run.text for run in mark.runs())
+        label = "  ".join(span.text for span in mark.spans())
         vectors.text(mark.xyxy[0], mark.xyxy[1] - 4 * scale, label, mark.color)
     left, y = 12 * scale, 22 * scale
     vectors.text(left, y, *banner(report))
@@ -224,16 +221,15 @@ def annotations(report: FrameReport) -> dict[str, Any]:
     for name, ratio in finite_change(report).items():
         y += 26 * scale
         color = VERMILION if ratio >= 1 else SKY
-        vectors.text(left, y, f"{short(name)} {format_ratio(ratio)}", color)
+        vectors.text(left, y, f"{short_name(name)} {format_ratio(ratio)}", color)
         vectors.bar(left, y + 6 * scale, 120 * scale, ratio, color)
     return vectors.message()
 
 
 def draw(image: Image, report: FrameReport) -> Image:
-    """The overlay drawn on a copy of the (H, W, 3) uint8 RGB picture, of the same size.
+    """Draws the overlay on a copy of the (H, W, 3) uint8 RGB picture; other arrays raise ValueError.
 
-    The picture may have another size than the report's frame: coordinates are scaled along.
-    Raises `ValueError` for anything but such a picture.
+    Where the picture has another size than the report's frame, coordinates are scaled to it.
     """
     canvas = Canvas(image)
     stretch = np.array(
@@ -256,7 +252,7 @@ def draw(image: Image, report: FrameReport) -> Image:
 
 def _draw_trail(canvas: Canvas, trail: Trail, stretch: NDArray[np.float64]) -> None:
     centers = trail.discs[:, :2] * stretch
-    for step in reversed(range(len(centers))):  # the far ones below the near ones
+    for step in reversed(range(len(centers))):  # near ones cover far ones
         fade, radius = trail.fade(step), trail.discs[step, 2] * float(stretch.mean())
         x, y = centers[step]
         canvas.disc(x, y, radius, trail.color, 0.14 * fade, 0.75 * fade)
@@ -264,7 +260,7 @@ def _draw_trail(canvas: Canvas, trail: Trail, stretch: NDArray[np.float64]) -> N
     size, (x, y) = canvas.text_px(10), centers[-1]
     x += trail.discs[-1, 2] * stretch[0]
     if 0 <= x < canvas.width and 0 <= y < canvas.height:
-        canvas.text(x + canvas.px(4), y + size / 3, [Run(f"+{trail.horizon_s[-1]:.1f} s")], size, shadow=True)
+        canvas.text(x + canvas.px(4), y + size / 3, [Span(f"+{trail.horizon_s[-1]:.1f} s")], size, shadow=True)
 
 
 def _draw_labels(canvas: Canvas, boxes: list[tuple[Mark, NDArray[np.float64]]], bottom: float) -> None:
@@ -272,10 +268,10 @@ def _draw_labels(canvas: Canvas, boxes: list[tuple[Mark, NDArray[np.float64]]], 
     labels: list[Rectangle] = []
     outlines: list[Rectangle] = [(xyxy[0], xyxy[1], xyxy[2], xyxy[3]) for _, xyxy in boxes]
     for i, (mark, _) in enumerate(boxes):
-        runs = mark.runs()
-        avoid = [*outlines[:i], *outlines[i + 1 :], *labels * 9]  # rather over a box than over a label
-        labels.append(canvas.label_place(outlines[i], canvas.plate_size(runs, size), avoid, bottom))
-        canvas.plate(labels[-1][0], labels[-1][1], runs, size, mark.color)
+        spans = mark.spans()
+        avoid = [*outlines[:i], *outlines[i + 1 :], *labels * 9]  # covering a box is better than covering a label
+        labels.append(canvas.label_place(outlines[i], canvas.plate_size(spans, size), avoid, bottom))
+        canvas.plate(labels[-1][0], labels[-1][1], spans, size, mark.color)
 
 
 def _strip_height(canvas: Canvas) -> int:
@@ -283,7 +279,7 @@ def _strip_height(canvas: Canvas) -> int:
 
 
 def _draw_strip(canvas: Canvas, report: FrameReport, top: int) -> None:
-    """The strip at the bottom: who and how on the left, a bar for each change statistic on the right."""
+    """The strip at the bottom: stream and coverage on the left, a bar for each change statistic on the right."""
     size, left = canvas.text_px(11), canvas.px(10)
     canvas.shade(0, top, canvas.width, canvas.height, INK, 0.8)
     word, color = status(report)
@@ -293,19 +289,18 @@ def _draw_strip(canvas: Canvas, report: FrameReport, top: int) -> None:
     frame = f"frame {report.identity.seq}"
     room = split - left - canvas.text_width(f"{word}{frame}", size, 600) - size
     name = canvas.fit(report.identity.stream_id, room, size)
-    canvas.text(left, first, [Run(word, color, 600), Run(name), Run(frame, MUTED)], size)
-    canvas.text(left, second, [Run(canvas.fit(coverage_note(report), split - left, size), MUTED)], size)
+    canvas.text(left, first, [Span(word, color, 600), Span(name), Span(frame, MUTED)], size)
+    canvas.text(left, second, [Span(canvas.fit(coverage_note(report), split - left, size), MUTED)], size)
     change = finite_change(report)
     if change:
         _draw_bars(canvas, change, split + left, top, size)
     elif report.state is StreamState.CALIBRATING and report.outcome is Outcome.JUDGED:
-        canvas.text(
-            split + left, first, [Run("learning what is normal here; the start is assumed healthy", MUTED)], size
-        )
+        hint = Span("learning what is normal here; the start is assumed healthy", MUTED)
+        canvas.text(split + left, first, [hint], size)
 
 
 def _draw_bars(canvas: Canvas, change: dict[str, float], left: float, top: int, size: int) -> None:
-    """At most two rows of cells, each a name, a ratio and a bar; the lowest are left out where room ends."""
+    """At most two rows of cells, each a name, a ratio and a bar; the lowest ratios are left out if room is short."""
     columns = max(int((canvas.width - left) // (size * 10.5)), 1)
     shown = sorted(sorted(change, key=lambda name: -change[name])[: 2 * columns])
     cell = (canvas.width - left) / min(columns, max(len(shown), 3))
@@ -315,34 +310,32 @@ def _draw_bars(canvas: Canvas, change: dict[str, float], left: float, top: int, 
         value = format_ratio(ratio)
         room = cell - size * 1.2
         value_x = x + room - canvas.text_width(value, size, 600)
-        canvas.text(x, y, [Run(canvas.fit(short(name), value_x - x - 3, size), MUTED)], size)
-        canvas.text(value_x, y, [Run(value, VERMILION if ratio >= 1 else PAPER, 600)], size)
+        canvas.text(x, y, [Span(canvas.fit(short_name(name), value_x - x - 3, size), MUTED)], size)
+        canvas.text(value_x, y, [Span(value, VERMILION if ratio >= 1 else PAPER, 600)], size)
         canvas.bar(x, y + size * 0.3, room, ratio, SKY, VERMILION)
 
 
 def _draw_alarm(canvas: Canvas, text: str) -> None:
     thick, size = canvas.px(5), canvas.text_px(17)
     canvas.frame(VERMILION, thick)
-    runs = [Run(text, PAPER, 600)]
-    width, height = canvas.plate_size(runs, size)
+    spans = [Span(text, PAPER, 600)]
+    width, height = canvas.plate_size(spans, size)
     canvas.shade(thick, thick, thick + width, thick + height, VERMILION, 0.92)
-    canvas.text(thick + size * 0.5, thick + height - size * 0.42, runs, size)
+    canvas.text(thick + size * 0.5, thick + height - size * 0.42, spans, size)
 
 
 def still(image: Image, report: FrameReport, alert: Alert) -> Image:
     """The picture of an alert: the drawn frame with a caption below, (H + caption, W, 3) uint8 RGB.
 
-    The caption says the alert's reason in words, the scores that carried it, when it began and how many
-    frames passed until this report.
+    The caption gives the alert's reason, the scores that carried it, its onset, and the frames since then.
     """
     drawn = draw(image, report)
     canvas = Canvas(drawn)
     size, margin = canvas.text_px(13), canvas.px(14)
-    lines = [
-        [Run(f"{words(alert.kind)} · {alert.severity}", PAPER, 600), Run(f"{alert.stream_id} · {alert.state}", MUTED)]
-    ]
-    lines += [[Run(line)] for line in canvas.wrap(alert.reason, canvas.width - 2 * margin, size)]
-    lines += [[Run(label, MUTED), Run(text)] for label, text in _facts(report, alert)]
+    title = Span(f"{words(alert.kind)} · {alert.severity}", PAPER, 600)
+    lines = [[title, Span(f"{alert.stream_id} · {alert.state}", MUTED)]]
+    lines += [[Span(line)] for line in canvas.wrap(alert.reason, canvas.width - 2 * margin, size)]
+    lines += [[Span(label, MUTED), Span(text)] for label, text in _facts(report, alert)]
     height = round(len(lines) * size * 1.6 + size * 1.1)
     page = np.full((canvas.height + height, canvas.width, 3), INK, np.uint8)
     page[: canvas.height] = drawn

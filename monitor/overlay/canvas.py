@@ -1,8 +1,8 @@
-"""Strokes, plates, bars and words, on pixels (`Canvas`) or as Foxglove's vectors (`Vectors`).
+"""Lines, plates, bars and text, on pixels (`Canvas`) or as Foxglove's vectors (`Vectors`); knows no reports.
 
-Knows how things look, not what they mean. Widths and sizes that callers give are "design pixels" of a
-960 × 540 picture and grow with the picture; coordinates are pixels of the picture itself. What is not
-finite or lies outside is left out or clipped, so no report can break a drawing. Colors are RGB, 0 to 255.
+Widths and sizes that callers give are "design pixels" of a 960 × 540 picture and grow with the picture; coordinates
+are pixels of the picture itself. Values that are not finite or outside of the picture are left out or clipped, so no
+report can break a drawing. Colors are RGB, 0 to 255.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ Rectangle = tuple[float, float, float, float]  # x0, y0, x1, y1 px
 INK: Color = (16, 20, 26)  # halos and plates
 PAPER: Color = (245, 247, 250)  # text
 MUTED: Color = (168, 178, 190)  # text of second rank
+PLATE_ALPHA = 0.78
 
 LINE_LOOP, LINE_STRIP, LINE_LIST = 2, 3, 4  # foxglove.PointsAnnotation.type
 
@@ -35,8 +36,8 @@ _SMALLEST_TEXT_PX = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A piece of one line of text in one color; weight 400 is regular, 600 is semibold."""
+class Span:
+    """A part of one line of text in one color; weight 400 is regular, 600 is semibold."""
 
     text: str
     color: Color = PAPER
@@ -45,11 +46,11 @@ class Run:
 
 @cache
 def _font() -> Any:
-    return cv2.FontFace("sans")  # OpenCV's own: no font file to ship or to miss
+    return cv2.FontFace("sans")  # built into OpenCV
 
 
 class Canvas:
-    """A copy of an (H, W, 3) uint8 RGB picture that is drawn upon; `image` is the result."""
+    """Draws on a copy of an (H, W, 3) uint8 RGB picture; `image` is the result."""
 
     def __init__(self, image: Image) -> None:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
@@ -60,39 +61,38 @@ class Canvas:
         self.scale: float = max(min(self.height / 540, self.width / 960), 0.5)
 
     def px(self, design_px: float) -> int:
-        """Design pixels as whole pixels of this picture, at least 1."""
+        """Design pixels in whole pixels of this picture, at least 1."""
         return max(1, round(design_px * self.scale))
 
     def text_px(self, design_px: float) -> int:
-        """The same for the height of letters, which must stay readable."""
+        """The height of letters in pixels of this picture, at least the smallest that is readable."""
         return max(_SMALLEST_TEXT_PX, round(design_px * self.scale))
 
     def shade(self, x0: float, y0: float, x1: float, y1: float, color: Color, alpha: float) -> None:
         """Blends `color` over the rectangle with weight `alpha` in [0, 1]."""
-        part = self.image[_span(y0, y1, self.height), _span(x0, x1, self.width)]
+        part = self.image[_pixels(y0, y1, self.height), _pixels(x0, x1, self.width)]
         if part.size:
             part[:] = cv2.addWeighted(part, 1 - alpha, np.full_like(part, color), alpha, 0)
 
     def frame(self, color: Color, width_px: int) -> None:
-        """A frame around the whole picture, `width_px` pixels wide."""
-        self.shade(0, 0, self.width, width_px, color, 1.0)
-        self.shade(0, self.height - width_px, self.width, self.height, color, 1.0)
-        self.shade(0, 0, width_px, self.height, color, 1.0)
-        self.shade(self.width - width_px, 0, self.width, self.height, color, 1.0)
+        """Draws a frame around the whole picture, `width_px` pixels wide."""
+        inner = self.image[width_px : self.height - width_px, width_px : self.width - width_px].copy()
+        self.image[:] = color
+        self.image[width_px : self.height - width_px, width_px : self.width - width_px] = inner
 
     def lines(self, paths: Iterable[NDArray[Any]], color: Color, width: float = 1.5, closed: bool = False) -> None:
-        """Draws (k, 2) paths in a dark halo, so that they show on any ground."""
+        """Draws (k, 2) paths in a dark halo, so that they stand out on any background."""
         fixed = [_fixed_point(path) for path in paths if len(path) > 1 and np.isfinite(path).all()]
-        core = max(self.px(width), 2)  # of one pixel, the halo would leave nothing
+        core = max(self.px(width), 2)  # a core of one pixel would be hidden by its halo
         for stroke, thickness in ((INK, core + 2), (color, core)):
             cv2.polylines(self.image, fixed, closed, stroke, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
 
     def disc(self, x: float, y: float, radius: float, color: Color, fill: float, outline: float) -> None:
-        """A disc, filled and outlined with the opacities `fill` and `outline` in [0, 1]."""
+        """Draws a disc, filled and outlined with the opacities `fill` and `outline` in [0, 1]."""
         if not (np.isfinite((x, y, radius)).all() and 0 < radius < _FAR_PX and max(abs(x), abs(y)) < _FAR_PX):
             return
-        rows = _span(y - radius - 2, y + radius + 2, self.height)
-        columns = _span(x - radius - 2, x + radius + 2, self.width)
+        rows = _pixels(y - radius - 2, y + radius + 2, self.height)
+        columns = _pixels(x - radius - 2, x + radius + 2, self.width)
         part = self.image[rows, columns]
         if not part.size:
             return
@@ -109,7 +109,7 @@ class Canvas:
         return int(cv2.getTextSize((self.width, self.height), text, (0, 0), _font(), size_px, weight)[2])
 
     def fit(self, text: str, width_px: float, size_px: int, weight: int = 400) -> str:
-        """The text, or as much of it as fits into the width with an ellipsis after it."""
+        """The text, cut with an ellipsis where it is wider than `width_px`."""
         if self.text_width(text, size_px, weight) <= width_px:
             return text
         while text and self.text_width(f"{text}…", size_px, weight) > width_px:
@@ -117,7 +117,7 @@ class Canvas:
         return f"{text}…" if text else ""
 
     def wrap(self, text: str, width_px: float, size_px: int, most: int = 3) -> list[str]:
-        """Breaks a text into at most `most` lines of that width; what is left is cut with an ellipsis."""
+        """Breaks a text into at most `most` lines of that width; the last one is cut with an ellipsis."""
         lines: list[str] = []
         rest = text.split()
         while rest and len(lines) < most - 1:
@@ -127,35 +127,35 @@ class Canvas:
             rest = rest[count:]
         return [*lines, self.fit(" ".join(rest), width_px, size_px)] if rest else lines
 
-    def text(self, x: float, baseline: float, runs: Sequence[Run], size_px: int, shadow: bool = False) -> None:
-        """Writes one line, cut at the picture's edge; the shadow is for text that stands on no plate."""
-        for run in runs:
-            fitting = self.fit(run.text, self.width - x - 2, size_px, run.weight)
+    def text(self, x: float, baseline: float, spans: Sequence[Span], size_px: int, shadow: bool = False) -> None:
+        """Writes one line, cut at the picture's edge; the shadow is for text without a plate."""
+        for span in spans:
+            fitting = self.fit(span.text, self.width - x - 2, size_px, span.weight)
             if fitting:
                 origin = (round(x), round(baseline))
                 for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)) if shadow else ():
                     cv2.putText(
-                        self.image, fitting, (origin[0] + dx, origin[1] + dy), INK, _font(), size_px, run.weight
+                        self.image, fitting, (origin[0] + dx, origin[1] + dy), INK, _font(), size_px, span.weight
                     )
-                cv2.putText(self.image, fitting, origin, run.color, _font(), size_px, run.weight)
-            x += self.text_width(fitting, size_px, run.weight) + size_px * 0.35
+                cv2.putText(self.image, fitting, origin, span.color, _font(), size_px, span.weight)
+            x += self.text_width(fitting, size_px, span.weight) + size_px * 0.35
 
-    def plate_size(self, runs: Sequence[Run], size_px: int) -> tuple[float, float]:
-        """Width and height in pixels that `plate` needs for the runs."""
-        widths = [self.text_width(run.text, size_px, run.weight) + size_px * 0.35 for run in runs]
+    def plate_size(self, spans: Sequence[Span], size_px: int) -> tuple[float, float]:
+        """Width and height px of the plate of a line."""
+        widths = [self.text_width(span.text, size_px, span.weight) + size_px * 0.35 for span in spans]
         return sum(widths) - size_px * 0.35 + size_px * 0.9, round(size_px * 1.45)
 
-    def plate(self, x: float, y: float, runs: Sequence[Run], size_px: int, accent: Color, alpha: float = 0.78) -> None:
-        """One line of text on a dark plate with an accent at its left edge; (x, y) is the top-left corner."""
-        width, height = self.plate_size(runs, size_px)
-        self.shade(x, y, x + width, y + height, INK, alpha)
+    def plate(self, x: float, y: float, spans: Sequence[Span], size_px: int, accent: Color) -> None:
+        """Draws one line on a dark plate with an accent at its left edge; (x, y) is the top-left corner."""
+        width, height = self.plate_size(spans, size_px)
+        self.shade(x, y, x + width, y + height, INK, PLATE_ALPHA)
         self.shade(x, y, x + self.px(2.5), y + height, accent, 1.0)
-        self.text(x + size_px * 0.5, y + height - size_px * 0.42, runs, size_px)
+        self.text(x + size_px * 0.5, y + height - size_px * 0.42, spans, size_px)
 
     def label_place(
         self, box: Rectangle, size: tuple[float, float], avoid: Sequence[Rectangle], bottom: float
     ) -> Rectangle:
-        """Where a label of `size` goes: above its box, below it or inside, where it covers the fewest of `avoid`."""
+        """The place of a label of `size` above, below or inside its box that covers the fewest of `avoid`."""
         (x0, y0, _, y1), (width, height) = box, size
         x = min(max(x0, 0.0), max(self.width - width, 0.0))
         places = [(x, y, x + width, y + height) for y in (y0 - height - 3, y1 + 3, y0 + 3, y0 - 2 * height - 5)]
@@ -163,7 +163,7 @@ class Canvas:
         return min(inside, key=lambda place: sum(_overlap(place, other) for other in avoid))
 
     def bar(self, x: float, y: float, width: float, ratio: float, under: Color, over: Color) -> None:
-        """A bar of `ratio` to a threshold, marked in the middle; the scale is ratio / (ratio + 1)."""
+        """Draws a bar of `ratio` to a threshold, marked in the middle; the scale is ratio / (ratio + 1)."""
         height = max(3, self.px(4))
         self.shade(x, y, x + width, y + height, PAPER, 0.22)
         full = x + width * bar_fraction(ratio)
@@ -173,9 +173,9 @@ class Canvas:
 
 
 class Vectors:
-    """Collects the parts of one foxglove.ImageAnnotations message.
+    """Collects the parts of one foxglove.ImageAnnotations message, each with the time `capture_ns`.
 
-    `capture_ns` stamps every part; `height` px is that of the camera's picture, 0 where it is unknown.
+    height: of the camera's picture px, 0 where it is unknown.
     """
 
     def __init__(self, capture_ns: int, height: int) -> None:
@@ -190,7 +190,7 @@ class Vectors:
         return {"timestamp": self.stamp, "circles": self.circles, "points": self.points, "texts": self.texts}
 
     def path(self, path: NDArray[Any], color: Color, width: float, kind: int = LINE_STRIP) -> None:
-        """A (k, 2) path of the given kind of Foxglove's PointsAnnotation."""
+        """Adds a (k, 2) path of the given kind of Foxglove's PointsAnnotation."""
         self.points.append(
             {
                 "timestamp": self.stamp,
@@ -204,7 +204,7 @@ class Vectors:
         )
 
     def disc(self, x: float, y: float, radius: float, color: Color, fill: float, outline: float) -> None:
-        """A disc, filled and outlined with the opacities `fill` and `outline` in [0, 1]."""
+        """Adds a disc, filled and outlined with the opacities `fill` and `outline` in [0, 1]."""
         self.circles.append(
             {
                 "timestamp": self.stamp,
@@ -217,7 +217,7 @@ class Vectors:
         )
 
     def text(self, x: float, y: float, text: str, color: Color) -> None:
-        """One line of text on a dark plate, its bottom left at (x, y)."""
+        """Adds one line of text on a dark plate, its bottom left at (x, y)."""
         self.texts.append(
             {
                 "timestamp": self.stamp,
@@ -225,30 +225,30 @@ class Vectors:
                 "text": text,
                 "font_size": 13 * self.scale,
                 "text_color": _rgba(color),
-                "background_color": _rgba(INK, 0.78),
+                "background_color": _rgba(INK, PLATE_ALPHA),
             }
         )
 
     def bar(self, x: float, y: float, width: float, ratio: float, color: Color) -> None:
-        """A bar of `ratio` to a threshold, `width` px wide, with the same scale and mark as `Canvas.bar`."""
+        """Adds a bar of `ratio` to a threshold, `width` px wide, with the scale and mark of `Canvas.bar`."""
         tick = 3 * self.scale
         self.path(np.array([(x, y), (x + max(width * bar_fraction(ratio), 1), y)]), color, 4)
         self.path(np.array([(x + width / 2, y - tick), (x + width / 2, y + tick)]), PAPER, 1.5)
 
 
 def words(name: str) -> str:
-    """An identifier as words."""
+    """An identifier with spaces for underscores."""
     return name.replace("_", " ")
 
 
-def short(name: str) -> str:
-    """A scorer's name in few letters, for labels of bars."""
+def short_name(name: str) -> str:
+    """A short form of a scorer's name, for labels of bars."""
     shortened = (SHORT_WORDS.get(word, word) for word in name.split("_"))
     return " ".join(filter(None, shortened))
 
 
 def format_p(p_value: float) -> str:
-    """A p-value in at most five letters."""
+    """A p-value in at most five characters."""
     return f"{p_value:.2g}" if p_value >= 0.001 else "<.001"
 
 
@@ -294,7 +294,7 @@ def _overlap(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _span(low: float, high: float, size: int) -> slice:
+def _pixels(low: float, high: float, size: int) -> slice:
     if not (math.isfinite(low) and math.isfinite(high)):
         return slice(0, 0)
     return slice(min(max(round(low), 0), size), min(max(round(high), 0), size))

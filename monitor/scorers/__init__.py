@@ -1,20 +1,18 @@
 """One table of scores, gradient scores beside their plain baselines.
 
-A new score is its own file and one line here; `tests/contracts/test_scorers.py` runs on every entry.
+A new score is its own file and one line here; `tests/contracts/test_scorers.py` runs on every entry. Pure functions of
+observations: they may import the types of observations alone, and know no stream, alarm or ground truth.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
-from .contract import PEDESTRIAN_PREFIX, ClosedForm, CropScores, Parameters, Scorer
-from .crops import CropScore
+from .contract import PEDESTRIAN_PREFIX, ClosedForm, CropScores, Family, Parameters, Scorer
+from .crops import PedestrianScore, SignScore
 from .image_statistics import ImageStatistics
-from .pedestrians import PedestrianScore
 from .tiles import TileScore, cosines, fused, log_loss, loss_and_cosines
 
-CLOSED_FORMS: dict[str, Literal["gradient", "baseline"]] = {
-    # per crop: closed forms of the head's gradient, and what they must be compared with
+CLOSED_FORMS: dict[str, Family] = {
+    # per crop: closed forms of the head's gradient, and the baselines that they must be compared with
     "head_gradient_predicted": "gradient",
     "head_gradient_uniform": "gradient",
     "head_gradient_ones": "gradient",
@@ -27,7 +25,7 @@ CLOSED_FORMS: dict[str, Literal["gradient", "baseline"]] = {
 }
 
 SCORERS: dict[str, Scorer] = {
-    **{name: CropScore(name, family) for name, family in CLOSED_FORMS.items()},
+    **{name: SignScore(name, family) for name, family in CLOSED_FORMS.items()},
     **{
         PEDESTRIAN_PREFIX + name: PedestrianScore(PEDESTRIAN_PREFIX + name, family)
         for name, family in CLOSED_FORMS.items()

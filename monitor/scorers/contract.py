@@ -1,4 +1,4 @@
-"""What a scorer is. Values: higher = more anomalous, always; absent where a score does not apply."""
+"""The contract of a scorer. Values: higher = more anomalous, always; absent where a score does not apply."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from gradwatch.models.outputs import Observation
 
 Array = NDArray[np.float64]
 Parameters = dict[str, Array]
+Family = Literal["gradient", "baseline"]  # whether the score uses gradients
+Unit = Literal["crop", "frame"]  # what one value is about
 
-PEDESTRIAN_PREFIX = "pedestrian_"  # begins the names of the scores of pedestrians; those of signs are bare
+PEDESTRIAN_PREFIX = "pedestrian_"  # of the names of pedestrians' scores; those of signs have none
 
 
 class ClosedForm(msgspec.Struct, frozen=True):
     """One closed form of a frame's crops: a value for each of the k crops that it applies to.
 
     `values` (k,); `detection_index` (k,) the crop's row among the frame's detections, ascending; `head` (k,) the
-    place among the judge's heads of the head that read the crop.
+    number of the head that read the crop, among the judge's heads.
     """
 
     values: NDArray[np.float32]
@@ -34,21 +36,18 @@ CropScores = dict[str, ClosedForm]
 
 
 class Scorer(Protocol):
-    """One score of the table.
-
-    `family` says whether gradients are in it or it is a plain baseline; `unit` what one value is about.
-    """
+    """One score of the table."""
 
     @property
-    def family(self) -> Literal["gradient", "baseline"]:
-        """Whether gradients are in it."""
+    def family(self) -> Family:
+        """Whether the score uses gradients."""
 
     @property
-    def unit(self) -> Literal["crop", "frame"]:
+    def unit(self) -> Unit:
         """What one value is about."""
 
     def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
-        """What the score needs to know of clean frames and of the crops in them; {} where it needs nothing."""
+        """The parameters of the score on clean frames and the crops in them; {} where it has none."""
 
     def score(self, observation: Observation, crops: CropScores, parameters: Parameters) -> Array:
-        """The values of one frame, (n,) by unit; `crops` holds the closed forms of the frame's heads."""
+        """The values (n,) of one frame, one per unit; `crops` are the closed forms of the frame's heads."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Parameters = dict[str, Array]
+from .contract import Array, Parameters
 
 MIN_SHRINKAGE, MAX_SHRINKAGE = 0.1, 0.5
 RELATIVE_FLOOR, ABSOLUTE_FLOOR = 0.02, 1e-3
@@ -17,13 +15,9 @@ def fit_gaussian(measurements: Array, floor: float = ABSOLUTE_FLOOR) -> Paramete
 
     The covariance is shrunk towards its diagonal, the more the fewer rows there are for its entries, and
     standard deviations are floored at `floor` and at 2 % of the mean: a camera that stands still has
-    statistics that hardly move, and dividing by that would call every later frame abnormal.
-
-    Returns:
-        `mean` (s,) and `whitening` (s, s) with whitening @ covariance @ whitening.T = 1.
-
-    Raises:
-        ValueError: fewer than two rows.
+    statistics that hardly move, and dividing by their deviation would make every later frame abnormal.
+    Returns `mean` (s,) and `whitening` (s, s) with whitening @ covariance @ whitening.T = 1.
+    Raises ValueError for fewer than two rows.
     """
     if measurements.ndim != 2 or len(measurements) < 2:
         raise ValueError(f"a Gaussian needs (n >= 2, s) measurements, got shape {measurements.shape}")

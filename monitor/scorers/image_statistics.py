@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from gradwatch.models.outputs import Observation
 
-from .contract import Array, CropScores, Parameters
+from .contract import Array, CropScores, Family, Parameters, Unit
 from .gaussian import fit_gaussian, mahalanobis
 
 
@@ -18,8 +17,8 @@ from .gaussian import fit_gaussian, mahalanobis
 class ImageStatistics:
     """One value a frame: distance of its statistics from the stream's clean frames."""
 
-    family: Literal["gradient", "baseline"] = "baseline"
-    unit: Literal["crop", "frame"] = "frame"
+    family: Family = "baseline"
+    unit: Unit = "frame"
 
     def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
         """Gaussian of the statistics of clean frames."""

@@ -3,21 +3,20 @@
 A tile of sky and a tile of trees have different clean values, so each feature of a tile is first
 standardized by the row of the grid that the tile lies in, then averaged over the tiles of the frame. The
 distance is two-sided, for the baseline as well: blur, haze and darkness make tiles *easier* to reconstruct
-than clean ones, and a one-sided score would call them normal.
+than clean ones, so a one-sided score would miss them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradwatch.models.outputs import Observation, Tiles
 
-from .contract import Array, CropScores, Parameters
+from .contract import Array, CropScores, Family, Parameters, Unit
 from .gaussian import fit_gaussian, mahalanobis
 
 BETA = 0.12  # weight of the cosines in the published score (methods.md 2.1)
@@ -40,7 +39,7 @@ def cosines(tiles: Tiles) -> Array:
 
 
 def loss_and_cosines(tiles: Tiles) -> Array:
-    """(t, 1 + K): what GradCon adds up, as a vector, so that each part may go either way."""
+    """(t, 1 + K): what GradCon adds up, as a vector, so that each part may deviate either way."""
     return np.concatenate([log_loss(tiles), cosines(tiles)], axis=1)
 
 
@@ -49,8 +48,8 @@ class TileScore:
     """One value a frame from the `features` of its tiles; none for a frame without tiles."""
 
     features: Callable[[Tiles], Array]
-    family: Literal["gradient", "baseline"]
-    unit: Literal["crop", "frame"] = "frame"
+    family: Family
+    unit: Unit = "frame"
 
     def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
         """Mean and deviation of every grid row's tiles, then a Gaussian of the frames' averages.
@@ -67,7 +66,7 @@ class TileScore:
         return standards | fit_gaussian(np.stack(averages), floor=0.05)
 
     def score(self, observation: Observation, crops: CropScores, parameters: Parameters) -> Array:
-        """(1,) distance of the frame's average tile, or (0,) where no tile was looked at, now or when it was fitted."""
+        """(1,) distance of the frame's average tile; (0,) for a frame without tiles or where nothing was fitted."""
         if not parameters or not len(observation.tiles.loss):
             return np.empty(0)
         return mahalanobis(self._average(observation.tiles, parameters)[None], parameters)

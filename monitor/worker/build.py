@@ -17,11 +17,11 @@ from gradwatch.streams.wire.topics import Topics
 from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
 from ..config import Configuration
 from ..judging.judge import Judge
-from ..judging.state import load_calibration
 from .ownership import Ownership
 from .pipeline import Pipeline
+from .stored_state import load
 from .threads import Worker
-from .verdict_feed import VerdictFeed
+from .verdict_feed import CorrectionFeed
 
 SHIPPED_CALIBRATION = Path(__file__).parent.parent / "alarms" / "calibrations" / "synthetic.calibration"
 
@@ -52,7 +52,7 @@ def read_calibrations(configuration: Configuration) -> dict[str, Calibration]:
         for stream_id, stream in configuration.streams.items()
         if stream.calibration is not None
     }
-    return {stream_id: load_calibration(path.read_bytes()) for stream_id, path in paths.items()}
+    return {stream_id: load(path.read_bytes(), Calibration) for stream_id, path in paths.items()}
 
 
 def load_calibrations(configuration: Configuration, judge: Judge) -> dict[str, Calibration]:
@@ -80,8 +80,8 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
     judge = build_judge(configuration, observer)
     calibrations = load_calibrations(configuration, judge)
     producer = BoundedProducer(broker.bootstrap_servers, broker.client)
-    verdicts = VerdictFeed(lambda: TopicReader(broker.bootstrap_servers, [names.verdicts], broker.client))
-    verdicts.start()
+    corrections = CorrectionFeed(lambda: TopicReader(broker.bootstrap_servers, [names.verdicts], broker.client))
+    corrections.start()
     pipeline = Pipeline(
         observer,
         judge,
@@ -89,7 +89,7 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         DeadLetters(producer, names),
         calibrations,
         configuration.worker.max_pixels,
-        verdicts.book,
+        corrections.book,
     )
     states = StateReader(broker.bootstrap_servers, names.state, broker.client)
     ownership = Ownership(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)

@@ -29,12 +29,13 @@ from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError, decode_pic
 from gradwatch.streams.wire.records import Record
 
 from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
-from ..judging.corrections import VerdictBook, adopt
+from ..judging.corrections import schedule
 from ..judging.judge import Judge, Judgement
-from ..judging.report import report_of
+from ..judging.report import empty_report
 from ..judging.state import JudgeState, new_run
 from ..overlay import annotations as overlays
 from .stored_state import Found, StoredState, resumed
+from .verdict_feed import CorrectionBook
 
 log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ class Pipeline:
         dead_letters: DeadLetters,
         calibrations: Mapping[str, Calibration] | None = None,
         max_pixels: int = MAX_PIXELS,
-        verdicts: VerdictBook | None = None,
+        corrections: CorrectionBook | None = None,
     ) -> None:
         self.observer = observer
         self.judge_frame = judge
@@ -62,7 +63,7 @@ class Pipeline:
         self.calibrations = dict(calibrations or {})
         self.max_pixels = max_pixels  # of a picture; a larger one is rejected before it is decoded
         self.states: dict[str, JudgeState] = {}
-        self.verdicts = verdicts or VerdictBook()
+        self.corrections = corrections or CorrectionBook()
         self.adopts_from: dict[int, int] = {}  # by partition: earlier frames may have been reported by another worker
 
     def step(self, record: Record) -> list[Delivery]:
@@ -94,7 +95,7 @@ class Pipeline:
     def judge(self, stamp: FrameStamp, observation: Observation) -> Judgement:
         """Judges a frame and advances its stream's state; a new run closes the alerts that the last run left open."""
         before = self.states.get(stamp.identity.stream_id)
-        state = self._with_verdicts(stamp, self._state_for(stamp, observation))
+        state = self._with_corrections(stamp, self._state_for(stamp, observation))
         judgement = self.judge_frame(stamp, observation, state)
         self.states[stamp.identity.stream_id] = judgement.state
         if state.calibration is None and judgement.state.calibration is not None:
@@ -114,13 +115,13 @@ class Pipeline:
 
     def drop(self, stamp: FrameStamp, cause: OutcomeCause) -> list[Delivery]:
         """Reports a frame that the admission policy dropped."""
-        return self.publish(report_of(stamp, Outcome.DROPPED, self._state_name(stamp), cause))
+        return self.publish(empty_report(stamp, Outcome.DROPPED, self._state_name(stamp), cause))
 
     def reject(self, record: Record, error: BadRecordError) -> list[Delivery]:
         """Publishes a record to the dead letters with its bytes untouched, and reports it."""
         stamp = rejected_stamp(record)
         dead = self.dead_letters.publish(record, error, "decode")
-        return [dead, *self.publish(report_of(stamp, Outcome.REJECTED, self._state_name(stamp), error.cause))]
+        return [dead, *self.publish(empty_report(stamp, Outcome.REJECTED, self._state_name(stamp), error.cause))]
 
     def take_up(self, found: Found) -> None:
         """Continues a stream from the state that its last worker stored."""
@@ -184,11 +185,11 @@ class Pipeline:
             return replace(fresh, calibration=None)  # it calibrates on its own start again
         return fresh
 
-    def _with_verdicts(self, stamp: FrameStamp, state: JudgeState) -> JudgeState:
+    def _with_corrections(self, stamp: FrameStamp, state: JudgeState) -> JudgeState:
         if stamp.offset < self.adopts_from.get(stamp.partition, 0):
             return state
-        known = self.verdicts.of(stamp.identity.stream_id)
-        return replace(state, verdicts=adopt(state.verdicts, known, state.run_id, stamp.identity.seq))
+        current = self.corrections.of(stamp.identity.stream_id)
+        return replace(state, corrections=schedule(state.corrections, current, state.run_id, stamp.identity.seq))
 
     def _state_name(self, stamp: FrameStamp) -> StreamState:
         state = self.states.get(stamp.identity.stream_id)

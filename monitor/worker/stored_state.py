@@ -15,16 +15,61 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
-from ..alarms.calibration import Calibration, CleanFrame
-from ..judging.state import JudgeState, StateFormatError, dump, load, load_calibration
+from gradwatch import GradwatchError
 
+from ..alarms.calibration import Calibration, CleanFrame
+from ..judging.state import JudgeState
+
+FORMAT = 1  # of the bytes that `dump` writes
 CHUNK = 8  # frames
 NO_RUN = ""  # the run of no frame: the next frame begins one
+
+T = TypeVar("T")
+
+
+class StateFormatError(GradwatchError, ValueError):
+    """Bytes that are not a value of the expected type in the format of this version."""
+
+
+def encode_array(value: object) -> object:
+    """Encodes an array as dtype, shape and bytes; the enc_hook of msgspec."""
+    if isinstance(value, np.ndarray):
+        return {"dtype": value.dtype.str, "shape": list(value.shape), "bytes": value.tobytes()}
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a state holds arrays and plain values, got {type(value).__name__}")
+
+
+def decode_array(kind: type, value: object) -> object:
+    """Decodes what `encode_array` made, into a writable array; the dec_hook of msgspec."""
+    if isinstance(value, dict):
+        return np.frombuffer(value["bytes"], dtype=value["dtype"]).reshape(value["shape"]).copy()
+    raise TypeError(f"expected an array for {kind}, got {type(value).__name__}")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=encode_array)
+
+
+def dump(value: msgspec.Struct) -> bytes:
+    """Encodes a struct, such as a JudgeState or a Calibration, as MessagePack: [FORMAT, name of its type, value]."""
+    return _encoder.encode([FORMAT, type(value).__name__, value])
+
+
+def load(content: bytes, kind: type[T]) -> T:
+    """Decodes a value of type `kind` that `dump` encoded. Raises StateFormatError."""
+    try:
+        number, name, value = msgspec.msgpack.decode(content, type=tuple[int, str, msgspec.Raw])
+        if (number, name) != (FORMAT, kind.__name__):
+            raise StateFormatError(f"expected {kind.__name__} of format {FORMAT}, got {name} of format {number}")
+        return msgspec.msgpack.decode(value, type=kind, dec_hook=decode_array)
+    except msgspec.DecodeError as error:
+        raise StateFormatError(f"expected {kind.__name__} as MessagePack, got {len(content)} bytes: {error}") from error
 
 
 class StoredState(msgspec.Struct, frozen=True):
@@ -129,7 +174,7 @@ def _found(stream_id: str, values: Mapping[str, bytes]) -> Found:
             if key == stream_id:
                 stored = load(values[key], StoredState)
             elif key == f"{stream_id}/calibration":
-                calibration = load_calibration(values[key])
+                calibration = load(values[key], Calibration)
             elif key.startswith(f"{stream_id}/clean/"):
                 chunks[key] = CleanChunk(())  # removed later even if it can't be read
                 chunks[key] = load(values[key], CleanChunk)

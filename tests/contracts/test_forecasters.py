@@ -1,4 +1,4 @@
-"""What every entry of FORECASTERS must hold, whatever it forecasts by."""
+"""The contract of every entry of FORECASTERS."""
 
 from __future__ import annotations
 
@@ -35,10 +35,18 @@ def test_shapes_types_and_finite_values(forecast):
     assert (mean.shape, covariance.shape) == ((3, 3, 2), (3, 3, 2, 2))
     assert mean.dtype == covariance.dtype == np.float64
     assert np.isfinite(mean).all()
+    np.testing.assert_array_equal(covariance, covariance.swapaxes(-1, -2))
     assert (np.linalg.eigvalsh(covariance) > 0).all()
 
 
-def test_nothing_in_nothing_out(forecast):
+def test_starts_at_the_tracks_and_grows_less_certain(forecast):
+    tracks = three_objects()
+    mean, covariance = forecast(tracks, [0.0, 0.5, 1.0, 2.0], SETTINGS)
+    np.testing.assert_allclose(mean[:, 0], tracks.mean[:, :2, 0])
+    assert (np.diff(np.linalg.eigvalsh(covariance)[..., -1], axis=1) > 0).all()
+
+
+def test_no_tracks_or_no_horizons_give_empty_arrays(forecast):
     assert forecast(no_tracks(), HORIZON_S, SETTINGS)[0].shape == (0, 3, 2)
     assert forecast(three_objects(), [], SETTINGS)[1].shape == (3, 0, 2, 2)
 
@@ -51,7 +59,7 @@ def test_deterministic_and_changes_no_track(forecast):
     np.testing.assert_array_equal(tracks.mean, before)
 
 
-def test_every_object_for_itself_in_any_order(forecast):
+def test_objects_are_independent_and_in_any_order(forecast):
     tracks = three_objects()
     together = forecast(tracks, HORIZON_S, SETTINGS)
     mixed = forecast(select_tracks(tracks, [2, 0, 1]), HORIZON_S, SETTINGS)
@@ -61,25 +69,25 @@ def test_every_object_for_itself_in_any_order(forecast):
         np.testing.assert_allclose(one, all_of_them[[1]])
 
 
-def test_every_horizon_for_itself(forecast):
+def test_horizons_are_independent(forecast):
     tracks = three_objects()
     for whole, one in zip(forecast(tracks, HORIZON_S, SETTINGS), forecast(tracks, [1.0], SETTINGS), strict=True):
         np.testing.assert_allclose(one[:, 0], whole[:, 1])
 
 
-def test_a_straight_way_goes_on(forecast):
+def test_straight_motion_is_continued(forecast):
     mean, covariance = forecast(three_objects(20), [1.0], SETTINGS)
     truth = np.array([115 + 6 * 29, 90])
     assert np.linalg.norm(mean[0, 0] - truth) < 5
     assert np.linalg.norm(mean[0, 0] - truth) < 3 * np.sqrt(covariance[0, 0, 0, 0])
 
 
-def test_a_new_object_is_less_sure_than_a_known_one(forecast):
+def test_a_new_object_is_less_certain_than_a_known_one(forecast):
     new, known = (forecast(three_objects(n), [1.0], SETTINGS)[1] for n in (2, 20))
     assert (np.linalg.det(new[:, 0]) > np.linalg.det(known[:, 0])).all()
 
 
 @pytest.mark.parametrize("horizon_s", [[-0.1], [np.nan], [np.inf]])
-def test_refuses_horizons_that_are_none(forecast, horizon_s):
+def test_refuses_negative_and_non_finite_horizons(forecast, horizon_s):
     with pytest.raises(ValueError, match="horizon"):
         forecast(three_objects(), horizon_s, SETTINGS)

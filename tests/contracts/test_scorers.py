@@ -1,4 +1,4 @@
-"""What every entry of SCORERS must hold, on clean frames and blatant outliers drawn at random."""
+"""The contract of every entry of SCORERS, on clean frames and blatant outliers drawn at random."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from gradwatch.models.gradients.head import head_scores
 from gradwatch.models.outputs import Observation, Tiles
 from gradwatch.monitor.alarms.calibration import Calibration, Origin
-from gradwatch.monitor.judging.state import dump, load_calibration
 from gradwatch.monitor.scorers import PEDESTRIAN_PREFIX, SCORERS, ClosedForm
-from gradwatch.monitor.scorers.crops import CropScore
+from gradwatch.monitor.scorers.crops import SignScore
+from gradwatch.monitor.worker.stored_state import dump, load
 
 from ..builders import NO_DETECTIONS, NO_TILES
 
@@ -102,12 +102,12 @@ def seen():
     return frame(generator), sure_crops(generator)
 
 
-def test_names_its_family_and_unit(scorer):
+def test_has_a_family_and_a_unit(scorer):
     assert scorer.family in {"gradient", "baseline"}
     assert scorer.unit in {"crop", "frame"}
 
 
-def test_one_finite_value_a_unit(scorer, parameters, seen):
+def test_one_finite_value_per_unit(scorer, parameters, seen):
     values = scorer.score(*seen, parameters)
     assert values.shape == ((5,) if scorer.unit == "crop" else (1,))
     assert values.dtype == np.float64
@@ -123,7 +123,7 @@ def test_finite_on_degenerate_frames(scorer, seen):
     assert np.isfinite(scorer.score(black, seen[1], scorer.fit(*frozen))).all()
 
 
-def test_nothing_in_nothing_out(name, scorer, parameters, seen):
+def test_empty_frames_give_no_values(name, scorer, parameters, seen):
     nothing = replace(seen[0], tiles=NO_TILES)
     values = scorer.score(nothing, {}, parameters)
     expected = (1,) if name == "image_statistics" else (0,)  # every picture has statistics
@@ -136,7 +136,7 @@ def test_a_stream_without_tiles_and_crops_can_be_fitted(name, scorer, clean, see
     bare = [replace(observation, tiles=NO_TILES) for observation in clean]
     parameters = scorer.fit(bare, [{}] * len(bare))
     values = scorer.score(*seen, parameters)  # what comes later has nothing to be compared with
-    needs_none = isinstance(scorer, CropScore) or name == "image_statistics"
+    needs_none = isinstance(scorer, SignScore) or name == "image_statistics"
     assert bool(len(values)) == needs_none
 
 
@@ -179,7 +179,7 @@ def test_frames_do_not_depend_on_each_other(scorer, parameters, seen):
 def test_parameters_survive_storing(name, scorer, parameters, seen):
     origin = Origin("camera", "models", "configuration", 640, 480)
     stored = Calibration("id", origin, 120, 0.2, 1.0, 60.0, {name: parameters}, {}, {})
-    loaded = load_calibration(dump(stored)).parameters[name]
+    loaded = load(dump(stored), Calibration).parameters[name]
     np.testing.assert_array_equal(scorer.score(*seen, loaded), scorer.score(*seen, parameters))
 
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from gradwatch.monitor.config import from_tree
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.offline import clean_frames, offline_stamp
-from gradwatch.monitor.judging.state import dump
+from gradwatch.monitor.worker.stored_state import dump
 from gradwatch.streams.publish import SourceSummary, publish
 from gradwatch.streams.recordings.pictures import jpegs
 from gradwatch.streams.recordings.played import Playback

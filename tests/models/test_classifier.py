@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ class CountingSession:
         self.weight = rng.standard_normal((classes, WIDTH), np.float32)
         self.bias = rng.standard_normal(classes, np.float32)
         self.runs = 0
+
+    def get_inputs(self) -> list[Any]:
+        return [SimpleNamespace(name="crops", shape=["n", 32, 32, 3], type="tensor(uint8)")]
 
     def run(self, names: list[str], feeds: dict[str, Any]) -> list[Any]:
         self.runs += "logits" in names

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradwatch.models.gradients.head import head_scores, sigmoid, softmax
+from gradwatch.models.gradients.head import gradtrust, head_scores, sigmoid, softmax
 
 
 def random_inputs(seed, n=6, classes=14, width=32, spread=6.0, dtype=np.float64):
@@ -74,6 +74,8 @@ def test_golden_last_layer(shared):
     for kind, rtol in (("f64", 1e-10), ("f32", 1e-5)):
         logits, features = golden[f"z_{kind}"], golden[f"h_{kind}"]
         scores = head_scores(logits, features)
+        assert gradtrust(logits).dtype == logits.dtype
+        np.testing.assert_allclose(gradtrust(logits), golden[f"gradtrust_{kind}"], rtol=rtol)
         np.testing.assert_allclose(
             scores["head_gradient_ones"] ** 2, golden[f"purview_pertensor_{kind}"][:, layer], rtol=rtol
         )

@@ -17,8 +17,8 @@ from gradwatch.streams.wire.messages import check_stream_id
 from ...alarms.calibration import Calibration, CleanFrame
 from ...evaluate.observing import observe_all
 from ...judging.offline import clean_frames
-from ...judging.state import dump
 from ...worker.build import build_judge, build_observer
+from ...worker.stored_state import dump
 from ..options import ConfigOption, load_configuration, write_output
 
 

@@ -11,7 +11,7 @@ from gradwatch import MissingFileError
 from gradwatch.streams.challenges.table import contact_sheet
 from gradwatch.streams.wire.pixels import encode_jpeg
 
-from ...alarms.calibration import check_origin
+from ...alarms.calibration import Calibration, check_origin
 from ...evaluate import alerts, challenges, expectancy, observing, recordings
 from ...evaluate.alerts_report import alerts_report
 from ...evaluate.curetsd_grid import GRID, clean_cell, read_grid
@@ -22,8 +22,8 @@ from ...evaluate.pedestrians.report import pedestrians_report
 from ...evaluate.reports import Figures, write
 from ...judging.judge import Judge
 from ...judging.settings import JudgeSettings
-from ...judging.state import dump, load_calibration
 from ...worker.build import SHIPPED_CALIBRATION
+from ...worker.stored_state import dump, load
 from ..options import write_output
 
 evaluate = typer.Typer(help="Evaluate the monitor. Slow, resumable: observations are made once and kept in a folder.")
@@ -80,7 +80,7 @@ def alerts_command(folder: FolderOption = OBSERVATIONS, out: OutOption = BENCHMA
     judge = _judge()
     observed = _folder(folder, judge)
     alerts.observe(observed)
-    calibration = load_calibration(SHIPPED_CALIBRATION.read_bytes())
+    calibration = load(SHIPPED_CALIBRATION.read_bytes(), Calibration)
     check_origin(calibration, judge.origin("synthetic", SIZE))
     figures = alerts.evaluate_alerts(observed, judge, calibration)
     _write(out, "alerts", figures, alerts_report(figures))

@@ -10,20 +10,22 @@ from gradwatch.monitor.alarms.calibration import (
     MIN_FRAMES,
     MIN_REFERENCE,
     AlarmBudget,
+    Calibration,
     CalibrationMismatchError,
     CleanFrame,
     Origin,
     TooFewFramesError,
     calibrate,
     check_origin,
-    frame_evidence,
+    fit_clean,
+    frame_evidence_nats,
     p_values,
     score,
 )
-from gradwatch.monitor.alarms.change import CHANGE_DETECTORS
-from gradwatch.monitor.alarms.p_values import EVIDENCE_CAP, evidence, p_value, reference
-from gradwatch.monitor.judging.state import dump, load_calibration
+from gradwatch.monitor.alarms.p_values import MAX_EVIDENCE_NATS, evidence_nats, p_value, reference
+from gradwatch.monitor.alarms.policy import Policy
 from gradwatch.monitor.scorers import SCORERS
+from gradwatch.monitor.worker.stored_state import dump, load
 from gradwatch.streams.wire.messages import AlertKind
 
 from ...builders import closed_form
@@ -31,7 +33,6 @@ from ...builders import closed_form
 SHIFT, MISMATCH = AlertKind.DISTRIBUTION_SHIFT, AlertKind.EXPECTANCY_MISMATCH
 ORIGIN = Origin("camera", "models", "configuration", 960, 540)
 CARRIERS = {SHIFT: ("image_statistics", "reconstruction_error"), MISMATCH: ("expectancy_gradient",)}
-DETECTORS = dict.fromkeys(CARRIERS, CHANGE_DETECTORS["ewma"])
 QUICK = AlarmBudget(false_alarms_per_hour=60.0, bootstrap_hours=2)
 
 
@@ -40,7 +41,8 @@ def clean_of(seen, interval_s=1.0, crops=lambda i: {}, segment=lambda i: 0):
 
 
 def calibrated(clean, budget=QUICK, carriers=CARRIERS, origin=ORIGIN):
-    return calibrate(clean, origin, carriers, DETECTORS, budget)
+    policy = {kind: Policy(names, "ewma") for kind, names in carriers.items()}
+    return calibrate(clean, origin, policy, budget)
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +56,16 @@ def test_refuses_too_few_frames_and_says_how_many_are_missing(clean, count, miss
         calibrated(clean[:count])
 
 
+def test_the_duration_is_that_of_all_frames(clean):
+    assert fit_clean(clean[:180]).hours == 0.05
+
+
 def test_the_least_number_of_frames_is_enough(clean):
     assert calibrated(clean[:MIN_FRAMES]).frames == MIN_FRAMES
 
 
 @pytest.mark.parametrize("interval_s", [0.0, -0.2])
-def test_refuses_capture_times_that_do_not_go_on(observations, interval_s):
+def test_refuses_capture_times_that_do_not_increase(observations, interval_s):
     with pytest.raises(ValueError, match="order of capture"):
         calibrated(clean_of(observations(100, seed=1), interval_s))
 
@@ -83,7 +89,7 @@ def test_rarer_alarms_need_higher_thresholds(clean):
     assert all(rare.thresholds[name] > often.thresholds[name] for name in often.thresholds)
 
 
-def test_scores_together_keep_the_rate_that_each_alone_would_take(clean):
+def test_thresholds_are_higher_for_more_carriers(clean):
     one = calibrated(clean, carriers={SHIFT: ("image_statistics",)}).thresholds["image_statistics"]
     many = {SHIFT: ("image_statistics", "reconstruction_error", "gradcon", "gradcon_direction")}
     assert calibrated(clean, carriers=many).thresholds["image_statistics"] > one
@@ -185,18 +191,18 @@ def test_scores_that_do_not_apply_are_absent(clean):
     scores = score(clean[0].observation, {"msp": closed_form([])}, calibration.parameters)
     assert set(scores) == {name for name, scorer in SCORERS.items() if scorer.unit == "frame"}
     assert set(score(clean[0].observation, {}, {"gradcon": calibration.parameters["gradcon"]})) == {"gradcon"}
-    chances = p_values(scores | {"msp": np.array([0.5])}, calibration.references)
-    assert "msp" not in chances
-    assert all(((p > 0) & (p <= 1)).all() for p in chances.values())
+    p = p_values(scores | {"msp": np.array([0.5])}, calibration.references)
+    assert "msp" not in p
+    assert all(((values > 0) & (values <= 1)).all() for values in p.values())
 
 
 def test_evidence_of_many_crops_is_corrected_for_their_number():
     ref = reference(np.random.default_rng(0).normal(size=200))
     scores = {"msp": np.array([0.0, 4.0, 1.0, 0.5])}
-    expected = float(evidence(np.array([4.0]), ref)[0]) - np.log(4)
-    assert frame_evidence(scores, {"msp": ref}) == {"msp": pytest.approx(expected)}
-    assert frame_evidence({"msp": np.full(4, -9.0)}, {"msp": ref}) == {"msp": 0.0}  # never below nothing
-    assert frame_evidence(scores, {}) == {}
+    expected = float(evidence_nats(np.array([4.0]), ref)[0]) - np.log(4)
+    assert frame_evidence_nats(scores, {"msp": ref}) == {"msp": pytest.approx(expected)}
+    assert frame_evidence_nats({"msp": np.full(4, -9.0)}, {"msp": ref}) == {"msp": 0.0}  # never negative
+    assert frame_evidence_nats(scores, {}) == {}
 
 
 @pytest.mark.parametrize(
@@ -218,7 +224,7 @@ def test_refuses_any_other_origin(clean, field, value):
     assert "gradwatch calibrate" in str(error.value)
 
 
-def test_the_id_is_of_the_content(clean, observations):
+def test_the_id_is_a_hash_of_the_content(clean, observations):
     calibration = calibrated(clean)
     assert calibrated(clean).calibration_id == calibration.calibration_id
     others = [
@@ -230,9 +236,9 @@ def test_the_id_is_of_the_content(clean, observations):
     assert len({calibration.calibration_id, *(other.calibration_id for other in others)}) == 5
 
 
-def test_survives_storing(clean):
+def test_a_stored_calibration_scores_equally(clean):
     calibration = calibrated(clean)
-    loaded = load_calibration(dump(calibration))
+    loaded = load(dump(calibration), Calibration)
     assert dump(loaded) == dump(calibration)
     scores = score(clean[3].observation, {}, loaded.parameters)
     before = score(clean[3].observation, {}, calibration.parameters)
@@ -248,7 +254,7 @@ def test_a_threshold_out_of_reach_silences_its_score_and_says_so(clean):
     rare = calibrated(clean, AlarmBudget(1 / 8760, 2))
     usual = calibrated(clean, AlarmBudget(18.0, 2))
     assert set(rare.silent) > set(usual.silent)
-    assert all(threshold < 0.9 * EVIDENCE_CAP for threshold in rare.thresholds.values())
+    assert all(threshold < 0.9 * MAX_EVIDENCE_NATS for threshold in rare.thresholds.values())
     assert not set(rare.silent) & set(rare.thresholds)
     for name in rare.silent:
         assert name in rare.note

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gradwatch.monitor.alarms.episodes import Binding, Moment, advance, id_of
+from gradwatch.monitor.alarms.episodes import Binding, Moment, advance, alert_id_of
 from gradwatch.monitor.alarms.policy import POLICY, Policy
 from gradwatch.streams.wire.messages import AlertKind, AlertState, FrameIdentity, Severity, alert_id
 from gradwatch.streams.wire.outputs import encode_alert
@@ -50,7 +50,7 @@ def test_opens_once_it_has_lasted():
     assert episode.revision == 1
 
 
-def test_what_fades_before_it_has_lasted_is_no_alert():
+def test_a_change_that_fades_early_is_no_alert():
     assert play(ratios(1.2, 1.2, 0.9, 0.1)) == ([], None)  # also between leave and enter: the claim was not kept up
     alerts, _ = play(ratios(1.2, 1.2, 0.9, 1.2, 1.2, 1.2))
     assert [a.onset_seq for a in alerts] == [3]
@@ -103,12 +103,12 @@ def test_becomes_critical_once_and_stays_so():
     assert alerts[1].score == 2.5
 
 
-def test_what_begins_critical_opens_critical():
+def test_a_critical_change_opens_critical():
     alerts, _ = play(ratios(*[3.0] * 4))
     assert [(a.revision, a.severity) for a in alerts] == [(1, Severity.CRITICAL)]
 
 
-def test_a_body_says_what_when_and_on_what_grounds():
+def test_an_alert_has_subject_times_and_statistics():
     moments = [replace(m, p_value=p) for m, p in zip(ratios(1.2, 1.9, 1.4), (0.02, 0.004, 0.03), strict=True)]
     (alert,), _ = play(moments)
     assert alert.alert_id == alert_id("town", "run", SHIFT, 0)
@@ -126,14 +126,14 @@ def test_carried_by_names_what_is_over_its_threshold_strongest_first():
     assert alert.threshold == BINDING.thresholds["msp"]
 
 
-def test_carriers_of_the_past_are_kept_behind_those_of_now():
+def test_past_carriers_are_listed_after_present_ones():
     alerts, _ = play(
         [*(moment(s, {"msp": 1.5, "gradcon": 0.2}) for s in range(3)), moment(3, {"msp": 0.5, "gradcon": 2.5})]
     )
     assert alerts[-1].carried_by == ["gradcon", "msp"]
 
 
-def test_a_score_that_joins_later_is_said_once():
+def test_a_carrier_that_joins_later_revises_the_alert_once():
     alone, both = {"msp": 1.5, "gradcon": 0.2}, {"msp": 1.4, "gradcon": 1.2}
     alerts, _ = play([moment(s, alone if s < 5 else both) for s in range(12)])
     assert [alert.carried_by for alert in alerts] == [["msp"], ["msp", "gradcon"]]
@@ -150,7 +150,7 @@ def test_the_reason_says_when_plain_baselines_alone_carry_it():
     assert "1.8 x the threshold: msp, gradcon" in both.reason
 
 
-def test_a_mismatch_speaks_of_the_track_that_contradicted_most():
+def test_a_mismatch_names_the_track_that_contradicted_most():
     policy = POLICY[MISMATCH]
     frames = [
         moment(0, 1.5, name="expectancy_gradient", track_id=4, expected="stop", observed="yield"),
@@ -173,7 +173,7 @@ def test_scores_that_are_absent_end_an_episode_like_quiet_ones():
 
 def test_kinds_have_their_own_ids():
     _, episode = play(ratios(1.5))
-    assert id_of(episode, SHIFT) != id_of(episode, MISMATCH)
+    assert alert_id_of(episode, SHIFT) != alert_id_of(episode, MISMATCH)
 
 
 frames = st.lists(
@@ -192,7 +192,7 @@ def at_times(drawn):
 
 @given(frames)
 @settings(max_examples=150, deadline=None)
-def test_every_life_is_opened_once_revised_in_order_and_closed_once(drawn):
+def test_every_alert_is_opened_once_revised_in_order_and_closed_once(drawn):
     moments = at_times(drawn)
     alerts, episode = play(moments)
     lives: dict[str, list] = {}
@@ -219,7 +219,7 @@ def test_every_life_is_opened_once_revised_in_order_and_closed_once(drawn):
 
 @given(frames, st.integers(0, 80))
 @settings(max_examples=100, deadline=None)
-def test_frames_that_come_again_give_equal_alerts(drawn, cut):
+def test_frames_judged_again_give_equal_alerts(drawn, cut):
     moments = at_times(drawn)
     whole, end = play(moments)
     first, middle = play(moments[:cut])

@@ -8,12 +8,11 @@ from hypothesis.extra import numpy as hnp
 
 from gradwatch.monitor.alarms.change import CHANGE_DETECTORS
 from gradwatch.monitor.alarms.false_alarms import (
-    CleanEvidence,
     alarms_per_hour,
     block_indices,
     extrapolated_threshold,
-    lasting,
-    statistics_of,
+    run_detector,
+    sustained,
     threshold_for,
     window_maxima,
 )
@@ -49,10 +48,6 @@ def test_blocks_start_everywhere_and_repeat_by_seed():
 
 def test_a_short_segment_repeats_its_last_frame():
     np.testing.assert_array_equal(block_indices(segments(3), 5, 5, 1, seed=0)[:, 0], [0, 1, 2, 2, 2])
-
-
-def test_hours_watched():
-    assert CleanEvidence(np.zeros((1800, 2)), np.zeros(1800, np.int64), 0.5).hours == 0.25
 
 
 def test_window_maxima_by_hand():
@@ -91,8 +86,8 @@ def test_constant_maxima_never_alarm(per_hour):
 
 
 @pytest.mark.parametrize("per_hour", [0.5, 1.0, 5.0])
-def test_a_score_that_mostly_rests_has_its_threshold_above_its_rest(per_hour):
-    """One alarm that never ends is no low rate: a rare object's score must not alarm by being absent."""
+def test_a_score_that_mostly_rests_has_its_threshold_above_its_resting_value(per_hour):
+    """An endless alarm is no low rate: the score of a rare object must not alarm by being absent."""
     generator = np.random.default_rng(5)
     maxima = np.where(generator.random((360, 40)) < 0.05, 1 + generator.exponential(3.0, (360, 40)), 1.0)
     threshold = threshold_for(maxima, per_hour, 40)
@@ -100,8 +95,8 @@ def test_a_score_that_mostly_rests_has_its_threshold_above_its_rest(per_hour):
     assert 0.8 * per_hour <= alarms_per_hour(maxima, threshold, 40) <= per_hour
 
 
-def test_being_over_it_most_of_the_time_is_no_low_rate():
-    """Nor where some windows lie below the rest: joined, all others would be few alarms."""
+def test_a_threshold_is_exceeded_by_at_most_half_of_the_windows():
+    """Where few windows lie below the resting value, all others joined would count as few alarms."""
     generator = np.random.default_rng(6)
     maxima = generator.choice([0.5, 1.0, 4.0], p=[0.05, 0.9, 0.05], size=(360, 40))
     assert alarms_per_hour(maxima, 1.0, 40) < 90  # the trap
@@ -135,12 +130,12 @@ def test_statistics_are_the_detectors_steps():
     detector = CHANGE_DETECTORS["ewma"]
     rows = np.random.default_rng(4).exponential(size=(20, 3))
     statistic = np.full(3, detector.start)
-    for row, expected in zip(rows, statistics_of(detector, rows, 0.2), strict=True):
+    for row, expected in zip(rows, run_detector(detector, rows, 0.2), strict=True):
         statistic = detector.step(statistic, row, 0.2)
         np.testing.assert_array_equal(statistic, expected)
 
 
-def test_lasting_is_the_lowest_level_of_the_last_moments():
+def test_sustained_is_the_lowest_value_of_the_last_moments():
     statistic = np.array([0.0, 5.0, 0.0, 3.0, 4.0, 6.0, 5.0])
-    np.testing.assert_array_equal(lasting(statistic, 0.4, 0.2), [0, 0, 0, 0, 0, 3, 4])
-    np.testing.assert_array_equal(lasting(statistic, 0.0, 0.2), statistic)
+    np.testing.assert_array_equal(sustained(statistic, 0.4, 0.2), [0, 0, 0, 0, 0, 3, 4])
+    np.testing.assert_array_equal(sustained(statistic, 0.0, 0.2), statistic)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import binom
 
-from gradwatch.monitor.alarms.p_values import EVIDENCE_CAP, MAX_REFERENCE, evidence, p_value, reference
+from gradwatch.monitor.alarms.p_values import MAX_EVIDENCE_NATS, MAX_REFERENCE, evidence_nats, p_value, reference
 
 finite = st.floats(-1e6, 1e6)
 cleans = hnp.arrays(np.float64, st.integers(1, 200), elements=finite)
@@ -43,52 +43,54 @@ def test_the_definition_on_four_values():
 @settings(max_examples=100, deadline=None)
 def test_bounds_whatever_the_values(clean, x):
     ref = reference(clean)
-    p, nats = p_value(x, ref), evidence(x, ref)
+    p, nats = p_value(x, ref), evidence_nats(x, ref)
     assert p.shape == nats.shape == x.shape
     assert ((p > 0) & (p <= 1)).all()
     assert np.isfinite(nats).all()
-    assert ((nats >= 0) & (nats <= EVIDENCE_CAP)).all()
+    assert ((nats >= 0) & (nats <= MAX_EVIDENCE_NATS)).all()
 
 
 @given(cleans, hnp.arrays(np.float64, 20, elements=finite))
 @settings(max_examples=100, deadline=None)
-def test_more_abnormal_never_has_less_evidence(clean, x):
-    nats = evidence(np.sort(x), reference(clean))
+def test_evidence_never_falls_with_the_score(clean, x):
+    nats = evidence_nats(np.sort(x), reference(clean))
     assert (np.diff(nats) >= -1e-12).all()
 
 
-def test_no_step_where_the_tail_begins():
+def test_evidence_is_continuous_where_the_tail_begins():
     for size in (60, 300, 5000):
         ref = reference(np.random.default_rng(size).normal(size=size))
-        below, above = evidence(ref.tail_start + np.array([0.0, 1e-9]), ref)
+        below, above = evidence_nats(ref.tail_start + np.array([0.0, 1e-9]), ref)
         assert 0 <= above - below < 0.2
 
 
-def test_the_tail_goes_on_beyond_the_largest_clean_value():
+def test_the_tail_extends_beyond_the_largest_clean_value():
     clean = np.random.default_rng(0).normal(size=500)
     ref = reference(clean)
-    near, far = evidence(np.array([1.1, 2.0]) * clean.max(), ref)
+    near, far = evidence_nats(np.array([1.1, 2.0]) * clean.max(), ref)
     floor = np.log(len(clean) + 1)  # where a p-value alone would end
     assert far > near > floor - 1
     assert far > floor + 1
-    assert evidence(np.array([1e9]), ref)[0] == EVIDENCE_CAP
+    assert evidence_nats(np.array([1e9]), ref)[0] == MAX_EVIDENCE_NATS
 
 
 def test_evidence_of_an_exponential_tail_is_its_logarithm():
     clean = np.random.default_rng(1).exponential(size=20_000)
     x = np.array([3.5, 5.0, 8.0])
-    np.testing.assert_allclose(evidence(x, reference(clean)), x, rtol=0.1)
+    np.testing.assert_allclose(evidence_nats(x, reference(clean)), x, rtol=0.1)
 
 
 def test_mean_evidence_of_clean_values_is_about_one_nat():
     generator = np.random.default_rng(2)
-    nats = evidence(generator.normal(size=20_000), reference(generator.normal(size=2000)))
+    nats = evidence_nats(generator.normal(size=20_000), reference(generator.normal(size=2000)))
     assert 0.85 < nats.mean() < 1.15
 
 
 def test_equal_clean_values_have_a_finite_tail():
     ref = reference(np.full(100, 7.0))
-    assert evidence(np.array([6.0, 7.0, 7.1]), ref).tolist() == pytest.approx([0.0, 0.0, EVIDENCE_CAP], abs=1e-12)
+    assert evidence_nats(np.array([6.0, 7.0, 7.1]), ref).tolist() == pytest.approx(
+        [0.0, 0.0, MAX_EVIDENCE_NATS], abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("count", [MAX_REFERENCE + 1, 3 * MAX_REFERENCE + 7, 20 * MAX_REFERENCE])

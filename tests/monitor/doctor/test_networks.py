@@ -9,11 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from gradwatch.models.zoo import MODELS, WEIGHTS
+from gradwatch.monitor.alarms.calibration import Calibration
 from gradwatch.monitor.config import Configuration
 from gradwatch.monitor.doctor import networks
 from gradwatch.monitor.doctor.results import Context, Status
-from gradwatch.monitor.judging.state import dump, load_calibration
 from gradwatch.monitor.worker.build import SHIPPED_CALIBRATION, build_judge, build_observer
+from gradwatch.monitor.worker.stored_state import dump, load
 
 from .builders import by_subject, context
 
@@ -65,7 +66,7 @@ def test_weights_that_are_no_graph_are_said(weights: Path) -> None:
 def test_calibrations_are_held_against_models_and_configuration(tmp_path: Path) -> None:
     observer = build_observer(Configuration())
     judge = build_judge(Configuration(), observer)
-    made = load_calibration(SHIPPED_CALIBRATION.read_bytes())
+    made = load(SHIPPED_CALIBRATION.read_bytes(), Calibration)
     fits = replace(made, origin=judge.origin("north", (960, 540)))
     files = {
         "north": fits,

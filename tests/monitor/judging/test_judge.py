@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from gradwatch.models.outputs import Detections, Head, Observation, Tiles
 from gradwatch.monitor.alarms.calibration import AlarmBudget, TooFewFramesError
-from gradwatch.monitor.judging.corrections import InForce
+from gradwatch.monitor.judging.corrections import ScheduledCorrection
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
-from gradwatch.monitor.judging.state import dump, load_state, new_run
+from gradwatch.monitor.judging.state import JudgeState, new_run
+from gradwatch.monitor.worker.stored_state import dump, load
 from gradwatch.streams.wire.messages import (
     AlertKind,
     AlertState,
@@ -47,7 +48,7 @@ def stamp(seq, run="run", traceparent=None):
 
 
 def judged(judge, seen, state=None, first=0, run="run"):
-    """The verdict of every observation."""
+    """The judgement of every observation, in order."""
     state = state or new_run(None, "town", run)
     result = []
     for i, observation in enumerate(seen):
@@ -56,8 +57,8 @@ def judged(judge, seen, state=None, first=0, run="run"):
     return result
 
 
-def as_bytes(verdicts):
-    return [(encode_report(v.report), [encode_alert(a) for a in v.alerts]) for v in verdicts]
+def as_bytes(judgements):
+    return [(encode_report(j.report), [encode_alert(a) for a in j.alerts]) for j in judgements]
 
 
 def read_as(generator, label, count=1):
@@ -93,7 +94,7 @@ GRADCON = ("gradcon", "gradcon_direction", "gradcon_vector")
 
 
 def test_calibrates_on_its_own_start_and_then_watches(shifted):
-    states = [v.report.state for v in shifted]
+    states = [j.report.state for j in shifted]
     assert states[:CLEAN] == [StreamState.CALIBRATING] * CLEAN
     assert states[CLEAN : CLEAN + 60] == [StreamState.WATCHING] * 60
     before, after = shifted[CLEAN - 1].report, shifted[CLEAN].report
@@ -105,7 +106,7 @@ def test_calibrates_on_its_own_start_and_then_watches(shifted):
 
 
 def test_a_shift_alarms_within_20_frames_and_clean_frames_do_not(shifted):
-    alerts = [a for v in shifted for a in v.alerts]
+    alerts = [a for j in shifted for a in j.alerts]
     first = alerts[0]
     assert CLEAN + 60 <= first.onset_seq <= first.last_seq < CLEAN + 80
     assert (first.kind, first.state, first.revision) == (AlertKind.DISTRIBUTION_SHIFT, AlertState.OPEN, 1)
@@ -117,22 +118,22 @@ def test_a_shift_alarms_within_20_frames_and_clean_frames_do_not(shifted):
     assert all(report.change[name] >= 1 for name in alerts[-1].carried_by)
 
 
-def test_a_shift_that_goes_closes_its_alert(judge, observations, shifted):
+def test_the_end_of_a_shift_closes_its_alert(judge, observations, shifted):
     clean_again = observations(120, seed=5 + 1)
-    verdicts = judged(judge, clean_again, shifted[-1].state, first=CLEAN + 100)
-    closed = [a for v in verdicts for a in v.alerts][-1]
-    opened = [a for v in shifted for a in v.alerts]
+    judgements = judged(judge, clean_again, shifted[-1].state, first=CLEAN + 100)
+    closed = [a for j in judgements for a in j.alerts][-1]
+    opened = [a for j in shifted for a in j.alerts]
     assert closed.state == AlertState.CLOSED
     assert closed.alert_id == opened[0].alert_id
     assert closed.revision == opened[-1].revision + 1
-    assert verdicts[-1].report.state == StreamState.WATCHING
-    assert verdicts[-1].report.alert_ids == []
+    assert judgements[-1].report.state == StreamState.WATCHING
+    assert judgements[-1].report.alert_ids == []
 
 
 def test_fresh_clean_frames_stay_quiet(judge, observations):
     """So short a start only extrapolates one false alarm an hour; over two minutes one may come, not more."""
-    verdicts = [v for seed in range(20, 22) for v in judged(judge, observations(CLEAN + 300, seed))]
-    assert sum(a.state == AlertState.OPEN and a.revision == 1 for v in verdicts for a in v.alerts) <= 1
+    judgements = [j for seed in range(20, 22) for j in judged(judge, observations(CLEAN + 300, seed))]
+    assert sum(a.state == AlertState.OPEN and a.revision == 1 for j in judgements for a in j.alerts) <= 1
 
 
 def test_deterministic_and_leaves_its_arguments_alone(judge, observations):
@@ -146,7 +147,7 @@ def test_deterministic_and_leaves_its_arguments_alone(judge, observations):
 
 
 @pytest.mark.parametrize("kind", ["shift", "flip"])
-def test_goes_on_from_a_stored_state_after_any_frame(judge, observations, sign_drive, kind):
+def test_continues_equally_from_a_stored_state_after_any_frame(judge, observations, sign_drive, kind):
     """At any frame the stored state gives what the live one gives, so by induction any later frame too."""
     if kind == "shift":
         seen = observations(CLEAN + 80, seed=5, shift=6.0, shifted_from=CLEAN + 20)[: CLEAN + 60]
@@ -159,31 +160,31 @@ def test_goes_on_from_a_stored_state_after_any_frame(judge, observations, sign_d
         if seq < CLEAN - 3 and seq % 20:  # while it only gathers, some frames will do
             state = live.state
             continue
-        stored = judge(stamp(seq), observation, load_state(dump(state)))
+        stored = judge(stamp(seq), observation, load(dump(state), JudgeState))
         assert as_bytes([stored]) == as_bytes([live]), f"frame {seq}"
         assert dump(stored.state) == dump(live.state), f"frame {seq}"
         state, alerts = live.state, alerts + len(live.alerts)
     assert alerts > 0
 
 
-def test_a_new_run_keeps_the_calibration_and_forgets_the_rest(judge, sign_drive):
+def test_a_new_run_keeps_the_calibration_alone(judge, sign_drive):
     last = judged(judge, sign_drive(CLEAN + 30, seed=8, flip=CLEAN + 10))[-1].state
     assert len(last.tracks.track_id) == 1
     assert last.episodes
     fresh = new_run(last, "town", "next")
-    (verdict,) = judged(judge, sign_drive(1, seed=9), fresh, run="next")
-    assert verdict.report.state == StreamState.WATCHING
-    assert verdict.report.calibration_id == last.calibration.calibration_id
-    assert (verdict.alerts, verdict.report.alert_ids) == ([], [])
-    assert verdict.state.tracks.track_id.tolist() == [0]
-    assert verdict.state.expectations["sign"].crops.tolist() == [1]
-    assert max(verdict.report.change.values()) < 1
+    (judgement,) = judged(judge, sign_drive(1, seed=9), fresh, run="next")
+    assert judgement.report.state == StreamState.WATCHING
+    assert judgement.report.calibration_id == last.calibration.calibration_id
+    assert (judgement.alerts, judgement.report.alert_ids) == ([], [])
+    assert judgement.state.tracks.track_id.tolist() == [0]
+    assert judgement.state.expectations["sign"].crops.tolist() == [1]
+    assert max(judgement.report.change.values()) < 1
 
 
-def test_a_sign_that_becomes_another_one_is_a_mismatch(judge, sign_drive):
+def test_a_sign_that_changes_its_class_is_a_mismatch(judge, sign_drive):
     flip = CLEAN + 40
-    verdicts = judged(judge, sign_drive(CLEAN + 60, seed=8, flip=flip))
-    alerts = [a for v in verdicts for a in v.alerts]
+    judgements = judged(judge, sign_drive(CLEAN + 60, seed=8, flip=flip))
+    alerts = [a for j in judgements for a in j.alerts]
     first = alerts[0]
     assert first.kind == AlertKind.EXPECTANCY_MISMATCH
     assert flip <= first.onset_seq < flip + 10
@@ -192,14 +193,14 @@ def test_a_sign_that_becomes_another_one_is_a_mismatch(judge, sign_drive):
     assert {a.kind for a in alerts} == {AlertKind.EXPECTANCY_MISMATCH}  # the picture as a whole is as before
 
 
-def test_a_sign_that_stays_is_none(judge, sign_drive):
-    verdicts = judged(judge, sign_drive(CLEAN + 100, seed=12))
-    assert [a for v in verdicts for a in v.alerts if a.kind == AlertKind.EXPECTANCY_MISMATCH] == []
-    assert verdicts[-1].report.tracks.expected == ["stop"]
-    assert "expectancy_gradient" in verdicts[-1].report.p_values
+def test_a_sign_that_keeps_its_class_is_no_mismatch(judge, sign_drive):
+    judgements = judged(judge, sign_drive(CLEAN + 100, seed=12))
+    assert [a for j in judgements for a in j.alerts if a.kind == AlertKind.EXPECTANCY_MISMATCH] == []
+    assert judgements[-1].report.tracks.expected == ["stop"]
+    assert "expectancy_gradient" in judgements[-1].report.p_values
 
 
-def test_a_new_sign_beside_it_is_none_either(judge, sign_drive, crops_added):
+def test_a_new_sign_of_another_class_is_no_mismatch(judge, sign_drive, crops_added):
     """Another class is no contradiction as long as it is another object."""
     seen = sign_drive(CLEAN + 60, seed=13)
     generator = np.random.default_rng(1)
@@ -208,18 +209,18 @@ def test_a_new_sign_beside_it_is_none_either(judge, sign_drive, crops_added):
         xyxy = np.concatenate([seen[t].detections.xyxy, [[700, 100, 740, 140]]])
         logits, features = np.concatenate([own.logits, other[0]]), np.concatenate([own.features, other[1]])
         seen[t] = crops_added(seen[t], logits, features, xyxy)
-    verdicts = judged(judge, seen)
-    assert [a for v in verdicts for a in v.alerts] == []
-    first = verdicts[CLEAN + 20].report.scores  # nothing is expected of the new one yet
+    judgements = judged(judge, seen)
+    assert [a for j in judgements for a in j.alerts] == []
+    first = judgements[CLEAN + 20].report.scores  # nothing is expected of the new one yet
     assert {name: len(values) for name, values in first.items() if name.startswith("expectancy")} == {
         "expectancy_gradient": 1,
         "expectancy_surprisal": 1,
     }
     assert len(first["msp"]) == 2
-    assert verdicts[-1].report.tracks.expected == ["stop", "no_entry"]
+    assert judgements[-1].report.tracks.expected == ["stop", "no_entry"]
 
 
-def test_the_report_says_who_what_and_when(judge, sign_drive):
+def test_the_report_has_identity_times_and_labels(judge, sign_drive):
     observation = with_field(sign_drive(1, seed=1)[0], latency_ms={"tiles": 3.0})
     trace = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
     report = judge(stamp(7, traceparent=trace), observation, new_run(None, "town", "run")).report
@@ -233,7 +234,7 @@ def test_the_report_says_who_what_and_when(judge, sign_drive):
     assert report.latency_ms == {"tiles": 3.0}
 
 
-def test_rows_of_tracks_and_forecasts_belong_together(judge, sign_drive):
+def test_rows_of_tracks_and_forecasts_agree(judge, sign_drive):
     report = judged(judge, sign_drive(6, seed=1))[-1].report
     assert report.tracks.track_id == [0]
     assert report.tracks.detection_index.tolist() == [0]
@@ -250,37 +251,37 @@ def nothing_of(observation):
     return Observation(observation.size, boxes, {}, tiles, observation.image_statistics)
 
 
-def test_nothing_found_is_legal_everywhere(judge, observations, crops_added):
+def test_frames_without_boxes_and_tiles_are_legal(judge, observations, crops_added):
     """A stream without boxes and tiles calibrates and is watched; so is one with a head that has no crops."""
     none = np.empty((0, 4))
     seen = [nothing_of(o) for o in observations(CLEAN + 20, seed=3)]
     seen[::2] = [crops_added(o, np.empty((0, 5)), np.empty((0, WIDTH)), none) for o in seen[::2]]
-    verdicts = judged(judge, seen)
-    assert set(verdicts[-1].report.scores) == {"image_statistics"}
-    assert set(verdicts[-1].report.change) == {"image_statistics"}
-    assert verdicts[-1].report.tracks.xyxy.shape == (0, 4)
-    as_bytes(verdicts)
+    judgements = judged(judge, seen)
+    assert set(judgements[-1].report.scores) == {"image_statistics"}
+    assert set(judgements[-1].report.change) == {"image_statistics"}
+    assert judgements[-1].report.tracks.xyxy.shape == (0, 4)
+    as_bytes(judgements)
 
 
-def test_a_frame_with_nothing_in_it_ends_no_stream(judge, observations, sign_drive):
+def test_an_empty_frame_counts_as_neutral(judge, observations, sign_drive):
     state = judged(judge, sign_drive(CLEAN + 5, seed=3))[-1].state
-    verdicts = judged(judge, [nothing_of(o) for o in observations(10, seed=4)], state, first=CLEAN + 5)
-    assert "reconstruction_error" not in verdicts[-1].report.scores
-    assert "expectancy_gradient" in verdicts[-1].report.change  # what is absent counts as neutral
-    assert max(ratio for v in verdicts for ratio in v.report.change.values()) < 1
-    assert [a for v in verdicts for a in v.alerts] == []
+    judgements = judged(judge, [nothing_of(o) for o in observations(10, seed=4)], state, first=CLEAN + 5)
+    assert "reconstruction_error" not in judgements[-1].report.scores
+    assert "expectancy_gradient" in judgements[-1].report.change  # what is absent counts as neutral
+    assert max(ratio for j in judgements for ratio in j.report.change.values()) < 1
+    assert [a for j in judgements for a in j.alerts] == []
 
 
 @pytest.mark.parametrize("seq", [0, 100], ids=["back in time", "the same time"])
-def test_time_that_does_not_go_on_changes_no_statistic(judge, observations, seq):
+def test_a_frame_that_is_not_newer_changes_no_statistic(judge, observations, seq):
     before = judged(judge, observations(CLEAN + 20, seed=5, shift=6.0, shifted_from=CLEAN + 10))[-1]
     time_ns = before.report.capture_ns if seq else 0
     frame = replace(stamp(CLEAN + 20), capture_ns=time_ns)
-    verdict = judge(frame, observations(1, seed=2)[0], before.state)
-    assert verdict.report.change == before.report.change
+    judgement = judge(frame, observations(1, seed=2)[0], before.state)
+    assert judgement.report.change == before.report.change
 
 
-def test_gathering_gives_what_the_own_start_gives(judge, sign_drive):
+def test_gathered_frames_give_the_calibration_of_the_own_start(judge, sign_drive):
     seen = sign_drive(CLEAN, seed=4)
     state, clean = new_run(None, "town", "run"), []
     for seq, observation in enumerate(seen):
@@ -291,7 +292,7 @@ def test_gathering_gives_what_the_own_start_gives(judge, sign_drive):
     assert own_start.origin == judge.origin("town", (960, 540))
 
 
-def test_calibrating_by_hand_refuses_too_few_frames(judge):
+def test_calibrating_refuses_too_few_frames(judge):
     with pytest.raises(TooFewFramesError, match="100 are missing"):
         judge.calibrate((), "town", (960, 540))
 
@@ -310,28 +311,28 @@ WHOLE = [(0.0, 0.0), (960.0, 0.0), (960.0, 540.0), (0.0, 540.0)]
 
 
 @pytest.mark.parametrize(
-    ("verdict", "expected"),
+    ("correction", "expected"),
     [
         (ClassOverride("v", "town", "ada", 1, "run", 0, "no_entry"), "no_entry"),
         (ClassOverride("v", "town", "ada", 1, "run", 0, "ignore"), ""),
         (RegionMute("v", "town", "ada", 1, WHOLE), "stop"),
     ],
 )
-def test_a_verdict_takes_a_contradiction_back(judge, sign_drive, verdict, expected):
+def test_a_correction_suppresses_a_contradiction(judge, sign_drive, correction, expected):
     seen = sign_drive(CLEAN + 60, seed=8, flip=CLEAN + 40)
-    state = replace(new_run(None, "town", "run"), verdicts=(InForce(verdict, CLEAN + 30),))
-    verdicts = judged(judge, seen, state)
-    assert [a for v in verdicts for a in v.alerts] == []
-    assert verdicts[CLEAN + 29].report.tracks.expected == ["stop"]
-    assert verdicts[CLEAN + 45].report.tracks.expected == [expected]
-    late = judged(judge, seen, replace(state, verdicts=(InForce(verdict, CLEAN + 50),)))
-    assert {a.kind for v in late for a in v.alerts} == {AlertKind.EXPECTANCY_MISMATCH}
+    state = replace(new_run(None, "town", "run"), corrections=(ScheduledCorrection(correction, CLEAN + 30),))
+    judgements = judged(judge, seen, state)
+    assert [a for j in judgements for a in j.alerts] == []
+    assert judgements[CLEAN + 29].report.tracks.expected == ["stop"]
+    assert judgements[CLEAN + 45].report.tracks.expected == [expected]
+    late = judged(judge, seen, replace(state, corrections=(ScheduledCorrection(correction, CLEAN + 50),)))
+    assert {a.kind for j in late for a in j.alerts} == {AlertKind.EXPECTANCY_MISMATCH}
 
 
-def test_a_verdict_leaves_distribution_shift_alone(judge, observations):
+def test_a_correction_does_not_change_distribution_shift(judge, observations):
     seen = observations(CLEAN + 40, seed=5, shift=6.0, shifted_from=CLEAN + 10)
     state = new_run(None, "town", "run")
     mute = RegionMute("v", "town", "ada", 1, WHOLE)
-    muted = judged(judge, seen, replace(state, verdicts=(InForce(mute, 0),)))
-    assert [v.report.change for v in muted] == [v.report.change for v in judged(judge, seen, state)]
-    assert [a for v in muted for a in v.alerts]
+    muted = judged(judge, seen, replace(state, corrections=(ScheduledCorrection(mute, 0),)))
+    assert [j.report.change for j in muted] == [j.report.change for j in judged(judge, seen, state)]
+    assert [a for j in muted for a in j.alerts]

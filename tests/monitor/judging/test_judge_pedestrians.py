@@ -15,7 +15,8 @@ from gradwatch.monitor.alarms.policy import POLICY, Policy
 from gradwatch.monitor.judging.expectation import Expectations
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
-from gradwatch.monitor.judging.state import dump, load_state, new_run
+from gradwatch.monitor.judging.state import JudgeState, new_run
+from gradwatch.monitor.worker.stored_state import dump, load
 from gradwatch.streams.wire.messages import AlertKind
 
 from ...builders import frame_stamp
@@ -123,7 +124,7 @@ def test_signs_and_frames_are_judged_as_without_pedestrian_heads(watched, drive)
         assert [replace(a, **ids) for a in one.alerts] == [replace(a, **ids) for a in other.alerts]
     both, signs_only = watched[-1].state.calibration, alone[-1].state.calibration
     assert both.thresholds == signs_only.thresholds
-    assert [a.kind for v in alone for a in v.alerts][:1] == [AlertKind.EXPECTANCY_MISMATCH]
+    assert [a.kind for j in alone for a in j.alerts][:1] == [AlertKind.EXPECTANCY_MISMATCH]
     assert any(name.startswith("pedestrian_") for name in watched[-1].report.p_values)
     assert not any(name.startswith("pedestrian_") for name in alone[-1].report.scores)
 
@@ -134,7 +135,7 @@ def test_no_pedestrian_score_carries_an_alarm_unless_asked(watched):
 
 
 def test_an_alarm_of_pedestrians_names_no_sign(drive):
-    """Were it asked for, the strongest contradiction among signs would be another object than what carries it."""
+    """The strongest contradiction is one of signs, so it is not the object that carries such an alarm."""
     policy = {
         AlertKind.EXPECTANCY_MISMATCH: Policy(("pedestrian_expectancy_gradient",), "ewma_fast", min_duration_s=0.4)
     }
@@ -147,7 +148,7 @@ def test_an_alarm_of_pedestrians_names_no_sign(drive):
             heads={"signs": seen[t].heads["signs"]},
         )
         seen[t] = person_read(with_sign, *((box, "stride_8", DOG) for box in boxes))
-    alerts = [a for v in judged(judge_of(SIGNS | STRIDES, policy), seen) for a in v.alerts]
+    alerts = [a for j in judged(judge_of(SIGNS | STRIDES, policy), seen) for a in j.alerts]
     assert alerts[0].carried_by == ["pedestrian_expectancy_gradient"]
     assert (alerts[0].track_id, alerts[0].expected) == (None, "")
 
@@ -157,9 +158,9 @@ def test_an_alarm_of_pedestrians_names_no_sign(drive):
 
 def raw(judge, seen, state=None):
     """The closed forms of the last of the observations, before any reference."""
-    verdicts = judged(judge, seen[:-1], state)
+    judgements = judged(judge, seen[:-1], state)
     stamp = frame_stamp("town", len(seen), capture_ns=len(seen) * 200_000_000, published_ns=5, clock="media")
-    clean, _ = judge.gather(stamp, seen[-1], verdicts[-1].state if verdicts else new_run(None, "town", "run"))
+    clean, _ = judge.gather(stamp, seen[-1], judgements[-1].state if judgements else new_run(None, "town", "run"))
     return clean.crops
 
 
@@ -177,7 +178,7 @@ def test_a_track_keeps_what_it_expects_from_stride_to_stride(judge, plain):
 
 
 @pytest.mark.parametrize("stride", WIDTHS)
-def test_a_person_that_becomes_something_else_is_a_surprise(judge, plain, stride):
+def test_a_person_that_changes_its_class_has_a_large_gradient(judge, plain, stride):
     seen = [person_read(plain, (BOX, "stride_8", PERSON))] * 4 + [person_read(plain, (BOX, stride, DOG))]
     crops = raw(judge, seen)
     delta = sigmoid(np.array(DOG)) - sigmoid(np.array(PERSON))
@@ -204,15 +205,15 @@ def test_only_some_crops_have_an_expectation(judge, plain):
 
 
 @pytest.mark.parametrize("stride", WIDTHS)
-def test_one_stride_alone_and_nobody_at_all(judge, plain, stride):
+def test_one_stride_alone_and_no_pedestrian_are_legal(judge, plain, stride):
     seen = [person_read(plain, (BOX, stride, PERSON))] * 4 + [person_read(plain)]
-    verdicts = judged(judge, seen)
-    assert verdicts[3].report.tracks.expected == ["person"]
-    assert verdicts[3].report.detections.label == ["person"]
+    judgements = judged(judge, seen)
+    assert judgements[3].report.tracks.expected == ["person"]
+    assert judgements[3].report.detections.label == ["person"]
     assert raw(judge, seen) == {}
 
 
-def test_who_is_cut_off_or_unclear_is_not_judged(judge, plain):
+def test_cut_off_and_unclear_pedestrians_have_no_expectancy_scores(judge, plain):
     def last(box, logits):
         return raw(judge, [person_read(plain, (box, "stride_8", logits))] * 5)
 
@@ -230,8 +231,8 @@ def test_scores_are_standardized_and_have_p_values_once_calibrated(watched):
     calibrating = watched[CLEAN - 1].report.scores
     assert not [name for name in calibrating if name.startswith("pedestrian_")]  # nothing to be measured by yet
     by_stride = {1: [], 2: []}
-    for t, verdict in enumerate(watched[CLEAN:], start=CLEAN):
-        values = verdict.report.scores["pedestrian_head_gradient_predicted"]
+    for t, judgement in enumerate(watched[CLEAN:], start=CLEAN):
+        values = judgement.report.scores["pedestrian_head_gradient_predicted"]
         for number, value in zip([2, 1] if t % 40 < 20 else [1, 1], values, strict=True):
             by_stride[number].append(value)
     assert abs(np.median(by_stride[1]) - np.median(by_stride[2])) < 0.6
@@ -240,27 +241,27 @@ def test_scores_are_standardized_and_have_p_values_once_calibrated(watched):
 # -- state ---------------------------------------------------------------------------------------------------
 
 
-def test_goes_on_from_a_stored_state(judge, drive, watched):
+def test_continues_equally_from_a_stored_state(judge, drive, watched):
     seen = drive(CLEAN + 60, flip=CLEAN + 30)
     for seq in (10, CLEAN - 1, CLEAN + 33):
-        (stored,) = judged(judge, seen[seq + 1 : seq + 2], load_state(dump(watched[seq].state)), first=seq + 1)
+        (stored,) = judged(judge, seen[seq + 1 : seq + 2], load(dump(watched[seq].state), JudgeState), first=seq + 1)
         assert dump(stored.state) == dump(watched[seq + 1].state), seq
 
 
-def test_expectations_stored_by_head_are_forgotten_and_learned_anew(judge, drive, watched):
-    """Older versions kept them under the name of the head: the state is taken up, and tracks soon expect again."""
+def test_expectations_stored_by_head_are_dropped_and_learned_anew(judge, drive, watched):
+    """Older versions stored them by name of the head: such a state is accepted, and tracks soon expect again."""
     state = watched[CLEAN + 5].state
     old = {"signs": state.expectations["sign"]}
-    verdicts = judged(
-        judge, drive(CLEAN + 12)[CLEAN + 6 :], load_state(dump(replace(state, expectations=old))), first=CLEAN + 6
+    judgements = judged(
+        judge, drive(CLEAN + 12)[CLEAN + 6 :], load(dump(replace(state, expectations=old)), JudgeState), first=CLEAN + 6
     )
-    assert set(verdicts[0].state.expectations) == {"sign", "pedestrian"}
-    assert verdicts[0].report.tracks.track_id == watched[CLEAN + 6].report.tracks.track_id
-    assert verdicts[0].report.tracks.expected == [""] * 3
-    assert verdicts[-1].report.tracks.expected == ["stop", "person", "person"]
+    assert set(judgements[0].state.expectations) == {"sign", "pedestrian"}
+    assert judgements[0].report.tracks.track_id == watched[CLEAN + 6].report.tracks.track_id
+    assert judgements[0].report.tracks.expected == [""] * 3
+    assert judgements[-1].report.tracks.expected == ["stop", "person", "person"]
 
 
-def test_nothing_is_left_of_tracks_that_are_gone(judge, plain):
+def test_expectations_of_ended_tracks_are_dropped(judge, plain):
     seen = [person_read(plain, (BOX, "stride_8", PERSON))] * 4 + [person_read(plain)] * 12
     left = judged(judge, seen)[-1].state.expectations["pedestrian"]
     assert isinstance(left, Expectations)

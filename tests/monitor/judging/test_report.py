@@ -1,23 +1,47 @@
-"""The parts of a report that more than one step rests on."""
+"""The parts of a report, from tracks and forecasts."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from msgspec.structs import replace
 
-from gradwatch.monitor.judging.report import readable_sides, tracks_of
+from gradwatch.monitor.judging.forecasts import Regions, empty_ledger
+from gradwatch.monitor.judging.report import report_forecasts, report_tracks
+from gradwatch.monitor.judging.tracking import TrackerSettings, advance, no_tracks, track_boxes
 
-
-def test_a_cut_off_object_has_no_readable_side(observations, crops_added):
-    boxes = np.array(
-        [[100, 100, 130, 120], [-1, 100, 29, 130], [930, 5, 959, 60], [100, 500, 140, 540], [3, 3, 23, 43]]
-    )
-    seen = crops_added(observations(1, seed=0)[0], np.zeros((5, 14)), np.zeros((5, 8)), boxes)
-    assert seen.size == (960, 540)
-    np.testing.assert_array_equal(readable_sides(seen, seen.heads["signs"]), [20, 0, 0, 0, 20])
+FRAME_NS = 100_000_000
 
 
-def test_crops_find_their_tracks(observations, crops_added):
-    boxes = np.array([[10, 10, 30, 30], [50, 50, 70, 70], [90, 90, 99, 99]])
-    seen = crops_added(observations(1, seed=0)[0], np.zeros((3, 14)), np.zeros((3, 8)), boxes)
-    found = tracks_of(seen.heads["signs"], np.array([2, -1, 0], np.int32), np.array([7, 8, 9]))
-    np.testing.assert_array_equal(found, [9, -1, 7])
+def test_tracks_have_their_covariance_in_the_order_of_the_wire():
+    tracks = no_tracks()
+    for i in range(4):
+        boxes = [[85 + 5 * i, 60, 115 + 5 * i, 140], [390, 270, 410, 330]]
+        tracks, index = advance(tracks, i * FRAME_NS, boxes, [0.9, 0.9], [1, 1], TrackerSettings())
+    report = report_tracks(tracks, index, ["", "stop"])
+    assert report.kind == ["pedestrian"] * 2
+    assert report.expected == ["", "stop"]
+    np.testing.assert_allclose(report.age_s, [0.3, 0.3])
+    np.testing.assert_allclose(report.xyxy, track_boxes(tracks), rtol=1e-6)
+    p = tracks.covariance[0]
+    wanted = [
+        [p[0, 0, 0], 0, p[0, 0, 1], 0],
+        [0, p[1, 0, 0], 0, p[1, 0, 1]],
+        [p[0, 1, 0], 0, p[0, 1, 1], 0],
+        [0, p[1, 1, 0], 0, p[1, 1, 1]],
+    ]
+    np.testing.assert_allclose(report.covariance[0], wanted, rtol=1e-6)
+    with pytest.raises(ValueError, match="expected 2 detection indices"):
+        report_tracks(tracks, index[:1], ["", ""])
+
+
+def test_no_tracks_are_legal():
+    assert report_tracks(no_tracks(), np.empty(0, np.int32), []).xyxy.shape == (0, 4)
+
+
+def test_forecasts_have_the_coverage_of_the_ledger():
+    regions = Regions(np.array([0.5, 1.0]), np.zeros((1, 2, 2)), np.ones((1, 2)))
+    report = report_forecasts(regions, 0.9, replace(empty_ledger(), checked=4, hit=3))
+    assert (report.coverage_asked, report.coverage_achieved, report.checked) == (0.9, 0.75, 4)
+    assert report.mean.shape == (1, 2, 2)
+    assert report.mean.dtype == report.radius.dtype == report.horizon_s.dtype == np.float32

@@ -1,135 +1,43 @@
+"""What a new run keeps of the state of the run before it, and when a state counts as alerting."""
+
 from __future__ import annotations
 
-import msgspec
 import numpy as np
-import pytest
+from msgspec.structs import replace
 
-from gradwatch.monitor.alarms.calibration import AlarmBudget, Calibration, CleanFrame, Origin, calibrate
+from gradwatch.monitor.alarms.calibration import Calibration, Origin
 from gradwatch.monitor.alarms.episodes import Episode, Moment
 from gradwatch.monitor.judging.expectation import Expectations
-from gradwatch.monitor.judging.regions import empty_ledger
-from gradwatch.monitor.judging.state import (
-    FORMAT,
-    JudgeState,
-    StateFormatError,
-    decode_array,
-    dump,
-    encode_array,
-    load_calibration,
-    load_state,
-    new_run,
-)
+from gradwatch.monitor.judging.forecasts import empty_ledger
+from gradwatch.monitor.judging.state import JudgeState, new_run
 from gradwatch.monitor.judging.tracking import TrackerSettings, advance, no_tracks
+from gradwatch.monitor.worker.stored_state import dump
 from gradwatch.streams.wire.messages import AlertKind, FrameIdentity
 
-from ...builders import closed_form
-
 SHIFT = AlertKind.DISTRIBUTION_SHIFT
-
-
-@pytest.fixture(scope="module")
-def calibration(observations):
-    clean = [CleanFrame(i * 10**9, o, {"msp": closed_form([0.1 + i])}) for i, o in enumerate(observations(100, seed=0))]
-    origin = Origin("town", "models", "configuration", 960, 540)
-    return calibrate(clean, origin, {}, {}, AlarmBudget())
-
-
-@pytest.fixture
-def full(calibration, observations):
-    """A state with something in every field."""
-    tracks, _ = advance(no_tracks(), 5, [[1, 2, 30, 40.5]], [0.9], [0], TrackerSettings())
-    now = Moment(FrameIdentity("town", "run", 3), 5, 1, 2, {"gradcon": 1.25}, 0.125, 4, "stop", "yield")
-    return JudgeState(
-        stream_id="town",
-        run_id="run",
-        next_seq=4,
-        capture_ns=2**62 + 1,
-        tracks=tracks,
-        expectations={"sign": Expectations(np.array([4]), np.array([3]), np.array([0.1]), np.array([[0.2, 0.8]]))},
-        change={"gradcon": 1 / 3},
-        episodes={SHIFT: Episode(now, now, 1.25, 0.125, ["gradcon"], now, revision=2)},
-        clean=(CleanFrame(7, observations(1, seed=1)[0], {"msp": closed_form([0.5])}, 2),),
-        calibration=calibration,
-    )
-
-
-def test_a_state_comes_back_as_it_was(full):
-    back = load_state(dump(full))
-    assert dump(back) == dump(full)
-    for name in ("stream_id", "run_id", "next_seq", "capture_ns", "change", "episodes"):
-        assert getattr(back, name) == getattr(full, name)
-    np.testing.assert_array_equal(back.tracks.mean, full.tracks.mean)
-    np.testing.assert_array_equal(back.expectations["sign"].q, full.expectations["sign"].q)
-    observation = back.clean[0].observation
-    assert observation.size == (960, 540)
-    np.testing.assert_array_equal(observation.tiles.loss, full.clean[0].observation.tiles.loss)
-    assert back.clean[0].crops["msp"].values.dtype == np.float32
-    assert back.calibration.calibration_id == full.calibration.calibration_id
-
-
-def test_a_calibration_comes_back_as_it_was(calibration):
-    back = load_calibration(dump(calibration))
-    assert isinstance(back, Calibration)
-    assert dump(back) == dump(calibration)
-
-
-def test_an_empty_state_comes_back():
-    state = JudgeState("town", "run")
-    back = load_state(dump(state))
-    assert len(back.tracks) == 0
-    assert (back.capture_ns, back.calibration, back.clean) == (None, None, ())
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.arange(6, dtype=np.int32).reshape(2, 3),
-        np.empty((0, 4, 2)),
-        np.array(2.5),
-        np.array([True, False]),
-        np.arange(10.0)[::3],  # not contiguous
-        np.array([np.nan, np.inf, -0.0]),
-    ],
+NOW = Moment(FrameIdentity("town", "run", 3), 5, 1, 2, {"gradcon": 1.25}, 0.125, 4, "stop", "yield")
+FULL = JudgeState(
+    stream_id="town",
+    run_id="run",
+    next_seq=4,
+    tracks=advance(no_tracks(), 5, [[1, 2, 30, 40.5]], [0.9], [0], TrackerSettings())[0],
+    expectations={"sign": Expectations(np.array([4]), np.array([3]), np.array([0.1]), np.array([[0.2, 0.8]]))},
+    change={"gradcon": 1 / 3},
+    episodes={SHIFT: Episode(NOW, NOW, 1.25, 0.125, ["gradcon"], NOW, revision=2)},
+    calibration=Calibration("id", Origin("town", "models", "configuration", 960, 540), 100, 0.2, 1.0, 60.0, {}, {}, {}),
 )
-def test_arrays_keep_type_shape_and_bits(array):
-    back = decode_array(np.ndarray, msgspec.msgpack.decode(msgspec.msgpack.encode(encode_array(array))))
-    assert (back.dtype, back.shape) == (array.dtype, array.shape)
-    assert back.tobytes() == array.tobytes()
-    assert encode_array(np.float32([1]))["dtype"] == "<f4"  # with its byte order
-    back[...] = 0  # what is loaded may be written to
 
 
-def test_refuses_what_no_state_holds():
-    with pytest.raises(TypeError, match="got set"):
-        encode_array({1})
-    with pytest.raises(TypeError, match="expected an array"):
-        decode_array(np.ndarray, [1, 2])
-
-
-def test_refuses_bytes_that_are_no_state(calibration):
-    state = dump(JudgeState("town", "run"))
-    with pytest.raises(StateFormatError, match="expected JudgeState of format 1, got Calibration"):
-        load_state(dump(calibration))
-    with pytest.raises(StateFormatError, match="expected Calibration of format 1, got JudgeState"):
-        load_calibration(state)
-    later = msgspec.msgpack.encode([FORMAT + 1, "JudgeState", {"anything": 1}])
-    with pytest.raises(StateFormatError, match=f"got JudgeState of format {FORMAT + 1}"):
-        load_state(later)
-    for content in (b"", b"\x00", state[:-5], b"not msgpack at all"):
-        with pytest.raises(StateFormatError, match="expected JudgeState"):
-            load_state(content)
-
-
-def test_a_new_run_remembers_the_calibration_alone(full):
-    fresh = new_run(full, "town", "next")
-    assert fresh == JudgeState("town", "next", tracks=fresh.tracks, ledger=fresh.ledger, calibration=full.calibration)
+def test_a_new_run_keeps_the_calibration_alone():
+    fresh = new_run(FULL, "town", "next")
+    assert fresh == JudgeState("town", "next", tracks=fresh.tracks, ledger=fresh.ledger, calibration=FULL.calibration)
     assert len(fresh.tracks) == 0
     assert dump(JudgeState("", "", ledger=fresh.ledger)) == dump(JudgeState("", "", ledger=empty_ledger()))
     assert new_run(None, "town", "run").calibration is None
 
 
-def test_alerting_only_once_an_episode_has_been_announced(full):
-    assert full.alerting
-    pending = msgspec.structs.replace(full.episodes[SHIFT], revision=0)
-    assert not msgspec.structs.replace(full, episodes={SHIFT: pending}).alerting
+def test_a_state_is_alerting_only_once_an_alert_was_opened():
+    assert FULL.alerting
+    pending = replace(FULL.episodes[SHIFT], revision=0)
+    assert not replace(FULL, episodes={SHIFT: pending}).alerting
     assert not JudgeState("town", "run").alerting

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from gradwatch.monitor.judging.state import decode_array, encode_array
 from gradwatch.monitor.judging.tracking import (
     ROWS,
     TrackerSettings,
@@ -18,10 +17,9 @@ from gradwatch.monitor.judging.tracking import (
     confirmed,
     no_tracks,
     predict_tracks,
-    report_tracks,
     select_tracks,
-    track_boxes,
 )
+from gradwatch.monitor.worker.stored_state import decode_array, encode_array
 
 SETTINGS = TrackerSettings()
 SIGN, PEDESTRIAN = 0, 1
@@ -67,7 +65,6 @@ def test_empty_frames_and_empty_sets_are_legal():
     assert index.shape == (0,)
     assert index.dtype == np.int32
     assert tracks.time_ns == 5
-    assert report_tracks(tracks, index, ("sign",)).xyxy.shape == (0, 4)
 
 
 def test_crossing_pedestrians_keep_their_ids():
@@ -288,27 +285,6 @@ def test_state_read_back_continues_equally_and_arguments_stay_unchanged(seed):
         assert same(live, back)
         np.testing.assert_array_equal(index_a, index_b)
     assert len(live)
-
-
-def test_report_orders_the_covariance_as_the_wire_says():
-    tracks = no_tracks()
-    for i in range(4):
-        tracks, index = step(tracks, i * FRAME_NS, [box(100 + 5 * i, 100, 30, 80), box(400, 300, 20, 60)])
-    report = report_tracks(tracks, index, ("sign", "pedestrian"), ["", "stop"])
-    assert report.kind == ["pedestrian"] * 2
-    assert report.expected == ["", "stop"]
-    np.testing.assert_allclose(report.age_s, [0.3, 0.3])
-    np.testing.assert_allclose(report.xyxy, track_boxes(tracks), rtol=1e-6)
-    p = tracks.covariance[0]
-    wanted = [
-        [p[0, 0, 0], 0, p[0, 0, 1], 0],
-        [0, p[1, 0, 0], 0, p[1, 0, 1]],
-        [p[0, 1, 0], 0, p[0, 1, 1], 0],
-        [0, p[1, 1, 0], 0, p[1, 1, 1]],
-    ]
-    np.testing.assert_allclose(report.covariance[0], wanted, rtol=1e-6)
-    with pytest.raises(ValueError, match="expected 2 detection indices"):
-        report_tracks(tracks, index[:1], ("sign", "pedestrian"))
 
 
 def test_select_takes_masks_and_indices():

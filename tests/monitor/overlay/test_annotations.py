@@ -179,7 +179,7 @@ class TestAnnotations:
             assert set(text) == {"timestamp", "position", "text", "font_size", "text_color", "background_color"}
             assert all(0 <= v <= 1 for v in text["text_color"].values())
 
-    def test_says_everything(self) -> None:
+    def test_contains_every_fact(self) -> None:
         said = texts(overlays.annotations(report()))
         for words in ("WATCHING", "yield", "#4", "p 0.004", "expected stop", "#9", "not seen", "image stats 0.40×"):
             assert words in said
@@ -194,7 +194,7 @@ class TestAnnotations:
         said = texts(overlays.annotations(report(state=StreamState.ALERTING)))
         assert "ALERT  expectancy mismatch: expectancy gradient 1.7× threshold" in said
 
-    def test_dropped_frame_says_why(self) -> None:
+    def test_dropped_frame_shows_its_cause(self) -> None:
         dropped = empty(outcome=Outcome.DROPPED, cause=OutcomeCause.STALE, state=StreamState.ALERTING)
         assert texts(overlays.annotations(dropped)) == "DROPPED STALE"
 
@@ -204,7 +204,7 @@ class TestAnnotations:
             st.sampled_from([math.nan, math.inf, -math.inf, -1e30, -5.0, 0.0, 50.0, 1e30]), min_size=15, max_size=15
         )
     )
-    def test_no_number_breaks_it(self, values: list[float]) -> None:
+    def test_any_number_can_be_drawn(self, values: list[float]) -> None:
         whole = report()
         assert whole.forecasts is not None
         odd = np.array(values, np.float32)
@@ -235,7 +235,7 @@ class TestDraw:
         assert drawn.shape == ROAD.shape
         assert drawn.dtype == np.uint8
 
-    def test_nothing_to_say_changes_the_strip_alone(self) -> None:
+    def test_an_empty_report_changes_the_strip_alone(self) -> None:
         drawn = overlays.draw(ROAD, empty())
         top = HEIGHT - overlays._strip_height(Canvas(ROAD))
         assert (drawn[:top] == ROAD[:top]).all()
@@ -284,7 +284,7 @@ class TestDraw:
         overlays.draw(GRAY, empty(detections=nothing))
 
     @pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
-    def test_refuses_what_is_no_picture(self, bad: np.ndarray) -> None:
+    def test_refuses_arrays_that_are_no_picture(self, bad: np.ndarray) -> None:
         with pytest.raises(ValueError, match="expected an"):
             overlays.draw(bad, report())
 

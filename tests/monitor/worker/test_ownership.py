@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from prometheus_client import REGISTRY
 
-from gradwatch.monitor.judging.state import JudgeState, dump
+from gradwatch.monitor.judging.state import JudgeState
 from gradwatch.monitor.worker.ownership import Ownership
-from gradwatch.monitor.worker.stored_state import Found, StoredState
+from gradwatch.monitor.worker.stored_state import Found, StoredState, dump
 from gradwatch.streams.transport.producer import Delivery
 
 

@@ -7,9 +7,20 @@ import pytest
 from msgspec.structs import replace
 
 from gradwatch.monitor.alarms.calibration import AlarmBudget, CleanFrame, Origin, calibrate
-from gradwatch.monitor.alarms.change import CHANGE_DETECTORS
-from gradwatch.monitor.judging.state import FORMAT, JudgeState, dump
-from gradwatch.monitor.worker.stored_state import CHUNK, NO_RUN, Shelf, StoredState, found_in, parts, removals, resumed
+from gradwatch.monitor.alarms.policy import Policy
+from gradwatch.monitor.judging.state import JudgeState
+from gradwatch.monitor.worker.stored_state import (
+    CHUNK,
+    FORMAT,
+    NO_RUN,
+    Shelf,
+    StoredState,
+    dump,
+    found_in,
+    parts,
+    removals,
+    resumed,
+)
 from gradwatch.streams.wire.messages import AlertKind
 
 from ...builders import closed_form
@@ -25,8 +36,8 @@ def clean(observations):
 
 def calibration_of(clean, source="town", models_id="models"):
     origin = Origin(source, models_id, "configuration", 960, 540)
-    carriers = {SHIFT: ("image_statistics",)}
-    return calibrate(clean, origin, carriers, {SHIFT: CHANGE_DETECTORS["ewma"]}, AlarmBudget(bootstrap_hours=1))
+    policy = {SHIFT: Policy(("image_statistics",), "ewma")}
+    return calibrate(clean, origin, policy, AlarmBudget(bootstrap_hours=1))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradwatch.monitor.worker.verdict_feed import VerdictFeed
+from gradwatch.monitor.worker.verdict_feed import CorrectionFeed
 from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerMissingError
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import NewestRecords, TopicReader
@@ -110,7 +110,7 @@ def seen(reviewer: Reviewer, producer: BoundedProducer, topics: Topics) -> str:
 def test_a_worker_applies_a_correction_until_it_is_withdrawn(
     reviewer: Reviewer, seen: str, broker: EmbeddedBroker, topics: Topics
 ) -> None:
-    feed = VerdictFeed(lambda: TopicReader(broker.bootstrap_servers, [topics.verdicts]))
+    feed = CorrectionFeed(lambda: TopicReader(broker.bootstrap_servers, [topics.verdicts]))
     feed.start()
     corner = [[0, 0], [200, 0], [200, 120]]
     body = {"kind": "mute_region", "stream_id": seen, "polygon": corner}

@@ -1,4 +1,4 @@
-"""Scores of pedestrians: what one stride calls usual must not be measured by another's yardstick."""
+"""Scores of pedestrians: each stride is standardized by its own clean crops."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from gradwatch.monitor.alarms.p_values import p_value, reference
 from gradwatch.monitor.scorers import SCORERS
-from gradwatch.monitor.scorers.pedestrians import MIN_HEAD_CROPS, PedestrianScore
+from gradwatch.monitor.scorers.crops import MIN_HEAD_CROPS, PedestrianScore
 
 from ...builders import closed_form
 
@@ -36,7 +36,7 @@ def score(seen, parameters):
     return SCORER.score(None, seen, parameters)
 
 
-def test_the_unit_of_a_head_does_not_matter(parameters):
+def test_the_scale_of_a_head_does_not_matter(parameters):
     deviations = np.array([-1.0, 0.0, 3.0])
     same = [score(crops(OFFSET[h] + SCALE[h] * deviations, [h] * 3), parameters) for h in (1, 2, 3)]
     for values in same:
@@ -67,7 +67,7 @@ def test_p_values_of_clean_people_are_even_at_every_stride(parameters):
     assert np.mean(p_value(odd[NAME].values.astype(np.float64), raw) <= 0.5) == 0.0
 
 
-def test_a_stride_that_was_hardly_seen_is_measured_by_all(parameters):
+def test_a_stride_with_few_crops_is_standardized_by_all(parameters):
     generator = np.random.default_rng(2)
     few = MIN_HEAD_CROPS - 1
     clean = [people(generator, 60, heads=(1, 2)), crops(OFFSET[3] + np.zeros(few), [3] * few)]
@@ -79,7 +79,7 @@ def test_a_stride_that_was_hardly_seen_is_measured_by_all(parameters):
         )
 
 
-def test_false_boxes_among_the_clean_ones_hardly_move_it(parameters):
+def test_false_boxes_among_the_clean_ones_hardly_change_the_fit(parameters):
     generator = np.random.default_rng(0)
     tainted = [people(generator, 5) for _ in range(300)]
     tainted += [people(generator, 5, surprise=30.0) for _ in range(30)]
@@ -94,12 +94,12 @@ def test_too_few_clean_people_give_no_score(clean):
     assert score(crops([1.0], [1]), {}).shape == (0,)
 
 
-def test_nobody_in_the_picture_is_legal(parameters):
+def test_no_pedestrian_is_legal(parameters):
     assert score({}, parameters).shape == (0,)
     assert score(crops([], []), parameters).shape == (0,)
 
 
-def test_every_closed_form_of_signs_has_its_twin():
+def test_every_closed_form_exists_for_signs_and_pedestrians():
     signs = {name for name, scorer in SCORERS.items() if scorer.unit == "crop" and not name.startswith("pedestrian_")}
     twins = {name: scorer for name, scorer in SCORERS.items() if isinstance(scorer, PedestrianScore)}
     assert {f"pedestrian_{name}" for name in signs} == set(twins)
