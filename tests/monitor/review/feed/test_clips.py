@@ -33,8 +33,9 @@ from gradwatch.streams.wire.outputs import encode_attachment
 from gradwatch.streams.wire.topics import Topics
 
 from ....brokers import make_topics
+from ....waiting import wait_until
 from ...evidence import scenes
-from ...evidence.live import RunPublisher, wait_until
+from ...evidence.live import RunPublisher
 from ..traffic import publish_alert, publish_report
 
 RATE_HZ = 5
