@@ -55,7 +55,7 @@ types: $(DEV_STAMP) ## check types
 
 check: lint types test ## lint, types and test: what CI runs
 
-generated: $(DEV_STAMP) ## write the checked-in files that are made from the code: schemas, lists of metrics and modules
+generated: $(DEV_STAMP) ## write the checked-in files that are made from the code: schemas, the list of metrics
 	$(VENV)/bin/python -m tests.generated
 
 bench: $(DEV_STAMP) ## what the monitor costs beside the networks it watches

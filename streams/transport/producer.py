@@ -206,7 +206,7 @@ class BoundedProducer:
 
 
 def _translated(error: BaseException, topic: str, size: int, servers: str) -> Exception:
-    """The client's error as one of ours, so that callers don't depend on the client."""
+    """The client's error as an error of this package, so that callers don't depend on the client."""
     if isinstance(error, MessageSizeTooLargeError):
         return RecordTooLargeError(f"record for {topic}: {size} bytes are more than producer or topic allow: {error}")
     if isinstance(error, KafkaTimeoutError):

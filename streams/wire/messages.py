@@ -26,7 +26,7 @@ BARE_RUN = "bare"  # the run of records that came without our headers
 
 
 class StreamIdError(GradwatchError, ValueError):
-    """A stream id that can't serve as path, label and URL."""
+    """A stream id that is not valid as path, label and URL."""
 
 
 class Outcome(StrEnum):
@@ -49,7 +49,7 @@ class OutcomeCause(StrEnum):
 
 
 class StreamState(StrEnum):
-    """Where the judge stands with a stream."""
+    """The state of a stream's judging."""
 
     CALIBRATING = "calibrating"
     WATCHING = "watching"
@@ -59,8 +59,8 @@ class StreamState(StrEnum):
 class AlertKind(StrEnum):
     """What an episode is about."""
 
-    EXPECTANCY_MISMATCH = "expectancy_mismatch"  # a tracked object contradicts what its track led to expect
-    DISTRIBUTION_SHIFT = "distribution_shift"  # frames are unlike those that the stream was calibrated on
+    EXPECTANCY_MISMATCH = "expectancy_mismatch"  # a tracked object contradicts the expectation of its track
+    DISTRIBUTION_SHIFT = "distribution_shift"  # frames differ from those that the stream was calibrated on
 
 
 class Severity(StrEnum):
@@ -79,12 +79,12 @@ class AlertState(StrEnum):
 
 
 class Disturbance(StrEnum):
-    """What can be wrong with a camera, or happen to it."""
+    """Faults and events of a camera."""
 
     DISCONNECTED = "disconnected"  # the connection was lost, or can't be made
     UNAUTHORIZED = "unauthorized"  # the camera refuses user and password
-    NO_FRAMES = "no_frames"  # connected, but no picture comes
-    FROZEN = "frozen"  # pictures come and show the same, to the sensor's noise
+    NO_FRAMES = "no_frames"  # connected, but no picture arrives
+    FROZEN = "frozen"  # pictures arrive and differ by sensor noise only
     BLACK = "black"
     OVEREXPOSED = "overexposed"
     RECONNECTED = "reconnected"
@@ -94,7 +94,7 @@ class Disturbance(StrEnum):
 
 
 class DisturbanceState(StrEnum):
-    """Whether a disturbance begins, ends, or was over when it was seen."""
+    """Whether a disturbance begins, ends, or is a single event."""
 
     BEGIN = "begin"
     END = "end"
@@ -102,7 +102,7 @@ class DisturbanceState(StrEnum):
 
 
 class FrameIdentity(Struct, frozen=True, order=True):
-    """Names one frame for ever: `seq` counts from 0 within a run, a run is one start of a source."""
+    """The permanent name of a frame: `seq` counts from 0 within a run, a run is one start of a source."""
 
     stream_id: str
     run_id: str
@@ -154,8 +154,8 @@ class ReportedTracks(Struct, frozen=True):
     """Tracks alive after one frame, m of them.
 
     `xyxy` (m, 4) px, `velocity` (m, 2) px/s, `covariance` (m, 4, 4) of (cx, cy, vx, vy), `age_s` (m,),
-    `detection_index` (m,) into the frame's detections or -1 where the track was not seen in this frame,
-    `expected` the label that the track leads us to expect ("" while it expects nothing yet).
+    `detection_index` (m,) into the frame's detections, -1 for a track without a detection in this frame,
+    `expected` the label expected from the track ("" while there is no expectation).
     """
 
     track_id: list[int]
@@ -169,11 +169,10 @@ class ReportedTracks(Struct, frozen=True):
 
 
 class ReportedForecasts(Struct, frozen=True):
-    """Where the tracks will be: T horizons for m tracks, rows as in `ReportedTracks`.
+    """Forecast positions of the tracks: T horizons for m tracks, rows as in `ReportedTracks`.
 
-    `mean` (m, T, 2) px, `radius` (m, T) px of the disc that shall hold the centre with probability
-    `coverage_asked`; `coverage_achieved` is the share of past regions of this stream that did, NaN before
-    the first could be checked.
+    `mean` (m, T, 2) px, `radius` (m, T) px of the disc that contains the centre with probability `coverage_asked`;
+    `coverage_achieved` is the share of past regions of this stream that did, NaN before the first could be checked.
     """
 
     horizon_s: Floats
@@ -185,7 +184,7 @@ class ReportedForecasts(Struct, frozen=True):
 
 
 class FrameReport(Struct, frozen=True):
-    """Everything that was found out about one frame; every frame gets exactly one.
+    """The result for one frame; every frame gets exactly one report.
 
     `scores` hold one value per crop, tile, track or frame, higher = more anomalous; `p_values` hold those
     that could be calibrated, in (0, 1], small = anomalous; a score that does not apply is absent.
@@ -261,7 +260,7 @@ class Alert(Struct, frozen=True):
 
 
 class ClassOverride(Struct, frozen=True, tag_field="kind", tag="override_class"):
-    """A reviewer's verdict on one track: it is a `label`, or nothing that matters (`ignore`)."""
+    """A reviewer's correction of one track: its class is `label`, or it raises no alerts (`ignore`)."""
 
     verdict_id: str
     stream_id: str
@@ -273,10 +272,10 @@ class ClassOverride(Struct, frozen=True, tag_field="kind", tag="override_class")
 
 
 class RegionMute(Struct, frozen=True, tag_field="kind", tag="mute_region"):
-    """A reviewer's verdict on a part of the picture: what is seen there contradicts nothing.
+    """A reviewer's correction of a part of the picture: detections there raise no expectancy alerts.
 
-    `polygon` (n, 2) px, n >= 3; `object_kinds` names what is muted (`sign`, `pedestrian`), all where empty;
-    `until_ns` is capture time, None: until it is deleted.
+    `polygon` (n, 2) px, n >= 3; `object_kinds` names what is muted (`sign`, `pedestrian`), all if empty;
+    `until_ns` is capture time, None: until it is withdrawn.
     """
 
     verdict_id: str
@@ -289,7 +288,7 @@ class RegionMute(Struct, frozen=True, tag_field="kind", tag="mute_region"):
 
 
 Correction = ClassOverride | RegionMute
-IGNORE = "ignore"  # the label of a track that shall raise nothing
+IGNORE = "ignore"  # the label of a track that must not raise alerts
 
 
 class AttachmentKind(StrEnum):
@@ -321,10 +320,10 @@ class Attachment(Struct, frozen=True):
 
 
 class HealthRecord(Struct, frozen=True):
-    """What a source says of its camera: one disturbance that begins, ends or was but a moment.
+    """A disturbance of a camera that begins, ends or is a single event, reported by its source.
 
-    `at_ns` is the wall clock when it was noticed, `since_ns` when it began; `last_seq` is the last frame taken before
-    it in this run, -1 where there was none. `detail` is for people and holds no credential.
+    `at_ns` is the wall clock when it was noticed, `since_ns` when it began; `last_seq` is the last frame before it
+    in this run, -1 if there was none. `detail` is for people and holds no credential.
     """
 
     stream_id: str
