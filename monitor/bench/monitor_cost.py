@@ -31,16 +31,7 @@ from ..alarms.calibration import MIN_FRAMES
 from ..evaluate.metrics import spreads
 from ..evaluate.reports import SPREAD_HEADER, Figures, render, spread_rows, table
 from ..judging.judge import crop_scores
-from .monitored_drive import (
-    CROPS,
-    PARTS,
-    TILES_PER_FRAME,
-    AnnotatedDrive,
-    MonitoredDrive,
-    Networks,
-    annotate_drive,
-    standing_signs,
-)
+from .monitored_drive import CROPS, PARTS, TILES_PER_FRAME, MonitoredDrive, Networks, standing_signs
 
 SIZES = {"monitor": (960, 540), "monitor_480x270": (480, 270)}  # figure -> (width, height) px of the camera's picture
 FRAMES = 120
@@ -80,17 +71,16 @@ def bench(
         raise ValueError(f"bench: expected rounds >= 1 and frames >= {MIN_FRAMES}, got {rounds} and {frames}")
     cv2.setNumThreads(1)
     networks = Networks(weights)
-    drives = {name: annotate_drive(networks, size, frames) for name, size in sizes.items()}
-    monitored = {name: MonitoredDrive(networks, drive) for name, drive in drives.items()}
+    monitored = {name: MonitoredDrive(networks, size, frames) for name, size in sizes.items()}
     with plain_autoencoder(networks.tiles_path) as (plain, reason):
-        calls = _calls(networks, drives["monitor"], plain)
+        calls = _calls(networks, monitored["monitor"], plain)
         measured = spreads([_round(calls, monitored, repetitions) for _ in range(rounds)])
     figures: Figures = {name: one for name, one in measured.items() if "." not in name}
     for name in sizes:
         figures[f"{name}_parts_ms"] = {part: measured[f"{name}.{part}"] for part in PARTS}
     if reason:
         figures |= {"autoencoder_ms": None, "gradcon_ratio": None}
-    crops = [{"crops_per_frame": float(len(outputs.logits))} for outputs in drives["monitor"].outputs]
+    crops = [{"crops_per_frame": float(len(outputs.logits))} for _, outputs in monitored["monitor"].boxes]
     notes = {"gradcon_ratio": reason} if reason else {}
     return figures | {"rounds": rounds, **spreads(crops), "notes": notes}
 
@@ -112,7 +102,7 @@ def plain_autoencoder(path: Path) -> Iterator[tuple[Any, str]]:
         yield load_session(plain, "cpu", 1), ""
 
 
-def _calls(networks: Networks, drive: AnnotatedDrive, plain: Any) -> dict[str, Callable[[], object]]:
+def _calls(networks: Networks, drive: MonitoredDrive, plain: Any) -> dict[str, Callable[[], object]]:
     """Figure -> the call that is timed for it."""
     image = decode_picture(drive.contents[0])
     canvas, _ = letterbox(image, (networks.pedestrians.side_px, networks.pedestrians.side_px), fill=0)

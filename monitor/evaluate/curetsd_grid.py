@@ -1,12 +1,8 @@
 """The published grid of one CURE-TSD frame under every challenge and level: its cells and their statistics.
 
-The picture (`curetsd_challenges.png` of olivesgatech/CURE-TSD) has no challenge-free cell, but one can be computed: a
-shadow of opacity o leaves (1 - o) of the light, so a straight line through the shadow cells of three levels gives
-every pixel at opacity 0. (The line's slope is -1.0 times that in the bars and 0.0 between them.)
-
-Size of a cell pixel: the bars of the shadow, 142 px wide as published, repeat every 17.2 cell pixels, so one is 8.25 px
-of a CURE-TSD frame and a cell shows 1007 of its 1628 px. A lens blur of the published radii agrees to 5 % at every
-level.
+The picture is `curetsd_challenges.png` of olivesgatech/CURE-TSD. How its clean cell and its scale are known is in
+`METHOD` of `challenges.py`. (The line through the shadow cells has a slope of -1.0 times the clean cell in the bars and
+0.0 between them; a lens blur of the published radii agrees with the scale to 5 % at every level.)
 """
 
 from __future__ import annotations

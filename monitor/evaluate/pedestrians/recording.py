@@ -21,7 +21,7 @@ from ...judging.offline import Observed, judge_all
 from ...judging.state import new_run
 from .. import store
 from ..drives import CLEAN_FRAMES, CLEAN_SEEDS, Unit, drive_of, setting_of
-from ..observing import observe_unit
+from ..observing import observe_units
 from ..recordings import RECORDINGS, check_recordings, observed_recordings
 from ..replaying import broker_figures, draw_stills, replay
 from ..reports import Figures
@@ -97,7 +97,7 @@ def drive_figures(folder: Path, judge: Judge) -> Figures:
 
     `people` and `boxes` are those that must be tracked; scores take the boxes of all people.
     """
-    store.run_units(observe_unit, [folder / unit.name for unit in DRIVES])
+    observe_units(folder, DRIVES)
     truth: list[Labeled] = []
     everybody: list[Labeled] = []
     frames: list[Observed] = []

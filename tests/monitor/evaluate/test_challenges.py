@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
 
+from gradwatch import MissingFileError
 from gradwatch.monitor.evaluate import challenges
 from gradwatch.monitor.evaluate.challenges import BAR_MS, EXCEPTIONS, STATISTICS, Miss, misses
 from gradwatch.monitor.evaluate.curetsd_grid import (
@@ -15,6 +17,7 @@ from gradwatch.monitor.evaluate.curetsd_grid import (
     GRID,
     REFERENCE,
     SHOWN_PX,
+    GridError,
     Statistics,
     cell,
     cell_of,
@@ -52,7 +55,15 @@ def test_only_argued_bars_are_missed(grid: np.ndarray) -> None:
     assert set(misses(challenges.compare(clean_cell(grid)))) <= set(EXCEPTIONS)
 
 
-def test_shadow_tells_the_clean_frame(grid: np.ndarray) -> None:
+def test_other_pictures_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="no file"):
+        read_grid(tmp_path / "grid.png")
+    cv2.imwrite(str(tmp_path / "grid.png"), np.zeros((10, 10, 3), np.uint8))
+    with pytest.raises(GridError, match="expected a picture of 792 x 1000 px"):
+        read_grid(tmp_path / "grid.png")
+
+
+def test_shadow_gives_the_clean_frame(grid: np.ndarray) -> None:
     clean = clean_cell(grid).astype(float)
     # Darkening by the published stop is a second, independent way to the same frame.
     darkened = cell(grid, "darkening", 1) / 2 ** (-1 / 2.2)
@@ -60,7 +71,7 @@ def test_shadow_tells_the_clean_frame(grid: np.ndarray) -> None:
     assert apart.mean() < 1.5
 
 
-def test_bars_of_shadow_tell_how_large_a_cell_pixel_is(grid: np.ndarray) -> None:
+def test_bars_of_shadow_give_the_size_of_a_cell_pixel(grid: np.ndarray) -> None:
     clean, shaded = clean_cell(grid).astype(float), cell(grid, "shadow", 3).astype(float)
     share = 1 - shaded.sum(axis=(0, 2)) / clean.sum(axis=(0, 2))  # of the light that a column loses
     half = share.max() / 2
@@ -126,7 +137,7 @@ def test_a_miss_is_found_and_named() -> None:
 
 
 def test_a_challenge_is_quick(sample: np.ndarray) -> None:
-    """The bar is `BAR_MS`; the report measures it. This bound only says that nothing got far slower."""
+    """The bar is `BAR_MS`; the report measures it. This bound fails only if a challenge becomes far slower."""
     times = challenges.frame_times_ms(sample, rounds=1, calls=5, levels=(5,))
     slow = {name: ms for name, ms in times.items() if max(ms) > 3 * BAR_MS}
     assert slow == {}
