@@ -53,7 +53,7 @@ def bench(
     repetitions: int = 60,
     sizes: Mapping[str, tuple[int, int]] = SIZES,
 ) -> Figures:
-    """All figures, each {min, median, max} over the rounds; `notes` explains those that are None.
+    """The figures that `bench_report` explains, each {min, median, max} over the rounds.
 
     Args:
         weights: folder of the ONNX files.
@@ -63,9 +63,7 @@ def bench(
         sizes: figure -> (width, height) px of the monitored pictures; must have `monitor`.
 
     Returns:
-        `head_us_1`, `head_us_8`, `classifier_ms_1`, `classifier_ms_8`, `head_ratio_1`, `head_ratio_8`,
-        `gradcon_ms`, `autoencoder_ms`, `gradcon_ratio`, `reference_ms`, and for each of `sizes` `…_ms`, `…_ratio`
-        and the split `…_parts_ms`; besides `rounds`, `crops_per_frame` and `notes`.
+        The figures; for each of `sizes` `…_ms`, `…_ratio` and the split `…_parts_ms`. `notes` says why one is None.
     """
     if rounds < 1 or frames < MIN_FRAMES:
         raise ValueError(f"bench: expected rounds >= 1 and frames >= {MIN_FRAMES}, got {rounds} and {frames}")

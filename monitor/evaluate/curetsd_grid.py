@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradwatch import GradwatchError, MissingFileError
-from gradwatch.streams.challenges.table import CHALLENGES, LEVELS
+from gradwatch.streams.challenges.table import CHALLENGES
 from gradwatch.streams.recordings.cure_names import CURE_TSD_CHALLENGES
 
 Image = NDArray[np.uint8]
@@ -117,11 +117,6 @@ def cell_of(frame: Image) -> Image:
     return np.asarray(cv2.resize(shown, CELL_PX, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def grid_statistics(grid: Image) -> dict[str, tuple[Statistics, ...]]:
-    """Statistics of every cell by challenge, levels 1 to 5."""
-    return {name: tuple(statistics_of(trimmed(cell(grid, name, level))) for level in LEVELS) for name in CHALLENGES}
-
-
 def _read_reference() -> dict[str, tuple[Statistics, ...]]:
     with Path(__file__).with_suffix(".csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -136,4 +131,4 @@ def _read_reference() -> dict[str, tuple[Statistics, ...]]:
 
 
 REFERENCE = _read_reference()
-"""The result of `grid_statistics` for the published picture, to one decimal."""
+"""Statistics of every trimmed cell of the published picture by challenge, levels 1 to 5, to one decimal."""

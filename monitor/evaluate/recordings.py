@@ -46,15 +46,9 @@ CALIBRATED_ON = "clear_seattlestreet1"  # its first two thirds
 
 
 def evaluate_recordings(recordings: Path, folder: Path, judge: Judge) -> Figures:
-    """Both halves: `through_broker` and `weather`, each by recording.
+    """Both halves: `through_broker` and `weather`, each by recording. Raises MissingFileError.
 
-    Args:
-        recordings: the folder of recordings.
-        folder: where observations and stills are kept; one for each set of models.
-        judge: of the shipped networks, with default settings.
-
-    Raises:
-        MissingFileError: a recording is missing.
+    `recordings` is the folder of recordings; observations and stills are kept in `folder`, one for each set of models.
     """
     check_recordings(recordings, [recording.path for recording in RECORDINGS.values()])
     through_broker = {}

@@ -38,17 +38,10 @@ DRIVES = tuple(Unit(seed, 0, CLEAN_FRAMES) for seed in CLEAN_SEEDS if setting_of
 
 
 def evaluate_pedestrians(recordings: Path, folder: Path, observations: Path | None, judge: Judge) -> Figures:
-    """All figures of the report.
+    """All figures of the report. Raises MissingFileError, and MissingPackageError without the extra `dev`.
 
-    Args:
-        recordings: the folder of recordings.
-        folder: where observations of recordings and stills are kept; one for each set of models.
-        observations: the same for synthetic drives, one for each set of models and pictures; None leaves drives out.
-        judge: of the shipped networks, with default settings.
-
-    Raises:
-        MissingFileError: the recording or its annotation is missing.
-        MissingPackageError: a library of the extra `dev` is missing.
+    `recordings` is the folder of recordings; observations of recordings and stills are kept in `folder`, observations
+    of synthetic drives in `observations`, None leaves drives out.
     """
     check_recordings(recordings, [RECORDING, ANNOTATION])
     replayed = replay(NAME, recordings / RECORDING)
