@@ -6,7 +6,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -38,17 +38,15 @@ def open_broker(configuration: Configuration, bootstrap_servers: str | None) -> 
     else the embedded one. A broker that is started here is stopped after the block.
     """
     home = os.environ.get("KAFKA_HOME")
-    if bootstrap_servers:
-        yield _at(configuration, bootstrap_servers), bootstrap_servers
-    elif home and (Path(home) / "libs").is_dir():
-        with (
-            tempfile.TemporaryDirectory(prefix="gradwatch-kafka-") as folder,
-            apache_kafka(Path(home), Path(folder)) as at,
-        ):
-            yield _at(configuration, at), "Apache Kafka"
-    else:
-        with EmbeddedBroker() as broker:
-            yield _at(configuration, broker.bootstrap_servers), "embedded"
+    with ExitStack() as stack:
+        if bootstrap_servers:
+            servers = kind = bootstrap_servers
+        elif home and (Path(home) / "libs").is_dir():
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gradwatch-kafka-"))
+            servers, kind = stack.enter_context(apache_kafka(Path(home), Path(folder))), "Apache Kafka"
+        else:
+            servers, kind = stack.enter_context(EmbeddedBroker()).bootstrap_servers, "embedded"
+        yield replace(configuration, broker=replace(configuration.broker, bootstrap_servers=servers)), kind
 
 
 @contextmanager
@@ -106,7 +104,3 @@ def cpu_s(pid: int) -> float:
 def resident_bytes(pid: int) -> int:
     """Resident memory of a process; Linux only."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _at(configuration: Configuration, bootstrap_servers: str) -> Configuration:
-    return replace(configuration, broker=replace(configuration.broker, bootstrap_servers=bootstrap_servers))

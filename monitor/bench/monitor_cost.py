@@ -31,16 +31,7 @@ from ..alarms.calibration import MIN_FRAMES
 from ..evaluate.metrics import spreads
 from ..evaluate.reports import SPREAD_HEADER, Figures, render, spread_rows, table
 from ..judging.crops import closed_forms
-from .monitored_drive import (
-    CROPS,
-    PARTS,
-    TILES_PER_FRAME,
-    AnnotatedDrive,
-    MonitoredDrive,
-    Networks,
-    annotate_drive,
-    standing_signs,
-)
+from .monitored_drive import CROPS, PARTS, TILES_PER_FRAME, MonitoredDrive, Networks, standing_signs
 
 SIZES = {"monitor": (960, 540), "monitor_480x270": (480, 270)}  # figure -> (width, height) px of the camera's picture
 FRAMES = 120
@@ -62,7 +53,7 @@ def bench(
     repetitions: int = 60,
     sizes: Mapping[str, tuple[int, int]] = SIZES,
 ) -> Figures:
-    """All figures, each {min, median, max} over the rounds; `notes` explains those that are None.
+    """The figures that `bench_report` explains, each {min, median, max} over the rounds.
 
     Args:
         weights: folder of the ONNX files.
@@ -72,25 +63,22 @@ def bench(
         sizes: figure -> (width, height) px of the monitored pictures; must have `monitor`.
 
     Returns:
-        `head_us_1`, `head_us_8`, `classifier_ms_1`, `classifier_ms_8`, `head_ratio_1`, `head_ratio_8`,
-        `gradcon_ms`, `autoencoder_ms`, `gradcon_ratio`, `reference_ms`, and for each of `sizes` `…_ms`, `…_ratio`
-        and the split `…_parts_ms`; besides `rounds`, `crops_per_frame` and `notes`.
+        The figures; for each of `sizes` `…_ms`, `…_ratio` and the split `…_parts_ms`. `notes` says why one is None.
     """
     if rounds < 1 or frames < MIN_FRAMES:
         raise ValueError(f"bench: expected rounds >= 1 and frames >= {MIN_FRAMES}, got {rounds} and {frames}")
     cv2.setNumThreads(1)
     networks = Networks(weights)
-    drives = {name: annotate_drive(networks, size, frames) for name, size in sizes.items()}
-    monitored = {name: MonitoredDrive(networks, drive) for name, drive in drives.items()}
+    monitored = {name: MonitoredDrive(networks, size, frames) for name, size in sizes.items()}
     with plain_autoencoder(networks.tiles_path) as (plain, reason):
-        calls = _calls(networks, drives["monitor"], plain)
+        calls = _calls(networks, monitored["monitor"], plain)
         measured = spreads([_round(calls, monitored, repetitions) for _ in range(rounds)])
     figures: Figures = {name: one for name, one in measured.items() if "." not in name}
     for name in sizes:
         figures[f"{name}_parts_ms"] = {part: measured[f"{name}.{part}"] for part in PARTS}
     if reason:
         figures |= {"autoencoder_ms": None, "gradcon_ratio": None}
-    crops = [{"crops_per_frame": float(len(outputs.logits))} for outputs in drives["monitor"].outputs]
+    crops = [{"crops_per_frame": float(len(outputs.logits))} for _, outputs in monitored["monitor"].boxes]
     notes = {"gradcon_ratio": reason} if reason else {}
     return figures | {"rounds": rounds, **spreads(crops), "notes": notes}
 
@@ -112,7 +100,7 @@ def plain_autoencoder(path: Path) -> Iterator[tuple[Any, str]]:
         yield load_session(plain, "cpu", 1), ""
 
 
-def _calls(networks: Networks, drive: AnnotatedDrive, plain: Any) -> dict[str, Callable[[], object]]:
+def _calls(networks: Networks, drive: MonitoredDrive, plain: Any) -> dict[str, Callable[[], object]]:
     """Figure -> the call that is timed for it."""
     image = decode_picture(drive.contents[0])
     reference = networks.pedestrians.network

@@ -48,62 +48,39 @@ class Networks:
         self.judge = Judge({"signs": self.classifier.head}, "bench", JudgeSettings())
 
 
-class AnnotatedDrive(msgspec.Struct, frozen=True):
-    """Frames as a camera would send them, the boxes in each, and the sign classifier's outputs for them."""
-
-    size: tuple[int, int]
-    contents: list[bytes]
-    detections: list[Detections]
-    outputs: list[HeadOutputs]
-
-
-def annotate_drive(networks: Networks, size: tuple[int, int], frames: int) -> AnnotatedDrive:
-    """A drive through a town with its true boxes, and two more signs in every frame.
+class MonitoredDrive:
+    """A drive that the monitor is calibrated on, with its true boxes and two more signs in every frame.
 
     The monitor's work does not depend on the origin of the boxes, so no detector is needed; the classifier reads the
-    crops of the boxes as it would live.
+    crops of the boxes as it would live. `size` is (width, height) px.
     """
-    drive = Drive("town", SEED, frames, RATE_HZ, size)
-    contents, detections, outputs = [], [], []
-    for seq in range(frames):
-        content = encode_jpeg(drive.image(seq))
-        truth = drive.truth(seq)
-        signs = [*(box.xyxy for box in truth if box.kind == "sign"), *standing_signs(size, seq)][-CROPS:]
-        people = [box.xyxy for box in truth if box.kind == "pedestrian"]
-        xyxy = np.array([*people, *signs], np.float32).reshape(-1, 4)  # signs last, as the observer orders them
-        kinds = np.array([KINDS.index("pedestrian")] * len(people) + [KINDS.index("sign")] * len(signs), np.int32)
-        logits, features = networks.classifier(crop(decode_picture(content), xyxy[len(people) :]))
-        index = np.arange(len(people), len(xyxy), dtype=np.int32)
-        contents.append(content)
-        detections.append(Detections(xyxy, np.full(len(xyxy), 0.9, np.float32), kinds))
-        outputs.append(HeadOutputs(index, logits, features))
-    return AnnotatedDrive(size, contents, detections, outputs)
 
-
-def standing_signs(size: tuple[int, int], seq: int) -> list[tuple[float, float, float, float]]:
-    """Two boxes that drift slowly, as a sign far ahead does: the tracker keeps them all the time."""
-    width, height = size
-    side, drift = 0.05 * width, 0.0005 * width * seq
-    lefts = (0.3 * width + drift, 0.7 * width - drift)
-    return [(left, 0.35 * height, left + side, 0.35 * height + side) for left in lefts]
-
-
-class MonitoredDrive:
-    """Runs the monitor's own work on a drive that it is calibrated on, and times it."""
-
-    def __init__(self, networks: Networks, drive: AnnotatedDrive) -> None:
-        self.networks, self.drive = networks, drive
-        observed = [
-            (_stamp(seq), self._observe(decode_picture(content), seq, _Laps()))
-            for seq, content in enumerate(drive.contents)
-        ]
-        calibration = networks.judge.calibrate(clean_frames(observed, networks.judge), "bench", drive.size)
+    def __init__(self, networks: Networks, size: tuple[int, int], frames: int) -> None:
+        self.networks, self.size = networks, size
+        drive = Drive("town", SEED, frames, RATE_HZ, size)
+        self.contents = [encode_jpeg(drive.image(seq)) for seq in range(frames)]  # as a camera would send them
+        self.boxes = [self._boxes(drive, seq) for seq in range(frames)]
+        images = map(decode_picture, self.contents)
+        observed = [(_stamp(seq), self._observe(image, seq, _Laps())) for seq, image in enumerate(images)]
+        calibration = networks.judge.calibrate(clean_frames(observed, networks.judge), "bench", size)
         self.start = replace(new_run(None, "bench", "offline"), calibration=calibration)
 
+    def _boxes(self, drive: Drive, seq: int) -> tuple[Detections, HeadOutputs]:
+        """The boxes of a frame, signs last, as the observer orders them, and the classifier's outputs for the signs."""
+        truth = drive.truth(seq)
+        signs = [*(box.xyxy for box in truth if box.kind == "sign"), *standing_signs(self.size, seq)][-CROPS:]
+        people = [box.xyxy for box in truth if box.kind == "pedestrian"]
+        xyxy = np.array([*people, *signs], np.float32).reshape(-1, 4)
+        kinds = np.array([KINDS.index("pedestrian")] * len(people) + [KINDS.index("sign")] * len(signs), np.int32)
+        crops = crop(decode_picture(self.contents[seq]), xyxy[len(people) :])
+        index = np.arange(len(people), len(xyxy), dtype=np.int32)
+        detections = Detections(xyxy, np.full(len(xyxy), 0.9, np.float32), kinds)
+        return detections, HeadOutputs(index, *self.networks.classifier(crops))
+
     def time(self) -> dict[str, float]:
-        """Monitors the drive once: the median frame in ms as `total`, and of each of `PARTS`."""
+        """Monitors the drive once: the median of each of `PARTS` in ms, and of the whole frame as `total`."""
         taken_ms, state = [], self.start
-        for seq, content in enumerate(self.drive.contents):
+        for seq, content in enumerate(self.contents):
             image = decode_picture(content)  # not timed, and leaves the caches as decoding does
             laps = _Laps()
             observation = self._observe(image, seq, laps)
@@ -122,7 +99,7 @@ class MonitoredDrive:
 
     def _observe(self, image: NDArray[np.uint8], seq: int, laps: _Laps) -> Observation:
         """The work of `Observer` without detectors and classifier, in its order."""
-        detections, outputs = self.drive.detections[seq], self.drive.outputs[seq]
+        detections, outputs = self.boxes[seq]
         crop(image, detections.xyxy[outputs.detection_index])
         laps.lap("crops")
         small = shrink(image)
@@ -131,7 +108,15 @@ class MonitoredDrive:
         laps.lap("tiles")
         statistics = image_statistics(image, small)
         laps.lap("image_statistics")
-        return Observation(self.drive.size, detections, {"signs": outputs}, tiles, statistics)
+        return Observation(self.size, detections, {"signs": outputs}, tiles, statistics)
+
+
+def standing_signs(size: tuple[int, int], seq: int) -> list[tuple[float, float, float, float]]:
+    """Two boxes that drift slowly, as a sign far ahead does: the tracker keeps them all the time."""
+    width, height = size
+    side, drift = 0.05 * width, 0.0005 * width * seq
+    lefts = (0.3 * width + drift, 0.7 * width - drift)
+    return [(left, 0.35 * height, left + side, 0.35 * height + side) for left in lefts]
 
 
 def _stamp(seq: int) -> FrameStamp:

@@ -37,18 +37,11 @@ BARS = {"path_ratio": ">= 0.5"}  # figure -> bar on the median
 def bench_path(
     configuration: Configuration, bootstrap_servers: str | None = None, rounds: int = 5, frames: int = 600
 ) -> Figures:
-    """Measures; every figure is {min, median, max} over the rounds.
+    """Measures `rounds` times over `frames` frames, on the broker that `open_broker` opens.
 
-    Args:
-        configuration: networks, judge and worker to measure with.
-        bootstrap_servers: a broker; None starts one, see `open_broker`.
-        rounds: repetitions of the three measurements, one after the other.
-        frames: read in each of them.
-
-    Returns:
-        `raw_us`, `relay_us`, `path_us` (wall time per record), `raw_cpu_us`, `relay_cpu_us`, `path_cpu_us` (processor
-        time of this process per record), `path_ratio`, `relay_ratio` and `path_cpu_ratio` (raw over the other: 1 = the
-        loop costs nothing), and `stages`: wall and processor time per frame with all stages up to the named one on.
+    Returns {min, median, max} over the rounds of `FIGURES`: wall time and processor time of this process per record,
+    and ratios (raw over the other: 1 = the loop costs nothing); and `stages`: wall and processor time per frame with
+    all stages up to the named one on.
     """
     if not (rounds >= 1 and frames >= STAGE_FRAMES):
         raise ValueError(f"bench path: expected rounds >= 1 and frames >= {STAGE_FRAMES}, got {rounds} and {frames}")

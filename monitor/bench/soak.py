@@ -59,10 +59,8 @@ def bench_soak(
 ) -> Figures:
     """Runs for `minutes`; `progress` gets a line every half minute.
 
-    Returns:
-        `rss_mb_per_hour` and `rss_mb_per_hour_error` (least squares over the samples after warm-up, a sixth of the
-        time, and its standard error), `age_p99_early_s` (minutes 5 to 10 of 30, or that share), `age_p99_late_s`
-        (the last 5 of 30), `age_ratio`, `frames_in`, `reports`, `outcomes`, and `rss_mb` by second.
+    Returns the slope of memory after warm-up, a sixth of the time, and its standard error; frame ages in the second
+    sixth (early) and in the last (late); counts; and memory by second.
     """
     if not minutes >= 1:
         raise ValueError(f"bench soak: expected minutes >= 1, got {minutes}")

@@ -36,22 +36,10 @@ from ..judging.offline import clean_frames, judge_all
 from ..judging.settings import JudgeSettings
 from ..judging.state import JudgeState
 from ..scorers import SCORERS
-from . import store
-from .drives import (
-    AFTER,
-    CALIBRATION_SEEDS,
-    CHALLENGE_SEEDS,
-    CHALLENGES,
-    CLEAN_FRAMES,
-    CLEAN_SEEDS,
-    LEAD_IN,
-    LEVELS,
-    RATE_HZ,
-    SIZE,
-    Unit,
-)
+from . import drives, store
+from .drives import CHALLENGES, LEVELS, Unit
 from .metrics import auroc, delay_figures
-from .observing import judge_calibrated, observe_unit
+from .observing import judge_calibrated, observe_units
 from .reports import Figures
 
 Array = NDArray[np.float64]
@@ -78,12 +66,12 @@ class ChallengedDrive(msgspec.Struct, frozen=True):
 def units() -> dict[str, list[Unit]]:
     """Everything that must be observed, by purpose."""
     return {
-        "calibration": [Unit(seed, 0, CLEAN_FRAMES) for seed in CALIBRATION_SEEDS],
-        "clean": [Unit(seed, 0, CLEAN_FRAMES) for seed in CLEAN_SEEDS],
-        "lead_in": [Unit(seed, 0, LEAD_IN) for seed in CHALLENGE_SEEDS],
+        "calibration": [Unit(seed, 0, drives.CLEAN_FRAMES) for seed in drives.CALIBRATION_SEEDS],
+        "clean": [Unit(seed, 0, drives.CLEAN_FRAMES) for seed in drives.CLEAN_SEEDS],
+        "lead_in": [Unit(seed, 0, drives.LEAD_IN) for seed in drives.CHALLENGE_SEEDS],
         "challenged": [
-            Unit(seed, LEAD_IN, LEAD_IN + AFTER, challenge, level)
-            for seed, challenge, level in product(CHALLENGE_SEEDS, CHALLENGES, LEVELS)
+            Unit(seed, drives.LEAD_IN, drives.LEAD_IN + drives.AFTER, challenge, level)
+            for seed, challenge, level in product(drives.CHALLENGE_SEEDS, CHALLENGES, LEVELS)
         ],
     }
 
@@ -91,7 +79,7 @@ def units() -> dict[str, list[Unit]]:
 def observe(folder: Path, purposes: Iterable[str] = ("calibration", "clean", "lead_in", "challenged")) -> None:
     """Observes what is missing in `folder`."""
     wanted = units()
-    store.run_units(observe_unit, [folder / unit.name for purpose in purposes for unit in wanted[purpose]])
+    observe_units(folder, [unit for purpose in purposes for unit in wanted[purpose]])
 
 
 def clean_of(folder: Path, judge: Judge, purpose: str) -> list[CleanFrame]:
@@ -118,7 +106,7 @@ def evaluate_alerts(folder: Path, judge: Judge, calibration: Calibration) -> Fig
     return {
         "calibration_id": calibration.calibration_id,
         "calibration_hours": calibration.frames * calibration.interval_s / 3600,
-        "clean_hours": len(clean) / RATE_HZ / 3600,
+        "clean_hours": len(clean) / drives.RATE_HZ / 3600,
         "false_alarms_per_hour": bootstrapped_rate(clean, calibration, judge.settings),
         "clean_drives_with_an_alarm": _clean_drives_with_alarm(folder, judge, calibration),
         "detected": detection(results),
@@ -157,7 +145,7 @@ def judge_by_one_score(judge: Judge, kind: AlertKind, name: str, fit: CleanFit) 
     """A judge that raises alerts of `kind` by one score, and its calibration: the score has all of the budget."""
     policy = {kind: replace(POLICY[kind], carriers=(name,))}
     lone = Judge(judge.heads, judge.models_id, replace(judge.settings, policy=policy))
-    return lone, lone.calibrate(fit, "synthetic", SIZE)
+    return lone, lone.calibrate(fit, "synthetic", drives.SIZE)
 
 
 def detection(results: list[ChallengedDrive]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -191,7 +179,7 @@ def _first_alert(path: Path, unit: Unit, judge: Judge, state: JudgeState, early:
     for judgement in judge_all(store.load(path), judge, state):
         for alert in judgement.alerts:
             if alert.state == AlertState.OPEN and alert.revision == 1 and alert.kind == SHIFT:
-                delay = judgement.report.identity.seq - LEAD_IN
+                delay = judgement.report.identity.seq - drives.LEAD_IN
                 return ChallengedDrive(unit.seed, unit.challenge, unit.level, delay, early, alert.carried_by)
     return ChallengedDrive(unit.seed, unit.challenge, unit.level, None, early, [])
 
@@ -210,8 +198,8 @@ def _carriers(results: list[ChallengedDrive]) -> dict[str, dict[str, int]]:
 
 def _clean_drives_with_alarm(folder: Path, judge: Judge, calibration: Calibration) -> int:
     """Number of clean drives that raise any alarm."""
-    drives = (store.load(folder / unit.name) for unit in units()["clean"])
-    return sum(any(one.alerts for one in judge_calibrated(drive, judge, calibration)) for drive in drives)
+    observed = (store.load(folder / unit.name) for unit in units()["clean"])
+    return sum(any(one.alerts for one in judge_calibrated(drive, judge, calibration)) for drive in observed)
 
 
 def _auroc(

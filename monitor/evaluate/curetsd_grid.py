@@ -1,12 +1,8 @@
 """The published grid of one CURE-TSD frame under every challenge and level: its cells and their statistics.
 
-The picture (`curetsd_challenges.png` of olivesgatech/CURE-TSD) has no challenge-free cell, but one can be computed: a
-shadow of opacity o leaves (1 - o) of the light, so a straight line through the shadow cells of three levels gives
-every pixel at opacity 0. (The line's slope is -1.0 times that in the bars and 0.0 between them.)
-
-Size of a cell pixel: the bars of the shadow, 142 px wide as published, repeat every 17.2 cell pixels, so one is 8.25 px
-of a CURE-TSD frame and a cell shows 1007 of its 1628 px. A lens blur of the published radii agrees to 5 % at every
-level.
+The picture is `curetsd_challenges.png` of olivesgatech/CURE-TSD. How its clean cell and its scale are known is in
+`METHOD` of `challenges.py`. (The line through the shadow cells has a slope of -1.0 times the clean cell in the bars and
+0.0 between them; a lens blur of the published radii agrees with the scale to 5 % at every level.)
 """
 
 from __future__ import annotations
@@ -20,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradwatch import GradwatchError, MissingFileError
-from gradwatch.streams.challenges.table import CHALLENGES, LEVELS
+from gradwatch.streams.challenges.table import CHALLENGES
 from gradwatch.streams.recordings.cure_names import CURE_TSD_CHALLENGES
 
 Image = NDArray[np.uint8]
@@ -121,11 +117,6 @@ def cell_of(frame: Image) -> Image:
     return np.asarray(cv2.resize(shown, CELL_PX, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def grid_statistics(grid: Image) -> dict[str, tuple[Statistics, ...]]:
-    """Statistics of every cell by challenge, levels 1 to 5."""
-    return {name: tuple(statistics_of(trimmed(cell(grid, name, level))) for level in LEVELS) for name in CHALLENGES}
-
-
 def _read_reference() -> dict[str, tuple[Statistics, ...]]:
     with Path(__file__).with_suffix(".csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -140,4 +131,4 @@ def _read_reference() -> dict[str, tuple[Statistics, ...]]:
 
 
 REFERENCE = _read_reference()
-"""The result of `grid_statistics` for the published picture, to one decimal."""
+"""Statistics of every trimmed cell of the published picture by challenge, levels 1 to 5, to one decimal."""

@@ -60,12 +60,6 @@ class Unit(msgspec.Struct, frozen=True):
         return f"{self.seed}-{self.first:03d}-{self.last:03d}-{self.challenge}-{self.level}.frames"
 
 
-def parse(name: str) -> Unit:
-    """The inverse of `Unit.name`."""
-    seed, first, last, challenge, level = name.removesuffix(".frames").split("-")
-    return Unit(int(seed), int(first), int(last), challenge, int(level))
-
-
 def setting_of(seed: int) -> str:
     """The setting of a drive; settings take turns, so that every split contains all of them."""
     return str(SETTINGS[seed % len(SETTINGS)])

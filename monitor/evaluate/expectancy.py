@@ -21,7 +21,7 @@ from . import store
 from .alerts import bootstrapped_rate, clean_of, judge_by_one_score
 from .drives import CLEAN_FRAMES, RATE_HZ, SWAP_SEEDS, Unit, drive_of
 from .metrics import delay_figures
-from .observing import judge_calibrated, observe_drive
+from .observing import judge_calibrated, observe_unit
 from .reports import Figures, cell, render, table
 
 CARRIERS = ("expectancy_gradient", "expectancy_surprisal")
@@ -57,16 +57,10 @@ def swapped_drive(seed: int) -> SwappedDrive:
         seed += 100
 
 
-def observe_swap(path: Path) -> None:
-    """Observes the swapped drive that the file name states."""
-    drive = swapped_drive(int(path.name.split("-")[0]))
-    observe_drive(path, drive.unit, drive.swap)
-
-
 def evaluate_expectancy(folder: Path, judge: Judge) -> Figures:
     """Recall within `WITHIN` frames, delays and false alarms of each of `CARRIERS` alone."""
     drives = [swapped_drive(seed) for seed in SWAP_SEEDS]
-    store.run_units(observe_swap, [folder / drive.name for drive in drives])
+    store.run_units(observe_unit, {folder / drive.name: (drive.unit, drive.swap) for drive in drives})
     calibrating, clean = clean_of(folder, judge, "calibration"), clean_of(folder, judge, "clean")
     fit = fit_clean(calibrating)
     result: Figures = {"drives": len(drives), "calibration_hours": len(calibrating) / RATE_HZ / 3600}

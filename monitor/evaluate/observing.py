@@ -22,7 +22,7 @@ from ..judging.judge import Judge, Judgement
 from ..judging.offline import Observed, judge_all, offline_stamp
 from ..judging.state import new_run
 from . import store
-from .drives import Unit, drive_of, frames_of, parse
+from .drives import Unit, drive_of, frames_of
 
 
 @lru_cache(maxsize=1)
@@ -32,13 +32,13 @@ def observer() -> Observer:
     return Observer(ObserverSettings(), "cpu", 1)
 
 
-def observe_unit(path: Path) -> None:
-    """Renders, encodes, decodes and observes the unit that the file name states."""
-    observe_drive(path, parse(path.name), None)
+def observe_units(folder: Path, units: Iterable[Unit]) -> None:
+    """Observes the units that have no file in `folder` yet."""
+    store.run_units(observe_unit, {folder / unit.name: (unit,) for unit in units})
 
 
-def observe_drive(path: Path, unit: Unit, swap: Swap | None) -> None:
-    """Observes `unit`, whose drive has a sign swapped if `swap` says so, and writes it to `path`."""
+def observe_unit(path: Path, unit: Unit, swap: Swap | None = None) -> None:
+    """Observes a unit, whose drive has a sign swapped if `swap` says so, and writes it to `path`."""
     store.save(path, observe_all(frames_of(drive_of(unit.seed, swap), unit), observer(), "evaluation", unit.first))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ from ..judging.judge import Judge, Judgement
 from ..judging.offline import Observed, clean_frames
 from . import store
 from .observing import judge_calibrated, observe_all, observer
-from .replaying import broker_figures, draw_stills, replay
+from .replaying import broker_figures, coverage, draw_stills, replay
 from .reports import Figures, counts, render, table
 
 
@@ -47,15 +46,9 @@ CALIBRATED_ON = "clear_seattlestreet1"  # its first two thirds
 
 
 def evaluate_recordings(recordings: Path, folder: Path, judge: Judge) -> Figures:
-    """Both halves: `through_broker` and `weather`, each by recording.
+    """Both halves: `through_broker` and `weather`, each by recording. Raises MissingFileError.
 
-    Args:
-        recordings: the folder of recordings.
-        folder: where observations and stills are kept; one for each set of models.
-        judge: of the shipped networks, with default settings.
-
-    Raises:
-        MissingFileError: a recording is missing.
+    `recordings` is the folder of recordings; observations and stills are kept in `folder`, one for each set of models.
     """
     check_recordings(recordings, [recording.path for recording in RECORDINGS.values()])
     through_broker = {}
@@ -83,13 +76,13 @@ def check_recordings(recordings: Path, paths: Iterable[str]) -> None:
 def observed_recordings(recordings: Path, folder: Path, names: Iterable[str]) -> dict[str, list[Observed]]:
     """Every frame of the named recordings, observed; observations are kept in `folder`."""
     paths = {name: folder / f"{name}.recording" for name in names}
-    store.run_units(partial(_observe_recording, recordings), list(paths.values()))
+    wanted = {path: (recordings / RECORDINGS[name].path, name) for name, path in paths.items()}
+    store.run_units(_observe_recording, wanted)
     return {name: store.load(path, name) for name, path in paths.items()}
 
 
-def _observe_recording(recordings: Path, path: Path) -> None:
-    """Observes every frame of the recording that the file name states."""
-    store.save(path, observe_all(video(recordings / RECORDINGS[path.stem].path), observer(), path.stem))
+def _observe_recording(path: Path, recording: Path, name: str) -> None:
+    store.save(path, observe_all(video(recording), observer(), name))
 
 
 def judge_weather(clips: dict[str, list[Observed]], judge: Judge) -> tuple[Figures, dict[str, list[Judgement]]]:
@@ -166,7 +159,7 @@ def _broker_section(through_broker: Figures) -> list[str | list[str]]:
             counts(one["states"]),
             f"{one['alerts']} {' + '.join(one['over_threshold'])}".strip(),
             str(one["tracks"]),
-            _coverage(one),
+            coverage(one),
         ]
         for name, one in through_broker.items()
     ]
@@ -207,9 +200,3 @@ def _weather_section(weather: Figures) -> list[str | list[str]]:
         "An evidence is capped, and so is its mean: a statistic can't go much further over a threshold that a short "
         "calibration has put near the cap. Scores that carry nothing here may only have too high a threshold.",
     ]
-
-
-def _coverage(one: Figures) -> str:
-    if one["coverage_achieved"] is None:
-        return "no track to check"
-    return f"{one['coverage_achieved']:.3f} of {one['forecasts_checked']} (asked {one['coverage_asked']:g})"

@@ -105,6 +105,13 @@ def broker_figures(reports: list[FrameReport], frames: int) -> Figures:
     }
 
 
+def coverage(figures: Figures) -> str:
+    """The coverage in `broker_figures`, the number of forecasts that it is of, and the coverage asked."""
+    if figures["coverage_achieved"] is None:
+        return "none checked"
+    return "{coverage_achieved:.3f} of {forecasts_checked} (asked {coverage_asked:g})".format_map(figures)
+
+
 def draw_stills(recording: Path, reports: list[FrameReport], stills: Path, kind: str) -> None:
     """Draws a few frames of a recording with the overlay of their reports into the folder `stills`."""
     by_seq = {report.identity.seq: report for report in reports if report.outcome == Outcome.JUDGED}

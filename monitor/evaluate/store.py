@@ -6,9 +6,10 @@ A unit of work is one file, written under a temporary name and renamed, so that 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -47,13 +48,14 @@ def load(path: Path, stream_id: str = "evaluation") -> list[Observed]:
     return [(offline_stamp(stream_id, frame.seq, frame.capture_ns), frame.observation) for frame in frames]
 
 
-def run_units(make: Callable[[Path], None], wanted: list[Path]) -> None:
-    """Calls `make(path)` for every file of `wanted` that does not exist yet, in up to `PROCESSES` processes."""
-    missing = [path for path in wanted if not path.exists()]
+def run_units(make: Callable[..., None], wanted: Mapping[Path, tuple[Any, ...]]) -> None:
+    """Calls `make(path, *arguments)` for every file of `wanted` that does not exist, in `PROCESSES` processes."""
+    missing = [(path, *arguments) for path, arguments in wanted.items() if not path.exists()]
     if not missing:
         return
     # spawn: a forked child would share the parent's inference threads
     with get_context("spawn").Pool(min(PROCESSES, len(missing))) as pool:
-        for done, _ in enumerate(pool.imap_unordered(make, missing), 1):
+        for done, made in enumerate([pool.apply_async(make, one) for one in missing], 1):
+            made.get()
             if done % 20 == 0 or done == len(missing):
                 print(f"observed {done} of {len(missing)} sequences", flush=True)

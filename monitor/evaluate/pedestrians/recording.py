@@ -21,7 +21,7 @@ from ...judging.offline import Observed, judge_all
 from ...judging.state import new_run
 from .. import store
 from ..drives import CLEAN_FRAMES, CLEAN_SEEDS, Unit, drive_of, setting_of
-from ..observing import observe_unit
+from ..observing import observe_units
 from ..recordings import RECORDINGS, check_recordings, observed_recordings
 from ..replaying import broker_figures, draw_stills, replay
 from ..reports import Figures
@@ -38,17 +38,10 @@ DRIVES = tuple(Unit(seed, 0, CLEAN_FRAMES) for seed in CLEAN_SEEDS if setting_of
 
 
 def evaluate_pedestrians(recordings: Path, folder: Path, observations: Path | None, judge: Judge) -> Figures:
-    """All figures of the report.
+    """All figures of the report. Raises MissingFileError, and MissingPackageError without the extra `dev`.
 
-    Args:
-        recordings: the folder of recordings.
-        folder: where observations of recordings and stills are kept; one for each set of models.
-        observations: the same for synthetic drives, one for each set of models and pictures; None leaves drives out.
-        judge: of the shipped networks, with default settings.
-
-    Raises:
-        MissingFileError: the recording or its annotation is missing.
-        MissingPackageError: a library of the extra `dev` is missing.
+    `recordings` is the folder of recordings; observations of recordings and stills are kept in `folder`, observations
+    of synthetic drives in `observations`, None leaves drives out.
     """
     check_recordings(recordings, [RECORDING, ANNOTATION])
     replayed = replay(NAME, recordings / RECORDING)
@@ -97,7 +90,7 @@ def drive_figures(folder: Path, judge: Judge) -> Figures:
 
     `people` and `boxes` are those that must be tracked; scores take the boxes of all people.
     """
-    store.run_units(observe_unit, [folder / unit.name for unit in DRIVES])
+    observe_units(folder, DRIVES)
     truth: list[Labeled] = []
     everybody: list[Labeled] = []
     frames: list[Observed] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..replaying import coverage
 from ..reports import Figures, cell, render, table
 from .recording import MIN_HEIGHT_PX, NAME
 from .scores import CALIBRATED_ON
@@ -73,13 +74,11 @@ def _forecasts_section(forecasts: Figures, broker: Figures) -> Blocks:
         for one in forecasts["horizons"]
     ]
     (ade, ade_still), (fde, fde_still) = ([cell(px, ".1f") for px in forecasts[name]] for name in ("ade_px", "fde_px"))
-    achieved = broker["coverage_achieved"]
-    tally = "none checked" if achieved is None else f"{achieved:.3f} of {broker['forecasts_checked']}"
     return [
         "## Forecasts",
-        f"Asked: {forecasts['coverage_asked']:.0%} of the future centers inside their region. The coverage that the "
-        f"last report states, against the filtered centers of its tracks: {tally}. The table is against the "
-        "annotation: detected boxes are some pixels off the annotated ones, which no forecast can predict.",
+        "Coverage: the share of future centers inside their region. The last report states, against the filtered "
+        f"centers of its tracks, {coverage(broker)}. The table is against the annotation: detected boxes are some "
+        "pixels off the annotated ones, which no forecast can predict.",
         table(header, rows),
         f"Over the {forecasts['forecasts']} forecasts whose person is annotated at every horizon: ADE {ade} px "
         f"(standing still {ade_still}), FDE {fde} px ({fde_still}).",

@@ -162,7 +162,7 @@ def test_forecasts_of_a_steady_walker_are_right_and_standing_still_is_not(scene,
     figures = forecast_figures(scene[0][:60], reports, "pedestrian")
     last = figures["horizons"][-1]
     assert last["horizon_s"] == pytest.approx(2.0)
-    assert last["checked"] == 59 - 20  # the post is nobody, and 2 s after the last 20 frames nobody was annotated
+    assert last["checked"] == 59 - 20  # the post is no person, and 2 s after the last 20 frames nobody was annotated
     assert last["still_px"] == pytest.approx(20 * SPEED_PX, rel=0.02)
     assert last["error_px"] < 10
     assert last["coverage"] == 1
@@ -206,9 +206,9 @@ def test_boxes_on_excused_people_count_for_nothing():
     due, excused = frame(a=BOX), frame(b=BOX + 300 * RIGHT)
     tracked = frame(c=BOX + 2 * RIGHT, d=BOX + 302 * RIGHT, e=BOX + 600 * RIGHT)
     kept = without_excused(tracked, due, excused)
-    assert kept.identity.tolist() == [2, 4]  # what stands on nobody stays a mistake
+    assert kept.identity.tolist() == [2, 4]  # a box on nobody remains an error
     both = without_excused(tracked, due, frame(b=BOX))
-    assert both.identity.tolist() == [2, 3, 4]  # it may stand on somebody who must be tracked
+    assert both.identity.tolist() == [2, 3, 4]  # it may be on somebody who must be tracked
 
 
 def test_people_of_drives_are_tracked(tmp_path, monkeypatch, observations, judge):
