@@ -1,4 +1,4 @@
-"""The verbs as processes of their own, as they are typed."""
+"""Runs verbs as processes of their own, as they are typed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+WITHOUT_MODULES = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+BLOCKED = sys.argv.pop(1).split(",")
+sys.meta_path.insert(0, Blocker())
+from gradwatch.monitor.commands import main
+main()
+"""
+
 
 @contextmanager
-def running(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """`gradwatch` with these arguments; it is killed in the end if it has not ended by itself."""
-    command = [sys.executable, "-m", "gradwatch.monitor.commands", *map(str, arguments)]
+def running(*arguments: object, without: str = "") -> Iterator[subprocess.Popen[str]]:
+    """`gradwatch` with these arguments, killed at the end of the block if it has not ended by itself.
+
+    `without` names modules, separated by commas, that it can't import, as if they were not installed.
+    """
+    program = ["-c", WITHOUT_MODULES, without] if without else ["-m", "gradwatch.monitor.commands"]
+    command = [sys.executable, *program, *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield process
@@ -20,8 +36,8 @@ def running(*arguments: object) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def said_by(*arguments: object) -> tuple[int, str]:
-    """The exit code of `gradwatch`, and all that it said."""
-    with running(*arguments) as process:
-        said, _ = process.communicate(timeout=60)
+def said_by(*arguments: object, without: str = "", timeout_s: float = 240.0) -> tuple[int, str]:
+    """The exit code of `gradwatch`, and its output."""
+    with running(*arguments, without=without) as process:
+        said, _ = process.communicate(timeout=timeout_s)
         return process.returncode, said
