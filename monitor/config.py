@@ -90,7 +90,7 @@ class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A camera for `gradwatch attach`; `streams/cameras/address.py` lists the forms of `url`. It may hold credentials."""
+    """A camera for `gradwatch attach`; `streams/cameras/address.py` lists forms of `url`. It may have credentials."""
 
     url: str | int
     transport: Literal["tcp", "udp"] = "tcp"  # for RTSP

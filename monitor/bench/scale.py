@@ -100,7 +100,7 @@ def start_workers(stack: ExitStack, own: Configuration, folder: Path, count: int
         workers.append(Child("work", *options, log=folder / f"worker-{number}.log"))
         stack.callback(workers[-1].stop)
     for worker, made in zip(workers, ready, strict=True):
-        worker.wait_for(made, READY_TIMEOUT_S)
+        worker.wait_until(made.exists, READY_TIMEOUT_S)
     return workers
 
 

@@ -99,7 +99,7 @@ class EvidenceFolder:
                 os.fsync(stream.fileno())
                 size = os.fstat(stream.fileno()).st_size
                 stream.seek(0)
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
                 self._make_room(path, size)
                 partial.chmod(0o644)  # mkstemp makes it readable for its owner alone; reviewers read it too
                 partial.replace(path)

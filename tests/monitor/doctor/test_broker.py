@@ -27,7 +27,7 @@ def test_no_broker_is_said_within_five_seconds() -> None:
     assert "127.0.0.1:1" in row.found
     asking = tuple(check for check in CHECKS if check.run in (brokers.broker, brokers.topics, brokers.clocks))
     begun_s = time.monotonic()
-    found = [row for section in run_checks(nobody, asking) for row in section.results]
+    found = [row for rows in run_checks(nobody, asking).values() for row in rows]
     assert time.monotonic() - begun_s < 5  # those that need the broker don't ask again
     assert [(row.subject, row.status) for row in found] == [
         ("broker", Status.MISSING),
@@ -40,8 +40,7 @@ def test_a_refusal_shows_no_password(tmp_path: Path) -> None:
     """kafka-python quotes settings that it does not know, values and all."""
     config = tmp_path / "gradwatch.yaml"
     config.write_text(f"broker: {{client: {{sasl_plain_password: '{PASSWORD}', ssl_pasword: '{PASSWORD}'}}}}\n")
-    (section,) = run_checks(Context(load(config)), (Check("broker", brokers.broker),))
-    (row,) = section.results
+    (row,) = run_checks(Context(load(config)), [Check("broker", brokers.broker)])["broker"]
     assert row.is_fault
     assert PASSWORD not in row.found
 
