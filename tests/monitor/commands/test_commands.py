@@ -77,7 +77,7 @@ def test_a_missing_extra_is_named_with_its_command(words: list[object], missing:
         (["bench", "path", "-b", "127.0.0.1:1"], "expected a Kafka broker at 127.0.0.1:1"),
     ],
 )
-def test_what_a_user_can_mend_is_said_in_one_line(
+def test_errors_that_a_user_can_mend_take_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[object], expected: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

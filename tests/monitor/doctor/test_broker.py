@@ -20,7 +20,7 @@ from .builders import context
 PASSWORD = "hunter2-behind-the-door"
 
 
-def test_no_broker_is_said_within_five_seconds() -> None:
+def test_a_missing_broker_is_reported_within_five_seconds() -> None:
     nobody = context(broker={"bootstrap_servers": "127.0.0.1:1"})
     (row,) = brokers.broker(nobody)
     assert (row.status, row.is_fault) == (Status.MISSING, True)
@@ -45,7 +45,7 @@ def test_a_refusal_shows_no_password(tmp_path: Path) -> None:
     assert PASSWORD not in row.found
 
 
-def test_a_missing_topic_has_its_command(broker: str) -> None:
+def test_a_missing_topic_names_the_command_that_creates_it(broker: str) -> None:
     names = Topics("lost.", "lost.frames")
     ensure_topics(broker, names, partitions=2)
     delete_topics(broker, [names.alerts])
@@ -68,7 +68,7 @@ def test_a_missing_topic_has_its_command(broker: str) -> None:
         (7_300_000.0, Status.OK, "2 hours ago"),
     ],
 )
-def test_a_frame_of_the_future_is_a_wrong_clock(age_ms: float | None, status: Status, found: str) -> None:
+def test_a_frame_from_the_future_means_a_wrong_clock(age_ms: float | None, status: Status, found: str) -> None:
     row = brokers.source_clock(age_ms)
     assert row.status is status
     assert found in row.found

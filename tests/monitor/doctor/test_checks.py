@@ -1,4 +1,4 @@
-"""How the doctor's checks are run, and how what they find is shown."""
+"""Running the doctor's checks, and showing their results."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SECTIONS = {
 
 
 def printed(sections: Sections, encoding: str) -> str:
-    """What an 80 columns wide terminal of this encoding shows."""
+    """The output on a terminal of 80 columns with this encoding."""
     shown = io.BytesIO()
     with io.TextIOWrapper(shown, encoding=encoding) as file:
         print_report(Console(width=80, file=file), sections)
@@ -61,7 +61,7 @@ def printed(sections: Sections, encoding: str) -> str:
         return shown.getvalue().decode(encoding)
 
 
-def test_words_and_symbols_tell_and_commands_stay_whole() -> None:
+def test_rows_have_words_and_symbols_and_commands_stay_on_one_line() -> None:
     text = printed(SECTIONS, "utf-8")
     for line in ("✓ ok      well", "✗ missing gone", "○ wrong   spare", "? unknown dim"):
         assert line in text
@@ -72,7 +72,7 @@ def test_words_and_symbols_tell_and_commands_stay_whole() -> None:
     assert not has_fault({"things": SECTIONS["things"][:1]})
 
 
-def test_a_terminal_without_unicode_is_served() -> None:
+def test_a_terminal_without_unicode_gets_plain_symbols() -> None:
     text = printed(SECTIONS, "ascii")
     for line in ("+ ok      well", "x missing gone", "o wrong   spare", "? unknown dim"):
         assert line in text

