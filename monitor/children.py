@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from gradwatch import GradwatchError
 
 STOP_TIMEOUT_S = 20.0
+Answer = TypeVar("Answer")
 
 
 def end_by_exception() -> None:
@@ -48,26 +51,22 @@ class Child:
         """Whether it has not ended yet."""
         return self.process.poll() is None
 
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Waits for the end. Raises ChildError if it fails or takes too long."""
-        try:
-            code = self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired as error:
-            self.process.kill()
-            raise ChildError(f"gradwatch {self.verb} did not end within {timeout_s:.0f} s{self._log_end()}") from error
-        if code:
+    def wait(self) -> None:
+        """Waits for the end. Raises ChildError if it fails."""
+        if code := self.process.wait():
             raise ChildError(f"gradwatch {self.verb} ended with code {code}{self._log_end()}")
 
-    def wait_for(self, path: Path, timeout_s: float) -> None:
-        """Waits until the child has created the file `path`. Raises ChildError."""
+    def wait_until(self, ready: Callable[[], Answer | None], timeout_s: float) -> Answer:
+        """The answer of `ready`, asked until it is true. Raises ChildError if the child ends or takes too long."""
         deadline_s = time.monotonic() + timeout_s
-        while not path.exists():
+        while not (answer := ready()):
             if not self.running:
                 self.wait()
                 raise ChildError(f"gradwatch {self.verb} ended early{self._log_end()}")
             if time.monotonic() > deadline_s:
                 raise ChildError(f"gradwatch {self.verb} was not ready within {timeout_s:.0f} s{self._log_end()}")
             time.sleep(0.05)
+        return answer
 
     def stop(self) -> None:
         """Sends SIGTERM, and SIGKILL if the child does not end within STOP_TIMEOUT_S."""

@@ -131,8 +131,9 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
         raise ConfigurationError(f"expected a configuration file at {path}, got {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         # neither the error's own text nor its trace: they quote lines of the file, and passwords may be in it
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", "not a text file")
+        mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", "it contains characters that YAML does not allow")
         raise ConfigurationError(f"{path} is not YAML{where}: {problem}") from None
     configuration = from_tree(_interpolated(tree, environment), str(path))
     # from now on no log contains them, whatever library writes it

@@ -298,7 +298,15 @@ def import_without(blocked: str, *modules: str) -> subprocess.CompletedProcess[s
     )
 
 
-DEMO_PATH = ("gradwatch.monitor.commands", "gradwatch.models.observe")
+DEMO_PATH = (  # a verb's module is imported when the verb is called
+    "gradwatch.monitor.commands.trials.demo",
+    "gradwatch.monitor.commands.judging.calibrate",
+    "gradwatch.monitor.commands.judging.work",
+    "gradwatch.monitor.commands.streams.replay",
+    "gradwatch.monitor.commands.review.evidence",
+    "gradwatch.monitor.commands.review.review",
+    "gradwatch.models.observe",
+)
 
 
 @pytest.mark.service

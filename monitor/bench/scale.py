@@ -94,8 +94,8 @@ def start_workers(stack: ExitStack, own: Configuration, folder: Path, count: int
         options = [f"--config={config}", f"--policy={policy}", f"--ready-file={ready_file}"]
         workers.append(Child("work", *options, log=folder / f"worker-{number}.log"))
         stack.callback(workers[-1].stop)
-    for worker, ready_file in zip(workers, ready, strict=True):
-        worker.wait_for(ready_file, READY_TIMEOUT_S)
+    for worker, made in zip(workers, ready, strict=True):
+        worker.wait_until(made.exists, READY_TIMEOUT_S)
     return workers
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,13 +92,12 @@ def _read(settings: DemoSettings, stream_id: str, seq: int) -> Image:
 
 
 def _save_stream(settings: DemoSettings, stream_id: str, images: Iterable[Image]) -> None:
-    _save(settings.folder / stream_id, _with_challenge(settings, settings.onset(stream_id), images))
+    def challenged(seq: int, image: Image) -> Image:
+        if seq < settings.onset(stream_id):
+            return image
+        return apply_challenge(image, settings.challenge, settings.level, settings.seed, seq)
 
-
-def _with_challenge(settings: DemoSettings, onset: int, images: Iterable[Image]) -> Iterator[Image]:
-    for seq, image in enumerate(images):
-        has_begun = seq >= onset
-        yield apply_challenge(image, settings.challenge, settings.level, settings.seed, seq) if has_begun else image
+    _save(settings.folder / stream_id, (challenged(seq, image) for seq, image in enumerate(images)))
 
 
 def _save(folder: Path, images: Iterable[Image]) -> None:

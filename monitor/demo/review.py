@@ -56,18 +56,8 @@ def review_page(settings: DemoSettings, config: str) -> Iterator[DemoReview]:
         Child("review", config, *options, log=folder / "review.log") as page,
         Child("evidence", config, f"--folder={evidence}", database, log=folder / "evidence.log") as service,
     ):
-        yield DemoReview(_address(page), (page, service))
-
-
-def _address(page: Child) -> str:
-    deadline_s = time.monotonic() + READY_TIMEOUT_S
-    while (found := ADDRESS.search(page.log.read_text(errors="replace"))) is None:
-        if not page.running:
-            page.wait()
-        if time.monotonic() > deadline_s:
-            raise ChildError(f"gradwatch review was not ready within {READY_TIMEOUT_S:.0f} s; its log is {page.log}")
-        time.sleep(0.05)
-    return found.group()
+        logged = page.wait_until(lambda: ADDRESS.search(page.log.read_text(errors="replace")), READY_TIMEOUT_S)
+        yield DemoReview(logged.group(), (page, service))
 
 
 def _write_truth(settings: DemoSettings) -> None:

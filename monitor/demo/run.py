@@ -41,11 +41,6 @@ class StreamLog:
     reports: dict[int, FrameReport] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
 
-    @property
-    def opened(self) -> list[Alert]:
-        """The first revision of every alert."""
-        return [alert for alert in self.alerts if alert.revision == 1 and alert.state is AlertState.OPEN]
-
 
 def run_demo(settings: DemoSettings, console: Console, review: bool = False) -> dict[str, Any]:
     """Runs the whole demo and returns its figures; with `review` it then serves the review page until Ctrl-C.
@@ -98,7 +93,7 @@ def _play(
     with ExitStack() as stack:
         work = Child("work", config, "--policy=live", f"--ready-file={ready}", log=folder / "worker.log")
         worker = stack.enter_context(work)
-        worker.wait_for(ready, READY_TIMEOUT_S)
+        worker.wait_until(ready.exists, READY_TIMEOUT_S)
         sources = []
         for partition, stream in enumerate(STREAMS):
             played = [folder / stream, f"--stream-id={stream}", f"--rate={settings.rate_hz}"]
@@ -144,11 +139,12 @@ def _summarize(settings: DemoSettings, stream_id: str, log: StreamLog) -> Stream
     """Counts the outputs of a stream; draws its video and a still of each alert."""
     onset = settings.onset(stream_id)
     published = json.loads((settings.folder / f"{stream_id}.published.json").read_text())
-    true = [alert for alert in log.opened if alert.last_seq >= onset and alert.kind is AlertKind.DISTRIBUTION_SHIFT]
+    opened = [alert for alert in log.alerts if alert.revision == 1 and alert.state is AlertState.OPEN]
+    true = [alert for alert in opened if alert.last_seq >= onset and alert.kind is AlertKind.DISTRIBUTION_SHIFT]
     first = min((alert.last_seq for alert in true), default=None)
     outcomes = [report.outcome for report in log.reports.values()]
     causes = [str(report.cause) for report in log.reports.values() if report.outcome is Outcome.DROPPED]
-    stills = [(alert.last_seq, write_alert_still(settings, stream_id, log.reports, alert)) for alert in log.opened]
+    stills = [(alert.last_seq, write_alert_still(settings, stream_id, log.reports, alert)) for alert in opened]
     return StreamSummary(
         frames_in=published["published"],
         reports=len(log.reports),
@@ -160,7 +156,7 @@ def _summarize(settings: DemoSettings, stream_id: str, log: StreamLog) -> Stream
         onset_seq=onset,
         first_alert_seq=first,
         delay_frames=None if first is None else first - onset,
-        false_alerts=sum(alert.last_seq < onset for alert in log.opened),
+        false_alerts=sum(alert.last_seq < onset for alert in opened),
         challenge=settings.challenge,
         level=settings.level,
         seed=settings.seed,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from gradwatch.streams.observability.logs import scrub
 
 from . import broker, codecs, devices, machine, networks, packages
-from .results import CheckResult, Context, Status
+from .results import Context, Result, Sections, Status
 
-Run = Callable[[Context], list[CheckResult]]
+Run = Callable[[Context], list[Result]]
 
 
 class Check(NamedTuple):
@@ -33,7 +33,7 @@ class Check(NamedTuple):
         return self.run.__name__.replace("_", " ")
 
 
-CHECKS = (
+CHECKS: tuple[Check, ...] = (
     Check("Python", packages.python_and_core, configured=False),
     Check("Python", packages.extras, configured=False),
     Check("devices", devices.cores),
@@ -53,50 +53,42 @@ CHECKS = (
 )
 
 
-class Section(NamedTuple):
-    """The rows of one part of the report."""
-
-    name: str
-    results: list[CheckResult]
-
-
-def run_checks(context: Context, checks: tuple[Check, ...] = CHECKS) -> list[Section]:
+def run_checks(context: Context, checks: Iterable[Check]) -> Sections:
     """Runs every check. One that fails or takes too long gives an `unknown` row; no text contains a credential."""
-    sections: dict[str, Section] = {}
+    sections: Sections = {}
     failed: set[Run] = set()
     for check in checks:
         if check.needs in failed:
-            results = [CheckResult(check.name, Status.UNKNOWN, f"needs the {check.needs.__name__}", needed=False)]
+            results = [Result(check.name, Status.UNKNOWN, f"needs the {check.needs.__name__}", needed=False)]
         else:
             results = _run_with_timeout(check, context)
         if any(result.status is not Status.OK for result in results):
             failed.add(check.run)
-        section = sections.setdefault(check.section, Section(check.section, []))
-        section.results.extend(_scrubbed(result) for result in results)
-    return list(sections.values())
+        sections.setdefault(check.section, []).extend(_scrubbed(result) for result in results)
+    return sections
 
 
-def _run_with_timeout(check: Check, context: Context) -> list[CheckResult]:
+def _run_with_timeout(check: Check, context: Context) -> list[Result]:
     """The results of a check; its thread is abandoned if it takes too long."""
-    results: list[CheckResult] = []
+    results: list[Result] = []
     thread = threading.Thread(target=lambda: results.extend(_run(check, context)), daemon=True)
     thread.start()
     thread.join(check.timeout_s)
     if thread.is_alive():
-        return [CheckResult(check.name, Status.UNKNOWN, f"no answer within {check.timeout_s:g} s")]
+        return [Result(check.name, Status.UNKNOWN, f"no answer within {check.timeout_s:g} s")]
     return results
 
 
-def _run(check: Check, context: Context) -> list[CheckResult]:
+def _run(check: Check, context: Context) -> list[Result]:
     try:
         return check.run(context)
     except ModuleNotFoundError as error:
-        return [CheckResult(check.name, Status.MISSING, str(error), "see the extras above")]
+        return [Result(check.name, Status.MISSING, str(error), "see the extras above")]
     except Exception as error:
-        return [CheckResult(check.name, Status.UNKNOWN, f"the check failed: {type(error).__name__}: {error}")]
+        return [Result(check.name, Status.UNKNOWN, f"the check failed: {type(error).__name__}: {error}")]
 
 
-def _scrubbed(result: CheckResult) -> CheckResult:
+def _scrubbed(result: Result) -> Result:
     texts = (result.subject, result.found, result.remedy)
     subject, found, remedy = (scrub(" ".join(text.split())) for text in texts)
-    return CheckResult(subject, result.status, found, remedy, result.needed)
+    return Result(subject, result.status, found, remedy, result.needed)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import av
 import numpy as np
 
-from .results import CheckResult, Context, Status
+from .results import Context, Result, Status
 
 CODECS = {  # -> decoder, the encoders to try in this order, pixel format
     "H.264": ("h264", ("libx264", "libopenh264", "h264_videotoolbox"), "yuv420p"),
@@ -22,13 +22,13 @@ SIDE_PX = 64
 WORST_ERROR = 12.0  # of 255; the error of a smooth frame is below 3
 
 
-def codecs(context: Context) -> list[CheckResult]:
+def codecs(context: Context) -> list[Result]:
     """What FFmpeg can decode (cameras, recordings) and encode (videos of the demo and of evidence)."""
     needed = {"H.264"} if context.configuration.cameras else set()  # what nearly every network camera sends
     results = []
     for name, (decoder, encoders, pixel_format) in CODECS.items():
         status, found = try_codec(decoder, encoders, pixel_format)
-        results.append(CheckResult(name, status, found, "" if status is Status.OK else REMEDY, name in needed))
+        results.append(Result(name, status, found, "" if status is Status.OK else REMEDY, name in needed))
     return results
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from gradwatch.models.devices import onnx_runtime, torch_device, try_device
 from gradwatch.models.zoo import WEIGHTS
 
-from .results import CheckResult, Context, Status
+from .results import Context, Result, Status
 
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
 TO_GPU = "pip uninstall onnxruntime && pip install 'gradwatch[gpu]'"
 
 
-def cores(context: Context) -> list[CheckResult]:
+def cores(context: Context) -> list[Result]:
     """The cores that this process may use, against the threads that are configured."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     settings = context.configuration.worker
@@ -24,11 +24,11 @@ def cores(context: Context) -> list[CheckResult]:
     found = f"{count} of {os.cpu_count()} can be used"
     if threads > count:
         remedy = f"set worker.model_threads and worker.decode_threads to {count} at most"
-        return [CheckResult("cores", Status.WRONG, f"{found}, {threads} threads are configured", remedy, needed=False)]
-    return [CheckResult("cores", Status.OK, found)]
+        return [Result("cores", Status.WRONG, f"{found}, {threads} threads are configured", remedy, needed=False)]
+    return [Result("cores", Status.OK, found)]
 
 
-def onnx(context: Context) -> list[CheckResult]:
+def onnx(context: Context) -> list[Result]:
     """ONNX Runtime on the configured device, and on CUDA if it is available."""
     device = context.configuration.worker.device
     runtime = onnx_runtime()
@@ -46,30 +46,30 @@ def onnx(context: Context) -> list[CheckResult]:
             remedy = "install NVIDIA's driver, or set worker.device: cpu"
             if card:
                 remedy = f"{TO_GPU}; its CUDA and cuDNN must fit the driver, or set worker.device: cpu"
-            results.append(CheckResult("ONNX Runtime, CUDA", status, str(error), remedy, device == "cuda"))
+            results.append(Result("ONNX Runtime, CUDA", status, str(error), remedy, device == "cuda"))
     elif card:
         found = f"{card} is not used: this ONNX Runtime has no CUDA"
-        results.append(CheckResult("ONNX Runtime, CUDA", Status.MISSING, found, TO_GPU, needed=False))
+        results.append(Result("ONNX Runtime, CUDA", Status.MISSING, found, TO_GPU, needed=False))
     return results
 
 
-def torch(context: Context) -> list[CheckResult]:
+def torch(context: Context) -> list[Result]:
     """torch, which the extra `train` installs, and the card that it uses."""
     device, card = torch_device(), _graphics_card()
     if device is None:
         return []  # the row of its extra says that it is missing
     if device.device:
         found = f"{device.version}, {device.device} with CUDA {device.cuda}"
-        return [CheckResult("torch", Status.OK, found, needed=False)]
+        return [Result("torch", Status.OK, found, needed=False)]
     if card:
         remedy = "install torch for this driver, see pytorch.org/get-started"
-        return [CheckResult("torch", Status.WRONG, f"{device.version} does not find {card}", remedy, needed=False)]
-    return [CheckResult("torch", Status.OK, f"{device.version}, on the CPU", needed=False)]
+        return [Result("torch", Status.WRONG, f"{device.version} does not find {card}", remedy, needed=False)]
+    return [Result("torch", Status.OK, f"{device.version}, on the CPU", needed=False)]
 
 
-def _ran(name: str, providers: tuple[str, ...], version: str) -> CheckResult:
+def _ran(name: str, providers: tuple[str, ...], version: str) -> Result:
     provider = providers[0].removesuffix("ExecutionProvider")
-    return CheckResult(f"ONNX Runtime, {name}", Status.OK, f"{version} ran a network on {provider}")
+    return Result(f"ONNX Runtime, {name}", Status.OK, f"{version} ran a network on {provider}")
 
 
 def _graphics_card() -> str:

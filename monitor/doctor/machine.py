@@ -11,7 +11,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from .results import CheckResult, Context, Status
+from .results import Context, Result, Status
 
 GIB = 1 << 30
 WORKER_BYTES = 512 << 20  # of a worker with its networks, without frames that wait
@@ -22,16 +22,16 @@ CGROUPS = (  # limit and use of memory of a container: version 2 and 1
 )
 
 
-def memory(context: Context) -> list[CheckResult]:
+def memory(context: Context) -> list[Result]:
     """Free memory, against that of a worker and the frames that may wait in it."""
     needed = WORKER_BYTES + context.configuration.worker.max_pending_bytes
     free = _available_bytes()
     if free is None:
-        return [CheckResult("memory", Status.UNKNOWN, "this system does not report free memory", needed=False)]
+        return [Result("memory", Status.UNKNOWN, "this system does not report free memory", needed=False)]
     found = f"{free / GIB:.1f} GiB free, a worker takes up to {needed / GIB:.1f}"
     if free < needed:
-        return [CheckResult("memory", Status.WRONG, found, "free memory, or lower worker.max_pending_bytes")]
-    return [CheckResult("memory", Status.OK, found)]
+        return [Result("memory", Status.WRONG, found, "free memory, or lower worker.max_pending_bytes")]
+    return [Result("memory", Status.OK, found)]
 
 
 def _available_bytes() -> int | None:
@@ -54,37 +54,37 @@ def _number(path: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def disk(context: Context) -> list[CheckResult]:
+def disk(context: Context) -> list[Result]:
     """Free space in the working folder and for temporary files, and whether both can be written."""
     return [_space("disk, this folder", Path.cwd()), _space("disk, temporary", Path(tempfile.gettempdir()))]
 
 
-def _space(subject: str, folder: Path) -> CheckResult:
+def _space(subject: str, folder: Path) -> Result:
     if not os.access(folder, os.W_OK):
         remedy = f"chmod u+w {shlex.quote(str(folder))}"
-        return CheckResult(subject, Status.WRONG, f"{folder} can't be written", remedy, needed=False)
+        return Result(subject, Status.WRONG, f"{folder} can't be written", remedy, needed=False)
     free = shutil.disk_usage(folder).free
     found = f"{free / GIB:.1f} GiB free at {folder}"
     if free < DISK_BYTES:
-        return CheckResult(subject, Status.WRONG, found, f"free {DISK_BYTES / GIB:.0f} GiB there", needed=False)
-    return CheckResult(subject, Status.OK, found, needed=False)
+        return Result(subject, Status.WRONG, found, f"free {DISK_BYTES / GIB:.0f} GiB there", needed=False)
+    return Result(subject, Status.OK, found, needed=False)
 
 
-def ports(context: Context) -> list[CheckResult]:
+def ports(context: Context) -> list[Result]:
     """Whether the worker's metrics port is free, or used by a gradwatch already."""
     settings = context.configuration.worker
     port, address = settings.metrics_port, settings.metrics_address
     if port is None:
-        return [CheckResult("metrics port", Status.OK, "none configured (worker.metrics_port)", needed=False)]
+        return [Result("metrics port", Status.OK, "none configured (worker.metrics_port)", needed=False)]
     try:
         with socket.create_server((address, port)):
-            return [CheckResult("metrics port", Status.OK, f"{address}:{port} is free")]
+            return [Result("metrics port", Status.OK, f"{address}:{port} is free")]
     except OSError as error:
         if _is_gradwatch(address, port):
-            return [CheckResult("metrics port", Status.OK, f"{address}:{port} is used by a running gradwatch")]
+            return [Result("metrics port", Status.OK, f"{address}:{port} is used by a running gradwatch")]
         remedy = "end what uses it, or set another worker.metrics_port"
         found = f"{address}:{port}: {os.strerror(error.errno or 0)}"
-        return [CheckResult("metrics port", Status.WRONG, found, remedy)]
+        return [Result("metrics port", Status.WRONG, found, remedy)]
 
 
 def _is_gradwatch(address: str, port: int) -> bool:
@@ -97,15 +97,15 @@ def _is_gradwatch(address: str, port: int) -> bool:
         return False
 
 
-def own_clock(context: Context) -> list[CheckResult]:
+def own_clock(context: Context) -> list[Result]:
     """Whether this machine's clock is synchronized."""
     subject = "clock of this machine"
     if shutil.which("timedatectl") is None:
-        return [CheckResult(subject, Status.UNKNOWN, "no timedatectl here to ask for NTP", needed=False)]
+        return [Result(subject, Status.UNKNOWN, "no timedatectl here to ask for NTP", needed=False)]
     command = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5).stdout.strip()
     if answer == "yes":
-        return [CheckResult(subject, Status.OK, "synchronized by NTP", needed=False)]
+        return [Result(subject, Status.OK, "synchronized by NTP", needed=False)]
     if answer == "no":
-        return [CheckResult(subject, Status.WRONG, "not synchronized", "timedatectl set-ntp true", needed=False)]
-    return [CheckResult(subject, Status.UNKNOWN, "timedatectl does not report NTP", needed=False)]
+        return [Result(subject, Status.WRONG, "not synchronized", "timedatectl set-ntp true", needed=False)]
+    return [Result(subject, Status.UNKNOWN, "timedatectl does not report NTP", needed=False)]

@@ -16,7 +16,7 @@ from ..config import Configuration
 from ..judging.judge import Judge
 from ..worker.build import build_judge, build_observer, load_calibrations, read_calibrations
 from ..worker.stored_state import StateFormatError
-from .results import CheckResult, Context, Status
+from .results import Context, Result, Status
 
 HASHES = "SHA256SUMS"  # beside the weights, in the format of `sha256sum`
 REINSTALL = "pip install --force-reinstall --no-deps gradwatch"
@@ -26,7 +26,7 @@ MEANING = {  # of the fields of Origin
 }
 
 
-def weights(context: Context) -> list[CheckResult]:
+def weights(context: Context) -> list[Result]:
     """Every weights file that the configuration needs: present, unchanged, and with its model card."""
     settings = context.configuration.models
     folder = Path(settings.weights) if settings.weights else WEIGHTS
@@ -36,22 +36,22 @@ def weights(context: Context) -> list[CheckResult]:
     return [
         _weights_file(folder / model.file, hashes, remedy)
         if needed[model.kind]
-        else CheckResult(model.file, Status.OK, "not needed", needed=False)
+        else Result(model.file, Status.OK, "not needed", needed=False)
         for model in MODELS.values()
     ]
 
 
-def _weights_file(path: Path, hashes: Mapping[str, str], remedy: str) -> CheckResult:
+def _weights_file(path: Path, hashes: Mapping[str, str], remedy: str) -> Result:
     if not path.is_file():
-        return CheckResult(path.name, Status.MISSING, f"no such file in {path.parent}", remedy)
+        return Result(path.name, Status.MISSING, f"no such file in {path.parent}", remedy)
     got, expected = file_hash(path), hashes.get(path.name)
     card = "model card" if path.with_suffix(".md").is_file() else "no model card"
     found = f"{path.stat().st_size / 1e6:.1f} MB, {card}, {got[:12]}"
     if expected is None:
-        return CheckResult(path.name, Status.UNKNOWN, f"{found}: no {HASHES} to compare with")
+        return Result(path.name, Status.UNKNOWN, f"{found}: no {HASHES} to compare with")
     if got != expected:
-        return CheckResult(path.name, Status.WRONG, f"{found} instead of {expected[:12]}", remedy)
-    return CheckResult(path.name, Status.OK, f"{found} as shipped")
+        return Result(path.name, Status.WRONG, f"{found} instead of {expected[:12]}", remedy)
+    return Result(path.name, Status.OK, f"{found} as shipped")
 
 
 def read_hashes(path: Path) -> dict[str, str]:
@@ -62,32 +62,30 @@ def read_hashes(path: Path) -> dict[str, str]:
     return {name.lstrip("*"): value for value, name in rows}
 
 
-def networks_and_calibrations(context: Context) -> list[CheckResult]:
+def networks_and_calibrations(context: Context) -> list[Result]:
     """Loads every network as a worker does, then checks each stream's calibration file against them."""
     configuration = context.configuration
     try:
         observer = build_observer(configuration)
     except Exception as error:
         remedy = "mend the weights or the device, see their rows"
-        skipped = [
-            CheckResult(f"stream {name}", Status.UNKNOWN, "needs the networks") for name in configuration.streams
-        ]
-        return [CheckResult("networks", Status.WRONG, f"can't be loaded: {error}", remedy), *skipped]
+        skipped = [Result(f"stream {name}", Status.UNKNOWN, "needs the networks") for name in configuration.streams]
+        return [Result("networks", Status.WRONG, f"can't be loaded: {error}", remedy), *skipped]
     judge = build_judge(configuration, observer)
     heads = ", ".join(observer.heads) or "none"
     found = f"loaded on {observer.device}; heads: {heads}; id {observer.models_id}"
-    networks = CheckResult("networks", Status.OK, found)
+    networks = Result("networks", Status.OK, found)
     if not configuration.streams:
         found = f"none configured: each calibrates on its own first {configuration.judge.calibration_frames} frames"
-        return [networks, CheckResult("calibrations", Status.OK, found)]
+        return [networks, Result("calibrations", Status.OK, found)]
     return [networks, *(_calibration(context, judge, name) for name in configuration.streams)]
 
 
-def _calibration(context: Context, judge: Judge, stream_id: str) -> CheckResult:
+def _calibration(context: Context, judge: Judge, stream_id: str) -> Result:
     settings, subject = context.configuration.streams[stream_id], f"stream {stream_id}"
     if settings.calibration is None:
         start = context.configuration.judge.calibration_frames
-        return CheckResult(subject, Status.OK, f"no file: calibrates on its own first {start} frames")
+        return Result(subject, Status.OK, f"no file: calibrates on its own first {start} frames")
     alone = replace(context.configuration, streams={stream_id: settings})
     out = f"{stream_id}.calibration" if settings.calibration == "shipped" else settings.calibration
     remedy = f"gradwatch calibrate RECORDING --source {settings.source or stream_id} --out {shlex.quote(out)}"
@@ -95,13 +93,13 @@ def _calibration(context: Context, judge: Judge, stream_id: str) -> CheckResult:
     try:
         calibration = load_calibrations(alone, judge)[stream_id]
     except FileNotFoundError:
-        return CheckResult(subject, Status.MISSING, f"no file at {settings.calibration}", remedy)
+        return Result(subject, Status.MISSING, f"no file at {settings.calibration}", remedy)
     except StateFormatError as error:
-        return CheckResult(subject, Status.WRONG, f"{settings.calibration} is not a calibration: {error}", remedy)
+        return Result(subject, Status.WRONG, f"{settings.calibration} is not a calibration: {error}", remedy)
     except CalibrationMismatchError:
-        return CheckResult(subject, Status.WRONG, _mismatch(alone, judge, stream_id), remedy)
+        return Result(subject, Status.WRONG, _mismatch(alone, judge, stream_id), remedy)
     found = f"fits; {calibration.frames} frames, {calibration.frames * calibration.interval_s:.0f} s"
-    return CheckResult(subject, Status.OK, found + (", provisional" if calibration.provisional else ""))
+    return Result(subject, Status.OK, found + (", provisional" if calibration.provisional else ""))
 
 
 def _mismatch(alone: Configuration, judge: Judge, stream_id: str) -> str:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from packaging.requirements import Requirement
 
-from .results import CheckResult, Context, Status
+from .results import Context, Result, Status
 
 OLDEST_PYTHON = (3, 11)
 USES = {
@@ -30,24 +30,24 @@ MOST_NAMED = 3  # packages of an extra whose versions are shown
 RUNTIMES = ("cpu", "gpu")  # one of them is needed
 
 
-def python_and_core(context: Context) -> list[CheckResult]:
+def python_and_core(context: Context) -> list[Result]:
     """Python's version, and the packages that gradwatch always needs."""
     got, oldest = platform.python_version(), ".".join(map(str, OLDEST_PYTHON))
     status = Status.OK if sys.version_info >= OLDEST_PYTHON else Status.WRONG
-    python = CheckResult("Python", status, got, f"install Python {oldest} or newer")
+    python = Result("Python", status, got, f"install Python {oldest} or newer")
     try:
         broken = list(broken_requirements(_requirements("")))
     except metadata.PackageNotFoundError:
         found = "run from a folder that is not installed"
-        return [python, CheckResult("gradwatch", Status.UNKNOWN, found, "pip install -e .")]
+        return [python, Result("gradwatch", Status.UNKNOWN, found, "pip install -e .")]
     version = metadata.version("gradwatch")
     if broken:
         found = f"{version} with {', '.join(broken)}"
-        return [python, CheckResult("gradwatch", Status.WRONG, found, "pip install --upgrade gradwatch")]
-    return [python, CheckResult("gradwatch", Status.OK, f"{version} with all required packages")]
+        return [python, Result("gradwatch", Status.WRONG, found, "pip install --upgrade gradwatch")]
+    return [python, Result("gradwatch", Status.OK, f"{version} with all required packages")]
 
 
-def extras(context: Context) -> list[CheckResult]:
+def extras(context: Context) -> list[Result]:
     """Every extra that this installation declares; one of `cpu` and `gpu` is needed, the others are optional."""
     try:
         names = metadata.metadata("gradwatch").get_all("Provides-Extra") or []
@@ -60,14 +60,14 @@ def extras(context: Context) -> list[CheckResult]:
     return [_extra(name, broken[name], needed=name == "cpu" and not has_runtime) for name in names]
 
 
-def _extra(name: str, broken: list[str], needed: bool) -> CheckResult:
+def _extra(name: str, broken: list[str], needed: bool) -> Result:
     use = f"{USES[name]}: " if name in USES else ""
     if broken:
         remedy = f"pip install 'gradwatch[{name}]'"
-        return CheckResult(f"extra {name}", Status.MISSING, use + ", ".join(broken), remedy, needed)
+        return Result(f"extra {name}", Status.MISSING, use + ", ".join(broken), remedy, needed)
     versions = [f"{r.name} {metadata.version(r.name)}" for r in _requirements(name)]
     found = ", ".join(versions) if len(versions) <= MOST_NAMED else f"{len(versions)} packages"
-    return CheckResult(f"extra {name}", Status.OK, use + found, needed=False)
+    return Result(f"extra {name}", Status.OK, use + found, needed=False)
 
 
 def _requirements(extra: str) -> list[Requirement]:

@@ -19,7 +19,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-class CheckResult(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True):
     """One row of the report: `found` describes the `subject` in words, `remedy` is a command or sentence that mends it.
 
     `needed` tells whether the configuration depends on the subject; only then does the result decide the exit code.
@@ -40,6 +40,9 @@ class CheckResult(msgspec.Struct, frozen=True):
     def is_fault(self) -> bool:
         """Whether gradwatch can't run with this configuration until the subject is mended."""
         return self.needed and self.needs_mending
+
+
+Sections = dict[str, list[Result]]  # the rows of the report by section, in its order
 
 
 class Context(msgspec.Struct, frozen=True):

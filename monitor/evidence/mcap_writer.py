@@ -135,21 +135,11 @@ def _type(name: str, value: object) -> dict[str, Any]:
 
 
 def _metadata(alert: Alert, time: TimeWindow, frames: int, missing: dict[int, MissingCause]) -> dict[str, str]:
-    return {
-        "version": gradwatch.__version__,
-        "stream_id": alert.stream_id,
-        "run_id": alert.run_id,
-        "alert_id": alert.alert_id,
-        "revision": str(alert.revision),
-        "state": alert.state,
-        "models_id": alert.models_id,
-        "calibration_id": alert.calibration_id,
-        "configuration_id": alert.configuration_id,
-        "start_ns": str(time.start_ns),
-        "end_ns": str(time.end_ns),
-        "frames": str(frames),
-        "missing": msgspec.json.encode([*missing.items()]).decode(),
-    }
+    named = ("stream_id", "run_id", "alert_id", "revision", "state", "models_id", "calibration_id", "configuration_id")
+    window = {"start_ns": str(time.start_ns), "end_ns": str(time.end_ns), "frames": str(frames)}
+    missing_json = msgspec.json.encode([*missing.items()]).decode()
+    of_alert = {name: str(getattr(alert, name)) for name in named}
+    return {"version": gradwatch.__version__, **of_alert, **window, "missing": missing_json}
 
 
 def _lists(scores: Mapping[str, Any]) -> dict[str, list[float]]:

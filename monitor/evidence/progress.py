@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
 from gradwatch.streams.transport.ranges import TopicRanges
 from gradwatch.streams.wire.messages import FrameIdentity, Outcome
-from gradwatch.streams.wire.records import Record
 
 EARLY_MS = 5_000  # an alert's reports may be this much older than the alert
 AHEAD_NS = 5_000_000_000  # dropped frames may be reported this much before earlier frames that are judged
@@ -44,50 +43,44 @@ class RunProgress:
     ended: bool = False  # its stream has begun another run
 
 
-@dataclass(slots=True)
-class _Partition:
-    """A partition of the reports topic: the next offset to read, and the latest run of each stream in it."""
-
-    next: int
-    latest_run: dict[str, str] = field(default_factory=dict)
-
-
 class ProgressReader:
     """The progress of followed runs. For one thread; `follow` and `poll` raise what `TopicRanges` does."""
 
     def __init__(self, records: TopicRanges, topic: str) -> None:
         self._records, self._topic = records, topic
         self._progress: dict[Run, RunProgress] = {}
-        self._partitions: dict[int, _Partition] = {}
-        self._partition_of: dict[str, int] = {}
+        self._partitions: dict[str, int] = {}  # of the reports of each followed stream
+        self._latest_run: dict[str, str] = {}  # of each followed stream
+        self._next: dict[int, int] = {}  # offset to read next in each partition
 
     def follow(self, run: Run, since_ms: int) -> None:
         """Starts to follow a run from the wall time `since_ms` on, unless it is followed already."""
         if run in self._progress:
             return
-        number = self._records.partition_of(self._topic, run[0])
-        begin = self._records.offset_at(self._topic, number, since_ms - EARLY_MS)
-        partition = self._partitions.setdefault(number, _Partition(begin))
-        if begin < partition.next:  # go back; reading a report twice changes nothing
-            self._partitions[number] = _Partition(begin)
-        self._partition_of[run[0]] = number
+        partition = self._records.partition_of(self._topic, run[0])
+        begin = self._records.offset_at(self._topic, partition, since_ms - EARLY_MS)
+        if begin < self._next.setdefault(partition, begin):  # go back; reading a report twice changes nothing
+            self._next[partition] = begin
+            self._latest_run = {s: run_id for s, run_id in self._latest_run.items() if self._partitions[s] != partition}
+        self._partitions[run[0]] = partition
         self._progress[run] = RunProgress(time.monotonic())
 
     def keep_only(self, runs: Collection[Run]) -> None:
         """Stops following all other runs."""
         streams = {stream_id for stream_id, _ in runs}
         self._progress = {run: progress for run, progress in self._progress.items() if run in runs}
-        self._partition_of = {stream_id: n for stream_id, n in self._partition_of.items() if stream_id in streams}
-        needed = set(self._partition_of.values())
-        self._partitions = {number: one for number, one in self._partitions.items() if number in needed}
+        self._partitions = {stream_id: n for stream_id, n in self._partitions.items() if stream_id in streams}
+        self._latest_run = {stream_id: run for stream_id, run in self._latest_run.items() if stream_id in streams}
+        needed = set(self._partitions.values())
+        self._next = {partition: offset for partition, offset in self._next.items() if partition in needed}
 
     def poll(self) -> None:
         """Reads the reports that have come since the last call."""
-        for number, partition in self._partitions.items():
-            for record in self._records.between(self._topic, number, partition.next):
-                partition.next = record.offset + 1
-                if (record.key or b"").decode("utf-8", "replace") in self._partition_of:
-                    self._take(record, partition)
+        for partition, begin in list(self._next.items()):
+            for record in self._records.between(self._topic, partition, begin):
+                self._next[partition] = record.offset + 1
+                if (stream_id := (record.key or b"").decode("utf-8", "replace")) in self._partitions:
+                    self._take(record.value or b"", stream_id)
 
     def of(self, run: Run) -> RunProgress | None:
         """The progress of a run, None if it is not followed."""
@@ -99,17 +92,19 @@ class ProgressReader:
         for progress in self._progress.values():
             progress.heard_s = now_s
 
-    def _take(self, record: Record, partition: _Partition) -> None:
+    def _take(self, content: bytes, stream_id: str) -> None:
         try:
-            report = _DECODER.decode(record.value or b"")
+            report = _DECODER.decode(content)
         except msgspec.MsgspecError:  # of a newer major version, or not a report
             return
-        stream_id, run_id = run = (report.identity.stream_id, report.identity.run_id)
-        previous = partition.latest_run.get(stream_id, run_id)
+        run_id = report.identity.run_id
+        if report.identity.stream_id != stream_id:  # its key and content contradict each other
+            return
+        previous = self._latest_run.get(stream_id, run_id)
         if previous != run_id and (left := self._progress.get((stream_id, previous))) is not None:
             left.ended = True
-        partition.latest_run[stream_id] = run_id
-        progress = self._progress.get(run)
+        self._latest_run[stream_id] = run_id
+        progress = self._progress.get((stream_id, run_id))
         if progress is not None:
             progress.heard_s = time.monotonic()
             ahead_ns = 0 if report.outcome is Outcome.JUDGED else AHEAD_NS

@@ -28,6 +28,9 @@ REPORTS_BACK_MS = 3_600_000  # reports are small, and their writers' clocks may 
 SILENT_MS = 120_000
 
 
+Decode = Callable[[Record], FrameStamp | FrameReport | None]  # None: not of this run, or can't be decoded
+
+
 class WindowSource(NamedTuple):
     """Where windows are read from."""
 
@@ -85,7 +88,7 @@ class WindowScan:
         records, topic = self._source.records, self._source.topics.reports
         partition = records.partition_of(topic, self._alert.stream_id)
         anchor = records.offset_at(topic, partition, anchor_ms)
-        begin = self._step_back(topic, partition, anchor, self._is_report_before, REPORTS_BACK_MS)
+        begin = self._step_back(topic, partition, anchor, self._own_report, REPORTS_BACK_MS)
         own_ms: int | None = None
         for record in records.between(topic, partition, begin):
             report = self._own_report(record)
@@ -122,15 +125,13 @@ class WindowScan:
         alert, topic = self._alert, self._source.topics.frames
         begin = self._offset_before
         if begin < 0:
-            begin = self._step_back(topic, alert.partition, alert.first_offset, self._is_frame_before, FRAMES_BACK_MS)
+            begin = self._step_back(topic, alert.partition, alert.first_offset, self._own_stamp, FRAMES_BACK_MS)
         oldest = self._source.records.first_offset(topic, alert.partition)
         self._missing.truncated = 0 < oldest >= begin
         return begin
 
-    def _step_back(
-        self, topic: str, partition: int, anchor: int, is_before: Callable[[Record], bool], back_ms: int
-    ) -> int:
-        """The offset of the last record that `is_before` the window, else one `back_ms` of wall time before `anchor`.
+    def _step_back(self, topic: str, partition: int, anchor: int, decode_own: Decode, back_ms: int) -> int:
+        """The offset of our last record before the window, else one `back_ms` of wall time before `anchor`.
 
         Each step back is twice as long as the one before, so at most twice the needed records are read.
         """
@@ -142,7 +143,9 @@ class WindowScan:
             found, earliest_ms = None, None
             for record in records.between(topic, partition, begin, stop):
                 earliest_ms = record.timestamp_ms if earliest_ms is None else earliest_ms
-                found = record.offset if is_before(record) else found
+                ours = decode_own(record)
+                if ours is not None and (ours.capture_ns < self.time.start_ns or ours.identity.seq == 0):
+                    found = record.offset
             if found is not None:
                 return found
             if earliest_ms is not None:
@@ -152,13 +155,9 @@ class WindowScan:
             stop, step = begin, 2 * step
         return oldest
 
-    def _is_frame_before(self, record: Record) -> bool:
+    def _own_stamp(self, record: Record) -> FrameStamp | None:
         frame = self._own_frame(record)
-        return frame is not None and (frame.stamp.capture_ns < self.time.start_ns or frame.stamp.identity.seq == 0)
-
-    def _is_report_before(self, record: Record) -> bool:
-        report = self._own_report(record)
-        return report is not None and (report.capture_ns < self.time.start_ns or report.identity.seq == 0)
+        return None if frame is None else frame.stamp
 
     def _own_frame(self, record: Record) -> EncodedFrame | None:
         """The frame in `record` if it belongs to this run; a record without a key may."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gradwatch import MissingFileError
 from gradwatch.models.observe import Observer
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.observability.health import Health
@@ -45,14 +46,24 @@ def build_judge(configuration: Configuration, observer: Observer) -> Judge:
 def read_calibrations(configuration: Configuration) -> dict[str, Calibration]:
     """The calibrations of the streams that name a file, whatever they were made for.
 
-    Raises StateFormatError for a file that holds none, FileNotFoundError for one that is not there.
+    Raises StateFormatError for a file that holds none, MissingFileError for one that can't be read.
     """
     paths = {
         stream_id: SHIPPED_CALIBRATION if stream.calibration == "shipped" else Path(stream.calibration)
         for stream_id, stream in configuration.streams.items()
         if stream.calibration is not None
     }
-    return {stream_id: load(path.read_bytes(), Calibration) for stream_id, path in paths.items()}
+    return {stream_id: _read_calibration(path, stream_id) for stream_id, path in paths.items()}
+
+
+def _read_calibration(path: Path, stream_id: str) -> Calibration:
+    try:
+        return load(path.read_bytes(), Calibration)
+    except OSError as error:
+        raise MissingFileError(
+            f"streams.{stream_id}.calibration: expected a file at {path}, got {error.strerror}; "
+            f"make one: gradwatch calibrate RECORDING --source {stream_id} --out {path}"
+        ) from error
 
 
 def load_calibrations(configuration: Configuration, judge: Judge) -> dict[str, Calibration]:
@@ -60,7 +71,7 @@ def load_calibrations(configuration: Configuration, judge: Judge) -> dict[str, C
 
     Raises:
         CalibrationMismatchError: one was made for another model, configuration or source.
-        StateFormatError, FileNotFoundError: see `read_calibrations`.
+        StateFormatError, MissingFileError: see `read_calibrations`.
     """
     calibrations = read_calibrations(configuration)
     for stream_id, calibration in calibrations.items():

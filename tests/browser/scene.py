@@ -192,7 +192,7 @@ def running(folder: Path, cameras: tuple[Camera, ...], evidence: bool = False) -
         (folder / "gradwatch.yaml").write_text(yaml.safe_dump(configuration))
         ready = folder / "worker.ready"
         worker = scene.start("work", scene.config, "--policy=every_frame", f"--ready-file={ready}")
-        worker.wait_for(ready, READY_S)
+        worker.wait_until(ready.exists, READY_S)
         if evidence:
             scene.start("evidence", scene.config, f"--folder={folder / 'evidence'}")
         yield scene

@@ -60,7 +60,7 @@ def test_the_commented_file_has_every_key(place):
 
 
 @pytest.mark.parametrize("name", StreamSettings.__struct_fields__)
-def test_the_commented_file_shows_what_a_stream_may_say(name):
+def test_the_commented_file_shows_every_key_of_a_stream(name):
     """Streams have no defaults to stand there: they are shown in comments."""
     assert f"#       {name}:" in EXAMPLE.read_text()
 
@@ -150,7 +150,7 @@ def test_a_wrong_value_says_where(tree, where):
         ({"carriers": ["msp", "moon"]}, r"policy.distribution_shift.carriers: expected one of .*msp.*, got 'moon'"),
     ],
 )
-def test_a_policy_names_only_what_there_is(change, message):
+def test_a_policy_with_unknown_names_is_refused(change, message):
     policy = {"carriers": ["msp"], "detector": "ewma"} | change
     with pytest.raises(ConfigurationError, match=message):
         from_tree({"judge": {"policy": {"distribution_shift": policy}}})

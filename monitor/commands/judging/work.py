@@ -13,16 +13,8 @@ from gradwatch.streams.observability.status_server import serving
 
 from ...worker.build import build_worker, read_calibrations
 from ...worker.startup import check_broker, limit_arenas, require_loading, require_worker
-from ..options import (
-    BootstrapOption,
-    ConfigOption,
-    WaitOption,
-    given,
-    load_configuration,
-    mend_topics_command,
-    service_health,
-    stop_on_signal,
-)
+from .. import options
+from ..options import BootstrapOption, ConfigOption, WaitOption
 
 log = structlog.get_logger()
 
@@ -40,17 +32,17 @@ def work(
 ) -> None:
     """Judge the frames of a topic until stopped (SIGTERM or Ctrl-C finishes frames in progress)."""
     limit_arenas()
-    configuration = load_configuration(config, bootstrap_servers)
-    settings = replace(configuration.worker, **given(policy=policy, device=device))
+    configuration = options.load_configuration(config, bootstrap_servers)
+    settings = replace(configuration.worker, **options.given(policy=policy, device=device))
     configuration = replace(configuration, worker=settings)
     read_calibrations(configuration)  # an unreadable file is reported before any broker is needed
-    health = service_health(configuration)
+    health = options.service_health(configuration)
     require_loading(health)
     with serving(settings.metrics_port, settings.metrics_address, health):
-        check_broker(configuration, mend_topics_command(config, bootstrap_servers), wait)
+        check_broker(configuration, options.mend_topics_command(config, bootstrap_servers), wait)
         worker, producer = build_worker(configuration, health)
         require_worker(health, worker)
-        stop_on_signal(worker.stop)
+        options.stop_on_signal(worker.stop)
         log.info("working", frames=configuration.topics.frames, policy=settings.policy)
         try:
             worker.run(until_idle, ready_file.touch if ready_file is not None else lambda: None)

@@ -26,16 +26,8 @@ from ...evidence.settings import EvidenceSettings
 from ...letters import escaped
 from ...worker.build import topics_of
 from ...worker.startup import check_broker
-from ..options import (
-    BootstrapOption,
-    ConfigOption,
-    WaitOption,
-    given,
-    load_configuration,
-    mend_topics_command,
-    service_health,
-    stop_on_signal,
-)
+from .. import options
+from ..options import BootstrapOption, ConfigOption, WaitOption
 
 log = structlog.get_logger()
 
@@ -58,12 +50,12 @@ def follow(
     """Keep the frames around each alert as an MCAP file until stopped (SIGTERM or Ctrl-C)."""
     if context.invoked_subcommand is not None:
         return
-    configuration = load_configuration(config, bootstrap_servers)
+    configuration = options.load_configuration(config, bootstrap_servers)
     path = None if folder is None else str(folder)
-    settings = replace(configuration.evidence, **given(folder=path, max_bytes=max_bytes))
-    health = service_health(configuration)
+    settings = replace(configuration.evidence, **options.given(folder=path, max_bytes=max_bytes))
+    health = options.service_health(configuration)
     with serving(settings.metrics_port, settings.metrics_address, health):
-        check_broker(configuration, mend_topics_command(config, bootstrap_servers), wait)
+        check_broker(configuration, options.mend_topics_command(config, bootstrap_servers), wait)
         files = _open_folder(settings, configuration.review.database if database is None else database)
         _serve(configuration, settings, files, health, once)
 
@@ -92,7 +84,7 @@ def _serve(
     with TopicRanges(servers, client) as ranges, BoundedProducer(servers, client) as producer:
         consumer = FrameConsumer(servers, topics.alerts, settings.group_id, client)
         service = EvidenceService(consumer, WindowSource(ranges, topics), producer, files, settings.patience_s, health)
-        stop_on_signal(service.stop)
+        options.stop_on_signal(service.stop)
         log.info("keeping evidence", alerts=topics.alerts, folder=str(files.root), stored_bytes=files.size_bytes)
         service.run(once)
     log.info("stopped", files=service.written)

@@ -11,9 +11,9 @@ from rich.console import Console
 from gradwatch.streams.observability.logs import scrub
 
 from ...config import Configuration, ConfigurationError
-from ...doctor.checks import CHECKS, Section, run_checks
-from ...doctor.report import print_report, report_tree
-from ...doctor.results import CheckResult, Context, Status
+from ...doctor.checks import CHECKS, run_checks
+from ...doctor.report import has_fault, print_report
+from ...doctor.results import Context, Result, Status
 from ..options import BootstrapOption, ConfigOption, JsonOption, load_configuration, mend_topics_command, write_json
 
 
@@ -26,21 +26,19 @@ def doctor(
     json: JsonOption = None,
 ) -> None:
     """Check what this machine has and lacks, and print what mends it. Exit code 1 if something needed is at fault."""
-    found = str(config) if config else "none given: defaults"
-    configuration, checks = Configuration(), tuple(CHECKS)
+    configuration, checks = Configuration(), CHECKS
     try:
-        configuration, validity = (
-            load_configuration(config, bootstrap_servers),
-            CheckResult("configuration", Status.OK, found),
-        )
+        configuration = load_configuration(config, bootstrap_servers)
+        validity = Result("configuration", Status.OK, str(config or "none given: defaults"))
     except ConfigurationError as error:
         checks = tuple(check for check in CHECKS if not check.configured)
         remedy = "deploy/gradwatch.yaml has all keys with comments"
-        validity = CheckResult("configuration", Status.WRONG, scrub(str(error)), remedy)
+        validity = Result("configuration", Status.WRONG, scrub(str(error)), remedy)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # failures are in the report
     context = Context(configuration, config, mend_topics_command(config, bootstrap_servers), probe)
-    sections = [Section("configuration", [validity]), *run_checks(context, checks)]
+    sections = {"configuration": [validity], **run_checks(context, checks)}
     print_report(Console(), sections)
-    write_json(json, report_tree(sections))
-    if any(result.is_fault for section in sections for result in section.results):
+    is_ready = not has_fault(sections)
+    write_json(json, {"ok": is_ready, "sections": sections})
+    if not is_ready:
         raise typer.Exit(1)

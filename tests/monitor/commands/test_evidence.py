@@ -19,7 +19,7 @@ from ..evidence.scenes import alert
 
 @pytest.fixture(autouse=True)
 def own_signals() -> Iterator[None]:
-    """The command takes signals in this process; afterwards they are pytest's again."""
+    """Restores pytest's signal handlers, which the command replaces in this process."""
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in kept.items():
@@ -58,5 +58,5 @@ def test_a_file_without_evidence_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [("--max-bytes", "0"), ("--max-bytes", "many")])
-def test_a_bound_must_be_one(options: tuple[str, str]) -> None:
+def test_max_bytes_must_be_a_positive_number(options: tuple[str, str]) -> None:
     assert "max-bytes" in typed("--once", *options, code=2)

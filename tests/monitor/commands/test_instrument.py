@@ -1,4 +1,4 @@
-"""`gradwatch instrument` on real files: what it prints, what it writes, and how it refuses."""
+"""`gradwatch instrument` on real files: output, written file, and refusals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(*arguments):
 
 @pytest.fixture
 def classifier(tmp_path):
-    """Four classes by a Gemm on the mean of a picture whose sides are free."""
+    """A network of four classes: a Gemm on the mean of a picture of any size."""
     weight = onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [4, 3], [0.5] * 12)
     node = onnx.helper.make_node
     nodes = [
@@ -85,13 +85,13 @@ def test_a_missing_file_of_names_is_named(classifier, tmp_path):
     assert "absent.txt" in str(result.exception)
 
 
-def test_sizes_that_are_none(classifier, tmp_path):
+def test_a_size_in_another_form_is_refused(classifier, tmp_path):
     result = run(classifier, "--out", tmp_path / "out.onnx", "--size", "640")
     assert result.exit_code == 2
     assert "WIDTHxHEIGHT" in result.output
 
 
-def test_our_own_networks_are_no_strangers(tmp_path):
+def test_our_own_networks_are_refused(tmp_path):
     """The shipped sign classifier takes bytes and already gives its head's inputs."""
     result = run(MODELS["sign_classifier"].path(), "--out", tmp_path / "out.onnx")
     assert isinstance(result.exception, InstrumentationError)

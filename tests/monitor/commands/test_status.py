@@ -1,4 +1,4 @@
-"""The verbs under the eyes of whoever looks after them: ports, probes, logs without credentials."""
+"""Operating the verbs: metrics ports, probes, logs without credentials."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_source_is_scraped_while_it_plays(broker: str) -> None:
         assert process.returncode == 0
 
 
-def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port, config = taken.getsockname()[1], tmp_path / "gradwatch.yaml"
         config.write_text(f"worker: {{metrics_port: {port}}}\n")

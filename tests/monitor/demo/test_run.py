@@ -52,7 +52,7 @@ def test_the_first_alert_comes_after_the_onset(run, stream):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_video_and_still_can_be_looked_at(run, stream):
+def test_video_and_still_can_be_decoded(run, stream):
     figures = run[0][stream]
     with av.open(figures["video"]) as video:
         assert video.streams.video[0].codec_context.name.startswith(("vp9", "libvpx-vp9"))
@@ -61,7 +61,7 @@ def test_video_and_still_can_be_looked_at(run, stream):
     assert Path(figures["still"]).stat().st_size > 10_000
 
 
-def test_the_terminal_tells_the_story(run):
+def test_the_terminal_shows_states_alerts_and_the_summary(run):
     said = run[1]
     for stream in STREAMS:
         assert f"{stream}: watching" in said
@@ -73,13 +73,13 @@ def test_the_terminal_tells_the_story(run):
 
 @pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP])
 def number(request: pytest.FixtureRequest) -> Iterator[int]:
-    """A signal that processes started meanwhile do not ignore, even where these tests run under nohup."""
+    """A signal that child processes do not ignore, even if the tests run under nohup."""
     before = signal.signal(request.param, signal.SIG_DFL)
     yield request.param
     signal.signal(request.param, before)
 
 
-def test_what_it_started_ends_with_it(tmp_path, number):
+def test_its_child_processes_end_with_it(tmp_path, number):
     pytest.importorskip("fastapi", reason="needs the extra review")
     with running("demo", "--headless", "--review", "--seconds=10", f"--folder={tmp_path}") as demo:
         wait_until(
@@ -93,7 +93,7 @@ def test_what_it_started_ends_with_it(tmp_path, number):
 
 
 def verbs_in(folder: Path) -> set[str]:
-    """Which verbs of gradwatch run beside the demo with something in `folder` among their arguments."""
+    """The verbs of gradwatch, except demo, that run with `folder` in their arguments."""
     listed = subprocess.run(["ps", "-axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
     ours = [line.partition("gradwatch.monitor.commands ")[2] for line in listed.splitlines() if str(folder) in line]
     return {words.split()[0] for words in ours if words} - {"demo"}

@@ -1,4 +1,4 @@
-"""The demo's views: what is counted, what is shown, with and without a terminal."""
+"""The demo's output: counts, live view and summary, with and without a terminal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TestDemoView:
         view.update(report(3, StreamState.WATCHING, OutcomeCause.SUPERSEDED))
         assert view.rows["town"].state is StreamState.ALERTING
 
-    def test_without_a_terminal_prints_lines_now_and_then(self) -> None:
+    def test_without_a_terminal_prints_a_line_every_interval(self) -> None:
         out = console(False, width=300)
         with DemoView(["town"], out, interval_s=3600) as view:
             for seq in range(50):
@@ -107,7 +107,7 @@ class TestSummary:
         out.print(summary_table({"town": StreamSummary(**(fields | changes))}))  # type: ignore[arg-type]
         return printed(out)
 
-    def test_says_everything(self) -> None:
+    def test_has_all_figures(self) -> None:
         said = self.text()
         for words in (
             "gaussian blur, level 4", "frame 150", "frame 153", "3 frames", "296 (99%)", "4 (stale 1, superseded 3)",
@@ -115,7 +115,7 @@ class TestSummary:
         ):  # fmt: skip
             assert words in said
 
-    def test_missing_alert_is_said(self) -> None:
+    def test_a_missing_alert_is_shown(self) -> None:
         assert self.text(first_alert_seq=None, delay_frames=None).count("none") == 2
 
     def test_long_paths_are_whole(self) -> None:

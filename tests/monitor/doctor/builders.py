@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradwatch.monitor.config import from_tree
-from gradwatch.monitor.doctor.results import CheckResult, Context
+from gradwatch.monitor.doctor.results import Context, Result
 
 
 def context(**tree: object) -> Context:
@@ -11,5 +11,5 @@ def context(**tree: object) -> Context:
     return Context(from_tree(tree))
 
 
-def by_subject(rows: list[CheckResult]) -> dict[str, CheckResult]:
+def by_subject(rows: list[Result]) -> dict[str, Result]:
     return {row.subject: row for row in rows}

@@ -9,7 +9,7 @@ from gradwatch.streams.wire.topics import Topics
 
 
 @pytest.fixture(scope="session")
-def broker(tansu: str) -> str:
+def broker(embedded: str) -> str:
     """Its address."""
-    ensure_topics(tansu, Topics(), partitions=2)
-    return tansu
+    ensure_topics(embedded, Topics(), partitions=2)
+    return embedded

@@ -25,7 +25,7 @@ def test_a_missing_broker_is_asked_once() -> None:
     assert (row.status, row.is_fault) == (Status.MISSING, True)
     assert "127.0.0.1:1" in row.found
     asking = tuple(check for check in CHECKS if check.run in (brokers.broker, brokers.topics, brokers.clocks))
-    found = [row for section in run_checks(nobody, asking) for row in section.results]
+    found = [row for rows in run_checks(nobody, asking).values() for row in rows]
     assert [(row.subject, row.status) for row in found] == [
         ("broker", Status.MISSING),
         ("topics", Status.UNKNOWN),
@@ -38,13 +38,12 @@ def test_a_refusal_shows_no_password(tmp_path: Path) -> None:
     """kafka-python quotes settings that it does not know, values and all."""
     config = tmp_path / "gradwatch.yaml"
     config.write_text(f"broker: {{client: {{sasl_plain_password: '{PASSWORD}', ssl_pasword: '{PASSWORD}'}}}}\n")
-    (section,) = run_checks(Context(load(config)), (Check("broker", brokers.broker),))
-    (row,) = section.results
+    (row,) = run_checks(Context(load(config)), [Check("broker", brokers.broker)])["broker"]
     assert row.is_fault
     assert PASSWORD not in row.found
 
 
-def test_a_missing_topic_has_its_command(broker: str) -> None:
+def test_a_missing_topic_names_the_command_that_creates_it(broker: str) -> None:
     names = Topics("lost.", "lost.frames")
     ensure_topics(broker, names, partitions=2)
     delete_topics(broker, [names.alerts])
@@ -67,7 +66,7 @@ def test_a_missing_topic_has_its_command(broker: str) -> None:
         (7_300_000.0, Status.OK, "2 hours ago"),
     ],
 )
-def test_a_frame_of_the_future_is_a_wrong_clock(age_ms: float | None, status: Status, found: str) -> None:
+def test_a_frame_from_the_future_means_a_wrong_clock(age_ms: float | None, status: Status, found: str) -> None:
     row = brokers.source_clock(age_ms)
     assert row.status is status
     assert found in row.found

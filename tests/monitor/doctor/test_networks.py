@@ -55,7 +55,7 @@ def test_damaged_and_missing_weights_are_found(weights: Path) -> None:
     assert by_subject(networks.weights(looked_at))["sign_classifier.onnx"].status is Status.UNKNOWN
 
 
-def test_weights_that_are_no_graph_are_said(weights: Path) -> None:
+def test_weights_that_are_not_a_graph_are_wrong(weights: Path) -> None:
     (weights / "tiles.onnx").write_bytes(b"no graph")
     looked_at = context(models={"weights": str(weights)}, streams={"north": {}})
     rows = by_subject(networks.networks_and_calibrations(looked_at))
@@ -63,7 +63,7 @@ def test_weights_that_are_no_graph_are_said(weights: Path) -> None:
     assert rows["stream north"].status is Status.UNKNOWN
 
 
-def test_calibrations_are_held_against_models_and_configuration(tmp_path: Path) -> None:
+def test_calibrations_are_checked_against_models_and_configuration(tmp_path: Path) -> None:
     observer = build_observer(Configuration())
     judge = build_judge(Configuration(), observer)
     made = load(SHIPPED_CALIBRATION.read_bytes(), Calibration)

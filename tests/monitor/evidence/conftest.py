@@ -1,4 +1,4 @@
-"""A broker for the service: Apache Kafka where there is one, else the embedded one."""
+"""A broker with topics: Apache Kafka if KAFKA_HOME names a folder with `libs/*.jar`, else the embedded broker."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from gradwatch.streams.wire.topics import Topics
 
 from ...brokers import temporary_topics
+from .live import RunPublisher
 
 
 @pytest.fixture
@@ -22,3 +23,11 @@ def topics(broker: str) -> Iterator[Topics]:
     """Fresh topics, frames with two partitions."""
     with temporary_topics(broker, 2) as topics:
         yield topics
+
+
+@pytest.fixture
+def runs(broker: str, topics: Topics) -> Iterator[RunPublisher]:
+    """Publishes runs and alerts to the fresh topics."""
+    made = RunPublisher(broker, topics)
+    yield made
+    made.close()

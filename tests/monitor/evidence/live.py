@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kafka import KafkaAdminClient, TopicPartition
+from prometheus_client import REGISTRY
 
 from gradwatch.monitor.evidence.folder import EvidenceFolder
 from gradwatch.monitor.evidence.scan import WindowSource
@@ -119,3 +120,8 @@ def attachments(broker: str, topics: Topics, count: int, timeout_s: float = 60.0
     made = [decode_attachment(record.value or b"") for record in found]
     assert [record.key for record in found] == [one.alert_id.encode() for one in made]
     return made
+
+
+def counted(metric: str, **labels: str) -> float:
+    """The value of a metric of this process."""
+    return REGISTRY.get_sample_value(metric, labels) or 0.0

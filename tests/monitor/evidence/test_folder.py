@@ -1,4 +1,4 @@
-"""The folder of evidence: whole files or none, and a bound that open alerts are never the price of."""
+"""The evidence folder: files are whole or absent, and its size limit never removes files of open alerts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from prometheus_client import REGISTRY
 
 from gradwatch.monitor.evidence.folder import EvidenceFolder, NoRoomError
 from gradwatch.monitor.evidence.mcap_writer import write_evidence
 from gradwatch.monitor.evidence.window import window_of
 from gradwatch.streams.wire.messages import AlertState
 
+from .live import counted
 from .scenes import alert, frame
 
 
@@ -42,7 +42,7 @@ def put(folder: EvidenceFolder, number: int, size: int = 100, is_open: bool = Fa
     return path
 
 
-def test_a_file_is_there_whole(tmp_path: Path) -> None:
+def test_a_file_appears_whole(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path / "a" / "evidence", 1000)
     path = folder.path("north", name(1))
     seen = []
@@ -60,7 +60,7 @@ def test_a_file_is_there_whole(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
-def test_what_fails_leaves_the_earlier_file_and_no_remains(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_earlier_file_and_leaves_nothing(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path, 1000)
     path = put(folder, 1)
 
@@ -78,12 +78,12 @@ def test_what_fails_leaves_the_earlier_file_and_no_remains(tmp_path: Path) -> No
     ("stream_id", "alert_id"),
     [("..", name(1)), ("north/..", name(1)), ("north", "../x"), ("north", ""), ("north", name(1).upper() + "x")],
 )
-def test_ids_that_lead_elsewhere_are_refused(tmp_path: Path, stream_id: str, alert_id: str) -> None:
+def test_ids_that_lead_out_of_the_folder_are_refused(tmp_path: Path, stream_id: str, alert_id: str) -> None:
     with pytest.raises(ValueError, match=r"must match|expected the id"):
         EvidenceFolder(tmp_path, 1000).path(stream_id, alert_id)
 
 
-def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
+def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path / "evidence", 1000)
     (tmp_path / "elsewhere").mkdir()
     (folder.root / "north").symlink_to(tmp_path / "elsewhere")
@@ -94,7 +94,7 @@ def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
 # --- the bound -------------------------------------------------------------------------------------------------------
 
 
-def test_reviewed_files_go_first_then_the_oldest_closed_and_never_open_ones(tmp_path: Path) -> None:
+def test_reviewed_files_are_removed_first_then_the_oldest_closed_and_never_open_ones(tmp_path: Path) -> None:
     reviewed = {name(3), name(1)}
     folder = EvidenceFolder(tmp_path, 600, lambda ids: reviewed & set(ids))
     paths = {number: put(folder, number, is_open=number == 1) for number in range(1, 7)}
@@ -106,7 +106,7 @@ def test_reviewed_files_go_first_then_the_oldest_closed_and_never_open_ones(tmp_
     assert gone == [[3], [2, 3], [2, 3, 4], [2, 3, 4, 5], [2, 3, 4, 5, 6]]
 
 
-def test_where_all_are_open_nothing_goes_and_nothing_comes(tmp_path: Path) -> None:
+def test_if_all_alerts_are_open_nothing_is_removed_and_nothing_written(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path, 250)
     paths = [put(folder, number, is_open=True) for number in (1, 2)]
     with pytest.raises(NoRoomError, match="expected room for 100 bytes"):
@@ -131,7 +131,7 @@ def test_a_replaced_file_does_not_count_twice(tmp_path: Path) -> None:
     assert folder.size_bytes == 250
 
 
-def test_after_a_restart_the_files_say_whether_their_alerts_are_open(tmp_path: Path) -> None:
+def test_after_a_restart_files_tell_whether_their_alerts_are_open(tmp_path: Path) -> None:
     first = EvidenceFolder(tmp_path, 10**6)
     made = [alert(frame(1, 10), frame(2, 10), AlertState.OPEN), alert(frame(3, 10), frame(4, 10))]
     for about in made:
@@ -139,13 +139,12 @@ def test_after_a_restart_the_files_say_whether_their_alerts_are_open(tmp_path: P
         first.write(path, False, lambda stream, of=about: write_evidence(stream, [of], window_of(of), [], [], dict))
     size = path.stat().st_size
     second = EvidenceFolder(tmp_path, 2 * size + 200)
-    evicted = REGISTRY.get_sample_value("gradwatch_evidence_evicted_total", {"stream_id": "north", "cause": "closed"})
+    evicted = counted("gradwatch_evidence_evicted_total", stream_id="north", cause="closed")
     put(second, 9, size=size)
     left = {path.stem for path in tmp_path.glob("*/*.mcap")}
     assert left == {made[0].alert_id, name(9)}
-    now = REGISTRY.get_sample_value("gradwatch_evidence_evicted_total", {"stream_id": "north", "cause": "closed"})
-    assert now == (evicted or 0) + 1
-    assert REGISTRY.get_sample_value("gradwatch_evidence_stored_bytes") == second.size_bytes
+    assert counted("gradwatch_evidence_evicted_total", stream_id="north", cause="closed") == evicted + 1
+    assert counted("gradwatch_evidence_stored_bytes") == second.size_bytes
 
 
 # --- remains ---------------------------------------------------------------------------------------------------------
@@ -163,7 +162,7 @@ folder.write(folder.path("north", sys.argv[2]), False, fill)
 
 
 @pytest.mark.service
-def test_remains_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", HALF, str(tmp_path), name(1)], check=False)
     assert killed.returncode == -9
     (half,) = tmp_path.glob("north/.*")
@@ -173,7 +172,7 @@ def test_remains_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     assert not half.exists()
 
 
-def test_the_work_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
+def test_partial_files_of_a_living_process_are_kept(tmp_path: Path) -> None:
     (tmp_path / "north").mkdir()
     at_work = tmp_path / "north" / f".{name(1)}.abc.partial"
     with at_work.open("wb") as stream:

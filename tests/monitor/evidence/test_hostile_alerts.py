@@ -1,9 +1,8 @@
-"""Alerts and reports that no worker of ours has written: none keeps another alert from its evidence."""
+"""Alerts and reports that were not written by our worker: none prevents the evidence of another alert."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from gradwatch.monitor.evidence.service import check_alert
 from gradwatch.monitor.evidence.window import window_of
 from gradwatch.streams.wire.messages import AlertState, FrameIdentity, FrameReport
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
-from gradwatch.streams.wire.topics import Topics
 
 from ...waiting import wait_until
 from .live import RunPublisher, attachments, serving
@@ -35,13 +33,6 @@ HOSTILE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture
-def runs(broker: str, topics: Topics) -> Iterator[RunPublisher]:
-    made = RunPublisher(broker, topics)
-    yield made
-    made.close()
-
-
 @pytest.mark.parametrize("change", HOSTILE)
 def test_an_alert_without_a_window_is_refused(change: dict[str, Any]) -> None:
     good = replace(alert(frame(60, 10), frame(70, 10)), partition=0, first_offset=60)
@@ -51,7 +42,7 @@ def test_an_alert_without_a_window_is_refused(change: dict[str, Any]) -> None:
         check_alert(replace(good, **changes))
 
 
-def test_hostile_alerts_leave_nothing_undone(runs: RunPublisher, tmp_path: Path) -> None:
+def test_hostile_alerts_are_committed_and_do_not_hold_up_others(runs: RunPublisher, tmp_path: Path) -> None:
     own = runs.frames(range(160), 10)
     good = alert(own[60], own[70])
     for change in HOSTILE:
@@ -66,7 +57,7 @@ def test_hostile_alerts_leave_nothing_undone(runs: RunPublisher, tmp_path: Path)
 
 
 def spoiled(said: FrameReport) -> list[FrameReport]:
-    """What can't be drawn."""
+    """Variants of a report that can't be drawn."""
     seen = said.detections
     assert seen is not None
     return [
@@ -76,7 +67,7 @@ def spoiled(said: FrameReport) -> list[FrameReport]:
     ]
 
 
-def test_a_report_that_cannot_be_drawn_costs_its_overlay_alone(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_drawn_only_loses_its_overlay(tmp_path: Path) -> None:
     frames = [stamped(frame(seq, 10), partition=0, offset=seq) for seq in range(20)]
     about = alert(frames[6], frames[9], AlertState.CLOSED)
     reports = [*spoiled(report(frames[0])), report(frames[1])]
@@ -87,7 +78,7 @@ def test_a_report_that_cannot_be_drawn_costs_its_overlay_alone(tmp_path: Path) -
     assert [encode_report(one) for one in found.reports] == [encode_report(one) for one in reports]
 
 
-def test_a_report_that_no_file_can_hold_is_passed_over() -> None:
+def test_a_report_with_numbers_that_no_file_can_store_is_skipped() -> None:
     records = MemoryRecords()
     own = [records.publish(frame(seq, 10)) for seq in range(160)]
     for one in own:

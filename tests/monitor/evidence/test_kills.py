@@ -1,4 +1,4 @@
-"""`kill -9` of the evidence service at random points, and a broker that goes and comes back."""
+"""`kill -9` of the evidence service at random points."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gradwatch.monitor.evidence.mcap_reader import read_evidence, read_frames, read_metadata
 from gradwatch.streams.wire.messages import Alert, Attachment, EncodedFrame
-from gradwatch.streams.wire.topics import Topics
 
 from ...waiting import wait_until
 from .live import RunPublisher, attachments
@@ -32,13 +30,6 @@ PATIENT_S = 300.0  # on a machine that others keep busy
 @pytest.fixture
 def broker(kafka: str) -> str:
     return kafka
-
-
-@pytest.fixture
-def runs(broker: str, topics: Topics) -> Iterator[RunPublisher]:
-    made = RunPublisher(broker, topics)
-    yield made
-    made.close()
 
 
 class Service:
@@ -70,7 +61,7 @@ class Service:
 
 
 class Watch:
-    """Looks at every file as soon and as often as it can; `broken` names those that were seen half-written."""
+    """Reads every new file as soon as possible; `broken` names those that were incomplete."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._stop = folder, threading.Event()
@@ -124,7 +115,7 @@ def killed_while_at_work(runs: RunPublisher, folder: Path, kills: int, seed: int
 
 
 def check(own: dict[int, EncodedFrame], alerts: list[Alert], folder: Path, published: list[Attachment]) -> None:
-    """Each alert has its whole file, and the last attachment of each says what is in it."""
+    """Every alert has a complete file that its last attachment describes."""
     assert {path.stem for path in folder.glob("*/*.mcap")} == {about.alert_id for about in alerts}
     latest = {one.alert_id: one for one in published}
     for about in alerts:

@@ -51,7 +51,7 @@ def path(tmp_path: Path) -> Path:
     return made
 
 
-def test_all_comes_back(path: Path) -> None:
+def test_a_file_read_back_equals_what_was_written(path: Path) -> None:
     found = read_evidence(path)
     assert found.frames == FRAMES
     assert [encode_report(one) for one in found.reports] == [encode_report(one) for one in REPORTS]
@@ -64,7 +64,7 @@ def test_the_same_window_gives_the_same_bytes() -> None:
     assert written() == written()
 
 
-def test_nothing_in_a_window_is_legal(tmp_path: Path) -> None:
+def test_an_empty_window_is_legal(tmp_path: Path) -> None:
     path = tmp_path / "empty.mcap"
     with path.open("wb") as stream:
         assert write_evidence(stream, ALERTS, window_of(ALERTS[0]), [], [], dict) == (0, {})
@@ -147,7 +147,7 @@ def test_each_revision_of_the_alert_is_there(path: Path) -> None:
 
 
 @pytest.mark.parametrize("topic", ["/scores", "/p_values", "/change", "/thresholds", "/alerts", "/frames"])
-def test_json_schemas_are_what_foxglove_takes(path: Path, topic: str) -> None:
+def test_json_schemas_are_in_the_form_that_foxglove_accepts(path: Path, topic: str) -> None:
     """Its parser wants an object at the root and follows no references."""
     schema = json.loads(raw(path, topic)[0][0].data)
     assert schema["type"] == "object"
@@ -157,7 +157,7 @@ def test_json_schemas_are_what_foxglove_takes(path: Path, topic: str) -> None:
 # --- strangers' files ------------------------------------------------------------------------------------------------
 
 
-def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
+def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     whole, path, randomness = written(), tmp_path / "damaged.mcap", random.Random(0)
     for _ in range(150):
         content = bytearray(whole[: randomness.choice([len(whole), randomness.randrange(len(whole))])])
@@ -171,7 +171,7 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
             assert str(path) in str(error)  # noqa: PT017
 
 
-def test_another_mcap_file_is_no_evidence(tmp_path: Path) -> None:
+def test_another_mcap_file_is_refused(tmp_path: Path) -> None:
     from mcap.writer import Writer
 
     path = tmp_path / "other.mcap"

@@ -1,4 +1,4 @@
-"""A broker that dies while evidence is due, and comes back: nothing is lost and no thread is dead."""
+"""A broker that dies while evidence is due, and comes back: nothing is lost and no thread has ended."""
 
 from __future__ import annotations
 

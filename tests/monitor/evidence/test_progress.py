@@ -18,7 +18,7 @@ def followed(records: MemoryRecords) -> ProgressReader:
     return reader
 
 
-def test_progress_is_that_of_the_run_alone() -> None:
+def test_progress_follows_the_run_alone() -> None:
     records = MemoryRecords()
     for seq in range(20):
         records.judge(frame(seq, 10))
@@ -33,7 +33,7 @@ def test_progress_is_that_of_the_run_alone() -> None:
     assert records.read[TOPICS.reports] == before + 1  # nothing is read twice
 
 
-def test_drops_run_ahead_of_what_is_judged() -> None:
+def test_dropped_frames_are_reported_ahead_of_judged_ones() -> None:
     records = MemoryRecords()
     records.judge(frame(100, 10), Outcome.DROPPED)
     reader = followed(records)
@@ -51,7 +51,7 @@ def test_another_run_ends_this_one() -> None:
     assert reader.of(("north", RUN)).ended
 
 
-def test_what_is_no_report_is_passed_over() -> None:
+def test_records_that_are_not_reports_are_skipped() -> None:
     records = MemoryRecords()
     records.put(TOPICS.reports, "north", b"\xc1", PUBLISHED_MS)
     records.put(TOPICS.reports, None, b"", PUBLISHED_MS)
@@ -59,7 +59,7 @@ def test_what_is_no_report_is_passed_over() -> None:
     assert followed(records).of(("north", RUN)).newest_ns == capture_ns(1, 10)
 
 
-def test_what_nobody_waits_for_is_forgotten() -> None:
+def test_runs_that_nobody_waits_for_are_dropped() -> None:
     records = MemoryRecords()
     records.judge(frame(1, 10))
     reader = followed(records)
@@ -86,7 +86,7 @@ def test_a_closed_alert_is_due_with_the_last_frame_of_its_window() -> None:
     assert closed.due(progress(154), 1.0, 30.0) is Due.FINAL
 
 
-def test_an_open_alert_is_due_twice() -> None:
+def test_an_open_alert_gets_a_first_and_a_final_file() -> None:
     opened = pending(AlertState.OPEN)
     assert opened.due(progress(149), 1.0, 30.0) is Due.NONE
     assert opened.due(progress(150), 1.0, 30.0) is Due.FIRST
@@ -97,7 +97,7 @@ def test_an_open_alert_is_due_twice() -> None:
     assert opened.due(progress(160), 1.0, 30.0) is Due.FINAL  # closed before
 
 
-def test_a_silent_stream_and_an_ended_run_have_no_more_to_give() -> None:
+def test_the_file_is_final_if_the_stream_is_silent_or_the_run_has_ended() -> None:
     opened = pending(AlertState.OPEN)
     assert opened.due(progress(101, heard_s=5.0), 34.9, 30.0) is Due.NONE
     assert opened.due(progress(101, heard_s=5.0), 35.1, 30.0) is Due.FINAL
@@ -106,7 +106,7 @@ def test_a_silent_stream_and_an_ended_run_have_no_more_to_give() -> None:
     assert opened.due(ended, 1.0, 30.0) is Due.FINAL
 
 
-def test_attempts_that_fail_are_put_off_ever_longer() -> None:
+def test_failed_attempts_are_retried_ever_later() -> None:
     closed, now_s, waited = pending(AlertState.CLOSED), 0.0, []
     for _ in range(8):
         closed.failed(now_s, "disk_full")

@@ -83,14 +83,14 @@ def test_any_gaps_and_edges(rate_hz: int, onset: int, length: int, gaps: frozens
     assert set(window.missing.values()) <= {MissingCause.NEVER_PUBLISHED}
 
 
-def test_an_open_alert_has_what_is_there_up_to_now() -> None:
+def test_the_window_of_an_open_alert_has_all_frames_up_to_now() -> None:
     records, own = stage(10, 200)
     about = alert(own[80], own[84], AlertState.OPEN)
     assert window_of(about).end_ns == about.onset_capture_ns + 60 * SECOND_NS
     assert seqs(read_window(records, about)) == list(range(30, 200))
 
 
-def test_other_runs_of_the_stream_are_passed_over() -> None:
+def test_other_runs_of_the_stream_are_skipped() -> None:
     records, own = stage(10, 120, others=0)
     for seq in range(40):
         records.judge(records.publish(frame(seq + 120, 10, run_id="01JE0000000000000000000000")))
@@ -99,7 +99,7 @@ def test_other_runs_of_the_stream_are_passed_over() -> None:
     assert {one.stamp.identity.run_id for one in window.frames} == {RUN}
 
 
-def test_what_is_not_there_is_told_apart() -> None:
+def test_causes_of_missing_frames_are_told_apart() -> None:
     records, own = stage(10, 60)
     records.topics.clear()
     own = {}
@@ -131,21 +131,21 @@ def test_all_frames_expired() -> None:
     assert set(window.missing.values()) == {MissingCause.EXPIRED}
 
 
-def test_a_run_that_is_younger_than_its_window() -> None:
+def test_a_run_that_began_within_the_window() -> None:
     records, own = stage(10, 100)
     window = read_window(records, alert(own[3], own[8]))
     assert seqs(window) == list(range(59))
     assert window.missing == {}
 
 
-def test_a_gap_that_no_camera_made_has_a_bound() -> None:
+def test_the_number_of_missing_frames_is_bounded() -> None:
     records, own = stage(10, 50)
     leap = frame(50, 10)
     records.judge(records.publish(stamped(leap, identity=replace(leap.stamp.identity, seq=2**62))))
     assert len(read_window(records, alert(own[30], own[45])).missing) <= 10_000
 
 
-def test_redelivered_frames_come_once_and_judged_wins() -> None:
+def test_redelivered_frames_appear_once_and_judged_wins() -> None:
     records, own = stage(10, 100, others=0)
     for seq in (60, 61):
         records.judge(own[seq], Outcome.DROPPED)
@@ -157,7 +157,7 @@ def test_redelivered_frames_come_once_and_judged_wins() -> None:
 
 @pytest.mark.parametrize("clock_ms", [0, -(10**11), 10**11], ids=["right", "years behind", "years ahead"])
 def test_a_camera_with_a_wrong_clock(clock_ms: int) -> None:
-    """Frames' timestamps are the source's; the alert's own leads to the reports."""
+    """Frames have the source's timestamps; the alert's timestamp locates the reports."""
     records, own = MemoryRecords(), {}
     for seq in range(200):
         made = frame(seq, 10)

@@ -8,24 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
 
 from gradwatch.monitor.evidence.mcap_reader import read_evidence
 from gradwatch.monitor.evidence.window import MissingCause
 from gradwatch.streams.transport.ranges import TopicRanges
 from gradwatch.streams.wire.messages import AlertState
-from gradwatch.streams.wire.topics import Topics
 
 from ...waiting import wait_until
-from .live import RunPublisher, attachments, serving
+from .live import RunPublisher, attachments, counted, serving
 from .scenes import alert, read_window
 
-
-@pytest.fixture
-def runs(broker: str, topics: Topics) -> Iterator[RunPublisher]:
-    made = RunPublisher(broker, topics)
-    yield made
-    made.close()
+FAILED, MISSING = "gradwatch_evidence_failed_total", "gradwatch_evidence_missing_frames_total"
 
 
 @pytest.mark.parametrize("rate_hz", [5, 10, 30])
@@ -77,8 +70,8 @@ def test_an_open_alert_gets_a_first_file_that_is_replaced(runs: RunPublisher, tm
     assert (first.revision, whole.revision) == (1, 2)
 
 
-def test_a_later_revision_loses_nothing_that_has_expired(runs: RunPublisher, broker: str, tmp_path: Path) -> None:
-    """The service was away for longer than frames are kept, and then hears that the alert was closed."""
+def test_a_later_revision_keeps_frames_that_have_expired(runs: RunPublisher, broker: str, tmp_path: Path) -> None:
+    """The service was down for longer than frames are kept, and then receives the closing revision."""
     own = runs.frames(range(160), 10)
     runs.alert(alert(own[60], own[70]))
     with serving(broker, runs.topics, tmp_path):
@@ -95,12 +88,8 @@ def test_a_later_revision_loses_nothing_that_has_expired(runs: RunPublisher, bro
     assert set(found.missing.values()) == {MissingCause.EXPIRED}
 
 
-def test_frames_that_have_expired_are_said_and_counted(runs: RunPublisher, broker: str, tmp_path: Path) -> None:
-    def counted() -> float:
-        labels = {"stream_id": "north", "cause": "expired"}
-        return REGISTRY.get_sample_value("gradwatch_evidence_missing_frames_total", labels) or 0.0
-
-    before = counted()
+def test_expired_frames_are_listed_and_counted(runs: RunPublisher, broker: str, tmp_path: Path) -> None:
+    before = counted(MISSING, stream_id="north", cause="expired")
     own = runs.frames(range(160), 10)
     if not runs.expire(own[100].stamp.offset):
         pytest.skip("this broker deletes no records")
@@ -111,7 +100,7 @@ def test_frames_that_have_expired_are_said_and_counted(runs: RunPublisher, broke
     assert window.frames == [own[seq] for seq in range(100, 121)]
     assert len(window.reports) == 111
     assert list(window.missing) == list(range(10, 100))
-    assert counted() == before + 90
+    assert counted(MISSING, stream_id="north", cause="expired") == before + 90
 
 
 @pytest.fixture
@@ -130,10 +119,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_and_one_that_may_not_be_written(runs: RunPublisher, small_disk: Path) -> None:
+def test_a_full_disk_and_a_read_only_one(runs: RunPublisher, small_disk: Path) -> None:
     def failed(cause: str) -> float:
-        labels = {"stream_id": "north", "cause": cause}
-        return REGISTRY.get_sample_value("gradwatch_evidence_failed_total", labels) or 0.0
+        return counted(FAILED, stream_id="north", cause=cause)
 
     before = {cause: failed(cause) for cause in ("disk_full", "not_writable")}
     ballast = small_disk / "ballast"
@@ -153,7 +141,7 @@ def test_a_full_disk_and_one_that_may_not_be_written(runs: RunPublisher, small_d
     assert read_evidence(small_disk / made.path).frames == [own[seq] for seq in range(10, 121)]
 
 
-def test_a_silent_stream_gets_what_there_is(runs: RunPublisher, tmp_path: Path) -> None:
+def test_a_silent_stream_gets_a_file_of_the_frames_there_are(runs: RunPublisher, tmp_path: Path) -> None:
     own = runs.frames(range(80), 10)
     runs.alert(alert(own[60], own[79]))
     with serving(runs.broker, runs.topics, tmp_path, patience_s=1.0):
@@ -171,37 +159,29 @@ def test_alerts_of_many_streams_at_once(runs: RunPublisher, tmp_path: Path) -> N
     assert {one.frames for one in made} == {111}
 
 
-def test_what_fails_is_counted_and_tried_again(runs: RunPublisher, tmp_path: Path) -> None:
+def test_a_failed_file_is_counted_and_written_later(runs: RunPublisher, tmp_path: Path) -> None:
     own = runs.frames(range(160), 10, "blocked")
     (tmp_path / "blocked").touch()  # where its folder should be
     runs.alert(alert(own[60], own[70]))
     north = runs.frames(range(160), 10)
     runs.alert(alert(north[60], north[70]))
 
-    def failed() -> float:
-        labels = {"stream_id": "blocked", "cause": "disk"}
-        return REGISTRY.get_sample_value("gradwatch_evidence_failed_total", labels) or 0.0
-
-    before = failed()
+    before = counted(FAILED, stream_id="blocked", cause="disk")
     with serving(runs.broker, runs.topics, tmp_path) as service:
         (other,) = attachments(runs.broker, runs.topics, 1)
         assert other.stream_id == "north"  # one alert's trouble is not another's
-        wait_until(lambda: failed() > before)
+        wait_until(lambda: counted(FAILED, stream_id="blocked", cause="disk") > before)
         assert "disk: " in service.failures()[0]
         (tmp_path / "blocked").unlink()
         assert {one.stream_id for one in attachments(runs.broker, runs.topics, 2)} == {"north", "blocked"}
         wait_until(lambda: not service.failures())
 
 
-def test_what_is_no_alert_is_counted_and_passed(runs: RunPublisher, tmp_path: Path) -> None:
-    def failed() -> float:
-        labels = {"stream_id": "", "cause": "bad_schema"}
-        return REGISTRY.get_sample_value("gradwatch_evidence_failed_total", labels) or 0.0
-
-    before = failed()
+def test_a_record_that_is_not_an_alert_is_counted_and_skipped(runs: RunPublisher, tmp_path: Path) -> None:
+    before = counted(FAILED, stream_id="", cause="bad_schema")
     runs._producer.send(runs.topics.alerts, b"x", b"no alert")
     own = runs.frames(range(160), 10)
     runs.alert(alert(own[60], own[70]))
     with serving(runs.broker, runs.topics, tmp_path):
         assert len(attachments(runs.broker, runs.topics, 1)) == 1
-    assert failed() == before + 1
+    assert counted(FAILED, stream_id="", cause="bad_schema") == before + 1
