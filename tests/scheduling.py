@@ -32,7 +32,6 @@ SERVICE_PATHS = (
     "tests/monitor/demo/test_run.py",
     "tests/monitor/doctor/test_broker.py",
     "tests/monitor/doctor/test_doctor.py",
-    "tests/monitor/review/feed/test_clips.py",
     "tests/monitor/review/feed/test_ingest.py",
     "tests/monitor/review/feed/test_kills.py",
     "tests/streams/transport/test_embedded.py",
