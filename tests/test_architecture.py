@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from .places import ROOT
+from .scheduling import LONG, SERVICE_PATHS, SLOW_PATHS
 from .source_tree import (
     PACKAGES,
     all_imports,
@@ -357,6 +358,11 @@ class TestTheChecksThemselves:
     def test_cycles_are_found(self) -> None:
         assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
         assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+@pytest.mark.parametrize("path", [*SERVICE_PATHS, *SLOW_PATHS, *(group for group in LONG if "/" in group)])
+def test_scheduled_tests_exist(path: str) -> None:
+    assert (ROOT / path).exists(), f"tests/scheduling.py names {path}"
 
 
 def test_package_is_importable_from_the_three_folders() -> None:
