@@ -32,7 +32,6 @@ SERVICE_PATHS = (
     "tests/monitor/demo/test_run.py",
     "tests/monitor/doctor/test_broker.py",
     "tests/monitor/doctor/test_doctor.py",
-    "tests/monitor/review/feed/test_clips.py",
     "tests/monitor/review/feed/test_ingest.py",
     "tests/monitor/review/feed/test_kills.py",
     "tests/streams/transport/test_embedded.py",
@@ -50,8 +49,28 @@ MAY_START = frozenset({"uname"})  # programs that cost nothing
 SHARED_SERVICES = ("cluster", "kafka")  # a process starts each once: all tests of one are a group
 BROWSER = "tests/browser/"
 
-# Groups of more than about ten seconds on two cores, longest first.
-LONG: tuple[str, ...] = ()
+# Groups of more than about ten seconds, longest first.
+LONG = (
+    "browser",
+    "kafka",
+    "cluster",
+    "tests/monitor/demo/test_run.py",
+    "tests/streams/transport/test_takeover.py",
+    "tests/monitor/commands/test_commands.py",
+    "tests/monitor/review/api/test_hostile_visitors.py",
+    "tests/streams/transport/test_roundtrip.py",
+    "tests/monitor/review/feed/test_kills.py",
+    "tests/faults/test_overload.py",
+    "tests/faults/test_bad_input.py",
+    "tests/streams/world/test_drive.py",
+    "tests/monitor/judging/test_judge.py",
+    "tests/monitor/commands/test_status.py",
+    "tests/monitor/worker/test_startup.py",
+    "tests/monitor/review/api/test_api.py",
+    "tests/monitor/review/feed/test_ingest.py",
+    "tests/monitor/review/api/test_access.py",
+    "tests/monitor/evaluate/test_pedestrians.py",
+)
 
 
 def path_of(item: pytest.Item) -> str:

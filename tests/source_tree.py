@@ -56,15 +56,24 @@ def imports_of(path: str, parsed: ast.Module) -> Iterator[Import]:
                 yield Import(path, node.lineno, name if is_module(name) else module, node.level > 0)
 
 
+@cache
 def is_module(name: str) -> bool:
+    if not name.startswith("gradwatch."):
+        return False
     path = ROOT / name.removeprefix("gradwatch.").replace(".", "/")
-    return name.startswith("gradwatch.") and (path.with_suffix(".py").is_file() or path.is_dir())
+    return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+@cache
+def imports_in(path: str) -> tuple[Import, ...]:
+    """All imports of a file in the repository."""
+    return tuple(imports_of(path, tree(path)))
 
 
 @lru_cache(maxsize=1)
 def all_imports() -> list[Import]:
     """Every import of the three packages."""
-    return [i for path in sources(*PACKAGES) for i in imports_of(path, tree(path))]
+    return [i for path in sources(*PACKAGES) for i in imports_in(path)]
 
 
 def area(module: str) -> str:

@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 
 from .places import ROOT
+from .scheduling import LONG, SERVICE_PATHS, SLOW_PATHS
 from .source_tree import (
     PACKAGES,
     all_imports,
     area,
     find_cycle,
     import_graph,
+    imports_in,
     imports_of,
     module_of,
     sources,
@@ -143,7 +145,7 @@ def test_packages_import_in_one_direction_only() -> None:
 
 
 def test_training_is_imported_by_its_tests_only() -> None:
-    imported = [*all_imports(), *(i for path in sources("tests") for i in imports_of(path, tree(path)))]
+    imported = [*all_imports(), *(i for path in sources("tests") for i in imports_in(path))]
     training = [i for i in imported if i.module.startswith(module_of(TRAINING.rstrip("/")))]
     assert training
     broken = [str(i) for i in training if not i.path.startswith((TRAINING, f"tests/{TRAINING}"))]
@@ -162,7 +164,7 @@ def test_imports_are_relative_inside_a_package_and_absolute_across() -> None:
 
 
 def test_bare_packages_are_never_imported() -> None:
-    imported = [*all_imports(), *(i for path in sources("tests") for i in imports_of(path, tree(path)))]
+    imported = [*all_imports(), *(i for path in sources("tests") for i in imports_in(path))]
     broken = [str(i) for i in imported if i.module.split(".")[0] in PACKAGES]
     fail_if(broken, "import gradwatch.streams, gradwatch.models, gradwatch.monitor; never the bare folders:")
 
@@ -364,6 +366,11 @@ class TestTheChecksThemselves:
     def test_cycles_are_found(self) -> None:
         assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
         assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+@pytest.mark.parametrize("path", [*SERVICE_PATHS, *SLOW_PATHS, *(group for group in LONG if "/" in group)])
+def test_scheduled_tests_exist(path: str) -> None:
+    assert (ROOT / path).exists(), f"tests/scheduling.py names {path}"
 
 
 def test_package_is_importable_from_the_three_folders() -> None:

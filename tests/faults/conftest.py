@@ -12,9 +12,9 @@ from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.wire.topics import Topics
 
 from ..brokers import unused_names
-from ..figures import Figures, is_quick, open_figures
 from ..places import RUNS
 from .cluster import Cluster
+from .figures import Figures, is_quick, open_figures
 
 
 @pytest.fixture(scope="session")

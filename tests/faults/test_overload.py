@@ -32,9 +32,9 @@ from gradwatch.streams.wire.outputs import decode_report
 
 from ..brokers import make_topics, read_records
 from ..builders import noise_jpeg, plain_observation
-from ..figures import Figures
 from ..waiting import LIMIT_S
 from .cluster import Cluster
+from .figures import Figures
 
 PARTITIONS = 4
 OBSERVE_S = 0.05

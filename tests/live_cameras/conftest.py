@@ -7,7 +7,7 @@ import pytest
 from gradwatch.streams.wire.topics import Topics
 
 from ..brokers import make_topics
-from ..figures import Figures, open_figures
+from ..faults.figures import Figures, open_figures
 from ..places import RUNS
 
 

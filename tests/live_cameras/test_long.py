@@ -23,7 +23,7 @@ from gradwatch.streams.cameras.backoff import STEADY_S
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.wire.topics import Topics
 
-from ..figures import Figures
+from ..faults.figures import Figures
 from .attached import Attached
 from .loopback import PASSWORD, USER, RtspCamera, number_of, require_rtsp_server, runs_of
 

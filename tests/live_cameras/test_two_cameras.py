@@ -29,7 +29,7 @@ from gradwatch.streams.wire.outputs import decode_report
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.topics import Topics
 
-from ..figures import Figures
+from ..faults.figures import Figures
 from ..places import MOTORWAY
 from .loopback import MjpegCamera
 

@@ -48,6 +48,7 @@ def test_once_and_show(embedded: str, tmp_path: Path) -> None:
     runs.close()
 
 
+@pytest.mark.service
 def test_a_file_without_evidence_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.mcap"
     path.write_bytes(b"no evidence")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +23,6 @@ from gradwatch.monitor.review.service import ReviewService
 from gradwatch.monitor.review.settings import ReviewSettings
 from gradwatch.monitor.review.store import alerts
 from gradwatch.streams.transport.admin import delete_topics
-from gradwatch.streams.transport.embedded import EmbeddedBroker, EmbeddedBrokerMissingError
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.ranges import TopicRanges
 from gradwatch.streams.wire.frames import encode_frame
@@ -106,35 +104,22 @@ class Stage:
         (self.folder / "truth" / name).write_bytes(content)
 
 
-@pytest.fixture(scope="module")
-def servers(request: pytest.FixtureRequest) -> Iterator[str]:
-    """An Apache Kafka where there is one, else the embedded broker."""
-    if (Path(os.environ.get("KAFKA_HOME", "/nonexistent")) / "libs").is_dir():
-        yield request.getfixturevalue("kafka")
-        return
-    try:
-        with EmbeddedBroker() as embedded:
-            yield embedded.bootstrap_servers
-    except EmbeddedBrokerMissingError as error:
-        pytest.skip(str(error))
+@pytest.fixture
+def topics(best_broker: str) -> Topics:
+    return make_topics(best_broker, 3)
 
 
 @pytest.fixture
-def topics(servers: str) -> Topics:
-    return make_topics(servers, 3)
-
-
-@pytest.fixture
-def service(servers: str, topics: Topics, sqlite_url: str, tmp_path: Path) -> Iterator[ReviewService]:
+def service(best_broker: str, topics: Topics, sqlite_url: str, tmp_path: Path) -> Iterator[ReviewService]:
     settings = ReviewSettings(database=sqlite_url, evidence=str(tmp_path / "evidence"), truth=str(tmp_path / "truth"))
-    made = ReviewService(settings, Broker(servers, {}, topics))
+    made = ReviewService(settings, Broker(best_broker, {}, topics))
     yield made
     made.stop()
 
 
 @pytest.fixture
-def stage(servers: str, topics: Topics, service: ReviewService, tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(servers, topics, service, tmp_path)
+def stage(best_broker: str, topics: Topics, service: ReviewService, tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(best_broker, topics, service, tmp_path)
     yield made
     made.producer.close()
 

@@ -12,7 +12,7 @@ import pytest
 
 from gradwatch.monitor.evaluate.reports import machine
 
-from .places import ROOT
+from ..places import ROOT
 
 QUICK_VARIABLE, AGAIN_VARIABLE = "GRADWATCH_FAULTS_QUICK", "GRADWATCH_FAULTS_AGAIN"
 
