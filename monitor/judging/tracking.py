@@ -76,18 +76,7 @@ ROWS = ("track_id", "kind", "mean", "covariance", "born_ns", "seen_ns", "hits", 
 
 def no_tracks(next_id: int = 0, time_ns: int = 0) -> TrackSet:
     """The empty set, with which every stream starts."""
-    return TrackSet(
-        next_id=next_id,
-        time_ns=time_ns,
-        track_id=np.empty(0, np.int64),
-        kind=np.empty(0, np.int32),
-        mean=np.empty((0, 4, 2)),
-        covariance=np.empty((0, 4, 2, 2)),
-        born_ns=np.empty(0, np.int64),
-        seen_ns=np.empty(0, np.int64),
-        hits=np.empty(0, np.int32),
-        score=np.empty(0),
-    )
+    return _begin(next_id, time_ns, np.empty((0, 4)), np.empty(0), np.empty(0, np.int32), TrackerSettings())
 
 
 def select_tracks(tracks: TrackSet, rows: ArrayLike) -> TrackSet:
@@ -137,7 +126,7 @@ def advance(
     unseen_s = (updated.time_ns - updated.seen_ns) / NS_PER_S
     limit_s = np.where(confirmed(updated, settings), settings.max_unseen_s, settings.max_unseen_tentative_s)
     alive = (index >= 0) | (unseen_s <= limit_s)
-    born = _begin(updated, boxes[fresh], scores[fresh], kinds[fresh], settings)
+    born = _begin(updated.next_id, updated.time_ns, boxes[fresh], scores[fresh], kinds[fresh], settings)
     kept = select_tracks(updated, alive)
     joined = {name: np.concatenate([getattr(kept, name), getattr(born, name)]) for name in ROWS}
     return replace(born, **joined), np.concatenate([index[alive], order[fresh].astype(np.int32)])
@@ -259,8 +248,10 @@ def _update(tracks: TrackSet, pairs: Rows, boxes: Doubles, scores: Doubles, sett
     return replace(tracks, mean=mean, covariance=covariance, seen_ns=seen_ns, hits=hits, score=score)
 
 
-def _begin(tracks: TrackSet, boxes: Doubles, scores: Doubles, kinds: Integers, settings: TrackerSettings) -> TrackSet:
-    """New tracks at rest, one per box, with the ids that follow `tracks.next_id`."""
+def _begin(
+    next_id: int, time_ns: int, boxes: Doubles, scores: Doubles, kinds: Integers, settings: TrackerSettings
+) -> TrackSet:
+    """New tracks at rest, one per box, with ids from `next_id` on."""
     n = len(boxes)
     mean = np.zeros((n, 4, 2))
     mean[..., 0] = _centers(boxes)
@@ -268,11 +259,11 @@ def _begin(tracks: TrackSet, boxes: Doubles, scores: Doubles, kinds: Integers, s
     covariance = np.zeros((n, 4, 2, 2))
     covariance[..., 0, 0] = (settings.measurement * height_px) ** 2
     covariance[..., 1, 1] = (_per_kind(settings.initial_speed, kinds)[:, None] * height_px) ** 2
-    now = np.full(n, tracks.time_ns, np.int64)
+    now = np.full(n, time_ns, np.int64)
     return TrackSet(
-        next_id=tracks.next_id + n,
-        time_ns=tracks.time_ns,
-        track_id=np.arange(tracks.next_id, tracks.next_id + n, dtype=np.int64),
+        next_id=next_id + n,
+        time_ns=time_ns,
+        track_id=np.arange(next_id, next_id + n, dtype=np.int64),
         kind=kinds,
         mean=mean,
         covariance=covariance,
