@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from gradwatch import GradwatchError
 
+from .sign_pictures import write_table
+
 TABLE = Path(__file__).with_name("splits.csv")
 USES = ("train", "calibrate", "judge")
 END = 2**62  # number of a frame after all frames
@@ -251,10 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write splits.csv for a folder of development data.")
     parser.add_argument("folder", type=Path)
     rows = make_splits(parser.parse_args().folder)
-    with TABLE.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([field.name for field in fields(SplitRow)])
-        writer.writerows(astuple(row) for row in rows)
+    write_table(TABLE, [field.name for field in fields(SplitRow)], map(astuple, rows))
 
 
 if __name__ == "__main__":
