@@ -14,6 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
+from gradwatch.models.boxes import iou
+
 Doubles = NDArray[np.float64]
 Times = NDArray[np.int64]
 Integers = NDArray[np.int32]
@@ -184,7 +186,7 @@ def _associate(
     strong = scores >= settings.high_score
     weak = ~strong & (scores >= settings.low_score)
     same_kind = tracks.kind[:, None] == kinds[None, :]
-    overlap = np.where(same_kind, _iou(predicted[:, None], boxes[None]), 0.0)
+    overlap = np.where(same_kind, iou(predicted[:, None], boxes), 0.0)
     pairs = _greedy(np.where(strong, overlap, 0.0), settings.high_iou, [])
     old = confirmed(tracks, settings)[:, None]
     pairs = _greedy(np.where(weak & old, overlap, 0.0), settings.low_iou, pairs)
@@ -228,7 +230,7 @@ def _buffered_iou(tracks: TrackSet, predicted: Doubles, boxes: Doubles, settings
     height_px = predicted[:, 3] - predicted[:, 1]
     buffer_px = np.minimum(settings.buffer_sigmas * spread_px, settings.max_buffer * height_px)
     widening = buffer_px[:, None, None] * np.array([-1.0, -1.0, 1.0, 1.0])
-    return _iou(predicted[:, None] + widening, boxes[None] + widening)
+    return iou(predicted[:, None] + widening, boxes + widening)
 
 
 def _update(tracks: TrackSet, pairs: Rows, boxes: Doubles, scores: Doubles, settings: TrackerSettings) -> TrackSet:
@@ -306,11 +308,3 @@ def _centers(xyxy: Doubles) -> Doubles:
 def _boxes(centers: Doubles) -> Doubles:
     half = np.maximum(centers[:, 2:], MIN_SIZE_PX) / 2
     return np.concatenate([centers[:, :2] - half, centers[:, :2] + half], axis=1)
-
-
-def _iou(a: Doubles, b: Doubles) -> Doubles:
-    """Intersection over union of boxes (..., 4), broadcast; 0 where both are empty."""
-    overlap = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0.0, None).prod(-1)
-    area_a = np.clip(a[..., 2:] - a[..., :2], 0.0, None).prod(-1)
-    area_b = np.clip(b[..., 2:] - b[..., :2], 0.0, None).prod(-1)
-    return np.asarray(overlap / np.maximum(area_a + area_b - overlap, np.finfo(float).tiny))
