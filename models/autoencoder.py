@@ -81,9 +81,6 @@ class TileAutoencoder:
         positions = [select_tiles(seq, self.seed, self.per_frame) for seq in seqs]
         tiles = np.concatenate([cut_tiles(small, at) for small, at in zip(smalls, positions, strict=True)])
         loss, cosines = self._session.run(["loss", "cosines"], {"tiles": tiles})
-        starts = range(0, len(tiles), self.per_frame)
-        of_frame = [slice(start, start + self.per_frame) for start in starts]
-        return [
-            Tiles(position=at, loss=loss[own], grad_cosines=cosines[own])
-            for at, own in zip(positions, of_frame, strict=True)
-        ]
+        frames = len(positions)
+        parts = zip(positions, np.split(loss, frames), np.split(cosines, frames), strict=True)
+        return [Tiles(*part) for part in parts]

@@ -1,4 +1,4 @@
-"""Boxes as (n, 4) arrays x1 y1 x2 y2 in pixels: area, overlap and non-maximum suppression."""
+"""Boxes as (..., 4) arrays x1 y1 x2 y2 in pixels: area, overlap and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 
 from .outputs import Floats, Integers
 
+Boxes = NDArray[np.floating[Any]]
 
-def area(xyxy: Floats) -> Floats:
-    """Area in px² of boxes (n, 4) -> (n,); 0 for an inverted box."""
-    sides = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0)
-    areas: Floats = sides[:, 0] * sides[:, 1]
+
+def area(xyxy: Boxes) -> NDArray[Any]:
+    """Area in px² of boxes (..., 4) -> (...,); 0 for an inverted box."""
+    sides = np.maximum(xyxy[..., 2:] - xyxy[..., :2], 0)
+    areas: NDArray[Any] = sides[..., 0] * sides[..., 1]
     return areas
 
 
-def iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of boxes a (n, 4) with boxes b (m, 4) -> (n, m) in [0, 1]; 0 where both are empty."""
-    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(bottom_right - top_left, 0)
-    intersection = sides[..., 0] * sides[..., 1]
-    union = area(a)[:, None] + area(b)[None, :] - intersection
-    overlap: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+def iou(a: Boxes, b: Boxes) -> NDArray[Any]:
+    """Intersection over union of boxes (..., 4), broadcast -> (...,) in [0, 1]; 0 where both are empty."""
+    both = np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], axis=-1)
+    intersection = area(both)
+    union = area(a) + area(b) - intersection
+    overlap: NDArray[Any] = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
     return overlap
 
 
@@ -38,7 +38,7 @@ def non_max_suppression(xyxy: Floats, score: Floats, class_id: Integers, thresho
     if len(order) < 2:
         return order
     boxes, classes = xyxy[order], class_id[order]
-    overlaps = (iou(boxes, boxes) > threshold) & (classes[:, None] == classes[None, :])
+    overlaps = (iou(boxes[:, None], boxes) > threshold) & (classes[:, None] == classes[None, :])
     alive: NDArray[Any] = np.ones(len(order), bool)
     for i in range(len(order) - 1):
         if alive[i]:

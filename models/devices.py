@@ -1,4 +1,4 @@
-"""Devices that the installed runtimes can use: ONNX Runtime's providers, tried on a real graph, and torch's CUDA."""
+"""Devices that the installed runtimes can use: ONNX Runtime's, tried on a real graph, and torch's."""
 
 from __future__ import annotations
 
@@ -6,21 +6,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from .onnx_runtime import CUDA, Device, import_runtime, load_session, run_on_zeros
+from .onnx_runtime import Device, load_session, run_on_zeros
 from .zoo import MODELS, WEIGHTS
-
-
-@dataclass(frozen=True, slots=True)
-class OnnxRuntime:
-    """The installed ONNX Runtime: its version, and the providers that it was built with, which may not work here."""
-
-    version: str
-    providers: tuple[str, ...]
-
-    @property
-    def has_cuda(self) -> bool:
-        """Whether it was built for CUDA."""
-        return CUDA in self.providers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +17,6 @@ class TorchDevice:
     version: str
     cuda: str | None
     device: str | None
-
-
-def onnx_runtime() -> OnnxRuntime:
-    """The installed ONNX Runtime. Raises MissingPackageError."""
-    runtime = import_runtime()
-    return OnnxRuntime(runtime.__version__, tuple(runtime.get_available_providers()))
 
 
 def try_device(device: Device, folder: Path = WEIGHTS) -> tuple[str, ...]:

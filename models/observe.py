@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .autoencoder import TileAutoencoder, shrink
-from .classifier import SignClassifier
 from .crops import crop
-from .detectors import PedestrianDetector, SignDetector, join_detections, no_detections
+from .detectors import PedestrianDetector, SignClassifier, SignDetector, join_detections
 from .image_statistics import image_statistics
 from .instrument import open_instrumented
 from .onnx_runtime import Device, file_hash, load_session
-from .outputs import Detections, Floats, Head, HeadOutputs, Observation
+from .outputs import NO_DETECTIONS, Detections, Floats, Head, HeadOutputs, Observation
 from .zoo import MODELS, WEIGHTS
 
 SIGNS = "signs"  # head id of the sign classifier
@@ -129,9 +128,9 @@ class Observer:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"picture {seq}: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
         stopwatch = _Stopwatch()
-        people, people_heads = self._pedestrians(image) if self._pedestrians else (no_detections(), {})
+        people, people_heads = self._pedestrians(image) if self._pedestrians else (NO_DETECTIONS, {})
         stopwatch.lap("pedestrians")
-        signs = self._signs(image) if self._signs else no_detections()
+        signs = self._signs(image) if self._signs else NO_DETECTIONS
         stopwatch.lap("signs")
         small = shrink(image)
         statistics = image_statistics(image, small)

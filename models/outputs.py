@@ -83,6 +83,7 @@ class Observation:
 
 KINDS: tuple[Kind, ...] = ("sign", "pedestrian")
 SIGN, PEDESTRIAN = 0, 1
+NO_DETECTIONS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
 
 # The sign types of CURE-TSD, ids 1 to 14 in this order
 # (olivesgatech/CURE-TSD README; several public parsers order them wrongly).

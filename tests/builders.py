@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradwatch.models.outputs import Detections, HeadOutputs, Observation, Tiles
+from gradwatch.models.outputs import NO_DETECTIONS, Detections, HeadOutputs, Observation, Tiles
 from gradwatch.monitor.scorers import ClosedForm
 from gradwatch.streams.wire.frames import encode_frame
 from gradwatch.streams.wire.messages import (
@@ -36,7 +36,6 @@ RUN = "01JD0000000000000000000000"
 
 ROWS, COLUMNS, TILES_PER_FRAME, STATISTICS = 10, 18, 9, 12
 
-NO_DETECTIONS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
 NO_TILES = Tiles(
     np.empty((0, 2), np.int32),
     np.empty(0, np.float32),

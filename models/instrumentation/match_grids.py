@@ -10,8 +10,7 @@ import numpy as np
 from ..gradients.head import sigmoid
 from ..manifest import Level
 from .graphs import Graph
-from .heads import FoundHead, Match
-from .rows import LayerRows
+from .rows import FoundHead, LayerRows, Match
 from .tracing import Tail, Transform
 
 # Of the networks trained on COCO (ultralytics/yolov5, models/yolov5s.yaml), for graphs that do not decode their boxes.
@@ -23,16 +22,13 @@ FINEST_PX = 2  # the smallest stride that a head may have
 Rows = list[LayerRows]
 
 
-def match_nanodet(graph: Graph, tail: Tail, rows: Rows) -> Match | None:
-    """NanoDet: classes under a sigmoid and bins of distances, of one convolution or of two."""
-    match = _match_levels(graph, rows, _nanodet_head)
-    return match if match and len(match.heads) != NANODET_PLUS_LEVELS else None
+def match_nanodet(graph: Graph, tail: Tail, rows: Rows, plus: bool = False) -> Match | None:
+    """NanoDet: classes under a sigmoid and bins of distances, of one convolution or of two.
 
-
-def match_nanodet_plus(graph: Graph, tail: Tail, rows: Rows) -> Match | None:
-    """NanoDet-Plus: as NanoDet, with four strides and locations at the corners of their cells."""
+    plus: NanoDet-Plus, which has four strides and locations at the corners of their cells.
+    """
     match = _match_levels(graph, rows, _nanodet_head)
-    return match if match and len(match.heads) == NANODET_PLUS_LEVELS else None
+    return match if match and (len(match.heads) == NANODET_PLUS_LEVELS) == plus else None
 
 
 def match_yolov8(graph: Graph, tail: Tail, rows: Rows) -> Match | None:

@@ -1,4 +1,4 @@
-"""The rows of each last linear layer that reach the outputs: their order, and how they were transformed."""
+"""The rows of each last linear layer that reach the outputs, and the class heads that are made of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..manifest import InstrumentationError
-from ..outputs import Floats
+from ..manifest import InstrumentationError, Level
+from ..outputs import Activation, Floats
 from .linear import LinearLayer
 from .tracing import Tail, Transform
 
@@ -86,6 +86,33 @@ class LayerRows:
         rows, columns = self.grid
         size = f"{len(self.layer.weight)} rows at {rows}x{columns} locations"
         return f"{self.layer.name} ({size}, in the outputs: {transforms})"
+
+
+@dataclass(frozen=True, slots=True)
+class BoxColumns:
+    """Boxes decoded by the graph: columns first..first+3 of a tensor (1, Q, X)."""
+
+    name: str
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundHead:
+    """One level: the rows of its classes, of its boxes (None in a classifier) and of its objectness."""
+
+    level: Level
+    classes: LayerRows
+    boxes: LayerRows | BoxColumns | None = None
+    objectness: LayerRows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """All heads of a graph. decoded: whether the graph decodes the boxes, in the same output as the classes."""
+
+    heads: list[FoundHead]
+    activation: Activation
+    decoded: bool = False
 
 
 def only_one(candidates: list[LayerRows], name: str) -> LayerRows | None:

@@ -12,8 +12,7 @@ from onnx import helper, numpy_helper
 
 from ..manifest import METADATA_KEY, InstrumentationError, Manifest
 from .graphs import Graph
-from .heads import BoxColumns, FoundHead
-from .rows import LayerRows
+from .rows import BoxColumns, FoundHead, LayerRows
 
 
 class GraphExtension:

@@ -11,8 +11,7 @@ from ..decoders import DECODERS
 from ..manifest import InstrumentationError
 from ..outputs import Floats
 from .graphs import Graph
-from .heads import BoxColumns, FoundHead, Match
-from .rows import LayerRows
+from .rows import BoxColumns, FoundHead, LayerRows, Match
 from .tracing import Tail
 
 TOLERANCE_PX = 0.5

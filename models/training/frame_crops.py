@@ -6,7 +6,6 @@ them, `label` is empty where the crop shows no sign. `gradwatch.models.training.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +15,6 @@ from ..crops import SIZE_PX
 from ..outputs import SIGN_CLASSES
 from .sign_crops import add_noise, blur, vary_color
 from .sign_pictures import NO_SIGN, Pixels, read_labels, read_picture, read_rows
-
-
-@dataclass(frozen=True, slots=True)
-class FrameCrops:
-    """n crops: pixels (n, 32, 32, 3) uint8 RGB, class_id (n,) into `SIGN_CLASSES` or `NO_SIGN`."""
-
-    pixels: Pixels
-    class_id: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.class_id)
 
 
 def read_frame_crops(folders: list[Path]) -> FrameCrops:
@@ -41,29 +29,35 @@ def read_frame_crops(folders: list[Path]) -> FrameCrops:
     return FrameCrops(np.concatenate(pixels), np.concatenate(class_ids))
 
 
-class FrameCropBatches:
-    """Draws training crops at random: `signs`, with types equally often, and `others`, which show no sign."""
+class FrameCrops:
+    """n crops: pixels (n, 32, 32, 3) uint8 RGB, class_id (n,) into `SIGN_CLASSES` or `NO_SIGN`.
 
-    def __init__(self, crops: FrameCrops) -> None:
-        self._pixels, self._class_id = crops.pixels, crops.class_id
-        by_type = [np.flatnonzero(crops.class_id == class_id) for class_id in range(len(SIGN_CLASSES))]
+    Draws training crops at random: `signs`, with types equally often, and `others`, which show no sign.
+    """
+
+    def __init__(self, pixels: Pixels, class_id: NDArray[np.int64]) -> None:
+        self.pixels, self.class_id = pixels, class_id
+        by_type = [np.flatnonzero(class_id == each) for each in range(len(SIGN_CLASSES))]
         self._types = [indices for indices in by_type if len(indices)]
-        self._others = np.flatnonzero(crops.class_id == NO_SIGN)
+        self._others = np.flatnonzero(class_id == NO_SIGN)
+
+    def __len__(self) -> int:
+        return len(self.class_id)
 
     def signs(self, count: int, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.int64]]:
         """`count` varied crops (count, 32, 32, 3) and their class ids; empty where no signs were read."""
         if not self._types:
-            return self._pixels[:0], self._class_id[:0]
+            return self.pixels[:0], self.class_id[:0]
         chosen = np.array([rng.choice(self._types[rng.integers(len(self._types))]) for _ in range(count)])
-        return self._varied(chosen, rng), self._class_id[chosen]
+        return self._varied(chosen, rng), self.class_id[chosen]
 
     def others(self, count: int, rng: np.random.Generator) -> Pixels:
         """`count` varied crops (count, 32, 32, 3) without a sign; empty where none were read."""
-        return self._varied(rng.choice(self._others, count), rng) if len(self._others) else self._pixels[:0]
+        return self._varied(rng.choice(self._others, count), rng) if len(self._others) else self.pixels[:0]
 
     def _varied(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Pixels:
         """The crops in varied light, half of them slightly blurred and noisy: the frames are clean drawings."""
-        varied = np.stack([vary_color(self._pixels[i], rng, strength=0.6) for i in chosen])
+        varied = np.stack([vary_color(self.pixels[i], rng, strength=0.6) for i in chosen])
         for picture in varied[rng.random(len(varied)) < 0.5]:
             picture[:] = add_noise(blur(picture, rng, strength=0.8), rng)
         return varied

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..outputs import SIGN_CLASSES
-from .frame_crops import FrameCropBatches, read_frame_crops
+from .frame_crops import FrameCrops, read_frame_crops
 from .onnx_export import write_onnx
 from .sign_crops import compose_crop
 from .sign_pictures import NO_SIGN, Pixels, SignPictures, gtsrb_crops, read_backgrounds, read_gtsrb, read_pictures
@@ -78,7 +78,7 @@ class Batches:
     pictures: SignPictures
     groups: list[list[NDArray[np.int64]]]  # indices of `pictures` by type, then by origin
     backgrounds: list[Pixels]
-    frames: FrameCropBatches
+    frames: FrameCrops
     rng: np.random.Generator
 
     def loss_at(self, step: int) -> Tensor:
@@ -171,7 +171,7 @@ def main() -> None:
     signless = int((frames.class_id == NO_SIGN).sum())
     print(f"{len(frames)} crops of frames, {signless} of them without a sign", flush=True)
     backgrounds, rng = read_backgrounds(arguments.crops), np.random.default_rng(arguments.seed)
-    batches = Batches(network, pictures, _groups(pictures), backgrounds, FrameCropBatches(frames), rng)
+    batches = Batches(network, pictures, _groups(pictures), backgrounds, frames, rng)
     train(network, batches.loss_at, steps=arguments.steps, peak_rate=3e-3, warm_up=0.1)
     example = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
     write_onnx(network, example, arguments.out, input_name="crops", outputs=OUTPUTS, free_batch=True)

@@ -9,7 +9,7 @@ https://doi.org/10.1016/j.neunet.2012.02.016).
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,8 @@ class SignPictures:
 def read_pictures(folders: Sequence[Path], gtsrb_fold: str) -> SignPictures:
     """The drawn signs of the folders that have `sprites.csv`, and the photographs (of `gtsrb_fold`) of the others."""
     parts = [read_sprites(f) if (f / "sprites.csv").is_file() else read_gtsrb(f, gtsrb_fold) for f in folders]
-    return SignPictures(
-        np.concatenate([part.rgba for part in parts]),
-        np.concatenate([part.class_id for part in parts]),
-        np.concatenate([part.drawn for part in parts]),
-    )
+    columns = ("rgba", "class_id", "drawn")
+    return SignPictures(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
 
 def read_sprites(folder: Path) -> SignPictures:
@@ -113,6 +110,14 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         raise MissingFileError(f"no table at {path}")
     with path.open(newline="") as lines:
         return list(csv.DictReader(lines))
+
+
+def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Writes a CSV table that `read_rows` reads."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> Pixels:

@@ -191,10 +191,10 @@ def detection_metrics(scenes: list[Scene], found: list[tuple[Floats, Floats]]) -
     for scene, (boxes, scores) in zip(scenes, found, strict=True):
         taken = np.full(len(scene.xyxy), -1.0)  # the score with which each sign was detected
         for box, score in zip(boxes, scores, strict=True):
-            overlap = np.where(taken < 0, iou(box[None], scene.xyxy)[0], 0)
+            overlap = np.where(taken < 0, iou(box, scene.xyxy), 0)
             if len(overlap) and overlap.max() >= 0.5:
                 taken[overlap.argmax()] = score
-            elif not (iou(box[None], scene.xyxy[~scene.required]) > 0.1).any():
+            elif not (iou(box, scene.xyxy[~scene.required]) > 0.1).any():
                 wrongs.append(float(score))
         rights.extend(taken[scene.required].tolist())
         sizes.extend(_longer_side(scene.xyxy[scene.required]).tolist())

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from gradwatch import GradwatchError
 
+from .sign_pictures import write_table
+
 TABLE = Path(__file__).with_name("splits.csv")
 USES = ("train", "calibrate", "judge")
 END = 2**62  # number of a frame after all frames
@@ -116,24 +118,21 @@ def _range(row: SplitRow) -> str:
 
 
 @lru_cache(maxsize=1)
-def _index() -> tuple[dict[str, list[SplitRow]], dict[str, list[SplitRow]]]:
-    by_path: dict[str, list[SplitRow]] = defaultdict(list)
-    by_hash: dict[str, list[SplitRow]] = defaultdict(list)
+def _index() -> dict[str, list[SplitRow]]:
+    """The rows of the checked-in table by path and by hash."""
+    index: dict[str, list[SplitRow]] = defaultdict(list)
     for row in read_splits():
-        by_path[row.path].append(row)
-        by_hash[row.sha256].append(row)
-    return dict(by_path), dict(by_hash)
+        index[row.path].append(row)
+        index[row.sha256].append(row)
+    return dict(index)
 
 
 def _rows_of(path: Path | str) -> list[SplitRow]:
-    by_path, by_hash = _index()
     parts = Path(path).parts
     for start in range(len(parts)):
-        rows = by_path.get("/".join(parts[start:]))
-        if rows:
+        if rows := _index().get("/".join(parts[start:])):
             return rows
-    rows = by_hash.get(content_hash(Path(path))) if Path(path).is_file() else None
-    if not rows:
+    if not Path(path).is_file() or not (rows := _index().get(content_hash(Path(path)))):
         raise SplitError(f"{path} is in no row of {TABLE.name}, neither by its path nor by its content")
     return rows
 
@@ -254,10 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write splits.csv for a folder of development data.")
     parser.add_argument("folder", type=Path)
     rows = make_splits(parser.parse_args().folder)
-    with TABLE.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([field.name for field in fields(SplitRow)])
-        writer.writerows(astuple(row) for row in rows)
+    write_table(TABLE, [field.name for field in fields(SplitRow)], map(astuple, rows))
 
 
 if __name__ == "__main__":

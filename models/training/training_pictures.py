@@ -9,8 +9,7 @@ boxes, and crops of signs and of other things cut out of such frames.
 from __future__ import annotations
 
 import argparse
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,7 +24,7 @@ from gradwatch.streams.world.signs import SIGN_LABELS, draw_sign
 from ..boxes import iou
 from ..crops import crop
 from ..preprocess import letterbox
-from .sign_pictures import PICTURE_PX, Pixels, read_picture
+from .sign_pictures import PICTURE_PX, Pixels, read_picture, write_table
 from .splits import use_of
 
 SCENE_SIZE = (512, 288)  # width, height: the sign detector's input
@@ -60,7 +59,7 @@ def export_sign_crops(folder: Path, seeds: range) -> None:
             file = f"sprites/{label}_{seed:06d}.png"
             _write_png(folder / file, draw_sign(label, PICTURE_PX, seed))
             rows.append((file, label, seed))
-    _write_table(folder / "sprites.csv", ("file", "label", "seed"), rows)
+    write_table(folder / "sprites.csv", ("file", "label", "seed"), rows)
 
 
 def export_backgrounds(folder: Path, pictures: Iterable[Path], use: str) -> None:
@@ -75,7 +74,7 @@ def export_backgrounds(folder: Path, pictures: Iterable[Path], use: str) -> None
         file = f"backgrounds/{path.stem}.png"
         _write_png(folder / file, _cover(read_picture(path), SCENE_SIZE))
         rows.append((file,))
-    _write_table(folder / "backgrounds.csv", ("file",), rows)
+    write_table(folder / "backgrounds.csv", ("file",), rows)
 
 
 def export_scenes(folder: Path, seeds: Iterable[int], frames_per_drive: int = 12) -> None:
@@ -101,7 +100,7 @@ def export_scenes(folder: Path, seeds: Iterable[int], frames_per_drive: int = 12
                 rows.append((file, sign.label, *corners, round(sign.visibility, 3)))
             if not signs:
                 rows.append((file, "", "", "", "", "", ""))
-    _write_table(folder / "scenes.csv", ("file", "label", "x1", "y1", "x2", "y2", "visibility"), rows)
+    write_table(folder / "scenes.csv", ("file", "label", "x1", "y1", "x2", "y2", "visibility"), rows)
 
 
 def export_crops(folder: Path, seeds: Iterable[int], frames_per_drive: int = 40) -> None:
@@ -123,7 +122,7 @@ def export_crops(folder: Path, seeds: Iterable[int], frames_per_drive: int = 40)
             rows += [(file, len(crops) + i, label) for i, label in enumerate(labels)]
             crops += list(crop(image, np.clip(boxes, 0, (*image.shape[1::-1],) * 2).astype(np.float32)))
         _write_png(folder / file, np.concatenate(crops))
-    _write_table(folder / "crops.csv", ("file", "row", "label"), rows)
+    write_table(folder / "crops.csv", ("file", "row", "label"), rows)
 
 
 def _jittered_boxes(truth: list[TruthBox], rng: np.random.Generator) -> list[tuple[str, list[float]]]:
@@ -158,7 +157,7 @@ def _other_boxes(truth: list[TruthBox], shape: tuple[int, ...], rng: np.random.G
             side = max(10.0, float(rng.uniform(0.15, 0.5)) * (y2 - y1))
             center = rng.uniform((x1, y1), (x2, (y1 + y2) / 2))
         box = [*(center - side / 2), *(center + side / 2)]
-        if not iou(np.array([box], np.float32), signs).any():
+        if not iou(np.array(box, np.float32), signs).any():
             boxes.append(box)
     return boxes
 
@@ -181,13 +180,6 @@ def _write_png(path: Path, picture: Pixels) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     order = [2, 1, 0, 3][: picture.shape[2]]
     cv2.imwrite(str(path), np.ascontiguousarray(picture[..., order]))
-
-
-def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def main() -> None:

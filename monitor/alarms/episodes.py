@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from gradwatch.streams.wire.messages import Alert, AlertKind, AlertState, FrameIdentity, Severity, alert_id
 
 from ..scorers import SCORERS
+from .calibration import Calibration
 from .policy import Policy
 
 BASELINES_ALONE = " (plain baselines alone; no gradient score is over its threshold)"
@@ -48,14 +49,11 @@ class Episode(msgspec.Struct, frozen=True):
 
 
 class Binding(msgspec.Struct, frozen=True):
-    """What an alert reports of the calibration behind it."""
+    """What an alert was judged by."""
 
     models_id: str
     configuration_id: str
-    calibration_id: str
-    note: str
-    thresholds: dict[str, float]
-    mean_time_between_false_alarms_s: float
+    calibration: Calibration
 
 
 def advance(
@@ -127,6 +125,7 @@ def _carriers(before: Sequence[str], ratios: dict[str, float], enter: float) -> 
 
 def _alert(episode: Episode, kind: AlertKind, state: AlertState, binding: Binding) -> Alert:
     onset, last, identity = episode.onset, episode.last, episode.onset.identity
+    calibration = binding.calibration
     return Alert(
         alert_id=alert_id_of(episode, kind),
         revision=episode.revision,
@@ -144,16 +143,16 @@ def _alert(episode: Episode, kind: AlertKind, state: AlertState, binding: Bindin
         last_offset=last.offset,
         score=episode.peak,
         p_value=episode.smallest_p,
-        threshold=binding.thresholds.get(episode.carried_by[0], float("nan")),
-        mean_time_between_false_alarms_s=binding.mean_time_between_false_alarms_s,
+        threshold=calibration.thresholds.get(episode.carried_by[0], float("nan")),
+        mean_time_between_false_alarms_s=3600 / calibration.false_alarms_per_hour,
         carried_by=episode.carried_by,
         reason=_reason(episode, kind),
         track_id=episode.subject.track_id,
         expected=episode.subject.expected,
         observed=episode.subject.observed,
-        calibration_note=binding.note,
+        calibration_note=calibration.note,
         models_id=binding.models_id,
-        calibration_id=binding.calibration_id,
+        calibration_id=calibration.calibration_id,
         configuration_id=binding.configuration_id,
     )
 

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from gradwatch.models.devices import onnx_runtime, torch_device, try_device
+from gradwatch.models.devices import torch_device, try_device
+from gradwatch.models.onnx_runtime import CUDA, import_runtime
 from gradwatch.models.zoo import WEIGHTS
 
 from .results import Context, Result, Status
@@ -31,16 +32,16 @@ def cores(context: Context) -> list[Result]:
 def onnx(context: Context) -> list[Result]:
     """ONNX Runtime on the configured device, and on CUDA if it is available."""
     device = context.configuration.worker.device
-    runtime = onnx_runtime()
+    runtime = import_runtime()
     weights = context.configuration.models.weights
     folder = Path(weights) if weights else WEIGHTS
     results = []
     if device != "cuda":
-        results.append(_ran("CPU", try_device("cpu", folder), runtime.version))
+        results.append(_ran("CPU", try_device("cpu", folder), runtime.__version__))
     card = _graphics_card()
-    if runtime.has_cuda or device == "cuda":
+    if CUDA in runtime.get_available_providers() or device == "cuda":
         try:
-            results.append(_ran("CUDA", try_device("cuda", folder), runtime.version))
+            results.append(_ran("CUDA", try_device("cuda", folder), runtime.__version__))
         except Exception as error:
             status = Status.WRONG if device == "cuda" or card else Status.MISSING
             remedy = "install NVIDIA's driver, or set worker.device: cpu"

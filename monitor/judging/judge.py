@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from gradwatch.models.gradients.head import sigmoid, softmax
-from gradwatch.models.outputs import Detections, Head, Kind, Observation
+from gradwatch.models.outputs import NO_DETECTIONS, Head, Kind, Observation
 from gradwatch.streams.wire.messages import Alert, FrameReport, FrameStamp, Outcome, ReportedForecasts, StreamState
 
 from ..alarms.calibration import Calibration, CleanFit, CleanFrame, Origin, calibrate, score
@@ -29,7 +29,6 @@ from .state import JudgeState
 from .watch import Watch
 
 ACTIVATIONS = {"softmax": softmax, "sigmoid": sigmoid}
-NO_DETECTIONS = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
 
 
 class Judgement(Struct, frozen=True):

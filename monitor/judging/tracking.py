@@ -14,6 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
+from gradwatch.models.boxes import iou
+
 Doubles = NDArray[np.float64]
 Times = NDArray[np.int64]
 Integers = NDArray[np.int32]
@@ -76,18 +78,7 @@ ROWS = ("track_id", "kind", "mean", "covariance", "born_ns", "seen_ns", "hits", 
 
 def no_tracks(next_id: int = 0, time_ns: int = 0) -> TrackSet:
     """The empty set, with which every stream starts."""
-    return TrackSet(
-        next_id=next_id,
-        time_ns=time_ns,
-        track_id=np.empty(0, np.int64),
-        kind=np.empty(0, np.int32),
-        mean=np.empty((0, 4, 2)),
-        covariance=np.empty((0, 4, 2, 2)),
-        born_ns=np.empty(0, np.int64),
-        seen_ns=np.empty(0, np.int64),
-        hits=np.empty(0, np.int32),
-        score=np.empty(0),
-    )
+    return _begin(next_id, time_ns, np.empty((0, 4)), np.empty(0), np.empty(0, np.int32), TrackerSettings())
 
 
 def select_tracks(tracks: TrackSet, rows: ArrayLike) -> TrackSet:
@@ -137,7 +128,7 @@ def advance(
     unseen_s = (updated.time_ns - updated.seen_ns) / NS_PER_S
     limit_s = np.where(confirmed(updated, settings), settings.max_unseen_s, settings.max_unseen_tentative_s)
     alive = (index >= 0) | (unseen_s <= limit_s)
-    born = _begin(updated, boxes[fresh], scores[fresh], kinds[fresh], settings)
+    born = _begin(updated.next_id, updated.time_ns, boxes[fresh], scores[fresh], kinds[fresh], settings)
     kept = select_tracks(updated, alive)
     joined = {name: np.concatenate([getattr(kept, name), getattr(born, name)]) for name in ROWS}
     return replace(born, **joined), np.concatenate([index[alive], order[fresh].astype(np.int32)])
@@ -195,7 +186,7 @@ def _associate(
     strong = scores >= settings.high_score
     weak = ~strong & (scores >= settings.low_score)
     same_kind = tracks.kind[:, None] == kinds[None, :]
-    overlap = np.where(same_kind, _iou(predicted[:, None], boxes[None]), 0.0)
+    overlap = np.where(same_kind, iou(predicted[:, None], boxes), 0.0)
     pairs = _greedy(np.where(strong, overlap, 0.0), settings.high_iou, [])
     old = confirmed(tracks, settings)[:, None]
     pairs = _greedy(np.where(weak & old, overlap, 0.0), settings.low_iou, pairs)
@@ -239,7 +230,7 @@ def _buffered_iou(tracks: TrackSet, predicted: Doubles, boxes: Doubles, settings
     height_px = predicted[:, 3] - predicted[:, 1]
     buffer_px = np.minimum(settings.buffer_sigmas * spread_px, settings.max_buffer * height_px)
     widening = buffer_px[:, None, None] * np.array([-1.0, -1.0, 1.0, 1.0])
-    return _iou(predicted[:, None] + widening, boxes[None] + widening)
+    return iou(predicted[:, None] + widening, boxes + widening)
 
 
 def _update(tracks: TrackSet, pairs: Rows, boxes: Doubles, scores: Doubles, settings: TrackerSettings) -> TrackSet:
@@ -259,8 +250,10 @@ def _update(tracks: TrackSet, pairs: Rows, boxes: Doubles, scores: Doubles, sett
     return replace(tracks, mean=mean, covariance=covariance, seen_ns=seen_ns, hits=hits, score=score)
 
 
-def _begin(tracks: TrackSet, boxes: Doubles, scores: Doubles, kinds: Integers, settings: TrackerSettings) -> TrackSet:
-    """New tracks at rest, one per box, with the ids that follow `tracks.next_id`."""
+def _begin(
+    next_id: int, time_ns: int, boxes: Doubles, scores: Doubles, kinds: Integers, settings: TrackerSettings
+) -> TrackSet:
+    """New tracks at rest, one per box, with ids from `next_id` on."""
     n = len(boxes)
     mean = np.zeros((n, 4, 2))
     mean[..., 0] = _centers(boxes)
@@ -268,11 +261,11 @@ def _begin(tracks: TrackSet, boxes: Doubles, scores: Doubles, kinds: Integers, s
     covariance = np.zeros((n, 4, 2, 2))
     covariance[..., 0, 0] = (settings.measurement * height_px) ** 2
     covariance[..., 1, 1] = (_per_kind(settings.initial_speed, kinds)[:, None] * height_px) ** 2
-    now = np.full(n, tracks.time_ns, np.int64)
+    now = np.full(n, time_ns, np.int64)
     return TrackSet(
-        next_id=tracks.next_id + n,
-        time_ns=tracks.time_ns,
-        track_id=np.arange(tracks.next_id, tracks.next_id + n, dtype=np.int64),
+        next_id=next_id + n,
+        time_ns=time_ns,
+        track_id=np.arange(next_id, next_id + n, dtype=np.int64),
         kind=kinds,
         mean=mean,
         covariance=covariance,
@@ -315,11 +308,3 @@ def _centers(xyxy: Doubles) -> Doubles:
 def _boxes(centers: Doubles) -> Doubles:
     half = np.maximum(centers[:, 2:], MIN_SIZE_PX) / 2
     return np.concatenate([centers[:, :2] - half, centers[:, :2] + half], axis=1)
-
-
-def _iou(a: Doubles, b: Doubles) -> Doubles:
-    """Intersection over union of boxes (..., 4), broadcast; 0 where both are empty."""
-    overlap = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0.0, None).prod(-1)
-    area_a = np.clip(a[..., 2:] - a[..., :2], 0.0, None).prod(-1)
-    area_b = np.clip(b[..., 2:] - b[..., :2], 0.0, None).prod(-1)
-    return np.asarray(overlap / np.maximum(area_a + area_b - overlap, np.finfo(float).tiny))

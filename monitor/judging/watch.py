@@ -47,7 +47,7 @@ class Watch:
         change = self._change(state.change, scores, calibration, dt_s)
         ratios = {name: statistic / calibration.thresholds[name] for name, statistic in change.items()}
         running, alerts = dict(state.episodes), []
-        binding = self._binding(calibration)
+        binding = episodes.Binding(self.models_id, self.configuration_id, calibration)
         for kind, policy in self.policy.items():
             carrying = {name: ratios[name] for name in policy.carriers if name in ratios}
             about_signs = not all(name.startswith(PEDESTRIAN_PREFIX) for name in policy.carriers)
@@ -75,7 +75,7 @@ class Watch:
         """The last revisions of the alerts that a run left open when it ended."""
         if state.calibration is None:
             return []
-        binding = self._binding(state.calibration)
+        binding = episodes.Binding(self.models_id, self.configuration_id, state.calibration)
         return [
             episodes.closing_alert(episode, kind, binding)
             for kind, episode in state.episodes.items()
@@ -98,13 +98,3 @@ class Watch:
                     now = np.asarray(nats.get(name, NEUTRAL_EVIDENCE_NATS))
                     after[name] = float(detector.step(statistic, now, dt_s))
         return after
-
-    def _binding(self, calibration: Calibration) -> episodes.Binding:
-        return episodes.Binding(
-            models_id=self.models_id,
-            configuration_id=self.configuration_id,
-            calibration_id=calibration.calibration_id,
-            note=calibration.note,
-            thresholds=calibration.thresholds,
-            mean_time_between_false_alarms_s=3600 / calibration.false_alarms_per_hour,
-        )

@@ -131,13 +131,10 @@ class Canvas:
         """Writes one line, cut at the picture's edge; the shadow is for text without a plate."""
         for span in spans:
             fitting = self.fit(span.text, self.width - x - 2, size_px, span.weight)
-            if fitting:
-                origin = (round(x), round(baseline))
-                for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)) if shadow else ():
-                    cv2.putText(
-                        self.image, fitting, (origin[0] + dx, origin[1] + dy), INK, _font(), size_px, span.weight
-                    )
-                cv2.putText(self.image, fitting, origin, span.color, _font(), size_px, span.weight)
+            strokes = [(-1, 0, INK), (1, 0, INK), (0, -1, INK), (0, 1, INK)] if shadow else []
+            for dx, dy, color in [*strokes, (0, 0, span.color)] if fitting else ():
+                origin = (round(x) + dx, round(baseline) + dy)
+                cv2.putText(self.image, fitting, origin, color, _font(), size_px, span.weight)
             x += self.text_width(fitting, size_px, span.weight) + size_px * 0.35
 
     def plate_size(self, spans: Sequence[Span], size_px: int) -> tuple[float, float]:

@@ -2,38 +2,18 @@
 
 `live` keeps the newest frames of every stream and shares turns evenly among the streams: a frame replaced by a newer
 one is *superseded*, one that has waited too long, here or decoded, is *stale*. `every_frame` drops nothing; the
-caller pauses the consumer while `full`.
+caller pauses the consumer while `full`. Both are thread-safe: one thread puts, another takes. Their length is the
+number of waiting frames.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from typing import Protocol
 
 from gradwatch.streams.wire.messages import EncodedFrame, FrameStamp
 
 SMOOTHING = 0.2
-
-
-class Admission(Protocol):
-    """The frames that wait to be decoded. Thread-safe: one thread puts, another takes."""
-
-    def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
-        """Admits `frame`; returns the frames that it supersedes."""
-
-    def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
-        """The next frame, or None after `timeout_s` without one, and the stale frames passed over for it."""
-
-    def expire(self, stamp: FrameStamp, now_ns: int) -> bool:
-        """Whether a taken frame is stale; must be asked once for every frame taken, right before the networks run."""
-
-    @property
-    def full(self) -> bool:
-        """Whether the consumer must be paused."""
-
-    def __len__(self) -> int:
-        """The number of waiting frames."""
 
 
 class Live:
@@ -56,7 +36,7 @@ class Live:
         self._ready = threading.Condition()
 
     def put(self, frame: EncodedFrame) -> list[EncodedFrame]:
-        """Admits `frame` at the end of its stream's queue; the oldest over the bound are superseded."""
+        """Admits `frame` at the end of its stream's queue; returns the oldest over the bound, which it supersedes."""
         with self._ready:
             waiting = self._streams.setdefault(frame.stamp.identity.stream_id, deque())
             waiting.append(frame)
@@ -66,7 +46,10 @@ class Live:
         return superseded
 
     def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
-        """The oldest frame young enough of the stream whose turn it is."""
+        """The oldest frame young enough of the stream whose turn it is, and the stale frames passed over for it.
+
+        Without one it waits for `timeout_s`, then returns None.
+        """
         passed: list[EncodedFrame] = []
         with self._ready:
             if not self._count:
@@ -83,7 +66,10 @@ class Live:
         return None, passed
 
     def expire(self, stamp: FrameStamp, now_ns: int) -> bool:
-        """Whether it was published longer than `max_age_s` ago."""
+        """Whether it was published longer than `max_age_s` ago.
+
+        Must be asked once for every frame taken, right before the networks run.
+        """
         taken_ns = self._taken_ns.pop((stamp.partition, stamp.offset), now_ns)
         self._ahead_ns += SMOOTHING * (now_ns - taken_ns - self._ahead_ns)
         return self._stale(stamp, now_ns)
@@ -140,3 +126,6 @@ class EveryFrame:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+
+Admission = Live | EveryFrame

@@ -26,14 +26,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 import structlog
 
 from gradwatch.streams.observability.metrics import FRAMES_SKIPPED, STATES_STORED
+from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.offsets import Awaited
 from gradwatch.streams.transport.producer import Delivery
+from gradwatch.streams.transport.state import StateReader, StateTopic
 
 from .checkpoints import Cover, StreamLedger
 from .pipeline import Pipeline
@@ -46,78 +48,27 @@ Key = tuple[int, str]  # partition, stream_id
 CHECK_EVERY_S = 0.02
 
 
-class StateSource(Protocol):
-    """Reads stored states; see `StateReader`."""
-
-    def start(self, partitions: Collection[int]) -> None:
-        """Begins to read these partitions."""
-
-    def step(self, timeout_s: float) -> Mapping[int, Mapping[str, bytes]] | None:
-        """Values by key of each partition once all are read, else None."""
-
-    def close(self) -> None:
-        """Stops reading."""
-
-
-class StateStore(Protocol):
-    """Writes states; see `StateTopic`."""
-
-    def try_write(self, partition: int, key: str, value: bytes | None, version: int = 0) -> Delivery | None:
-        """Sends a record, or returns None while there is no room."""
-
-
-class HeldPartitions(Protocol):
-    """The consumer as `load_states` uses it."""
-
-    @property
-    def held(self) -> Mapping[int, int]:
-        """Assigned partitions whose frames are not released yet, each with the number of its assignment."""
-
-    def release(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Lets their frames come; returns the end offset of each partition, as far as it is known."""
-
-
 class Stateless:
     """Ownership without stored states, for benchmarks and tests: owns every partition, loads and stores nothing."""
 
-    def load_states(self, _consumer: HeldPartitions, _timeout_s: float) -> bool:
-        """Returns False: no partition waits for its states."""
-        return False
-
-    def already_judged(self, _partition: int, _stream_id: str, _offset: int, _published_ns: int) -> bool:
-        """Returns False: no earlier worker is known."""
-        return False
-
-    def note_arrival(self, partition: int, stream_id: str, offset: int, published_ns: int) -> None:
-        """Does nothing."""
-
-    def is_leaving(self, _partition: int) -> bool:
-        """Returns False: no partition is revoked."""
-        return False
-
-    def leave_to_next_owner(self, partition: int, stream_id: str) -> None:
-        """Does nothing."""
-
-    def owns(self, _partition: int) -> bool:
-        """Returns True."""
+    def owns(self, *_: object) -> bool:
+        """Returns True: every partition is owned, and nothing is left to store."""
         return True
 
-    def finish(self, _partition: int, _offset: int, _judged: bool, _deliveries: Iterable[Awaited]) -> list[Cover]:
+    def is_leaving(self, *_: object) -> bool:
+        """Returns False: no partition is revoked or waits for its states, and no earlier worker is known."""
+        return False
+
+    def finish(self, *_: object) -> list[Cover]:
         """Returns []: offsets wait for their deliveries alone."""
         return []
 
-    def note_done(self, partition: int) -> None:
+    def tick(self, *_: object) -> None:
         """Does nothing."""
 
-    def tick(self, now_s: float) -> None:
-        """Does nothing."""
-
-    def store_now(self) -> bool:
-        """Returns True: nothing is left to store."""
-        return True
-
-    def close(self) -> None:
-        """Does nothing."""
+    store_now = owns
+    load_states = already_judged = is_leaving
+    note_arrival = note_done = leave_to_next_owner = close = tick
 
 
 class _InFlight(NamedTuple):
@@ -128,7 +79,7 @@ class _InFlight(NamedTuple):
 class Ownership:
     """The partitions of one worker and the states of their streams, each stored at most every `interval_s`."""
 
-    def __init__(self, pipeline: Pipeline, source: StateSource, store: StateStore, interval_s: float = 1.0) -> None:
+    def __init__(self, pipeline: Pipeline, source: StateReader, store: StateTopic, interval_s: float = 1.0) -> None:
         self._pipeline, self._source, self._store, self._interval_s = pipeline, source, store, interval_s
         self._lock = threading.RLock()
         self._ledgers: dict[Key, StreamLedger] = {}
@@ -144,7 +95,7 @@ class Ownership:
 
     # -- main thread -------------------------------------------------------------------------------------
 
-    def load_states(self, consumer: HeldPartitions, timeout_s: float) -> bool:
+    def load_states(self, consumer: FrameConsumer, timeout_s: float) -> bool:
         """Continues to load the states of assigned partitions; returns whether some still wait for theirs.
 
         Raises what the source raises.

@@ -231,15 +231,12 @@ class Worker:
             if frame is None:
                 return
             if self.ownership.is_leaving(frame.stamp.partition):
-                self._leave_to_next_owner(frame.stamp)
+                self._records.pop((frame.stamp.partition, frame.stamp.offset), None)
+                self.ownership.leave_to_next_owner(frame.stamp.partition, frame.stamp.identity.stream_id)
                 continue
             if not ahead:
                 until_s = time.monotonic() + self.settings.max_wait_s
             ahead.append(pool.submit(self._decode, frame))
-
-    def _leave_to_next_owner(self, stamp: FrameStamp) -> None:
-        self._records.pop((stamp.partition, stamp.offset), None)
-        self.ownership.leave_to_next_owner(stamp.partition, stamp.identity.stream_id)
 
     def _decode(self, frame: EncodedFrame) -> Decoded:
         started_s = time.perf_counter()
@@ -299,12 +296,11 @@ class Worker:
         """The next item, None at the end; calls `ownership.tick` while it waits and before it returns."""
         while True:
             try:
-                work = self._to_judge.get(timeout=TICK_S)
+                return self._to_judge.get(timeout=TICK_S)
             except queue.Empty:
+                continue
+            finally:
                 self.ownership.tick(time.monotonic())
-            else:
-                self.ownership.tick(time.monotonic())
-                return work
 
     def _store_last(self) -> None:
         """Stores the final states within the time allowed for draining."""

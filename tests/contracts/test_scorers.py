@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from gradwatch.models.gradients.head import head_scores
-from gradwatch.models.outputs import Observation, Tiles
+from gradwatch.models.outputs import NO_DETECTIONS, Observation, Tiles
 from gradwatch.monitor.alarms.calibration import Calibration, Origin
 from gradwatch.monitor.scorers import PEDESTRIAN_PREFIX, SCORERS, ClosedForm
 from gradwatch.monitor.scorers.crops import SignScore
 from gradwatch.monitor.worker.stored_state import dump, load
 
-from ..builders import NO_DETECTIONS, NO_TILES
+from ..builders import NO_TILES
 
 CLASSES, FEATURES = 6, 16
 

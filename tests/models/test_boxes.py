@@ -38,7 +38,7 @@ def plain_suppress(boxes, score, class_id, threshold):
 def test_iou_equals_plain_code(seed, n, m):
     a, b = random_boxes(seed, n)[0], random_boxes(seed + 1, m)[0]
     wanted = np.array([[plain_iou(x, y) for y in b] for x in a]).reshape(n, m)
-    np.testing.assert_allclose(iou(a, b), wanted, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(iou(a[:, None], b), wanted, rtol=1e-4, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=100)
@@ -52,4 +52,4 @@ def test_suppression_equals_plain_code(seed, n, threshold):
 def test_empty_and_inverted_boxes():
     boxes = np.array([[5, 5, 5, 5], [9, 9, 1, 1]], np.float32)
     assert area(boxes).tolist() == [0, 0]
-    assert iou(boxes, boxes).tolist() == [[0, 0], [0, 0]]
+    assert iou(boxes[:, None], boxes).tolist() == [[0, 0], [0, 0]]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from gradwatch.models.boxes import non_max_suppression
-from gradwatch.models.detectors import PedestrianDetector, SignDetector, join_detections, no_detections
+from gradwatch.models.detectors import PedestrianDetector, SignDetector, join_detections
 from gradwatch.models.gradients.head import sigmoid
 from gradwatch.models.onnx_runtime import load_session
-from gradwatch.models.outputs import PEDESTRIAN, SIGN, Detections
+from gradwatch.models.outputs import NO_DETECTIONS, PEDESTRIAN, SIGN, Detections
 from gradwatch.models.preprocess import letterbox
 from gradwatch.models.zoo import MODELS
 
@@ -111,8 +111,7 @@ def test_sign_decode():
 
 
 def test_nothing_found_is_legal():
-    nothing = no_detections()
-    assert len(join_detections([])) == len(join_detections([nothing, nothing])) == 0
+    assert len(join_detections([])) == len(join_detections([NO_DETECTIONS, NO_DETECTIONS])) == 0
     assert len(SignDetector(FakeSigns(), score_threshold=0.95)(np.zeros((90, 160, 3), np.uint8))) == 0
 
 

@@ -52,7 +52,7 @@ def match(xyxy: NDArray[np.floating[Any]], truth: NDArray[np.floating[Any]]) -> 
 
     Best overlap first, each annotated box once, at least MIN_IOU.
     """
-    overlap = iou(xyxy.astype(np.float32), truth.astype(np.float32))
+    overlap = iou(xyxy[:, None].astype(np.float32), truth.astype(np.float32))
     found = np.full(len(xyxy), -1, np.int64)
     for row, column in zip(
         *np.unravel_index(np.argsort(-overlap, axis=None, kind="stable"), overlap.shape), strict=True
@@ -72,7 +72,8 @@ def track_figures(truth: Sequence[Labeled], tracks: Sequence[Labeled]) -> dict[s
     motmetrics: Any = _library("motmetrics")
     counted = motmetrics.MOTAccumulator(auto_id=True)
     for annotated, tracked in zip(truth, tracks, strict=True):
-        distance = 1 - iou(annotated.xyxy.astype(np.float32), tracked.xyxy.astype(np.float32)).astype(np.float64)
+        overlap = iou(annotated.xyxy[:, None].astype(np.float32), tracked.xyxy.astype(np.float32))
+        distance = 1 - overlap.astype(np.float64)
         distance[distance > 1 - MIN_IOU] = np.nan
         counted.update(annotated.identity, tracked.identity, distance)
     row = motmetrics.metrics.create().compute(counted, metrics=list(MEASURES)).iloc[0]

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from gradwatch.models.instrument import instrument, recognize
-from gradwatch.models.instrumentation.families import FAMILIES
+from gradwatch.models.instrumentation.recognition import FAMILIES
 from gradwatch.models.manifest import InstrumentationError
 
 from ...places import DOCS

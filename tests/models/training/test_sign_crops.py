@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gradwatch.models.outputs import SIGN_CLASSES
-from gradwatch.models.training.frame_crops import FrameCropBatches, FrameCrops, read_frame_crops
+from gradwatch.models.training.frame_crops import FrameCrops, read_frame_crops
 from gradwatch.models.training.sign_crops import HIDDEN_SHARE, compose_crop
 from gradwatch.models.training.sign_pictures import NO_SIGN
 from gradwatch.models.training.training_pictures import export_crops
@@ -44,7 +44,7 @@ def test_an_unknown_label_is_named(folder: Path, tmp_path: Path) -> None:
 
 def test_types_come_equally_often_and_other_crops_apart() -> None:
     pixels = np.zeros((101, 32, 32, 3), np.uint8)
-    batches = FrameCropBatches(FrameCrops(pixels, np.array([0] * 90 + [1] * 10 + [NO_SIGN])))
+    batches = FrameCrops(pixels, np.array([0] * 90 + [1] * 10 + [NO_SIGN]))
     drawn, class_id = batches.signs(400, np.random.default_rng(0))
     assert drawn.shape == (400, 32, 32, 3)
     assert 150 < np.count_nonzero(class_id == 1) < 250
@@ -52,7 +52,7 @@ def test_types_come_equally_often_and_other_crops_apart() -> None:
 
 
 def test_without_frames_there_is_nothing_to_draw() -> None:
-    nothing = FrameCropBatches(read_frame_crops([]))
+    nothing = read_frame_crops([])
     assert len(nothing.signs(32, np.random.default_rng(0))[0]) == len(nothing.others(24, np.random.default_rng(0))) == 0
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,13 @@ from gradwatch.streams.wire.outputs import encode_alert
 
 SHIFT, MISMATCH = AlertKind.DISTRIBUTION_SHIFT, AlertKind.EXPECTANCY_MISMATCH
 RULES = Policy(carriers=("gradcon", "msp"), detector="ewma", min_duration_s=0.4, leave=0.6, clear_s=2.0, critical=2.0)
-BINDING = Binding("models", "configuration", "calibration", "provisional: …", {"gradcon": 3.5, "msp": 2.5}, 3600.0)
+CALIBRATION = SimpleNamespace(
+    calibration_id="calibration",
+    note="provisional: …",
+    thresholds={"gradcon": 3.5, "msp": 2.5},
+    false_alarms_per_hour=1.0,
+)
+BINDING = Binding("models", "configuration", CALIBRATION)
 DT_S = 0.2
 
 
@@ -123,7 +131,7 @@ def test_an_alert_has_subject_times_and_statistics():
 def test_carried_by_names_what_is_over_its_threshold_strongest_first():
     (alert,), _ = play([moment(s, {"gradcon": 1.1, "msp": 1.8, "energy": 0.9}) for s in range(3)])
     assert alert.carried_by == ["msp", "gradcon"]
-    assert alert.threshold == BINDING.thresholds["msp"]
+    assert alert.threshold == CALIBRATION.thresholds["msp"]
 
 
 def test_past_carriers_are_listed_after_present_ones():
