@@ -32,7 +32,7 @@ function banner(broken, live) {
   const since = el("span.since", sinceText(broken));
   const error = broken.error ? el("span.banner-error.muted.small", broken.error) : null;
   return el(
-    "div.banner",
+    "div.banner.level",
     { role: "alert" },
     icon(isServer ? "offline" : "stale"),
     el("p", el("strong", title), " ", since, ` ${text}`, error),

@@ -31,7 +31,7 @@ export function tag(classes, iconName, ...content) {
 
 /** A checkbox or radio button and its label. */
 export function choice({ title = null, ...input }, ...label) {
-  return el("label.choice", { title }, el("input", input), ...label);
+  return el("label.choice.level", { title }, el("input", input), ...label);
 }
 
 /** A labeled input. */
@@ -59,7 +59,7 @@ export function definitions(classes, entries) {
 
 /** A highlighted remark with an icon. */
 export function callout(iconName, classes, ...content) {
-  return el("p.callout", { class: classes }, icon(iconName), el("span", ...content));
+  return el("p.callout.beside", { class: classes }, icon(iconName), el("span", ...content));
 }
 
 /** Details that are folded away behind a summary. */
@@ -74,7 +74,7 @@ export function notice(iconName, title, text, ...actions) {
     icon(iconName),
     el("h2", title),
     text ? el("p.muted", text) : null,
-    el("div.notice-actions", ...actions),
+    el("div.notice-actions.beside.wrap", ...actions),
   );
 }
 

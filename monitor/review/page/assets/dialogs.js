@@ -25,7 +25,7 @@ export function showDialog(title, content, classes = "") {
 export function showForm(title, fields, action, submit, classes = "") {
   const confirm = button(action, null, { class: "primary", type: "submit" });
   const cancel = button("Cancel", () => dialog.close());
-  const form = el("form.stack", fields, el("footer.dialog-actions", cancel, confirm));
+  const form = el("form.stack", fields, el("footer.dialog-actions.beside", cancel, confirm));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     confirm.disabled = true;

@@ -39,7 +39,7 @@ export function listen(act) {
 export function shortcutList(actions = null) {
   const chosen = SHORTCUTS.filter(({ action }) => actions === null || actions.includes(action));
   const keys = (shown) => shown.split(" ").map((key) => el("kbd", key));
-  const row = ({ shown, text }) => el("div.shortcut", el("dt", keys(shown)), el("dd", text));
+  const row = ({ shown, text }) => el("div.shortcut.level", el("dt", keys(shown)), el("dd", text));
   return el("dl.shortcuts", chosen.map(row));
 }
 

@@ -11,7 +11,7 @@ const MAX_TOASTS = 3;
 export function toast(text, { undo = null, isError = false } = {}) {
   const place = document.getElementById("toasts");
   const box = el(
-    "div.toast",
+    "div.toast.level",
     { class: isError && "toast-error", role: isError ? "alert" : "status" },
     el("span", text),
   );

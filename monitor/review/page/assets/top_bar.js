@@ -24,7 +24,7 @@ export function topBar(place, session, live) {
   replace(
     place,
     el(
-      "a.brand",
+      "a.brand.level",
       { href: "/alerts", "aria-label": "gradwatch: alerts" },
       el("img", { src: "/assets/icon.svg", alt: "", width: 24, height: 24 }),
       el("span", "gradwatch"),
@@ -51,12 +51,12 @@ export function topBar(place, session, live) {
 }
 
 function link(path, text, ...more) {
-  return el("a.place", { href: path }, el("span", text), ...more);
+  return el("a.place.level", { href: path }, el("span", text), ...more);
 }
 
 function connectionPill(live) {
   const text = el("span");
-  const pill = el("span.pill", el("span.pill-dot"), text);
+  const pill = el("span.pill.level", el("span.pill-dot"), text);
   const update = () => {
     const broken = outage(live);
     pill.dataset.connection = broken ? broken.what : live.connection;
@@ -87,7 +87,7 @@ function userMenu(session) {
       el("span.user-name", session.username),
     ),
     el(
-      "div.menu-sheet.popup",
+      "div.menu-sheet.card.popup",
       el("p.apart", el("strong", session.username), el("span.tag", humanize(session.role))),
       el("fieldset.choices", el("legend", "Theme"), themes),
       session.can_log_out ? button("Log out", logOut, { class: "wide" }) : el("p.muted.small", noLogIn),

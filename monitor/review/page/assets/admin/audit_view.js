@@ -20,7 +20,7 @@ export class AuditView {
       { tabindex: "0", role: "region", "aria-label": "Audit trail" },
       skeletons(8, "skeleton-line"),
     );
-    const head = el("header.page-head", el("h1", "Audit trail"));
+    const head = el("header.page-head.level.wrap", el("h1", "Audit trail"));
     this.element = el("div.page.audit", head, this.card, this.more);
     this.#load();
   }

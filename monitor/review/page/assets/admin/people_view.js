@@ -21,7 +21,7 @@ export class PeopleView {
     this.tokens = el("section.card.table-scroll", skeletons(3, "skeleton-line"));
     const roles = Object.entries(ROLES).map(([role, meaning]) => `${role}: ${meaning}`);
     const explanation = el("p.muted", roles.join("; "));
-    const head = el("header.page-head", el("h1", "People and programs"), explanation);
+    const head = el("header.page-head.level.wrap", el("h1", "People and programs"), explanation);
     this.element = el("div.page.people", head, this.users, this.tokens);
     this.#load();
   }
@@ -62,13 +62,7 @@ export class PeopleView {
         el("td.muted", formatDateTime(createdNs)),
         actions(
           action("Password", `New password for ${username}`, () => this.#askPassword(username, path)),
-          action("Remove", `Remove ${username}`, () =>
-            showConfirmation(
-              `Remove ${username}?`,
-              "Their sessions end. Their past actions stay in the audit trail.",
-              removeUser,
-            ),
-          ),
+          confirmed("Remove", username, "Their sessions end. Their past actions stay in the audit trail.", removeUser),
         ),
       );
     };
@@ -88,11 +82,7 @@ export class PeopleView {
         el("th", { scope: "row" }, name),
         el("td", humanize(role)),
         el("td.muted", `${author}, ${formatDateTime(createdNs)}`),
-        actions(
-          action("Revoke", `Revoke ${name}`, () =>
-            showConfirmation(`Revoke ${name}?`, "The program loses access immediately.", revoke),
-          ),
-        ),
+        actions(confirmed("Revoke", name, "The program loses access immediately.", revoke)),
       );
     };
     const add = button("Create token", () => this.#addToken(), { class: "small" });
@@ -173,6 +163,10 @@ function actions(...buttons) {
 
 function action(text, label, click) {
   return button(text, click, { class: "small", "aria-label": label });
+}
+
+function confirmed(text, name, consequence, act) {
+  return action(text, `${text} ${name}`, () => showConfirmation(`${text} ${name}?`, consequence, act));
 }
 
 /** Shown in place of a view for admins that could not load `what`. */

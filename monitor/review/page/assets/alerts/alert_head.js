@@ -18,16 +18,16 @@ export function alertHead(alert, commands, listAddress) {
   const camera = el("a", { href: `/cameras/${alert.stream_id}` }, alert.stream_id);
   return [
     el(
-      "div.alert-line",
+      "div.alert-line.level",
       buttonLink(listAddress, icon("back"), back),
-      el(`div.alert-severity.severity-${alert.severity}`, icon(alert.severity), humanize(alert.severity)),
+      el(`div.alert-severity.level.severity-${alert.severity}`, icon(alert.severity), humanize(alert.severity)),
       el("h1", humanize(alert.kind), el("span.alert-camera", " on ", camera)),
       el("div.spacer"),
       stepButton("up", -1, "Newer alert (k)"),
       stepButton("down", 1, "Older alert (j)"),
     ),
-    el("div.alert-status", states(alert, commands)),
-    el("div.alert-actions", { role: "toolbar", "aria-label": "Actions" }, buttons(alert, commands)),
+    el("div.alert-status.level.wrap", states(alert, commands)),
+    el("div.alert-actions.level.wrap", { role: "toolbar", "aria-label": "Actions" }, buttons(alert, commands)),
   ];
 }
 
@@ -115,6 +115,6 @@ function buttons(alert, commands) {
         }),
     commands.isAllowed
       ? null
-      : el("p.muted.small.no-permission", icon("lock"), "Your role is viewer: you cannot act on alerts."),
+      : el("p.muted.small.no-permission.level", icon("lock"), "Your role is viewer: you cannot act on alerts."),
   ];
 }

@@ -152,7 +152,7 @@ export class AlertPage {
     this.#parts = {
       head: el("div.alert-head"),
       reason: el("section.card.stack.why", { "aria-labelledby": "why-title" }),
-      details: el("section.card.details", { "aria-labelledby": "details-title" }),
+      details: el("section.card.details.stack", { "aria-labelledby": "details-title" }),
     };
     const { head, reason, details } = this.#parts;
     replace(

@@ -10,10 +10,10 @@ export function alertRow(alert, scores, isCurrent, isMember = false) {
   const isDone = alert.review.acknowledged_by !== null || alert.review.reviewed;
   const marks = [isCurrent && "is-current", isDone && "is-done", isMember && "is-member"];
   return row(
-    { class: [`severity-${alert.severity}`, ...marks] },
+    { class: marks },
     icon(alert.severity, humanize(alert.severity)),
     title(alert.stream_id, humanize(alert.kind), alert.raised_ns),
-    el("div.row-reason", summary(alert, scores)),
+    el("div.row-reason.ellipsis", summary(alert, scores)),
     el("div.row-status.muted.small", states(alert)),
   );
 }
@@ -23,7 +23,7 @@ export function burstRow(burst, isCurrent) {
   const cameras = burst.cameras.size === 1 ? [...burst.cameras][0] : pluralize(burst.cameras.size, "camera");
   const scope = `${cameras}, within ${formatDuration(burst.spanS)}`;
   const severities = SEVERITIES.filter((severity) => burst.bySeverity[severity] > 0);
-  const count = (severity) => state(`severity-${severity}`, severity, `${burst.bySeverity[severity]} ${severity}`);
+  const count = (severity) => state("", severity, `${burst.bySeverity[severity]} ${severity}`);
   const waiting = burst.unacknowledged.length;
   return row(
     { class: ["row-burst", isCurrent && "is-current"], "data-open": String(burst.isOpen) },
@@ -44,8 +44,8 @@ function row(attributes, mark, ...lines) {
 function title(name, detail, raisedNs) {
   return el(
     "div.row-title",
-    el("span.row-camera", name),
-    el("span.row-kind.muted", detail),
+    el("span.row-camera.ellipsis", name),
+    el("span.row-kind.ellipsis.muted", detail),
     ageElement(raisedNs, "row-time muted small number"),
   );
 }
@@ -75,5 +75,5 @@ function states(alert) {
 }
 
 function state(classes, iconName, text, tooltip = null) {
-  return el("span.status", { class: classes, title: tooltip }, iconName && icon(iconName), text);
+  return el("span.status.level", { class: classes, title: tooltip }, iconName && icon(iconName), text);
 }

@@ -8,7 +8,7 @@ import { timeElement } from "../times.js";
 /** Comments with a field for a new one, and the audit trail. Updates keep what is being typed. */
 export class CommentsCard {
   constructor(isAllowed, send) {
-    this.comments = el("div.comments");
+    this.comments = el("div.comments.stack");
     this.trail = el("ol.trail");
     const text = commentInput({
       rows: 2,

@@ -31,7 +31,7 @@ export function detailsCard(alert) {
     alert.attachments.length > 0 ? alert.attachments.map(attachment) : noAttachment(),
     recording(alert.tags),
     folded(`Revisions (${alert.revisions.length})`, revisions(alert.revisions)),
-    folded("Identifiers", definitions("pairs ids", identifiers)),
+    folded("Identifiers", definitions("pairs ids stack", identifiers)),
   ];
 }
 
@@ -62,7 +62,7 @@ function recording(tags) {
     "div",
     el("h3", "Recording"),
     el("p.muted.small", "Tags of this recording; not used for judging."),
-    definitions("pairs", entries),
+    definitions("pairs stack", entries),
   );
 }
 

@@ -41,14 +41,14 @@ export class FilterPanel {
       "aria-controls": "facets",
     });
     this.tabs = el("div.tabs", { role: "group", "aria-label": "Review state" });
-    this.facets = el("div.facets.popup", { id: "facets", hidden: true });
+    this.facets = el("div.facets.card.popup", { id: "facets", hidden: true });
     this.facets.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation();
       this.#close();
     });
     this.element = el(
-      "div.filters",
+      "div.filters.stack",
       el(
         "div.beside",
         el("div.search", icon("search"), this.search, el("kbd", { "aria-hidden": "true" }, "/")),
@@ -151,7 +151,7 @@ export class FilterPanel {
     };
     return choice(
       { type: "checkbox", "data-name": `${name}-${value}`, checked: asked.includes(value), on: { change } },
-      el("span.choice-text", name === "camera" ? value : humanize(value)),
+      el("span.choice-text.ellipsis", name === "camera" ? value : humanize(value)),
       el("span.number.muted.small", count.toLocaleString("en")),
     );
   }

@@ -28,11 +28,11 @@ export function reasonCard(alert, scores) {
 }
 
 function expectation({ expected, observed, track_id: track }) {
-  const classes = definitions("expectation-labels", [
+  const classes = definitions("expectation-labels beside wrap", [
     ["Track expects", expected ? humanize(expected) : "–"],
     ["Network reads", observed ? humanize(observed) : "–"],
   ]);
-  return el("div.expectation", classes, track === null ? null : tag("", null, `Track ${track}`));
+  return el("div.expectation.level.wrap", classes, track === null ? null : tag("", null, `Track ${track}`));
 }
 
 function carriers({ carried_by: names, carried_by_gradients: byGradients }, scores) {

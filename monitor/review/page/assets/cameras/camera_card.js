@@ -28,7 +28,7 @@ export class CameraCard {
     this.picture = el("img.card-picture.layer", { alt: "", width: 320, height: 180, hidden: true });
     this.marks = el("canvas.card-marks.layer", { "aria-hidden": "true" });
     this.blank = el("span.card-blank.muted", "No picture yet");
-    this.badge = el("span.state-badge");
+    this.badge = el("span.state-badge.level");
     this.age = el("span.card-age.number");
     this.alerts = el("span");
     this.ratio = el("span.number.card-ratio");
@@ -45,7 +45,7 @@ export class CameraCard {
         "div.card-text",
         el("div.card-line.apart", el("h2", streamId), this.alerts),
         this.trouble,
-        el("div.card-spark", this.sparkline.element, this.ratio),
+        el("div.card-spark.level", this.sparkline.element, this.ratio),
       ),
     );
     this.draw();

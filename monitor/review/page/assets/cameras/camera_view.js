@@ -47,7 +47,7 @@ export class CameraView {
     this.stage = el("figure.stage", this.picture, this.regions.element, this.marks);
     new ResizeObserver(() => this.#drawRegions()).observe(this.stage);
     this.overlays = el(
-      "div.overlay-switches",
+      "div.overlay-switches.beside.wrap",
       { role: "group", "aria-label": "Overlays", hidden: true },
       regionSwitch(this.regions),
     );
@@ -95,13 +95,19 @@ export class CameraView {
   }
 
   #build() {
-    this.badge = el("span.state-badge");
+    this.badge = el("span.state-badge.level");
     this.alerts = el("span");
-    this.trouble = el("p.callout.callout-warning", { hidden: true });
+    this.trouble = el("p.callout.callout-warning.beside", { hidden: true });
     const back = { class: "icon-only quiet", "aria-label": "Back to the cameras" };
     replace(
       this.element,
-      el("header.page-head", buttonLink("/cameras", icon("back"), back), el("h1", this.#id), this.badge, this.alerts),
+      el(
+        "header.page-head.level.wrap",
+        buttonLink("/cameras", icon("back"), back),
+        el("h1", this.#id),
+        this.badge,
+        this.alerts,
+      ),
       this.trouble,
       el(
         "div.camera-body",
@@ -202,10 +208,10 @@ function reportCard({ report, health, tags }) {
   ];
   const disturbance = humanizeLower(health?.disturbance ?? "unknown");
   return el(
-    "section.card.details",
+    "section.card.details.stack",
     { "aria-labelledby": "camera-report" },
     el("h2", { id: "camera-report" }, "Newest report"),
-    report ? definitions("pairs ids", entries) : el("p.muted", "No report yet."),
+    report ? definitions("pairs ids stack", entries) : el("p.muted", "No report yet."),
     health
       ? el(
           "p.muted.small",

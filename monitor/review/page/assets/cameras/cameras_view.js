@@ -22,10 +22,10 @@ export class CamerasView {
   #observer;
 
   constructor(app) {
-    this.summary = el("div.state-summary");
+    this.summary = el("div.state-summary.beside.wrap");
     this.grid = el("div.camera-grid");
     this.state = el("div", skeletons(6, "skeleton-card"));
-    const head = el("header.page-head", el("h1", "Cameras"), this.summary);
+    const head = el("header.page-head.level.wrap", el("h1", "Cameras"), this.summary);
     this.element = el("div.page.cameras", head, this.state, this.grid);
     this.#observer = new IntersectionObserver((entries) => this.#setVisible(entries), { rootMargin: "100px" });
     const { signal } = this.#listening;
@@ -129,7 +129,7 @@ export class CamerasView {
     this.summary.dataset.text = counts.join();
     replace(
       this.summary,
-      states.map((state, at) => el("span.state-count", { "data-state": state }, icon(state), counts[at])),
+      states.map((state, at) => el("span.state-count.level", { "data-state": state }, icon(state), counts[at])),
     );
   }
 }

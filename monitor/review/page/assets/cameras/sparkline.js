@@ -55,7 +55,7 @@ export class Sparkline {
     replace(
       this.element,
       svg("line.spark-threshold", { x1: 0, x2: WIDTH, y1: y(1), y2: y(1) }),
-      line ? svg("path.spark-line", { d: line }) : null,
+      line ? svg("path.line.spark-line", { d: line }) : null,
     );
   }
 }

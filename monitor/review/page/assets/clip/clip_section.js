@@ -32,10 +32,11 @@ export class ClipSection {
       ({ detail: frame }) =>
         frame.capture_ns && this.#startNs && this.timeline.cursor(secondsBetween(this.#startNs, frame.capture_ns)),
     );
+    this.timeline.element.classList.add("card");
     this.timeline.addEventListener("scrub", ({ detail: seconds }) =>
       this.player.seekCapture(String(BigInt(this.#startNs) + BigInt(Math.round(seconds * 1e9)))),
     );
-    this.overlays = el("div.overlay-switches", { role: "group", "aria-label": "Overlays" });
+    this.overlays = el("div.overlay-switches.beside.wrap", { role: "group", "aria-label": "Overlays" });
     this.picture = el("div", skeletons(1, "skeleton-picture"));
     this.scores = el("div", skeletons(1, "skeleton-chart"));
     this.element = el("div.clip", this.picture, this.scores);

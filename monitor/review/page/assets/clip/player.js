@@ -30,7 +30,7 @@ export class Player extends EventTarget {
     this.#drawMarks = drawMarks;
     this.picture = el("canvas.stage-picture.layer", { role: "img", "aria-label": "Frame" });
     this.marks = el("canvas.stage-marks.layer", { "aria-hidden": "true" });
-    this.note = el("div.stage-note", { hidden: true });
+    this.note = el("div.stage-note.layer", { hidden: true });
     this.caption = el("figcaption.stage-caption.number");
     this.stage = el("figure.stage", this.picture, this.marks, this.note, this.caption);
     this.scrubber = el("input.scrubber", {
@@ -47,7 +47,7 @@ export class Player extends EventTarget {
     const speeds = SPEEDS.map((speed) => [speed, `${speed}×`]);
     this.speed = select(speeds, 1, { class: "speed", "aria-label": "Speed" });
     this.controls = el(
-      "div.player-controls",
+      "div.player-controls.level",
       this.playButton,
       iconButton("back", "Previous frame (←)", () => this.step(-1)),
       iconButton("forward", "Next frame (→)", () => this.step(1)),

@@ -54,7 +54,12 @@ export class Timeline extends EventTarget {
     this.dots = svg("g");
     this.modes = el("div.tabs.small-tabs", { role: "group", "aria-label": "Quantity" });
     this.legend = el("div.legend");
-    this.element = el("section.timeline", el("header.apart", el("h2", "Scores"), this.modes), this.chart, this.legend);
+    this.element = el(
+      "section.timeline.stack",
+      el("header.apart", el("h2", "Scores"), this.modes),
+      this.chart,
+      this.legend,
+    );
     new ResizeObserver(([entry]) => this.#resize(entry.contentRect.width)).observe(this.chart);
     const scrub = (event) => event.buttons === 1 && this.#scrub(event);
     this.chart.addEventListener("pointerdown", (event) => {

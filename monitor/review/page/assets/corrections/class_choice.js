@@ -41,11 +41,11 @@ export class ClassChoice {
       "fieldset.class-choice",
       { on: { change: (event) => event.target !== this.typed && this.#check(false) } },
       el("legend.visually-hidden", `Track ${alert.track_id} is`),
-      el("div.track-shown.muted.small", cropOf(still, track), `Track ${alert.track_id}`),
+      el("div.track-shown.stack.muted.small", cropOf(still, track), `Track ${alert.track_id}`),
       el(
         "div.choices",
         labels.map(([label, explanation]) => labelChoice(label, humanize(label), explanation)),
-        el("div.choice", el("input", radio(OTHER, "Another class")), this.typed, names),
+        el("div.choice.level", el("input", radio(OTHER, "Another class")), this.typed, names),
         labelChoice(IGNORE, "Not relevant", "not a sign for this road"),
       ),
     );

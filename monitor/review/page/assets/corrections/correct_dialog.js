@@ -65,5 +65,5 @@ function switchBetween(choices, choose) {
     );
   };
   const legend = el("legend", "What is wrong");
-  return el("fieldset.choices.correction-what", legend, choices.map(radio));
+  return el("fieldset.choices.correction-what.beside.wrap", legend, choices.map(radio));
 }

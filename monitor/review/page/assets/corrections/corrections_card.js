@@ -61,11 +61,11 @@ export class CorrectionsCard {
     return el(
       "li.correction.apart",
       el(
-        "div.correction-text",
+        "div.correction-text.level.wrap",
         el("span.tag", kindText(correction)),
         el("span.correction-summary", text),
         el(
-          "div.muted.small.correction-meta",
+          "div.muted.small.correction-meta.beside.wrap",
           el("span", `by ${author}, `, ageElement(createdNs), until, expired),
           publication(correction),
         ),
@@ -100,6 +100,6 @@ export async function withdraw(corrections, correction) {
 
 function publication({ published }) {
   return published
-    ? el("span.status", icon("check"), "published")
-    : el("span.status.status-waiting", icon("stale"), "waiting for the broker");
+    ? el("span.status.level", icon("check"), "published")
+    : el("span.status.status-waiting.level", icon("stale"), "waiting for the broker");
 }

@@ -24,7 +24,7 @@ export class RegionEditor {
     this.#mutes = mutes;
     this.region = around ? widened(around, still) : middleOf(still);
     this.marks = el("canvas.draw-marks.layer");
-    this.stage = el("div.draw-stage", this.#picture(), this.marks);
+    this.stage = el("div.stage.draw-stage", this.#picture(), this.marks);
     this.stage.style.setProperty("--ratio", still.width / still.height);
     this.inputs = Object.keys(NUMBERS).map((name) => this.#input(name));
     const numbers = this.inputs.map((input) => field(NUMBERS[input.name], input));
