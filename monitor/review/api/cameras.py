@@ -21,7 +21,7 @@ from ..shapes import Finite, Ns, Shape
 from ..store.errors import NotFoundError
 from ..store.schema import AlertRow
 from .access import Service, Viewer
-from .pictures import JPEG_CONTENT, JSON_CONTENT, picture_response
+from .pictures import JSON_CONTENT, PICTURE, picture_response
 from .problems import ProblemError, documented
 
 router = APIRouter(prefix="/cameras", tags=["cameras"])
@@ -113,11 +113,7 @@ def camera(service: Service, visitor: Viewer, stream_id: StreamPath) -> Camera:
     return _camera(service, _known(service, stream_id), _open_alerts(service).get(stream_id, 0))
 
 
-@router.get(
-    "/{stream_id}/thumbnail.jpg",
-    response_class=Response,
-    responses=documented(404) | {200: JPEG_CONTENT, 304: {"description": "not modified"}},
-)
+@router.get("/{stream_id}/thumbnail.jpg", response_class=Response, responses=documented(404) | PICTURE)
 def thumbnail(service: Service, visitor: Viewer, request: Request, stream_id: StreamPath) -> Response:
     """The newest picture, at most 320 px wide."""
     try:
@@ -130,11 +126,7 @@ def thumbnail(service: Service, visitor: Viewer, request: Request, stream_id: St
     return picture_response(request, content, "image/jpeg", stamp, "thumbnail")
 
 
-@router.get(
-    "/{stream_id}/frame",
-    response_class=Response,
-    responses=documented(404) | {200: JPEG_CONTENT, 304: {"description": "not modified"}},
-)
+@router.get("/{stream_id}/frame", response_class=Response, responses=documented(404) | PICTURE)
 def frame(service: Service, visitor: Viewer, request: Request, stream_id: StreamPath) -> Response:
     """The newest picture, unchanged from the camera."""
     newest = _known(service, stream_id).frame

@@ -29,7 +29,7 @@ from ..store.schema import AttachmentRow, RevisionRow
 from .access import Service, Viewer
 from .alerts import AlertIdPath
 from .cameras import ScoreSeries, series_shape
-from .pictures import JPEG_CONTENT, is_cached, picture_response
+from .pictures import PICTURE, is_cached, picture_response
 from .problems import documented
 
 log = structlog.get_logger()
@@ -141,11 +141,7 @@ def clip_scores(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> Sco
     return series_shape(alert.run_id, ring.series())
 
 
-@router.get(
-    "/clip/frames/{seq}",
-    response_class=Response,
-    responses=documented(404, 503) | {200: JPEG_CONTENT, 304: {"description": "not modified"}},
-)
+@router.get("/clip/frames/{seq}", response_class=Response, responses=documented(404, 503) | PICTURE)
 def clip_frame(service: Service, visitor: Viewer, request: Request, alert_id: AlertIdPath, seq: SeqPath) -> Response:
     """One picture, unchanged from the camera."""
     _, found = _clip(service, alert_id)

@@ -8,10 +8,15 @@ from fastapi import Request, Response
 
 from gradwatch.streams.wire.messages import FrameStamp
 
+from .problems import Responses
+
 BINARY = {"type": "string", "format": "binary"}
-JPEG_CONTENT: dict[str, Any] = {
-    "description": "The picture; its headers identify the frame.",
-    "content": {"image/jpeg": {"schema": BINARY}, "image/png": {"schema": BINARY}},
+PICTURE: Responses = {
+    200: {
+        "description": "The picture; its headers identify the frame.",
+        "content": {"image/jpeg": {"schema": BINARY}, "image/png": {"schema": BINARY}},
+    },
+    304: {"description": "not modified"},
 }
 JSON_CONTENT: dict[str, Any] = {
     "description": "foxglove.ImageAnnotations",

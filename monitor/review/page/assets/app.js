@@ -70,7 +70,7 @@ function run(main, person, scores) {
 function notFound() {
   const text = "Check the address. It may also belong to another version.";
   const message = notice("search", "Page not found", text, buttonLink("/alerts", "Show alerts"));
-  return { title: "Not found", element: el("div", { class: "page" }, message) };
+  return { title: "Not found", element: el("div.page", message) };
 }
 
 start();

@@ -29,13 +29,13 @@ function banner(broken, live) {
   const text = isServer
     ? "Reconnecting automatically; nothing you did is lost. The page shows the last known state."
     : "You can still review stored alerts. Pictures, scores and camera states show the last known state.";
-  const since = el("span", { class: "since" }, sinceText(broken));
-  const error = broken.error ? el("span", { class: "banner-error muted small" }, broken.error) : null;
+  const since = el("span.since", sinceText(broken));
+  const error = broken.error ? el("span.banner-error.muted.small", broken.error) : null;
   return el(
-    "div",
-    { class: "banner", role: "alert" },
+    "div.banner.level",
+    { role: "alert" },
     icon(isServer ? "offline" : "stale"),
-    el("p", {}, el("strong", {}, title), " ", since, ` ${text}`, error),
+    el("p", el("strong", title), " ", since, ` ${text}`, error),
     isServer ? button("Try now", () => live.retry(), { class: "small" }) : null,
   );
 }

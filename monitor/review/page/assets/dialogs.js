@@ -9,9 +9,9 @@ export function showDialog(title, content, classes = "") {
   const id = `dialog-${title.toLowerCase().replaceAll(" ", "-")}`;
   const close = button(icon("close"), () => dialog.close(), { class: "icon-only", "aria-label": "Close" });
   const dialog = el(
-    "dialog",
-    { class: `dialog ${classes}`, "aria-labelledby": id },
-    el("header", { class: "dialog-head apart" }, el("h2", { id }, title), close),
+    "dialog.dialog",
+    { class: classes, "aria-labelledby": id },
+    el("header.dialog-head.apart", el("h2", { id }, title), close),
     content,
   );
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -25,7 +25,7 @@ export function showDialog(title, content, classes = "") {
 export function showForm(title, fields, action, submit, classes = "") {
   const confirm = button(action, null, { class: "primary", type: "submit" });
   const cancel = button("Cancel", () => dialog.close());
-  const form = el("form", { class: "stack" }, fields, el("footer", { class: "dialog-actions" }, cancel, confirm));
+  const form = el("form.stack", fields, el("footer.dialog-actions.beside", cancel, confirm));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     confirm.disabled = true;
@@ -37,5 +37,5 @@ export function showForm(title, fields, action, submit, classes = "") {
 
 /** Opens a dialog that asks for confirmation before `act`. */
 export function showConfirmation(title, text, act) {
-  showForm(title, el("p", {}, text), "Yes", act);
+  showForm(title, el("p", text), "Yes", act);
 }

@@ -43,8 +43,8 @@ const PATHS = {
 export function icon(name, label = null) {
   const shape = PATHS[name] ?? PATHS.info;
   const accessible = label === null ? { "aria-hidden": "true" } : { role: "img", "aria-label": label };
-  const paths = Object.entries(shape).map(([kind, d]) => svg("path", { class: `icon-${kind}`, d }));
-  return svg("svg", { class: `icon icon-${name}`, viewBox: "0 0 20 20", focusable: "false", ...accessible }, paths);
+  const paths = Object.entries(shape).map(([kind, d]) => svg(`path.icon-${kind}`, { d }));
+  return svg(`svg.icon.icon-${name}`, { viewBox: "0 0 20 20", focusable: "false", ...accessible }, paths);
 }
 
 /** The mark of a score family: a nabla for gradients, a dashed square for baselines. */

@@ -38,9 +38,9 @@ export function listen(act) {
 /** The shortcuts of some actions, or of all, as a list. */
 export function shortcutList(actions = null) {
   const chosen = SHORTCUTS.filter(({ action }) => actions === null || actions.includes(action));
-  const keys = (shown) => shown.split(" ").map((key) => el("kbd", {}, key));
-  const row = ({ shown, text }) => el("div", { class: "shortcut" }, el("dt", {}, keys(shown)), el("dd", {}, text));
-  return el("dl", { class: "shortcuts" }, chosen.map(row));
+  const keys = (shown) => shown.split(" ").map((key) => el("kbd", key));
+  const row = ({ shown, text }) => el("div.shortcut.level", el("dt", keys(shown)), el("dd", text));
+  return el("dl.shortcuts", chosen.map(row));
 }
 
 /** Opens the help; `?` closes it again. */

@@ -11,9 +11,9 @@ const MAX_TOASTS = 3;
 export function toast(text, { undo = null, isError = false } = {}) {
   const place = document.getElementById("toasts");
   const box = el(
-    "div",
-    { class: `toast ${isError ? "toast-error" : ""}`, role: isError ? "alert" : "status" },
-    el("span", {}, text),
+    "div.toast.level",
+    { class: isError && "toast-error", role: isError ? "alert" : "status" },
+    el("span", text),
   );
   const undoAndClose = () => {
     box.remove();

@@ -14,7 +14,7 @@ const CONNECTIONS = { live: "Live", connecting: "Connecting", server: "Reconnect
 
 /** Builds the bar into `place`. Returns {showPath(path), showCount(n)}: the current view, and how many alerts wait. */
 export function topBar(place, session, live) {
-  const count = el("span", { class: "count number", hidden: true });
+  const count = el("span.count.number", { hidden: true });
   const isAdmin = session.role === "admin";
   const links = [
     link("/alerts", "Alerts", count),
@@ -24,13 +24,13 @@ export function topBar(place, session, live) {
   replace(
     place,
     el(
-      "a",
-      { class: "brand", href: "/alerts", "aria-label": "gradwatch: alerts" },
+      "a.brand.level",
+      { href: "/alerts", "aria-label": "gradwatch: alerts" },
       el("img", { src: "/assets/icon.svg", alt: "", width: 24, height: 24 }),
-      el("span", {}, "gradwatch"),
+      el("span", "gradwatch"),
     ),
-    el("nav", { class: "places", "aria-label": "Main" }, links),
-    el("div", { class: "spacer" }),
+    el("nav.places", { "aria-label": "Main" }, links),
+    el("div.spacer"),
     connectionPill(live),
     iconButton("help", "Keyboard shortcuts", showHelp, { class: "icon-only quiet help-button", title: "Keyboard (?)" }),
     userMenu(session),
@@ -51,12 +51,12 @@ export function topBar(place, session, live) {
 }
 
 function link(path, text, ...more) {
-  return el("a", { class: "place", href: path }, el("span", {}, text), ...more);
+  return el("a.place.level", { href: path }, el("span", text), ...more);
 }
 
 function connectionPill(live) {
   const text = el("span");
-  const pill = el("span", { class: "pill" }, el("span", { class: "pill-dot" }), text);
+  const pill = el("span.pill.level", el("span.pill-dot"), text);
   const update = () => {
     const broken = outage(live);
     pill.dataset.connection = broken ? broken.what : live.connection;
@@ -79,26 +79,19 @@ function userMenu(session) {
   );
   const noLogIn = session.via === "proxy" ? "Logged in by the proxy." : "No log-in is needed on this machine.";
   const menu = el(
-    "details",
-    { class: "menu" },
+    "details.menu",
     el(
-      "summary",
-      { class: "button quiet", "aria-label": `${session.username}, ${session.role}: menu` },
+      "summary.button.quiet",
+      { "aria-label": `${session.username}, ${session.role}: menu` },
       icon("person"),
-      el("span", { class: "user-name" }, session.username),
+      el("span.user-name", session.username),
     ),
     el(
-      "div",
-      { class: "menu-sheet popup" },
-      el(
-        "p",
-        { class: "apart" },
-        el("strong", {}, session.username),
-        el("span", { class: "tag" }, humanize(session.role)),
-      ),
-      el("fieldset", { class: "choices" }, el("legend", {}, "Theme"), themes),
-      session.can_log_out ? button("Log out", logOut, { class: "wide" }) : el("p", { class: "muted small" }, noLogIn),
-      el("p", { class: "muted small" }, `gradwatch ${session.version}`),
+      "div.menu-sheet.card.popup",
+      el("p.apart", el("strong", session.username), el("span.tag", humanize(session.role))),
+      el("fieldset.choices", el("legend", "Theme"), themes),
+      session.can_log_out ? button("Log out", logOut, { class: "wide" }) : el("p.muted.small", noLogIn),
+      el("p.muted.small", `gradwatch ${session.version}`),
     ),
   );
   document.addEventListener("pointerdown", (event) => {

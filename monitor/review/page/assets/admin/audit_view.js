@@ -5,7 +5,7 @@ import { button, notice, skeletons, table } from "../controls.js";
 import { el, replace } from "../dom.js";
 import { describeChange, humanize, humanizeLower } from "../format.js";
 import { formatDateTime } from "../times.js";
-import { noPermission } from "./people_view.js";
+import { adminFailure } from "./people_view.js";
 
 /** The view at `/audit`. */
 export class AuditView {
@@ -16,12 +16,12 @@ export class AuditView {
     this.more = button("Older", () => this.#load(), { hidden: true });
     this.table = table(["Time", "User", "Via", "Action", "Subject", "Change"], []);
     this.card = el(
-      "div",
-      { class: "card table-scroll", tabindex: "0", role: "region", "aria-label": "Audit trail" },
+      "div.card.table-scroll",
+      { tabindex: "0", role: "region", "aria-label": "Audit trail" },
       skeletons(8, "skeleton-line"),
     );
-    const head = el("header", { class: "page-head" }, el("h1", {}, "Audit trail"));
-    this.element = el("div", { class: "page audit" }, head, this.card, this.more);
+    const head = el("header.page-head.level.wrap", el("h1", "Audit trail"));
+    this.element = el("div.page.audit", head, this.card, this.more);
     this.#load();
   }
 
@@ -36,9 +36,7 @@ export class AuditView {
       const text = "Each action is listed here with its author, its time, and the values before and after.";
       replace(this.card, body.rows.length > 0 ? this.table : notice("file", "No actions yet", text));
     } catch (error) {
-      if (!isFailure(error)) return;
-      const failure = notice("offline", "Could not load the audit trail", error.message);
-      replace(this.element, error.status === 403 ? noPermission() : failure);
+      if (isFailure(error)) replace(this.element, adminFailure("the audit trail", error));
     }
   }
 }
@@ -48,12 +46,11 @@ function row(action) {
   const link = () => el("a", { href: `/alerts/${id}` }, `alert ${id.slice(0, 8)}`);
   return el(
     "tr",
-    {},
-    el("td", { class: "number nowrap" }, formatDateTime(action.at_ns)),
-    el("td", {}, action.actor),
-    el("td", { class: "muted" }, action.via),
-    el("td", {}, humanize(action.action)),
-    el("td", {}, subject === "alert" ? link() : `${humanizeLower(subject)} ${id}`),
-    el("td", { class: "muted change" }, describeChange(action.before, action.after)),
+    el("td.number.nowrap", formatDateTime(action.at_ns)),
+    el("td", action.actor),
+    el("td.muted", action.via),
+    el("td", humanize(action.action)),
+    el("td", subject === "alert" ? link() : `${humanizeLower(subject)} ${id}`),
+    el("td.muted.change", describeChange(action.before, action.after)),
   );
 }

@@ -1,7 +1,7 @@
 // Access to the page: users with their roles, and API tokens for programs.
 
 import { get, isFailure, patch, post, remove } from "../api.js";
-import { button, buttonLink, field, notice, select, skeletons, table } from "../controls.js";
+import { button, buttonLink, field, loadFailure, notice, select, skeletons, table } from "../controls.js";
 import { showConfirmation, showForm } from "../dialogs.js";
 import { el, replace } from "../dom.js";
 import { humanize } from "../format.js";
@@ -17,12 +17,12 @@ export class PeopleView {
 
   constructor(app) {
     this.#app = app;
-    this.users = el("section", { class: "card table-scroll" }, skeletons(3, "skeleton-line"));
-    this.tokens = el("section", { class: "card table-scroll" }, skeletons(3, "skeleton-line"));
+    this.users = el("section.card.table-scroll", skeletons(3, "skeleton-line"));
+    this.tokens = el("section.card.table-scroll", skeletons(3, "skeleton-line"));
     const roles = Object.entries(ROLES).map(([role, meaning]) => `${role}: ${meaning}`);
-    const explanation = el("p", { class: "muted" }, roles.join("; "));
-    const head = el("header", { class: "page-head" }, el("h1", {}, "People and programs"), explanation);
-    this.element = el("div", { class: "page people" }, head, this.users, this.tokens);
+    const explanation = el("p.muted", roles.join("; "));
+    const head = el("header.page-head.level.wrap", el("h1", "People and programs"), explanation);
+    this.element = el("div.page.people", head, this.users, this.tokens);
     this.#load();
   }
 
@@ -32,9 +32,7 @@ export class PeopleView {
       this.#drawUsers(users);
       this.#drawTokens(tokens);
     } catch (error) {
-      if (!isFailure(error)) return;
-      const failure = notice("offline", "Could not load users and tokens", error.message);
-      replace(this.element, error.status === 403 ? noPermission() : failure);
+      if (isFailure(error)) replace(this.element, adminFailure("users and tokens", error));
     }
   }
 
@@ -59,19 +57,12 @@ export class PeopleView {
       const removeUser = () => this.#send(() => remove(path), `Removed ${username}`);
       return el(
         "tr",
-        {},
         el("th", { scope: "row" }, username),
-        el("td", {}, roleSelect(role, { "aria-label": `Role of ${username}`, on: { change: setRole } })),
-        el("td", { class: "muted" }, formatDateTime(createdNs)),
+        el("td", roleSelect(role, { "aria-label": `Role of ${username}`, on: { change: setRole } })),
+        el("td.muted", formatDateTime(createdNs)),
         actions(
           action("Password", `New password for ${username}`, () => this.#askPassword(username, path)),
-          action("Remove", `Remove ${username}`, () =>
-            showConfirmation(
-              `Remove ${username}?`,
-              "Their sessions end. Their past actions stay in the audit trail.",
-              removeUser,
-            ),
-          ),
+          confirmed("Remove", username, "Their sessions end. Their past actions stay in the audit trail.", removeUser),
         ),
       );
     };
@@ -88,15 +79,10 @@ export class PeopleView {
       const revoke = () => this.#send(() => remove(`/tokens/${id}`), `Revoked ${name}`);
       return el(
         "tr",
-        {},
         el("th", { scope: "row" }, name),
-        el("td", {}, humanize(role)),
-        el("td", { class: "muted" }, `${author}, ${formatDateTime(createdNs)}`),
-        actions(
-          action("Revoke", `Revoke ${name}`, () =>
-            showConfirmation(`Revoke ${name}?`, "The program loses access immediately.", revoke),
-          ),
-        ),
+        el("td", humanize(role)),
+        el("td.muted", `${author}, ${formatDateTime(createdNs)}`),
+        actions(confirmed("Revoke", name, "The program loses access immediately.", revoke)),
       );
     };
     const add = button("Create token", () => this.#addToken(), { class: "small" });
@@ -112,7 +98,7 @@ export class PeopleView {
       field("User name", name),
       field("Role", role),
       field("Password", password),
-      el("p", { class: "muted small" }, "Without a password, the user can log in only through a trusted proxy."),
+      el("p.muted.small", "Without a password, the user can log in only through a trusted proxy."),
     ];
     showForm("Add user", fields, "Add", () => {
       const username = name.value.trim();
@@ -143,21 +129,18 @@ export class PeopleView {
 function drawList(card, title, add, heads, rows, none) {
   replace(
     card,
-    el("header", { class: "card-head apart" }, el("h2", {}, title), add),
-    rows.length > 0 ? table(heads, rows) : el("p", { class: "muted" }, none),
+    el("header.card-head.apart", el("h2", title), add),
+    rows.length > 0 ? table(heads, rows) : el("p.muted", none),
   );
 }
 
 function showSecret({ name, secret }) {
-  const input = el("input", { readonly: true, value: secret, "aria-label": "Token", class: "secret" });
+  const input = el("input.secret", { readonly: true, value: secret, "aria-label": "Token" });
   const copy = button("Copy", () => {
     input.select();
     navigator.clipboard?.writeText(secret);
   });
-  const fields = [
-    el("p", {}, `Copy it to ${name} now. It will not be shown again.`),
-    el("div", { class: "beside" }, input, copy),
-  ];
+  const fields = [el("p", `Copy it to ${name} now. It will not be shown again.`), el("div.beside", input, copy)];
   showForm("New token", fields, "Done", () => true);
 }
 
@@ -175,15 +158,20 @@ function roleSelect(chosen, attributes) {
 }
 
 function actions(...buttons) {
-  return el("td", { class: "table-actions" }, buttons);
+  return el("td.table-actions", buttons);
 }
 
 function action(text, label, click) {
   return button(text, click, { class: "small", "aria-label": label });
 }
 
-/** Shown in place of a view that is for admins. */
-export function noPermission() {
+function confirmed(text, name, consequence, act) {
+  return action(text, `${text} ${name}`, () => showConfirmation(`${text} ${name}?`, consequence, act));
+}
+
+/** Shown in place of a view for admins that could not load `what`. */
+export function adminFailure(what, error) {
+  if (error.status !== 403) return loadFailure(what, error.message);
   const text = "Your role gives access to alerts and cameras.";
   return notice("lock", "Only for admins", text, buttonLink("/alerts", "Show alerts"));
 }

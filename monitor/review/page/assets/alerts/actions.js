@@ -56,23 +56,16 @@ export class Actions {
   /** Assigns the alert to me, or to nobody if it is mine. */
   assign(alert) {
     const give = (assignee) => () => put(`/alerts/${alert.alert_id}/assignee`, { assignee });
-    const isMine = alert.review.assignee === this.me;
-    return this.#do(
-      give(isMine ? null : this.me),
-      isMine ? "Unassigned" : "Assigned to you",
-      give(alert.review.assignee),
-    );
+    const undo = give(alert.review.assignee);
+    if (alert.review.assignee === this.me) return this.#do(give(null), "Unassigned", undo);
+    return this.#do(give(this.me), "Assigned to you", undo);
   }
 
   /** Snoozes the alert as the dialog returns it: {scope, until, factor}. */
   snooze(alert, silence) {
     const path = `/alerts/${alert.alert_id}/snooze`;
-    const text = "Snoozed: new alerts are counted, but nobody is notified";
-    return this.#do(
-      () => put(path, silence),
-      text,
-      () => remove(path),
-    );
+    const [set, unset] = [() => put(path, silence), () => remove(path)];
+    return this.#do(set, "Snoozed: new alerts are counted, but nobody is notified", unset);
   }
 
   /** Ends a snooze. */

@@ -24,7 +24,7 @@ export function askSnooze(alert, chosen) {
   const until = select(SPANS, HOUR_S, { autofocus: true });
   const custom = el("input", { type: "datetime-local", "aria-label": "Until", hidden: true });
   const factor = el("input", { type: "number", min: 1, max: 1000, step: 0.1, value: 1.5, "aria-label": "Factor" });
-  const text = (...content) => el("span", { class: "choice-text" }, ...content);
+  const text = (...content) => el("span.choice-text", ...content);
   const byScore = choice(
     { type: "checkbox", checked: true },
     text("End early if the score exceeds ", factor, ` times its value now (${formatRatio(alert.score)})`),
@@ -37,17 +37,12 @@ export function askSnooze(alert, chosen) {
   });
   const scope = (value, label, isChosen) =>
     choice({ type: "radio", name: "scope", value, checked: isChosen }, text(label));
-  const failure = el("p", { class: "form-error", role: "alert" });
+  const failure = el("p.form-error", { role: "alert" });
   const fields = [
+    el("p.muted", "Snoozing mutes notifications, not detection: new alerts are still counted and listed."),
     el(
-      "p",
-      { class: "muted" },
-      "Snoozing mutes notifications, not detection: new alerts are still counted and listed.",
-    ),
-    el(
-      "fieldset",
-      { class: "choices" },
-      el("legend", {}, "Scope"),
+      "fieldset.choices",
+      el("legend", "Scope"),
       scope("alert", "This alert", true),
       scope("camera", `Every ${humanizeLower(alert.kind)} on ${alert.stream_id}, new ones too`, false),
     ),

@@ -18,17 +18,16 @@ export function alertHead(alert, commands, listAddress) {
   const camera = el("a", { href: `/cameras/${alert.stream_id}` }, alert.stream_id);
   return [
     el(
-      "div",
-      { class: "alert-line" },
+      "div.alert-line.level",
       buttonLink(listAddress, icon("back"), back),
-      el("div", { class: `alert-severity severity-${alert.severity}` }, icon(alert.severity), humanize(alert.severity)),
-      el("h1", {}, humanize(alert.kind), el("span", { class: "alert-camera" }, " on ", camera)),
-      el("div", { class: "spacer" }),
+      el(`div.alert-severity.level.severity-${alert.severity}`, icon(alert.severity), humanize(alert.severity)),
+      el("h1", humanize(alert.kind), el("span.alert-camera", " on ", camera)),
+      el("div.spacer"),
       stepButton("up", -1, "Newer alert (k)"),
       stepButton("down", 1, "Older alert (j)"),
     ),
-    el("div", { class: "alert-status" }, states(alert, commands)),
-    el("div", { class: "alert-actions", role: "toolbar", "aria-label": "Actions" }, buttons(alert, commands)),
+    el("div.alert-status.level.wrap", states(alert, commands)),
+    el("div.alert-actions.level.wrap", { role: "toolbar", "aria-label": "Actions" }, buttons(alert, commands)),
   ];
 }
 
@@ -37,11 +36,11 @@ function states(alert, commands) {
   const { review, reviewed_by: seen } = alert;
   return [
     alert.state === "open" ? tag("tag-open", null, `Open, for ${lasted}`) : tag("", null, `Closed, lasted ${lasted}`),
-    el("span", { class: "muted" }, "raised ", timeElement(alert.raised_ns), " (", ageElement(alert.raised_ns), ")"),
+    el("span.muted", "raised ", timeElement(alert.raised_ns), " (", ageElement(alert.raised_ns), ")"),
     alert.challenge
       ? el(
-          "span",
-          { class: "tag", title: "Tag of the recording; not used for judging" },
+          "span.tag",
+          { title: "Tag of the recording; not used for judging" },
           `Recording: ${humanize(alert.challenge)}`,
         )
       : null,
@@ -58,7 +57,7 @@ function states(alert, commands) {
 function correctionTag(correction) {
   if (!correction) return null;
   const text = `Corrected by ${correction.author}: ${describe(correction)}`;
-  return el("a", { class: "tag tag-done", href: `/cameras/${correction.stream_id}` }, icon("correct"), text);
+  return el("a.tag.tag-done", { href: `/cameras/${correction.stream_id}` }, icon("correct"), text);
 }
 
 function snoozeTag(snooze, commands) {
@@ -83,7 +82,7 @@ function buttons(alert, commands) {
   const isMine = review.assignee === commands.me;
   const content = (iconName, text, key) => [
     icon(iconName),
-    el("span", {}, text),
+    el("span", text),
     el("kbd", { "aria-hidden": "true" }, key),
   ];
   const action = (name, key, iconName, text, isPressed = null) =>
@@ -116,6 +115,6 @@ function buttons(alert, commands) {
         }),
     commands.isAllowed
       ? null
-      : el("p", { class: "muted small no-permission" }, icon("lock"), "Your role is viewer: you cannot act on alerts."),
+      : el("p.muted.small.no-permission.level", icon("lock"), "Your role is viewer: you cannot act on alerts."),
   ];
 }

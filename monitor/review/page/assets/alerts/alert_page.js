@@ -2,7 +2,7 @@
 
 import { cameraPath, get, isFailure } from "../api.js";
 import { ClipSection } from "../clip/clip_section.js";
-import { button, buttonLink, notice, skeletons } from "../controls.js";
+import { buttonLink, loadFailure, notice, skeletons } from "../controls.js";
 import { CameraCorrections } from "../corrections/camera_corrections.js";
 import { askCorrection } from "../corrections/correct_dialog.js";
 import { describe } from "../corrections/correction.js";
@@ -40,7 +40,7 @@ export class AlertPage {
     this.#app = app;
     this.#actions = actions;
     this.#step = step;
-    this.element = el("section", { class: "detail-pane", "aria-label": "Alert" });
+    this.element = el("section.detail-pane", { "aria-label": "Alert" });
     const onEvent = ({ detail }) => detail.alert.alert_id === this.alertId && this.#reload();
     app.live.addEventListener("alert", onEvent);
     app.live.addEventListener("review", onEvent);
@@ -150,20 +150,19 @@ export class AlertPage {
     this.#clip = new ClipSection(this.#app.scores);
     this.#comments = new CommentsCard(this.#actions.isAllowed, (text) => this.#actions.comment(this.alert, text));
     this.#parts = {
-      head: el("div", { class: "alert-head" }),
-      reason: el("section", { class: "card stack why", "aria-labelledby": "why-title" }),
-      details: el("section", { class: "card details", "aria-labelledby": "details-title" }),
+      head: el("div.alert-head"),
+      reason: el("section.card.stack.why", { "aria-labelledby": "why-title" }),
+      details: el("section.card.details.stack", { "aria-labelledby": "details-title" }),
     };
     const { head, reason, details } = this.#parts;
     replace(
       this.element,
       head,
       el(
-        "div",
-        { class: "alert-body" },
-        el("div", { class: "alert-clip" }, this.#clip.element),
-        el("div", { class: "alert-reason" }, reason),
-        el("div", { class: "alert-history" }, this.#comments.element, details),
+        "div.alert-body",
+        el("div.alert-clip", this.#clip.element),
+        el("div.alert-reason", reason),
+        el("div.alert-history", this.#comments.element, details),
       ),
     );
     this.#clip.showMutes(this.#corrections.mutes);
@@ -192,13 +191,7 @@ export class AlertPage {
       this.element,
       error.status === 404
         ? notice("search", "Alert not found", text, list)
-        : notice(
-            "offline",
-            "Could not load the alert",
-            error.message,
-            button("Try again", () => this.#load()),
-            list,
-          ),
+        : loadFailure("the alert", error.message, () => this.#load(), list),
     );
   }
 
@@ -208,10 +201,9 @@ export class AlertPage {
     replace(
       this.element,
       el(
-        "div",
-        { class: "notice quiet-notice" },
+        "div.notice.quiet-notice",
         icon(waiting === 0 ? "check" : "eye"),
-        el("h2", {}, waiting === undefined ? "Select an alert" : title),
+        el("h2", waiting === undefined ? "Select an alert" : title),
         shortcutList(SHOWN_SHORTCUTS),
       ),
     );

@@ -8,18 +8,13 @@ import { ageElement, formatDuration, secondsBetween } from "../times.js";
 /** An alert in two lines and its state; `scores` is the score catalog. */
 export function alertRow(alert, scores, isCurrent, isMember = false) {
   const isDone = alert.review.acknowledged_by !== null || alert.review.reviewed;
-  const classes = [
-    `severity-${alert.severity}`,
-    isCurrent && "is-current",
-    isDone && "is-done",
-    isMember && "is-member",
-  ];
+  const marks = [isCurrent && "is-current", isDone && "is-done", isMember && "is-member"];
   return row(
-    { class: classes.filter(Boolean).join(" ") },
+    { class: marks },
     icon(alert.severity, humanize(alert.severity)),
     title(alert.stream_id, humanize(alert.kind), alert.raised_ns),
-    el("div", { class: "row-reason" }, summary(alert, scores)),
-    el("div", { class: "row-status muted small" }, states(alert)),
+    el("div.row-reason.ellipsis", summary(alert, scores)),
+    el("div.row-status.muted.small", states(alert)),
   );
 }
 
@@ -28,31 +23,29 @@ export function burstRow(burst, isCurrent) {
   const cameras = burst.cameras.size === 1 ? [...burst.cameras][0] : pluralize(burst.cameras.size, "camera");
   const scope = `${cameras}, within ${formatDuration(burst.spanS)}`;
   const severities = SEVERITIES.filter((severity) => burst.bySeverity[severity] > 0);
-  const count = (severity) => state(`severity-${severity}`, severity, `${burst.bySeverity[severity]} ${severity}`);
+  const count = (severity) => state("", severity, `${burst.bySeverity[severity]} ${severity}`);
   const waiting = burst.unacknowledged.length;
   return row(
-    { class: `row-burst ${isCurrent ? "is-current" : ""}`, "data-open": String(burst.isOpen) },
+    { class: ["row-burst", isCurrent && "is-current"], "data-open": String(burst.isOpen) },
     icon(burst.isOpen ? "up" : "down"),
     title(`Burst of ${burst.members.length} alerts`, scope, burst.members[0].raised_ns),
-    el("div", { class: "row-status muted small" }, severities.map(count)),
+    el("div.row-status.muted.small", severities.map(count)),
     el(
-      "div",
-      { class: "row-status muted small" },
+      "div.row-status.muted.small",
       waiting === 0 ? "All acknowledged" : `${waiting} not acknowledged; press a to acknowledge all`,
     ),
   );
 }
 
 function row(attributes, mark, ...lines) {
-  return el("div", { ...attributes, class: `row ${attributes.class}` }, mark, el("div", { class: "row-text" }, lines));
+  return el("div.row", attributes, mark, el("div.row-text", lines));
 }
 
 function title(name, detail, raisedNs) {
   return el(
-    "div",
-    { class: "row-title" },
-    el("span", { class: "row-camera" }, name),
-    el("span", { class: "row-kind muted" }, detail),
+    "div.row-title",
+    el("span.row-camera.ellipsis", name),
+    el("span.row-kind.ellipsis.muted", detail),
     ageElement(raisedNs, "row-time muted small number"),
   );
 }
@@ -82,5 +75,5 @@ function states(alert) {
 }
 
 function state(classes, iconName, text, tooltip = null) {
-  return el("span", { class: `status ${classes}`, title: tooltip }, iconName && icon(iconName), text);
+  return el("span.status.level", { class: classes, title: tooltip }, iconName && icon(iconName), text);
 }

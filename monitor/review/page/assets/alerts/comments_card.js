@@ -8,8 +8,8 @@ import { timeElement } from "../times.js";
 /** Comments with a field for a new one, and the audit trail. Updates keep what is being typed. */
 export class CommentsCard {
   constructor(isAllowed, send) {
-    this.comments = el("div", { class: "comments" });
-    this.trail = el("ol", { class: "trail" });
+    this.comments = el("div.comments.stack");
+    this.trail = el("ol.trail");
     const text = commentInput({
       rows: 2,
       "aria-label": "Comment",
@@ -22,13 +22,13 @@ export class CommentsCard {
       if (written && (await send(written))) text.value = "";
     };
     this.element = el(
-      "section",
-      { class: "card", "aria-labelledby": "comments-title" },
+      "section.card",
+      { "aria-labelledby": "comments-title" },
       el("h2", { id: "comments-title" }, "Comments"),
       this.comments,
       el(
-        "form",
-        { class: "comment-form beside", on: { submit } },
+        "form.comment-form.beside",
+        { on: { submit } },
         text,
         button("Add", null, { type: "submit", disabled: !isAllowed }),
       ),
@@ -37,8 +37,8 @@ export class CommentsCard {
   }
 
   show({ comments, audit }) {
-    const noComments = el("p", { class: "muted" }, "No comments yet.");
-    const noActions = el("li", { class: "muted" }, "No actions yet.");
+    const noComments = el("p.muted", "No comments yet.");
+    const noActions = el("li.muted", "No actions yet.");
     replace(this.comments, comments.length > 0 ? comments.map(comment) : noComments);
     replace(this.trail, audit.length > 0 ? [...audit].reverse().map(entry) : noActions);
   }
@@ -52,24 +52,18 @@ export function commentInput(attributes) {
 }
 
 function comment({ author, at_ns: atNs, text }) {
-  return el(
-    "article",
-    {},
-    el("p", {}, el("strong", {}, author), " ", timeElement(atNs, "muted")),
-    el("p", { class: "comment-text" }, text),
-  );
+  return el("article", el("p", el("strong", author), " ", timeElement(atNs, "muted")), el("p.comment-text", text));
 }
 
 function entry(action) {
   const change = describeChange(action.before, action.after);
   return el(
     "li",
-    {},
     timeElement(action.at_ns, "muted number"),
     " ",
-    el("strong", {}, action.actor),
+    el("strong", action.actor),
     ` ${humanizeLower(action.action)}`,
-    action.via === "token" ? [" ", el("span", { class: "tag" }, "by API token")] : null,
-    change ? el("span", { class: "muted" }, ` ${change}`) : null,
+    action.via === "token" ? [" ", el("span.tag", "by API token")] : null,
+    change ? el("span.muted", ` ${change}`) : null,
   );
 }

@@ -31,28 +31,26 @@ export function detailsCard(alert) {
     alert.attachments.length > 0 ? alert.attachments.map(attachment) : noAttachment(),
     recording(alert.tags),
     folded(`Revisions (${alert.revisions.length})`, revisions(alert.revisions)),
-    folded("Identifiers", definitions("pairs ids", identifiers)),
+    folded("Identifiers", definitions("pairs ids stack", identifiers)),
   ];
 }
 
 function noAttachment() {
-  const command = el("code", {}, "gradwatch evidence");
-  return el("p", { class: "muted" }, "No evidence file yet. ", command, " writes one some time after the alert.");
+  const command = el("code", "gradwatch evidence");
+  return el("p.muted", "No evidence file yet. ", command, " writes one some time after the alert.");
 }
 
 function attachment({ kind, url, size_bytes: size, published_ns: publishedNs, sha256, body }) {
   const missing = body.missing ? `, ${body.missing} missing` : "";
   const frames = typeof body.frames === "number" ? `, ${body.frames} frames${missing}` : "";
   return el(
-    "div",
-    { class: "attachment" },
+    "div.attachment",
     icon("file"),
     el(
       "div",
-      {},
       url ? el("a", { href: url, download: true }, humanize(kind)) : humanize(kind),
-      el("span", { class: "muted" }, ` ${formatBytes(size)}, ${formatTime(publishedNs)}${frames}`),
-      el("p", { class: "hash muted small" }, "SHA-256 ", el("code", {}, sha256 || "unknown")),
+      el("span.muted", ` ${formatBytes(size)}, ${formatTime(publishedNs)}${frames}`),
+      el("p.hash.muted.small", "SHA-256 ", el("code", sha256 || "unknown")),
     ),
   );
 }
@@ -62,10 +60,9 @@ function recording(tags) {
   if (entries.length === 0) return null;
   return el(
     "div",
-    {},
-    el("h3", {}, "Recording"),
-    el("p", { class: "muted small" }, "Tags of this recording; not used for judging."),
-    definitions("pairs", entries),
+    el("h3", "Recording"),
+    el("p.muted.small", "Tags of this recording; not used for judging."),
+    definitions("pairs stack", entries),
   );
 }
 
@@ -74,12 +71,12 @@ function revisions(found) {
     el(
       "tr",
       { title: one.reason },
-      el("td", { class: "number" }, one.revision),
-      el("td", { class: "number" }, timeElement(one.published_ns)),
-      el("td", {}, humanize(one.severity)),
-      el("td", {}, humanize(one.state)),
-      el("td", { class: "number" }, formatRatio(one.score)),
-      el("td", {}, one.muted ? "muted" : ""),
+      el("td.number", one.revision),
+      el("td.number", timeElement(one.published_ns)),
+      el("td", humanize(one.severity)),
+      el("td", humanize(one.state)),
+      el("td.number", formatRatio(one.score)),
+      el("td", one.muted ? "muted" : ""),
     );
   return table(["", "At", "Severity", "State", "Score", ""], [...found].reverse().map(row));
 }

@@ -35,25 +35,23 @@ export class FilterPanel {
       autocomplete: "off",
       on: { input: () => this.#searchSoon() },
     });
-    this.number = el("span", { class: "count number", hidden: true });
+    this.number = el("span.count.number", { hidden: true });
     this.toggle = button([icon("filter"), "Filters", this.number], () => this.#open(this.facets.hidden), {
       "aria-expanded": "false",
       "aria-controls": "facets",
     });
-    this.tabs = el("div", { class: "tabs", role: "group", "aria-label": "Review state" });
-    this.facets = el("div", { class: "facets popup", id: "facets", hidden: true });
+    this.tabs = el("div.tabs", { role: "group", "aria-label": "Review state" });
+    this.facets = el("div.facets.card.popup", { id: "facets", hidden: true });
     this.facets.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation();
       this.#close();
     });
     this.element = el(
-      "div",
-      { class: "filters" },
+      "div.filters.stack",
       el(
-        "div",
-        { class: "beside" },
-        el("div", { class: "search" }, icon("search"), this.search, el("kbd", { "aria-hidden": "true" }, "/")),
+        "div.beside",
+        el("div.search", icon("search"), this.search, el("kbd", { "aria-hidden": "true" }, "/")),
         this.toggle,
       ),
       this.tabs,
@@ -71,10 +69,8 @@ export class FilterPanel {
     this.number.hidden = filter.narrowings === 0;
     this.number.textContent = filter.narrowings;
     keepFocus(this.element, () => {
-      replace(
-        this.tabs,
-        Object.keys(TABS).map((name) => this.#tab(name)),
-      );
+      const tabs = Object.keys(TABS).map((name) => this.#tab(name));
+      replace(this.tabs, tabs);
       if (!this.facets.hidden) this.#drawFacets();
     });
   }
@@ -111,7 +107,7 @@ export class FilterPanel {
       this.#filter.values("review").join() === name,
       () => this.#changed(this.#filter.with("review", name)),
       TABS[name],
-      count === null ? null : el("span", { class: "tab-count number muted" }, " ", count),
+      count === null ? null : el("span.tab-count.number.muted", " ", count),
     );
   }
 
@@ -126,7 +122,7 @@ export class FilterPanel {
       this.facets,
       FACETS.map((name) => this.#facet(name)),
       this.#times(),
-      el("div", { class: "facet-actions apart" }, clear, close),
+      el("div.facet-actions.apart", clear, close),
     );
   }
 
@@ -140,11 +136,10 @@ export class FilterPanel {
     if (values.length === 0) return null;
     const more = counted.length + missing.length - values.length;
     return el(
-      "fieldset",
-      { class: "facet" },
-      el("legend", {}, humanize(name)),
+      "fieldset.facet",
+      el("legend", humanize(name)),
       values.map(([value, count]) => this.#choice(name, value, count, asked)),
-      more > 0 ? el("p", { class: "muted small" }, `${more} more; use the search to find them`) : null,
+      more > 0 ? el("p.muted.small", `${more} more; use the search to find them`) : null,
     );
   }
 
@@ -156,8 +151,8 @@ export class FilterPanel {
     };
     return choice(
       { type: "checkbox", "data-name": `${name}-${value}`, checked: asked.includes(value), on: { change } },
-      el("span", { class: "choice-text" }, name === "camera" ? value : humanize(value)),
-      el("span", { class: "number muted small" }, count.toLocaleString("en")),
+      el("span.choice-text.ellipsis", name === "camera" ? value : humanize(value)),
+      el("span.number.muted.small", count.toLocaleString("en")),
     );
   }
 
@@ -172,9 +167,8 @@ export class FilterPanel {
       return el("input", { type: "datetime-local", "data-name": name, value, on: { change } });
     };
     return el(
-      "fieldset",
-      { class: "facet stack tight" },
-      el("legend", {}, "Raised"),
+      "fieldset.facet.stack.tight",
+      el("legend", "Raised"),
       field("Within", select(SPANS, this.#filter.single("within"), within)),
       field("From", edge("from")),
       field("Before", edge("to")),

@@ -12,7 +12,7 @@ export function reasonCard(alert, scores) {
   const probability = alert.cause_probability === null ? "" : ` (${Math.round(100 * alert.cause_probability)} %)`;
   return [
     el("h2", { id: "why-title" }, "Why"),
-    el("p", { class: "reason" }, alert.reason),
+    el("p.reason", alert.reason),
     alert.expected || alert.observed ? expectation(alert) : null,
     carriers(alert, scores),
     bars(alert, scores),
@@ -22,28 +22,27 @@ export function reasonCard(alert, scores) {
       alert.cause !== "unknown" ? ["Likely cause", `${humanize(alert.cause)}${probability}`] : null,
     ]),
     alert.calibration_note
-      ? callout("warning", "callout-warning", el("strong", {}, "Calibration. "), alert.calibration_note)
+      ? callout("warning", "callout-warning", el("strong", "Calibration. "), alert.calibration_note)
       : null,
   ];
 }
 
 function expectation({ expected, observed, track_id: track }) {
-  const classes = definitions("expectation-labels", [
+  const classes = definitions("expectation-labels beside wrap", [
     ["Track expects", expected ? humanize(expected) : "–"],
     ["Network reads", observed ? humanize(observed) : "–"],
   ]);
-  return el("div", { class: "expectation" }, classes, track === null ? null : tag("", null, `Track ${track}`));
+  return el("div.expectation.level.wrap", classes, track === null ? null : tag("", null, `Track ${track}`));
 }
 
 function carriers({ carried_by: names, carried_by_gradients: byGradients }, scores) {
-  if (names.length === 0) return el("p", { class: "muted" }, "No single score is over its threshold.");
+  if (names.length === 0) return el("p.muted", "No single score is over its threshold.");
   const tags = names.map((name) =>
-    el("span", { class: `tag family-${scores.family(name)}` }, familyMark(scores.family(name)), scores.label(name)),
+    el(`span.tag.family-${scores.family(name)}`, familyMark(scores.family(name)), scores.label(name)),
   );
   return el(
-    "div",
-    { class: "carriers stack tight" },
-    el("p", {}, el("span", { class: "muted" }, "Carried by "), tags),
+    "div.carriers.stack.tight",
+    el("p", el("span.muted", "Carried by "), tags),
     byGradients
       ? null
       : callout(
@@ -51,10 +50,7 @@ function carriers({ carried_by: names, carried_by_gradients: byGradients }, scor
           "",
           el(
             "strong",
-            {},
-            names.length === 1
-              ? "Only a plain baseline carries this alert. "
-              : "Only plain baselines carry this alert. ",
+            `Only ${names.length === 1 ? "a plain baseline carries" : "plain baselines carry"} this alert. `,
           ),
           "No gradient score is over its threshold, so the networks' gradients do not confirm it.",
         ),
@@ -63,27 +59,21 @@ function carriers({ carried_by: names, carried_by_gradients: byGradients }, scor
 
 function bars(alert, scores) {
   if (alert.scores === null)
-    return el(
-      "p",
-      { class: "muted small" },
-      "No scores are stored for the newest revision; the timeline shows those of its frames.",
-    );
+    return el("p.muted.small", "No scores are stored for the newest revision; the timeline shows those of its frames.");
   const carrying = alert.scores.filter((score) => score.ratio !== null).sort((a, b) => b.ratio - a.ratio);
   const most = Math.max(1.25, ...carrying.map((score) => score.ratio));
   const group = ([family, title]) => {
     const shown = carrying.filter((score) => scores.family(score.name, score.family) === family);
     if (shown.length === 0) return null;
     return el(
-      "tbody",
-      { class: `family-${family}` },
-      el("tr", {}, el("th", { colspan: 3, scope: "rowgroup" }, familyMark(family), title)),
+      `tbody.family-${family}`,
+      el("tr", el("th", { colspan: 3, scope: "rowgroup" }, familyMark(family), title)),
       shown.map((score) => bar(score, most, scores)),
     );
   };
   return el(
-    "table",
-    { class: "bars" },
-    el("caption", { class: "visually-hidden" }, "Change statistics as ratios to their thresholds"),
+    "table.bars",
+    el("caption.visually-hidden", "Change statistics as ratios to their thresholds"),
     Object.entries(FAMILIES).map(group),
   );
 }
@@ -96,12 +86,7 @@ function bar(score, most, scores) {
     "tr",
     { class: isOver ? "is-over" : "" },
     el("th", { scope: "row", title: scores.what(score.name) }, scores.label(score.name)),
-    el("td", { class: "bar-cell" }, el("span", { class: "bar", style })),
-    el(
-      "td",
-      { class: "number" },
-      formatRatio(score.ratio),
-      isOver ? el("span", { class: "visually-hidden" }, " over the threshold") : null,
-    ),
+    el("td.bar-cell", el("span.bar", { style })),
+    el("td.number", formatRatio(score.ratio), isOver ? el("span.visually-hidden", " over the threshold") : null),
   );
 }

@@ -1,6 +1,6 @@
 // The alerts: the list on the left, the chosen alert on the right, and the keyboard actions.
 
-import { button, notice, skeletons } from "../controls.js";
+import { button, loadFailure, notice, skeletons } from "../controls.js";
 import { el, replace } from "../dom.js";
 import { humanize, pluralize } from "../format.js";
 import { outage } from "../live.js";
@@ -41,15 +41,14 @@ export class TriageView {
       nearEnd: () => this.store.hasMore && this.store.loadMore(),
     });
     const showNew = { click: () => this.act("showNew") };
-    this.fresh = el("button", { class: "fresh number", type: "button", hidden: true, on: showNew });
-    this.state = el("div", { class: "list-state" });
+    this.fresh = el("button.fresh.number", { type: "button", hidden: true, on: showNew });
+    this.state = el("div.list-state");
     this.page = new AlertPage(app, this.actions, (by) => this.#step(by));
     this.element = el(
-      "div",
-      { class: "triage" },
+      "div.triage",
       el(
-        "section",
-        { class: "list-pane", "aria-label": "List of alerts" },
+        "section.list-pane",
+        { "aria-label": "List of alerts" },
         this.panel.element,
         this.fresh,
         this.state,
@@ -194,13 +193,7 @@ export class TriageView {
 
   #emptyState() {
     const { store } = this;
-    if (store.error)
-      return notice(
-        "offline",
-        "Could not load the alerts",
-        store.error.message,
-        button("Try again", () => store.load(this.#filter)),
-      );
+    if (store.error) return loadFailure("the alerts", store.error.message, () => store.load(this.#filter));
     if (store.isLoading || store.counts === null) return skeletons(6, "skeleton-row");
     const go = (address) => () => this.#app.router.go(address);
     if (!this.#isUnfiltered || this.#filter.values("review")[0] !== "unreviewed") {

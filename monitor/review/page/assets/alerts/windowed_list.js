@@ -18,12 +18,8 @@ export class WindowedList {
     this.rowPx = rowPx;
     this.draw = draw;
     this.nearEnd = nearEnd;
-    this.spacer = el("div", { class: "list-spacer", role: "presentation" });
-    this.element = el(
-      "div",
-      { class: "windowed-list", role: "listbox", tabindex: "0", "aria-label": label },
-      this.spacer,
-    );
+    this.spacer = el("div.list-spacer", { role: "presentation" });
+    this.element = el("div.windowed-list", { role: "listbox", tabindex: "0", "aria-label": label }, this.spacer);
     this.element.addEventListener("scroll", () => this.#schedule(), { passive: true });
     new ResizeObserver(() => this.#schedule()).observe(this.element);
     this.element.addEventListener("click", (event) => {

@@ -25,29 +25,27 @@ export class CameraCard {
   constructor(status) {
     this.status = status;
     const { streamId } = status;
-    this.picture = el("img", { class: "card-picture layer", alt: "", width: 320, height: 180, hidden: true });
-    this.marks = el("canvas", { class: "card-marks layer", "aria-hidden": "true" });
-    this.blank = el("span", { class: "card-blank muted" }, "No picture yet");
-    this.badge = el("span", { class: "state-badge" });
-    this.age = el("span", { class: "card-age number" });
+    this.picture = el("img.card-picture.layer", { alt: "", width: 320, height: 180, hidden: true });
+    this.marks = el("canvas.card-marks.layer", { "aria-hidden": "true" });
+    this.blank = el("span.card-blank.muted", "No picture yet");
+    this.badge = el("span.state-badge.level");
+    this.age = el("span.card-age.number");
     this.alerts = el("span");
-    this.ratio = el("span", { class: "number card-ratio" });
-    this.trouble = el("p", { class: "card-trouble", hidden: true });
+    this.ratio = el("span.number.card-ratio");
+    this.trouble = el("p.card-trouble", { hidden: true });
     this.sparkline = new Sparkline();
     this.element = el(
-      "article",
-      { class: "camera-card" },
+      "article.camera-card",
       el(
-        "a",
-        { class: "card-link", href: `/cameras/${streamId}`, "aria-label": `${streamId}: show the camera` },
-        el("div", { class: "card-stage" }, this.blank, this.picture, this.marks, this.badge, this.age),
+        "a.card-link",
+        { href: `/cameras/${streamId}`, "aria-label": `${streamId}: show the camera` },
+        el("div.card-stage", this.blank, this.picture, this.marks, this.badge, this.age),
       ),
       el(
-        "div",
-        { class: "card-text" },
-        el("div", { class: "card-line apart" }, el("h2", {}, streamId), this.alerts),
+        "div.card-text",
+        el("div.card-line.apart", el("h2", streamId), this.alerts),
         this.trouble,
-        el("div", { class: "card-spark" }, this.sparkline.element, this.ratio),
+        el("div.card-spark.level", this.sparkline.element, this.ratio),
       ),
     );
     this.draw();

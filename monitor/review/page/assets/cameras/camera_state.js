@@ -82,5 +82,5 @@ export function drawTrouble(paragraph, { health }, ...before) {
 export function openAlertsLink({ streamId, openAlerts }, query) {
   if (openAlerts === 0) return null;
   const href = `/alerts?review=any${query}&camera=${encodeURIComponent(streamId)}`;
-  return el("a", { class: "tag tag-open", href }, pluralize(openAlerts, "open alert"));
+  return el("a.tag.tag-open", { href }, pluralize(openAlerts, "open alert"));
 }

@@ -3,7 +3,7 @@
 import { cameraPath, get, isFailure } from "../api.js";
 import { drawAnnotations } from "../clip/annotations.js";
 import { Timeline } from "../clip/timeline.js";
-import { buttonLink, definitions, notice, skeletons } from "../controls.js";
+import { buttonLink, definitions, loadFailure, notice, skeletons } from "../controls.js";
 import { CameraCorrections } from "../corrections/camera_corrections.js";
 import { CorrectionsCard } from "../corrections/corrections_card.js";
 import { RegionLayer, regionSwitch } from "../corrections/regions.js";
@@ -30,7 +30,7 @@ export class CameraView {
 
   constructor(app) {
     this.#app = app;
-    this.element = el("div", { class: "page camera" });
+    this.element = el("div.page.camera");
     const { signal } = this.#listening;
     app.live.addEventListener("cameras", ({ detail }) => this.#update(detail.cameras), { signal });
     this.#corrections = new CameraCorrections(app.live, signal);
@@ -41,14 +41,14 @@ export class CameraView {
     if (id === this.#id) return;
     this.#id = id;
     this.title = id;
-    this.picture = el("canvas", { class: "stage-picture layer", role: "img", "aria-label": `Newest picture of ${id}` });
-    this.marks = el("canvas", { class: "stage-marks layer", "aria-hidden": "true" });
+    this.picture = el("canvas.stage-picture.layer", { role: "img", "aria-label": `Newest picture of ${id}` });
+    this.marks = el("canvas.stage-marks.layer", { "aria-hidden": "true" });
     this.regions = new RegionLayer();
-    this.stage = el("figure", { class: "stage" }, this.picture, this.regions.element, this.marks);
+    this.stage = el("figure.stage", this.picture, this.regions.element, this.marks);
     new ResizeObserver(() => this.#drawRegions()).observe(this.stage);
     this.overlays = el(
-      "div",
-      { class: "overlay-switches", role: "group", "aria-label": "Overlays", hidden: true },
+      "div.overlay-switches.beside.wrap",
+      { role: "group", "aria-label": "Overlays", hidden: true },
       regionSwitch(this.regions),
     );
     this.correctionsCard = new CorrectionsCard(
@@ -89,37 +89,30 @@ export class CameraView {
       this.element,
       error.status === 404
         ? notice("search", "Camera not found", text, list)
-        : notice("offline", "Could not load the camera", error.message, list),
+        : loadFailure("the camera", error.message, null, list),
       this.correctionsCard.element, // corrections of a silent camera are still in force
     );
   }
 
   #build() {
-    this.badge = el("span", { class: "state-badge" });
+    this.badge = el("span.state-badge.level");
     this.alerts = el("span");
-    this.trouble = el("p", { class: "callout callout-warning", hidden: true });
+    this.trouble = el("p.callout.callout-warning.beside", { hidden: true });
     const back = { class: "icon-only quiet", "aria-label": "Back to the cameras" };
     replace(
       this.element,
       el(
-        "header",
-        { class: "page-head" },
+        "header.page-head.level.wrap",
         buttonLink("/cameras", icon("back"), back),
-        el("h1", {}, this.#id),
+        el("h1", this.#id),
         this.badge,
         this.alerts,
       ),
       this.trouble,
       el(
-        "div",
-        { class: "camera-body" },
-        el("div", {}, this.stage, this.overlays, this.correctionsCard.element),
-        el(
-          "div",
-          { class: "stack" },
-          el("section", { class: "card" }, this.timeline.element),
-          reportCard(this.#camera),
-        ),
+        "div.camera-body",
+        el("div", this.stage, this.overlays, this.correctionsCard.element),
+        el("div.stack", el("section.card", this.timeline.element), reportCard(this.#camera)),
       ),
     );
     this.#draw();
@@ -138,8 +131,7 @@ export class CameraView {
     const state = stateOf(this.#status);
     this.element.dataset.state = state;
     drawState(this.badge, state);
-    const all = () =>
-      el("a", { class: "tag", href: `/alerts?review=any&camera=${encodeURIComponent(this.#id)}` }, "All alerts");
+    const all = () => el("a.tag", { href: `/alerts?review=any&camera=${encodeURIComponent(this.#id)}` }, "All alerts");
     replace(this.alerts, openAlertsLink(this.#status, "") ?? all());
     drawTrouble(this.trouble, this.#status, icon("warning"));
   }
@@ -216,14 +208,13 @@ function reportCard({ report, health, tags }) {
   ];
   const disturbance = humanizeLower(health?.disturbance ?? "unknown");
   return el(
-    "section",
-    { class: "card details", "aria-labelledby": "camera-report" },
+    "section.card.details.stack",
+    { "aria-labelledby": "camera-report" },
     el("h2", { id: "camera-report" }, "Newest report"),
-    report ? definitions("pairs ids", entries) : el("p", { class: "muted" }, "No report yet."),
+    report ? definitions("pairs ids stack", entries) : el("p.muted", "No report yet."),
     health
       ? el(
-          "p",
-          { class: "muted small" },
+          "p.muted.small",
           `Reported by the source: ${disturbance} (${humanize(health.state ?? "")}), `,
           health.at_ns ? ageElement(health.at_ns) : null,
         )

@@ -1,7 +1,7 @@
 // All cameras at a glance, the worst first.
 
 import { get, isFailure } from "../api.js";
-import { button, notice, skeletons } from "../controls.js";
+import { loadFailure, notice, skeletons } from "../controls.js";
 import { el, replace } from "../dom.js";
 import { CAMERA_STATES, humanizeLower } from "../format.js";
 import { icon } from "../icons.js";
@@ -22,11 +22,11 @@ export class CamerasView {
   #observer;
 
   constructor(app) {
-    this.summary = el("div", { class: "state-summary" });
-    this.grid = el("div", { class: "camera-grid" });
-    this.state = el("div", {}, skeletons(6, "skeleton-card"));
-    const head = el("header", { class: "page-head" }, el("h1", {}, "Cameras"), this.summary);
-    this.element = el("div", { class: "page cameras" }, head, this.state, this.grid);
+    this.summary = el("div.state-summary.beside.wrap");
+    this.grid = el("div.camera-grid");
+    this.state = el("div", skeletons(6, "skeleton-card"));
+    const head = el("header.page-head.level.wrap", el("h1", "Cameras"), this.summary);
+    this.element = el("div.page.cameras", head, this.state, this.grid);
     this.#observer = new IntersectionObserver((entries) => this.#setVisible(entries), { rootMargin: "100px" });
     const { signal } = this.#listening;
     app.live.addEventListener("cameras", ({ detail }) => this.#updateAll(detail.cameras), { signal });
@@ -56,9 +56,8 @@ export class CamerasView {
       replace(this.state, cameras.length === 0 ? notice("cameras", "No cameras yet", text) : null);
       this.#sort();
     } catch (error) {
-      if (!isFailure(error) || this.#cards.size > 0) return;
-      const retry = button("Try again", () => this.#load());
-      replace(this.state, notice("offline", "Could not load the cameras", error.message, retry));
+      if (isFailure(error) && this.#cards.size === 0)
+        replace(this.state, loadFailure("the cameras", error.message, this.#load.bind(this)));
     }
   }
 
@@ -130,7 +129,7 @@ export class CamerasView {
     this.summary.dataset.text = counts.join();
     replace(
       this.summary,
-      states.map((state, at) => el("span", { class: "state-count", "data-state": state }, icon(state), counts[at])),
+      states.map((state, at) => el("span.state-count.level", { "data-state": state }, icon(state), counts[at])),
     );
   }
 }

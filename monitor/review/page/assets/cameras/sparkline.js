@@ -14,8 +14,7 @@ export class Sparkline {
   #points = []; // [ms, ratio]
 
   constructor() {
-    this.element = svg("svg", {
-      class: "sparkline",
+    this.element = svg("svg.sparkline", {
       viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
       preserveAspectRatio: "none",
       role: "img",
@@ -55,8 +54,8 @@ export class Sparkline {
     this.element.setAttribute("aria-label", line ? label : "No scores in the last ten minutes");
     replace(
       this.element,
-      svg("line", { class: "spark-threshold", x1: 0, x2: WIDTH, y1: y(1), y2: y(1) }),
-      line ? svg("path", { class: "spark-line", d: line }) : null,
+      svg("line.spark-threshold", { x1: 0, x2: WIDTH, y1: y(1), y2: y(1) }),
+      line ? svg("path.line.spark-line", { d: line }) : null,
     );
   }
 }

@@ -1,7 +1,7 @@
 // The clip around an alert and its scores, with a common cursor.
 
 import { get, isFailure } from "../api.js";
-import { button, choice, notice, skeletons } from "../controls.js";
+import { choice, loadFailure, skeletons } from "../controls.js";
 import { RegionLayer, regionSwitch } from "../corrections/regions.js";
 import { el, replace } from "../dom.js";
 import { secondsBetween } from "../times.js";
@@ -32,13 +32,14 @@ export class ClipSection {
       ({ detail: frame }) =>
         frame.capture_ns && this.#startNs && this.timeline.cursor(secondsBetween(this.#startNs, frame.capture_ns)),
     );
+    this.timeline.element.classList.add("card");
     this.timeline.addEventListener("scrub", ({ detail: seconds }) =>
       this.player.seekCapture(String(BigInt(this.#startNs) + BigInt(Math.round(seconds * 1e9)))),
     );
-    this.overlays = el("div", { class: "overlay-switches", role: "group", "aria-label": "Overlays" });
-    this.picture = el("div", {}, skeletons(1, "skeleton-picture"));
-    this.scores = el("div", {}, skeletons(1, "skeleton-chart"));
-    this.element = el("div", { class: "clip" }, this.picture, this.scores);
+    this.overlays = el("div.overlay-switches.beside.wrap", { role: "group", "aria-label": "Overlays" });
+    this.picture = el("div", skeletons(1, "skeleton-picture"));
+    this.scores = el("div", skeletons(1, "skeleton-chart"));
+    this.element = el("div.clip", this.picture, this.scores);
   }
 
   /** Loads the clip of an alert; the one that is shown stays until then. */
@@ -114,8 +115,8 @@ export class ClipSection {
   }
 
   #showFailure(alert, text) {
-    const retry = button("Try again", () => this.load(alert));
-    replace(this.picture, notice("offline", "Could not load the clip", text, retry));
+    const retry = () => this.load(alert);
+    replace(this.picture, loadFailure("the clip", text, retry));
     this.scores.replaceChildren();
   }
 }

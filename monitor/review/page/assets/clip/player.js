@@ -28,14 +28,13 @@ export class Player extends EventTarget {
   constructor(drawMarks) {
     super();
     this.#drawMarks = drawMarks;
-    this.picture = el("canvas", { class: "stage-picture layer", role: "img", "aria-label": "Frame" });
-    this.marks = el("canvas", { class: "stage-marks layer", "aria-hidden": "true" });
-    this.note = el("div", { class: "stage-note", hidden: true });
-    this.caption = el("figcaption", { class: "stage-caption number" });
-    this.stage = el("figure", { class: "stage" }, this.picture, this.marks, this.note, this.caption);
-    this.scrubber = el("input", {
+    this.picture = el("canvas.stage-picture.layer", { role: "img", "aria-label": "Frame" });
+    this.marks = el("canvas.stage-marks.layer", { "aria-hidden": "true" });
+    this.note = el("div.stage-note.layer", { hidden: true });
+    this.caption = el("figcaption.stage-caption.number");
+    this.stage = el("figure.stage", this.picture, this.marks, this.note, this.caption);
+    this.scrubber = el("input.scrubber", {
       type: "range",
-      class: "scrubber",
       min: 0,
       max: 0,
       value: 0,
@@ -43,21 +42,20 @@ export class Player extends EventTarget {
       "aria-label": "Frame of the clip",
       on: { input: () => this.seek(Number(this.scrubber.value)) },
     });
-    this.ticks = el("div", { class: "scrub-ticks", "aria-hidden": "true" });
+    this.ticks = el("div.scrub-ticks", { "aria-hidden": "true" });
     this.playButton = iconButton("play", "Play", () => this.toggle(), { class: "icon-only", title: "Play (Space)" });
     const speeds = SPEEDS.map((speed) => [speed, `${speed}×`]);
     this.speed = select(speeds, 1, { class: "speed", "aria-label": "Speed" });
     this.controls = el(
-      "div",
-      { class: "player-controls" },
+      "div.player-controls.level",
       this.playButton,
       iconButton("back", "Previous frame (←)", () => this.step(-1)),
       iconButton("forward", "Next frame (→)", () => this.step(1)),
       iconButton("onset", "Go to the onset (0)", () => this.toOnset()),
-      el("div", { class: "scrub" }, this.scrubber, this.ticks),
+      el("div.scrub", this.scrubber, this.ticks),
       this.speed,
     );
-    this.element = el("div", {}, this.stage, this.controls);
+    this.element = el("div", this.stage, this.controls);
     new ResizeObserver(() => this.redraw()).observe(this.stage);
   }
 
@@ -185,7 +183,7 @@ export class Player extends EventTarget {
     const parts = [`frame ${frame.seq}`, when, frame.state && humanize(frame.state), !isJudged && outcome];
     replace(
       this.caption,
-      parts.filter(Boolean).map((part) => el("span", {}, part)),
+      parts.filter(Boolean).map((part) => el("span", part)),
     );
     this.redraw();
   }
@@ -204,13 +202,13 @@ export class Player extends EventTarget {
       this.frames.findLastIndex((frame) => frame.seq <= lastSeq),
     );
     const missing = this.frames.flatMap((frame, at) =>
-      frame.url === null ? [el("span", { class: "tick-missing", style: { left: share(at) } })] : [],
+      frame.url === null ? [el("span.tick-missing", { style: { left: share(at) } })] : [],
     );
     replace(
       this.ticks,
-      el("span", { class: "tick-span", style: { left, width: share(lastAt - this.#onsetAt) } }),
+      el("span.tick-span", { style: { left, width: share(lastAt - this.#onsetAt) } }),
       missing.slice(0, MAX_TICKS),
-      el("span", { class: "tick-onset", style: { left } }, "onset"),
+      el("span.tick-onset", { style: { left } }, "onset"),
     );
   }
 }

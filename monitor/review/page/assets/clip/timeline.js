@@ -49,15 +49,14 @@ export class Timeline extends EventTarget {
   constructor(catalog, label) {
     super();
     this.#catalog = catalog;
-    this.chart = svg("svg", { class: "chart", role: "img", "aria-label": label, height: HEIGHT_PX });
-    this.cursorLine = svg("line", { class: "chart-cursor", y1: EDGE.top, y2: HEIGHT_PX - EDGE.bottom });
+    this.chart = svg("svg.chart", { role: "img", "aria-label": label, height: HEIGHT_PX });
+    this.cursorLine = svg("line.chart-cursor", { y1: EDGE.top, y2: HEIGHT_PX - EDGE.bottom });
     this.dots = svg("g");
-    this.modes = el("div", { class: "tabs small-tabs", role: "group", "aria-label": "Quantity" });
-    this.legend = el("div", { class: "legend" });
+    this.modes = el("div.tabs.small-tabs", { role: "group", "aria-label": "Quantity" });
+    this.legend = el("div.legend");
     this.element = el(
-      "section",
-      { class: "timeline" },
-      el("header", { class: "apart" }, el("h2", {}, "Scores"), this.modes),
+      "section.timeline.stack",
+      el("header.apart", el("h2", "Scores"), this.modes),
       this.chart,
       this.legend,
     );
@@ -141,8 +140,8 @@ export class Timeline extends EventTarget {
     const width = Math.max(1, this.#x(last) - x);
     const height = HEIGHT_PX - EDGE.top - EDGE.bottom;
     return [
-      svg("rect", { class: "chart-alert", x, y: EDGE.top, width, height }),
-      svg("text", { class: "chart-text", x: x + 4, y: EDGE.top + 10 }, "alert"),
+      svg("rect.chart-alert", { x, y: EDGE.top, width, height }),
+      svg("text.chart-text", { x: x + 4, y: EDGE.top + 10 }, "alert"),
     ];
   }
 
@@ -155,13 +154,12 @@ export class Timeline extends EventTarget {
     const threshold = { class: "chart-text chart-text-threshold", x: EDGE.left + 4, y: this.#y(1) - 4 };
     return svg(
       "g",
-      {},
       this.#ticks().map(([value, y]) => this.#gridLine(value, y, isRatio && value === 1)),
       isRatio ? svg("text", threshold, "threshold") : null,
       seconds.map((at) => {
         const sign = at < 0 ? "−" : at > 0 ? "+" : "";
         const place = { x: this.#x(at), y: HEIGHT_PX - 6, "text-anchor": "middle" };
-        return svg("text", { class: "chart-text", ...place }, `${sign}${Math.abs(at)} s`);
+        return svg("text.chart-text", { ...place }, `${sign}${Math.abs(at)} s`);
       }),
     );
   }
@@ -180,10 +178,10 @@ export class Timeline extends EventTarget {
 
   #gridLine(value, y, isThreshold) {
     const line = { class: isThreshold ? "chart-threshold" : "chart-grid", y1: y, y2: y };
-    const text = { class: `chart-text ${isThreshold ? "chart-text-threshold" : ""}`, y: y + 3.5 };
+    const text = { class: isThreshold && "chart-text-threshold", y: y + 3.5 };
     return [
       svg("line", { ...line, x1: EDGE.left, x2: this.#widthPx - EDGE.right }),
-      svg("text", { ...text, x: EDGE.left - 5, "text-anchor": "end" }, String(value)),
+      svg("text.chart-text", { ...text, x: EDGE.left - 5, "text-anchor": "end" }, String(value)),
     ];
   }
 
@@ -195,7 +193,7 @@ export class Timeline extends EventTarget {
         path += `${isDrawing ? "L" : "M"}${this.#x(this.#times[at]).toFixed(1)} ${this.#y(value).toFixed(1)}`;
       isDrawing = value !== null;
     });
-    return svg("path", { class: `line ${this.#lineClass(score)}`, d: path });
+    return svg("path.line", { class: this.#lineClass(score), d: path });
   }
 
   /** The style of a line: by family and by the place within it, so that no two lines look alike. */
@@ -217,8 +215,7 @@ export class Timeline extends EventTarget {
       if (value) value.textContent = format(score[field][at]);
     }
     const dot = (score) =>
-      svg("circle", {
-        class: `dot dot-${score.family}`,
+      svg(`circle.dot.dot-${score.family}`, {
         cx: this.#x(this.#times[at]),
         cy: this.#y(score[field][at]),
         r: 3,
@@ -241,9 +238,8 @@ export class Timeline extends EventTarget {
       const members = this.#scores.filter((score) => score.family === family);
       if (members.length === 0) return null;
       return el(
-        "div",
-        { class: `legend-group family-${family}` },
-        el("h3", {}, familyMark(family), title, el("span", { class: "muted" }, EXPLANATIONS[family])),
+        `div.legend-group.family-${family}`,
+        el("h3", familyMark(family), title, el("span.muted", EXPLANATIONS[family])),
         members.map((score) => this.#legendRow(score)),
       );
     };
@@ -257,9 +253,8 @@ export class Timeline extends EventTarget {
       this.#draw();
     };
     return el(
-      "button",
+      "button.legend-row",
       {
-        class: "legend-row",
         type: "button",
         "data-name": score.name,
         "aria-pressed": String(!this.#hidden.has(score.name)),
@@ -267,13 +262,13 @@ export class Timeline extends EventTarget {
         on: { click: toggle },
       },
       svg(
-        "svg",
-        { class: "legend-line", viewBox: "0 0 26 10", "aria-hidden": "true" },
-        svg("path", { class: `line ${this.#lineClass(score)}`, d: "M1 5H25" }),
+        "svg.legend-line",
+        { viewBox: "0 0 26 10", "aria-hidden": "true" },
+        svg("path.line", { class: this.#lineClass(score), d: "M1 5H25" }),
       ),
-      el("span", { class: "legend-label" }, this.#catalog.label(score.name)),
-      el("span", { class: "legend-value number", "data-score": score.name }, "–"),
-      el("span", { class: "legend-what muted small" }, what),
+      el("span.legend-label", this.#catalog.label(score.name)),
+      el("span.legend-value.number", { "data-score": score.name }, "–"),
+      el("span.legend-what.muted.small", what),
     );
   }
 

@@ -38,15 +38,14 @@ export class ClassChoice {
       on: { input: () => this.#check(true) },
     });
     this.element = el(
-      "fieldset",
-      { class: "class-choice", on: { change: (event) => event.target !== this.typed && this.#check(false) } },
-      el("legend", { class: "visually-hidden" }, `Track ${alert.track_id} is`),
-      el("div", { class: "track-shown muted small" }, cropOf(still, track), `Track ${alert.track_id}`),
+      "fieldset.class-choice",
+      { on: { change: (event) => event.target !== this.typed && this.#check(false) } },
+      el("legend.visually-hidden", `Track ${alert.track_id} is`),
+      el("div.track-shown.stack.muted.small", cropOf(still, track), `Track ${alert.track_id}`),
       el(
-        "div",
-        { class: "choices" },
+        "div.choices",
         labels.map(([label, explanation]) => labelChoice(label, humanize(label), explanation)),
-        el("div", { class: "choice" }, el("input", radio(OTHER, "Another class")), this.typed, names),
+        el("div.choice.level", el("input", radio(OTHER, "Another class")), this.typed, names),
         labelChoice(IGNORE, "Not relevant", "not a sign for this road"),
       ),
     );
@@ -81,7 +80,7 @@ function radio(value, label = null) {
 }
 
 function labelChoice(value, text, explanation) {
-  return choice(radio(value), el("span", {}, text, el("span", { class: "muted" }, ` – ${explanation}`)));
+  return choice(radio(value), el("span", text, el("span.muted", ` – ${explanation}`)));
 }
 
 /** "Speed limit" is `speed_limit`. */
@@ -105,7 +104,7 @@ function cropOf(still, track) {
   const side = Math.max(x2 - x1, y2 - y1) * (1 + 2 * CROP_MARGIN);
   const size = 2 * CROP_PX; // for dense screens
   const name = `Track ${track.track_id} in frame ${still.frame.seq}`;
-  const canvas = el("canvas", { class: "track-crop", role: "img", "aria-label": name, width: size, height: size });
+  const canvas = el("canvas.track-crop", { role: "img", "aria-label": name, width: size, height: size });
   const [left, top] = [(x1 + x2 - side) / 2, (y1 + y2 - side) / 2];
   canvas.getContext("2d").drawImage(still.picture, left, top, side, side, 0, 0, size, size);
   return canvas;

@@ -29,10 +29,10 @@ export function askCorrection(alert, still, camera, corrections, stored) {
   const choices = [];
   if (alert.track_id !== null) choices.push(new ClassChoice(alert, still));
   if (still !== null) choices.push(new RegionChoice(alert, still, corrections.mutes, camera));
-  if (choices.length === 0) return showForm(TITLE, el("p", {}, NOTHING), "Close", () => true);
+  if (choices.length === 0) return showForm(TITLE, el("p", NOTHING), "Close", () => true);
   if (choices.length === 1) choices[0].element.querySelector("input").autofocus = true;
-  const consequence = el("p", { class: "muted" });
-  const failure = el("p", { class: "form-error", role: "alert" });
+  const consequence = el("p.muted");
+  const failure = el("p.form-error", { role: "alert" });
   let chosen;
   const choose = (one) => {
     chosen = one;
@@ -55,7 +55,7 @@ export function askCorrection(alert, still, camera, corrections, stored) {
 
 /** Radio buttons for several choices; a heading for a single one. */
 function switchBetween(choices, choose) {
-  if (choices.length === 1) return el("h3", { class: "correction-what" }, choices[0].title);
+  if (choices.length === 1) return el("h3.correction-what", choices[0].title);
   const radio = (one, at) => {
     const isFirst = at === 0;
     const on = { change: () => choose(one) };
@@ -64,6 +64,6 @@ function switchBetween(choices, choose) {
       one.title,
     );
   };
-  const legend = el("legend", {}, "What is wrong");
-  return el("fieldset", { class: "choices correction-what" }, legend, choices.map(radio));
+  const legend = el("legend", "What is wrong");
+  return el("fieldset.choices.correction-what.beside.wrap", legend, choices.map(radio));
 }

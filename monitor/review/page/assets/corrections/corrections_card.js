@@ -22,8 +22,7 @@ export class CorrectionsCard {
     this.#corrections = corrections;
     this.#isAdmin = role === "admin";
     this.#report = report;
-    this.element = el("section", {
-      class: "card stack tight corrections",
+    this.element = el("section.card.stack.tight.corrections", {
       "aria-labelledby": "corrections-title",
       tabindex: -1,
     });
@@ -39,13 +38,11 @@ export class CorrectionsCard {
 
   #content() {
     const { list } = this.#corrections;
-    if (list === null) return el("p", { class: "muted small" }, "Loading…");
-    if (list.length === 0)
-      return el("p", { class: "muted small" }, "None: all detections of this camera are judged as they are.");
+    if (list === null) return el("p.muted.small", "Loading…");
+    if (list.length === 0) return el("p.muted.small", "None: all detections of this camera are judged as they are.");
     const listOf = (some) =>
       el(
-        "ul",
-        { class: "correction-list" },
+        "ul.correction-list",
         some.map((correction) => this.#item(correction)),
       );
     if (list.length <= SHOWN) return listOf(list);
@@ -62,17 +59,14 @@ export class CorrectionsCard {
     const until = untilNs ? `, until ${formatDateTime(untilNs)}` : "";
     const expired = hasExpired ? EXPIRED[correction.kind] : "";
     return el(
-      "li",
-      { class: "correction apart" },
+      "li.correction.apart",
       el(
-        "div",
-        { class: "correction-text" },
-        el("span", { class: "tag" }, kindText(correction)),
-        el("span", { class: "correction-summary" }, text),
+        "div.correction-text.level.wrap",
+        el("span.tag", kindText(correction)),
+        el("span.correction-summary", text),
         el(
-          "div",
-          { class: "muted small correction-meta" },
-          el("span", {}, `by ${author}, `, ageElement(createdNs), until, expired),
+          "div.muted.small.correction-meta.beside.wrap",
+          el("span", `by ${author}, `, ageElement(createdNs), until, expired),
           publication(correction),
         ),
       ),
@@ -106,6 +100,6 @@ export async function withdraw(corrections, correction) {
 
 function publication({ published }) {
   return published
-    ? el("span", { class: "status" }, icon("check"), "published")
-    : el("span", { class: "status status-waiting" }, icon("stale"), "waiting for the broker");
+    ? el("span.status.level", icon("check"), "published")
+    : el("span.status.status-waiting.level", icon("stale"), "waiting for the broker");
 }

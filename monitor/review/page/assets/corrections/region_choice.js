@@ -27,14 +27,9 @@ export class RegionChoice {
     this.until = select(SPANS, "");
     const untilField = field("Duration", this.until);
     untilField.hidden = true;
-    const options = el("div", { class: "region-options beside" }, field("Objects", this.objects), untilField);
+    const options = el("div.region-options.beside", field("Objects", this.objects), untilField);
     this.editor = new RegionEditor(still, mutes, boundsAround(alert, still.frame), options);
-    this.element = el(
-      "fieldset",
-      { class: "stack" },
-      el("legend", { class: "visually-hidden" }, this.title),
-      this.editor.element,
-    );
+    this.element = el("fieldset.stack", el("legend.visually-hidden", this.title), this.editor.element);
     camera.then((known) => {
       untilField.hidden = !isLive(known);
     });

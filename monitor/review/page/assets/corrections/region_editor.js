@@ -23,17 +23,16 @@ export class RegionEditor {
     this.#still = still;
     this.#mutes = mutes;
     this.region = around ? widened(around, still) : middleOf(still);
-    this.marks = el("canvas", { class: "draw-marks layer" });
-    this.stage = el("div", { class: "draw-stage" }, this.#picture(), this.marks);
+    this.marks = el("canvas.draw-marks.layer");
+    this.stage = el("div.stage.draw-stage", this.#picture(), this.marks);
     this.stage.style.setProperty("--ratio", still.width / still.height);
     this.inputs = Object.keys(NUMBERS).map((name) => this.#input(name));
     const numbers = this.inputs.map((input) => field(NUMBERS[input.name], input));
     this.element = el(
-      "div",
-      { class: "stack" },
+      "div.stack",
       this.stage,
-      el("p", { class: "muted small" }, "Draw a rectangle on the picture, or enter its position and size in px."),
-      el("div", { class: "region-fields" }, el("div", { class: "region-numbers" }, numbers), options),
+      el("p.muted.small", "Draw a rectangle on the picture, or enter its position and size in px."),
+      el("div.region-fields", el("div.region-numbers", numbers), options),
     );
     this.#listen();
     new ResizeObserver(() => this.#draw()).observe(this.stage);
@@ -46,11 +45,10 @@ export class RegionEditor {
 
   #picture() {
     const { picture, frame } = this.#still;
-    if (picture === null)
-      return el("p", { class: "draw-blank" }, "This frame has no picture; enter the position and size below.");
+    if (picture === null) return el("p.draw-blank", "This frame has no picture; enter the position and size below.");
     const { width, height } = picture;
     const name = `Frame ${frame.seq}; the numbers below give the rectangle`;
-    const copy = el("canvas", { class: "draw-picture layer", role: "img", "aria-label": name, width, height });
+    const copy = el("canvas.draw-picture.layer", { role: "img", "aria-label": name, width, height });
     copy.getContext("2d").drawImage(picture, 0, 0);
     return copy;
   }

@@ -18,7 +18,7 @@ export class RegionLayer {
   #captureNs = null;
 
   constructor() {
-    this.element = el("canvas", { class: "stage-regions layer", "aria-hidden": "true" });
+    this.element = el("canvas.stage-regions.layer", { "aria-hidden": "true" });
   }
 
   /** Sets the muted regions. */
