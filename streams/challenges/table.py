@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -23,33 +22,24 @@ LEVELS = (1, 2, 3, 4, 5)
 
 LABEL_PX, HEAD_PX, GAP_PX = 130, 28, 4  # of the contact sheet
 
+Apply = Callable[[Image, int, int, int], Image]
+"""Puts a challenge on a picture: (image, level, seed, seq)."""
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """One row of CURE-TSD's table; `type_number` is that of file names, `apply` takes (image, level, seed, seq)."""
-
-    name: str
-    type_number: int
-    apply: Callable[[Image, int, int, int], Image]
-
-
-CHALLENGES: dict[str, Challenge] = {
-    row.name: row
-    for row in (
-        Challenge("decolorization", 1, optics.decolorize),
-        Challenge("lens_blur", 2, optics.lens_blur),
-        Challenge("codec_error", 3, codec_error),
-        Challenge("darkening", 4, optics.darken),
-        Challenge("dirty_lens", 5, weather.dirty_lens),
-        Challenge("exposure", 6, optics.expose),
-        Challenge("gaussian_blur", 7, optics.gaussian_blur),
-        Challenge("noise", 8, optics.noise),
-        Challenge("rain", 9, weather.rain),
-        Challenge("shadow", 10, weather.shadow),
-        Challenge("snow", 11, snow),
-        Challenge("haze", 12, weather.haze),
-    )
+CHALLENGES: dict[str, Apply] = {
+    "decolorization": optics.decolorize,
+    "lens_blur": optics.lens_blur,
+    "codec_error": codec_error,
+    "darkening": optics.darken,
+    "dirty_lens": weather.dirty_lens,
+    "exposure": optics.expose,
+    "gaussian_blur": optics.gaussian_blur,
+    "noise": optics.noise,
+    "rain": weather.rain,
+    "shadow": weather.shadow,
+    "snow": snow,
+    "haze": weather.haze,
 }
+"""CURE-TSD's table, in the order of the type numbers in file names, from 1."""
 
 
 def check_challenge(name: str, level: int) -> None:
@@ -72,7 +62,7 @@ def apply_challenge(image: Image, name: str, level: int, seed: int, seq: int) ->
         raise ValueError(f"image for challenge {name!r} must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
     if name == "none" or level == 0:
         return image
-    return CHALLENGES[name].apply(image, level, seed, seq)
+    return CHALLENGES[name](image, level, seed, seq)
 
 
 def contact_sheet(image: Image, seed: int, cell_width_px: int = 240) -> Image:

@@ -92,15 +92,11 @@ def _slash(plate: Plate, style: SignStyle, rising: bool) -> None:
     plate.stroke([(-reach, -abs(reach)), (reach, abs(reach))], 0.17 * style.weight, style.red)
 
 
-def _no_stopping(plate: Plate, style: SignStyle) -> None:
+def _no_halt(plate: Plate, style: SignStyle, slashes: tuple[bool, ...]) -> None:
+    """A blue disc with a slash for each of `slashes`: whether it rises."""
     _ring(plate, style, style.blue)
-    _slash(plate, style, rising=False)
-    _slash(plate, style, rising=True)
-
-
-def _no_parking(plate: Plate, style: SignStyle) -> None:
-    _ring(plate, style, style.blue)
-    _slash(plate, style, rising=False)
+    for rising in slashes:
+        _slash(plate, style, rising)
 
 
 def _stop(plate: Plate, style: SignStyle) -> None:
@@ -191,8 +187,8 @@ DRAWINGS: dict[str, tuple[str, Callable[[Plate, SignStyle], None]]] = {
     "speed_limit": ("red", _speed_limit),
     "goods_vehicles": ("red", _goods_vehicles),
     "no_overtaking": ("red", _no_overtaking),
-    "no_stopping": ("red", _no_stopping),
-    "no_parking": ("red", _no_parking),
+    "no_stopping": ("red", partial(_no_halt, slashes=(False, True))),
+    "no_parking": ("red", partial(_no_halt, slashes=(False,))),
     "stop": ("red", _stop),
     "bicycle": ("blue", _bicycle),
     "hump": ("red", _hump),
