@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from gradwatch.monitor.commands import app
 from gradwatch.monitor.doctor.results import Status
 
-from ..commands.verbs import said_by
+from ...verbs import said_by
 
 PASSWORD = "hunter2-behind-the-door"
 FAULTS = (Status.MISSING, Status.WRONG)
