@@ -1,6 +1,7 @@
 """Reads partitions without a consumer group: finds offsets, seeks, polls, and translates the client's errors.
 
-Every reader of topics in this folder holds one `PartitionReader`, except for `FrameConsumer`, which is a group member.
+Every reader of topics in this folder is a `PartitionReader` or holds one, except for `FrameConsumer`, which is a group
+member.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -32,6 +33,7 @@ SILENCE_S = 15.0  # a broker that sends nothing for longer counts as unavailable
 class PartitionReader:
     """A client of `bootstrap_servers`; one thread uses it. It reads from the partitions of the last `seek`.
 
+    Closed by `close` or at the end of a `with` block.
     `settings` extend `SETTINGS`; the user's `client_settings` win over both. Every method raises
     `BrokerUnavailableError` where the broker does not answer, the constructor also `BrokerRefusedError`.
     """
@@ -40,6 +42,12 @@ class PartitionReader:
         self.bootstrap_servers = bootstrap_servers
         self._silent_since_s: float | None = None
         self.client: Any = connect(KafkaConsumer, bootstrap_servers, {**SETTINGS, **settings, **client_settings})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the client's connections."""

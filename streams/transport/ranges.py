@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
 
 from kafka import TopicPartition
 from kafka.partitioner.default import murmur2
@@ -16,14 +15,14 @@ FETCH_BYTES = 1024 * 1024  # little is read beyond a range; a larger record is s
 WAIT_MS = 50  # how long a broker waits for records where there are none
 
 
-class TopicRanges:
+class TopicRanges(PartitionReader):
     """`with TopicRanges(servers) as ranges:`. Every method raises `BrokerUnavailableError` and `TopicMissingError`.
 
     One reading at a time: an iterator of `between` ends when another one begins.
     """
 
     def __init__(self, bootstrap_servers: str, client_settings: Settings = NO_SETTINGS) -> None:
-        self._reader = PartitionReader(
+        super().__init__(
             bootstrap_servers,
             client_settings,
             max_partition_fetch_bytes=FETCH_BYTES,
@@ -32,25 +31,15 @@ class TopicRanges:
             max_poll_records=64,
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the client's connections."""
-        self._reader.close()
-
     def partition_of(self, topic: str, key: str) -> int:
         """The partition where our producers put records of `key` that name none."""
-        partitions = self._reader.partitions(topic)
+        partitions = self.partitions(topic)
         return int(partitions[(murmur2(key.encode()) & 0x7FFFFFFF) % len(partitions)].partition)
 
     def first_offset(self, topic: str, partition: int) -> int:
         """The oldest offset that is kept; 0 where there is no such partition."""
         found = self._find(topic, partition)
-        return 0 if found is None else self._reader.first_offsets([found])[found]
+        return 0 if found is None else self.first_offsets([found])[found]
 
     def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """The first offset of a record of that wall time or later; the end offset where there is none yet.
@@ -58,15 +47,15 @@ class TopicRanges:
         0 where there is no such partition. Tansu can't search by time and returns the first offset it holds.
         """
         found = self._find(topic, partition)
-        return 0 if found is None else self._reader.offsets_at([found], max(timestamp_ms, 0))[found]
+        return 0 if found is None else self.offsets_at([found], max(timestamp_ms, 0))[found]
 
     def between(self, topic: str, partition: int, begin: int, end: int | None = None) -> Iterator[Record]:
         """Records of offsets `begin` to below `end`, or to the last one there is; offsets may be missing."""
         found = self._find(topic, partition)
         if found is not None:
-            begin = max(begin, self._reader.first_offsets([found])[found])
-            yield from self._reader.read(found, begin, end, to_newest=True)
+            begin = max(begin, self.first_offsets([found])[found])
+            yield from self.read(found, begin, end, to_newest=True)
 
     def _find(self, topic: str, partition: int) -> TopicPartition | None:
         found = TopicPartition(topic, partition)
-        return found if found in self._reader.partitions(topic) else None
+        return found if found in self.partitions(topic) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from kafka import KafkaProducer
@@ -40,7 +40,7 @@ def consume_raw(
     """
     with ExitStack() as opened:
         settings = {"fetch_max_bytes": 2 * MAX_RECORD_BYTES, "max_poll_records": 64}
-        reader = opened.enter_context(closing(PartitionReader(bootstrap_servers, client_settings, **settings)))
+        reader = opened.enter_context(PartitionReader(bootstrap_servers, client_settings, **settings))
         if outputs:
             producer_settings = PRODUCER_SETTINGS | dict(client_settings)
             producer = KafkaProducer(bootstrap_servers=bootstrap_servers, **producer_settings)
