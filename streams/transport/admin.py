@@ -64,7 +64,7 @@ def ensure_topics(
     `partitions` is that of frames, state and verdicts, unless the frames topic exists: then its own count is used.
     `replication_factor` -1 is the broker's default. Raises `BrokerUnavailableError`, `TopicRefusedError`.
     """
-    with _admin(bootstrap_servers, client_settings) as admin:
+    with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:
         present = set(admin.list_topics())
         if topics.frames in present:
             partitions = len(admin.describe_topics([topics.frames])[0]["partitions"])
@@ -90,7 +90,7 @@ def check_topics(bootstrap_servers: str, topics: Topics, client_settings: Settin
 
     State and verdicts must have as many partitions as frames, other topics any number.
     """
-    with _admin(bootstrap_servers, client_settings) as admin:
+    with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:
         present = set(admin.list_topics())
         names = [name for name in topics.settings() if name in present]
         counts = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(names)} if names else {}
@@ -125,7 +125,7 @@ def mend_topics(
             counts[problem.topic] = int(problem.expected)
         else:
             settings.setdefault(problem.topic, {})[problem.setting] = problem.expected
-    with _admin(bootstrap_servers, client_settings) as admin:
+    with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:
         try:
             if settings:
                 resources = [ConfigResource(ConfigResourceType.TOPIC, name, c) for name, c in settings.items()]
@@ -139,14 +139,10 @@ def mend_topics(
 
 def delete_topics(bootstrap_servers: str, names: Iterable[str], client_settings: Settings = NO_SETTINGS) -> None:
     """Deletes those of the topics that exist; only this frees memory of the embedded broker."""
-    with _admin(bootstrap_servers, client_settings) as admin:
+    with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:
         present = sorted(set(names) & set(admin.list_topics()))
         if present:
             admin.delete_topics(present)
-
-
-def _admin(bootstrap_servers: str, client_settings: Settings) -> Any:
-    return connect(KafkaAdminClient, bootstrap_servers, client_settings)
 
 
 def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:

@@ -71,8 +71,8 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._paused = False
         self._closing = False
         self._owner = owner
-        self._held: dict[int, int] = {}
-        self._assignments = 0
+        self.held: dict[int, int] = {}  # partitions that wait for `release`, each with the number of its assignment
+        self._assignments = 0  # so far, the number of the latest
         settings: dict[str, Any] = {
             "group_id": group_id,
             "group_instance_id": instance_id,
@@ -102,11 +102,6 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Whether this member has joined its group, with or without a partition."""
         return bool(self._client.group_metadata().generation_id >= 0)
 
-    @property
-    def held(self) -> Mapping[int, int]:
-        """Partitions whose frames wait for `release`, each with the number of its assignment, which grows."""
-        return self._held
-
     def release(self, partitions: Collection[int]) -> dict[int, int]:
         """Lets the frames of `partitions` flow, and resets their offsets.
 
@@ -115,7 +110,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         self.offsets.forget(partitions)
         for partition in partitions:
-            self._held.pop(partition, None)
+            self.held.pop(partition, None)
         if not self._paused:
             self.resume()
         if not partitions:
@@ -134,7 +129,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         records = records_of(self._client.poll(timeout_ms=max(0, int(timeout_s * 1000))))
         for record in records:
-            self.offsets.arrive(record.partition, record.offset, _size(record))
+            self.offsets.arrive(record.partition, record.offset, len(record.key or b"") + len(record.value or b""))
         CONSUMER_UNFINISHED.set(self.offsets.unfinished_bytes)
         CONSUMER_PAUSED.set(self._paused)
         self.commit_finished()
@@ -156,7 +151,11 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._commit_at_s = now_s + COMMIT_EVERY_S
         due = self._due(self.offsets.committable())
         if due and force:
-            self._commit_and_wait(due)
+            try:
+                self._client.commit(self._as_commit(due), timeout_ms=COMMIT_TIMEOUT_MS)
+                self._committed.update(due)
+            except KafkaError as error:
+                log.warning("commit of %s failed, its frames will be read again: %s", due, error)
         elif due and now_s >= self._commit_pending_until_s:
             # One commit at a time, so that none queue up for a silent broker; its response clears this.
             self._commit_pending_until_s = now_s + 30.0
@@ -175,7 +174,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def resume(self) -> None:
         """Fetches again, except from partitions that are held."""
         self._paused = False
-        self._client.resume(*(paused for paused in self._client.paused() if paused.partition not in self._held))
+        self._client.resume(*(paused for paused in self._client.paused() if paused.partition not in self.held))
 
     def close(self, drain_s: float = 5.0) -> None:
         """Stops fetching, waits up to `drain_s` for deliveries of finished frames, commits, and leaves the group."""
@@ -194,7 +193,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Holds the partitions back for their owner. As all `on_…`: called by the client while `poll` waits."""
         if self._owner is not None:
             self._assignments += 1
-            self._held |= {partition.partition: self._assignments for partition in assigned}
+            self.held |= {partition.partition: self._assignments for partition in assigned}
         if self._paused or self._owner is not None:
             self._client.pause(*assigned)
 
@@ -238,15 +237,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.offsets.forget(partitions)
         for partition in partitions:
             self._committed.pop(partition, None)
-            self._held.pop(partition, None)
-
-    def _commit_and_wait(self, due: dict[int, int]) -> None:
-        try:
-            self._client.commit(self._as_commit(due), timeout_ms=COMMIT_TIMEOUT_MS)
-        except KafkaError as error:
-            log.warning("commit of %s failed, its frames will be read again: %s", due, error)
-        else:
-            self._committed.update(due)
+            self.held.pop(partition, None)
 
     def _due(self, committable: Mapping[int, int]) -> dict[int, int]:
         return {p: offset for p, offset in committable.items() if offset > self._committed.get(p, -1)}
@@ -263,7 +254,3 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         owned = self._client.assignment()
         self._committed.update({tp.partition: entry.offset for tp, entry in offsets.items() if tp in owned})
-
-
-def _size(record: Record) -> int:
-    return len(record.key or b"") + len(record.value or b"")

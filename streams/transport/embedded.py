@@ -44,14 +44,10 @@ class EmbeddedBroker:
 
     def __init__(self, log_path: Path | None = None) -> None:
         (self.port,) = free_ports(1)
+        self.bootstrap_servers = f"127.0.0.1:{self.port}"
         self._folder = Path(tempfile.mkdtemp(prefix="gradwatch-broker-"))
         self.log_path = log_path or self._folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def bootstrap_servers(self) -> str:
-        """The address that clients connect to."""
-        return f"127.0.0.1:{self.port}"
 
     def __enter__(self) -> EmbeddedBroker:
         url = f"tcp://{self.bootstrap_servers}"

@@ -41,18 +41,13 @@ class FinishedOffsets:
         self._arrived: dict[int, deque[_Entry]] = {}
         self._by_offset: dict[tuple[int, int], _Entry] = {}
         self._next: dict[int, int] = {}
-        self._unfinished_bytes = 0
+        self.unfinished_bytes = 0  # of the records that arrived and for which `finish` was not called yet
         self._lock = threading.Lock()
 
     @property
     def unfinished(self) -> int:
         """Number of records that arrived and can't be committed yet."""
         return len(self._by_offset)
-
-    @property
-    def unfinished_bytes(self) -> int:
-        """Bytes of the records that arrived and for which `finish` was not called yet."""
-        return self._unfinished_bytes
 
     @property
     def awaiting(self) -> int:
@@ -66,7 +61,7 @@ class FinishedOffsets:
             entry = _Entry(offset, size)
             self._arrived.setdefault(partition, deque()).append(entry)
             self._by_offset[partition, offset] = entry
-            self._unfinished_bytes += size
+            self.unfinished_bytes += size
 
     def finish(self, partition: int, offset: int, deliveries: Iterable[Awaited] = ()) -> None:
         """Marks a record as finished once its `deliveries` are done; unknown (revoked) records are ignored."""
@@ -74,7 +69,7 @@ class FinishedOffsets:
             entry = self._by_offset.get((partition, offset))
             if entry is not None and entry.deliveries is None:
                 entry.deliveries = tuple(deliveries)
-                self._unfinished_bytes -= entry.size
+                self.unfinished_bytes -= entry.size
 
     def committable(self) -> dict[int, int]:
         """The next offset to read, by partition. Raises `DeliveryError` where a delivery failed."""
@@ -92,7 +87,7 @@ class FinishedOffsets:
             for partition in partitions:
                 for entry in self._arrived.pop(partition, ()):
                     del self._by_offset[partition, entry.offset]
-                    self._unfinished_bytes -= entry.size if entry.deliveries is None else 0
+                    self.unfinished_bytes -= entry.size if entry.deliveries is None else 0
                 self._next.pop(partition, None)
 
     def unfinished_in(self, partitions: Collection[int]) -> int:

@@ -87,7 +87,7 @@ class BoundedProducer:
         self.bootstrap_servers = bootstrap_servers
         self.max_bytes = max_bytes
         self.timeout_s = timeout_s
-        self._pending_bytes = 0
+        self.pending_bytes = 0  # of records (with a small overhead each) neither acknowledged nor given up
         self._room = threading.Condition()
         settings = {
             **SETTINGS,
@@ -97,11 +97,6 @@ class BoundedProducer:
             "allow_auto_create_topics": False,
         }
         self._client = connect(KafkaProducer, bootstrap_servers, settings | dict(client_settings))
-
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes of records (with a small overhead each) that are neither acknowledged nor given up."""
-        return self._pending_bytes
 
     def send(
         self,
@@ -116,7 +111,7 @@ class BoundedProducer:
         size = self._size(topic, key, value, headers)
         if not self._reserve(size, self.timeout_s):
             raise BrokerUnavailableError(
-                f"expected room for {size} bytes within {self.timeout_s} s, got {self._pending_bytes} of "
+                f"expected room for {size} bytes within {self.timeout_s} s, got {self.pending_bytes} of "
                 f"{self.max_bytes} bytes still unacknowledged by {self.bootstrap_servers}"
             )
         return self._send(size, topic, value, key, headers or [], partition, timestamp_ms)
@@ -139,7 +134,7 @@ class BoundedProducer:
     def flush(self, timeout_s: float | None = None) -> bool:
         """Waits until nothing is pending; returns whether that happened within `timeout_s`."""
         with self._room:
-            return self._room.wait_for(lambda: self._pending_bytes == 0, timeout_s)
+            return self._room.wait_for(lambda: self.pending_bytes == 0, timeout_s)
 
     def close(self, timeout_s: float = 5.0) -> bool:
         """Flushes for at most `timeout_s`, then gives up what is left; returns whether all was delivered in time."""
@@ -161,9 +156,9 @@ class BoundedProducer:
     def _reserve(self, size: int, timeout_s: float) -> bool:
         """Reserves `size` bytes of the budget; returns whether they became free in time."""
         with self._room:
-            if not self._room.wait_for(lambda: self._pending_bytes + size <= self.max_bytes, timeout_s):
+            if not self._room.wait_for(lambda: self.pending_bytes + size <= self.max_bytes, timeout_s):
                 return False
-            self._pending_bytes += size
+            self.pending_bytes += size
         PRODUCER_PENDING.inc(size)
         return True
 
@@ -200,7 +195,7 @@ class BoundedProducer:
 
     def _release(self, size: int) -> None:
         with self._room:
-            self._pending_bytes -= size
+            self.pending_bytes -= size
             self._room.notify_all()
         PRODUCER_PENDING.dec(size)
 
