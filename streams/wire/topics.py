@@ -21,66 +21,40 @@ class TopicSettings:
     configs: dict[str, str] = field(default_factory=dict)
 
 
+class _Output:
+    """The name of an output's topic: the prefix and the attribute's own name."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, topics: Topics, owner: type) -> str:
+        return topics.prefix + self._name
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names of the topics. Frames are read from `frames_topic`; all outputs begin with `prefix`.
+    """Names of the topics. Frames are read from `frames`; all outputs begin with `prefix`.
 
     They are configured apart because an output prefix belongs to one consumer group: judging the same frames again
     needs another prefix. Frames are retained for the window of an alert's evidence plus `lag_budget_s`.
     """
 
     prefix: str = DEFAULT_PREFIX
-    frames_topic: str = DEFAULT_PREFIX + "frames"
+    frames: str = DEFAULT_PREFIX + "frames"  # JPEG or PNG, key stream_id, short retention
     lag_budget_s: float = LAG_BUDGET_S
 
     def __post_init__(self) -> None:
         if not self.lag_budget_s >= 0:
             raise ValueError(f"lag_budget_s must be at least 0, got {self.lag_budget_s}")
 
-    @property
-    def frames(self) -> str:
-        """JPEG or PNG, key stream_id, short retention."""
-        return self.frames_topic
-
-    @property
-    def reports(self) -> str:
-        """MessagePack, one per frame, key stream_id."""
-        return self.prefix + "reports"
-
-    @property
-    def overlays(self) -> str:
-        """`foxglove.ImageAnnotations` as JSON, best effort, key stream_id."""
-        return self.prefix + "overlays"
-
-    @property
-    def alerts(self) -> str:
-        """JSON, written by the worker alone, key stream_id, long retention."""
-        return self.prefix + "alerts"
-
-    @property
-    def attachments(self) -> str:
-        """JSON about explanations and evidence, key alert id."""
-        return self.prefix + "attachments"
-
-    @property
-    def health(self) -> str:
-        """JSON, key stream_id."""
-        return self.prefix + "health"
-
-    @property
-    def state(self) -> str:
-        """The worker's state of each stream; compacted, in the partition of the stream's frames."""
-        return self.prefix + "state"
-
-    @property
-    def verdicts(self) -> str:
-        """Reviewers' verdicts; compacted, in the partition of the stream's frames."""
-        return self.prefix + "verdicts"
-
-    @property
-    def dlq(self) -> str:
-        """Records that could not be processed, unchanged."""
-        return self.prefix + "dlq"
+    reports = _Output()  # MessagePack, one per frame, key stream_id
+    overlays = _Output()  # `foxglove.ImageAnnotations` as JSON, best effort, key stream_id
+    alerts = _Output()  # JSON, written by the worker alone, key stream_id, long retention
+    attachments = _Output()  # JSON about explanations and evidence, key alert id
+    health = _Output()  # JSON, key stream_id
+    state = _Output()  # the worker's state of each stream; compacted, in the partition of the stream's frames
+    verdicts = _Output()  # reviewers' verdicts; compacted, in the partition of the stream's frames
+    dlq = _Output()  # records that could not be processed, unchanged
 
     def settings(self, partitions: int = DEFAULT_PARTITIONS) -> dict[str, TopicSettings]:
         """Settings by topic name; `partitions` is that of frames, state and verdicts, which must be equal.

@@ -16,7 +16,7 @@ def test_names_by_default() -> None:
 
 
 def test_a_second_look_reads_the_same_frames_under_another_prefix() -> None:
-    topics = Topics(prefix="second.", frames_topic="site.cameras")
+    topics = Topics(prefix="second.", frames="site.cameras")
     assert topics.frames == "site.cameras"
     assert {getattr(topics, name) for name in NAMES[1:]} == {f"second.{name}" for name in NAMES[1:]}
 
