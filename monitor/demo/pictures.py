@@ -58,7 +58,7 @@ def render(settings: DemoSettings) -> None:
         raise MissingFileError(f"expected the recording at {MOTORWAY}, got nothing there: run the demo from a clone")
     drive = Drive("town", settings.seed, settings.frames, settings.rate_hz)
     _save_stream(settings, "town", map(drive.image, range(settings.frames)))
-    recorded = [frame.image for frame in read_video(MOTORWAY)]
+    recorded = [frame.pixels() for frame in read_video(MOTORWAY)]
     _save(settings.folder / "motorway-clean", recorded[:CALIBRATION_FRAMES])
     played = recorded[CALIBRATION_FRAMES:]
     there_and_back = played + played[-2:0:-1]

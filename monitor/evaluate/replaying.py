@@ -115,5 +115,5 @@ def draw_stills(recording: Path, reports: list[FrameReport], stills: Path, kind:
     wanted = {judged[int(share * (len(judged) - 1))] for share in STILLS}
     for seq, frame in enumerate(read_video(recording)):
         if seq in wanted:
-            picture = overlays.draw(frame.image, by_seq[seq])
+            picture = overlays.draw(frame.pixels(), by_seq[seq])
             cv2.imwrite(str(stills / f"{recording.stem}-{kind}-{seq:04d}.png"), picture[:, :, ::-1])

@@ -8,15 +8,14 @@ are read are the same in every release of ROS 2, so the definitions in the bag a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from ..wire.pixels import BadRecordError, picture_encoding
+from .played import Still
 
 ROS_COMPRESSED, ROS_RAW = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image"
 FOXGLOVE_COMPRESSED = "foxglove.CompressedImage"
@@ -27,16 +26,8 @@ class UnreadableImageError(ValueError):
     """A message without a picture that can be played."""
 
 
-@dataclass(frozen=True, slots=True)
-class BagPicture:
-    """A picture as JPEG or PNG bytes, or as (H, W, 3) uint8 RGB; `stamp_ns` is from its header, 0 if absent."""
-
-    stamp_ns: int
-    content: bytes | None = None
-    image: NDArray[np.uint8] | None = None
-
-
-Decode = Callable[[bytes], BagPicture]
+Decode = Callable[[bytes], Still]
+"""Reads a message; the time is the stamp in its header, 0 if absent."""
 
 
 def decoder_of(schema_name: str, message_encoding: str, schema: Any = None) -> Decode | None:
@@ -56,12 +47,12 @@ def decoder_of(schema_name: str, message_encoding: str, schema: Any = None) -> D
     return None
 
 
-def _ros_compressed(data: bytes) -> BagPicture:
+def _ros_compressed(data: bytes) -> Still:
     message = _from_cdr(data, ROS_COMPRESSED)
-    return BagPicture(_ros_stamp_ns(message), _picture(message.data.tobytes(), message.format))
+    return Still(_ros_stamp_ns(message), _picture(message.data.tobytes(), message.format))
 
 
-def _ros_raw(data: bytes) -> BagPicture:
+def _ros_raw(data: bytes) -> Still:
     message = _from_cdr(data, ROS_RAW)
     channels = CHANNELS.get(message.encoding)
     if channels is None:
@@ -78,7 +69,7 @@ def _ros_raw(data: bytes) -> BagPicture:
     if message.encoding == "bgr8":
         pixels = pixels[:, :, ::-1]
     image = np.ascontiguousarray(np.broadcast_to(pixels, (height, width, 3)))  # gray becomes three equal channels
-    return BagPicture(_ros_stamp_ns(message), image=image)
+    return Still(_ros_stamp_ns(message), image=image)
 
 
 def _from_cdr(data: bytes, name: str) -> Any:
@@ -111,13 +102,13 @@ class _FoxgloveJson(msgspec.Struct, frozen=True):
     format: str = ""
 
 
-def _foxglove_json(data: bytes) -> BagPicture:
+def _foxglove_json(data: bytes) -> Still:
     try:
         message = msgspec.json.decode(data, type=_FoxgloveJson)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UnreadableImageError(f"expected {FOXGLOVE_COMPRESSED} as JSON, got {len(data)} bytes: {error}") from error
     stamp_ns = message.timestamp.sec * 1_000_000_000 + message.timestamp.nsec
-    return BagPicture(stamp_ns, _picture(message.data, message.format))
+    return Still(stamp_ns, _picture(message.data, message.format))
 
 
 def _foxglove_protobuf(schema: Any) -> Decode:
@@ -130,7 +121,7 @@ def _foxglove_protobuf(schema: Any) -> Decode:
     if parse is None:
         raise UnreadableImageError(f"expected a schema encoded as protobuf, got {schema.encoding!r}")
 
-    def decode(data: bytes) -> BagPicture:
+    def decode(data: bytes) -> Still:
         try:
             message = parse(data)
         except Exception as error:
@@ -138,7 +129,7 @@ def _foxglove_protobuf(schema: Any) -> Decode:
                 f"expected {FOXGLOVE_COMPRESSED} as protobuf, got {len(data)} bytes: {error}"
             ) from error
         stamp_ns = message.timestamp.seconds * 1_000_000_000 + message.timestamp.nanos
-        return BagPicture(stamp_ns, _picture(bytes(message.data), message.format))
+        return Still(stamp_ns, _picture(bytes(message.data), message.format))
 
     return decode
 

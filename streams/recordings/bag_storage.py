@@ -127,25 +127,22 @@ class _McapStorage:
         return [found[name] for name in sorted(found)]
 
     def messages(self, topic: str) -> Iterator[LoggedMessage]:
-        from mcap.records import Channel, Message, Schema
+        from mcap.records import Channel, Message
 
         for file in self._files:
-            schemas: dict[int, Any] = {}
             decoders: dict[int, Decode] = {}
-            for record in self._records(file):
+            for record, schema in self._records(file):
                 if isinstance(record, Message) and record.channel_id in decoders:
                     yield LoggedMessage(record.log_time, record.data, decoders[record.channel_id])
-                elif isinstance(record, Schema):
-                    schemas[record.id] = record
                 elif isinstance(record, Channel) and record.topic == topic:
-                    decode = _decoder(file, record, schemas.get(record.schema_id))
+                    decode = _decoder(file, record, schema)
                     if decode is not None:
                         decoders[record.id] = decode
 
     def _channels(self, file: Path) -> Iterator[tuple[Any, Any]]:
         """Channels and their schemas: from the summary where the file has one, else from all of its records."""
         from mcap.reader import make_reader
-        from mcap.records import Channel, Schema
+        from mcap.records import Channel
 
         if _is_whole(file):
             with file.open("rb") as opened:
@@ -153,22 +150,23 @@ class _McapStorage:
             if summary is not None and summary.channels:
                 yield from ((c, summary.schemas.get(c.schema_id)) for c in summary.channels.values())
                 return
-        schemas: dict[int, Any] = {}
         with suppress(TruncatedBagError):  # reported once, when the messages are read
-            for record in self._records(file):
-                if isinstance(record, Schema):
-                    schemas[record.id] = record
-                elif isinstance(record, Channel):
-                    yield record, schemas.get(record.schema_id)
+            yield from (found for found in self._records(file) if isinstance(found[0], Channel))
 
-    def _records(self, file: Path) -> Iterator[Any]:
+    def _records(self, file: Path) -> Iterator[tuple[Any, Any]]:
+        """All records in order, a channel with its schema."""
         from mcap.exceptions import EndOfFile
+        from mcap.records import Schema
         from mcap.stream_reader import StreamReader
 
+        schemas: dict[int, Any] = {}
         with file.open("rb") as opened, _reading(file):
             reader = StreamReader(opened, validate_crcs=True, record_size_limit=MAX_RECORD_BYTES)
             try:
-                yield from reader.records
+                for record in reader.records:
+                    if isinstance(record, Schema):
+                        schemas[record.id] = record
+                    yield record, schemas.get(getattr(record, "schema_id", 0))
             except EndOfFile:
                 if _is_whole(file):
                     raise BagError(f"{file}: expected whole records, got one that ends beyond the file") from None

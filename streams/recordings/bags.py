@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from ..observability.metrics import SOURCE_FRAMES
 from ..wire.messages import OutcomeCause
-from .bag_images import BagPicture, UnreadableImageError
+from .bag_images import UnreadableImageError
 from .bag_storage import BagError, Storage, StoredTopic, TruncatedBagError, open_storage
 from .played import AS_RECORDED, FrameSource, Playback, PlayedSource, Still, legal_stream_id
 
@@ -58,7 +59,7 @@ def _stills(storage: Storage, topic: str, path: Path, stream_id: str) -> Iterato
     try:
         for picture in _read_pictures(storage, topic, path):
             count += 1
-            yield Still(picture.stamp_ns, picture.content, picture.image, clock="utc")
+            yield picture
     except TruncatedBagError as error:
         if count == 0:
             raise
@@ -66,8 +67,8 @@ def _stills(storage: Storage, topic: str, path: Path, stream_id: str) -> Iterato
         log.warning("bag is cut off", stream_id=stream_id, pictures=count, why=str(error))
 
 
-def _read_pictures(storage: Storage, topic: str, path: Path) -> Iterator[BagPicture]:
-    """The pictures of a topic in the order in which they were logged; `stamp_ns` never decreases and is never 0.
+def _read_pictures(storage: Storage, topic: str, path: Path) -> Iterator[Still]:
+    """The pictures of a topic in the order in which they were logged; their times never decrease and are never 0.
 
     Raises TruncatedBagError where the last message is cut off, BagError where another one can't be read.
     """
@@ -81,11 +82,11 @@ def _read_pictures(storage: Storage, topic: str, path: Path) -> Iterator[BagPict
         except UnreadableImageError as error:
             failure = BagError(f"message {number} of topic {topic} in {path}: {error}")
             continue
-        stamp_ns = picture.stamp_ns if 0 < picture.stamp_ns <= MAX_CAPTURE_NS else message.log_ns
+        stamp_ns = picture.time_ns if 0 < picture.time_ns <= MAX_CAPTURE_NS else message.log_ns
         backward_stamps += stamp_ns < latest_ns
         latest_ns = max(latest_ns, stamp_ns)
         count += 1
-        yield BagPicture(latest_ns, picture.content, picture.image)
+        yield replace(picture, time_ns=latest_ns, clock="utc")
     if backward_stamps:
         log.warning("stamps run backwards; replaced by the earlier picture's", topic=topic, pictures=backward_stamps)
     if failure is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -156,5 +157,4 @@ class PlayedSource:
 
 def legal_stream_id(name: str) -> str:
     """A stream id made of any name: illegal characters become `-`, and at most 63 are kept."""
-    legal = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "-" for letter in name)
-    return check_stream_id(legal.lstrip("._-")[:63] or "source")
+    return check_stream_id(re.sub("[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:63] or "source")

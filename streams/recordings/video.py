@@ -29,14 +29,6 @@ BT709, VIDEO_RANGE = 1, 1  # FFmpeg's numbers
 
 
 @dataclass(frozen=True, slots=True)
-class VideoFrame:
-    """One frame: `time_ns` on the video's own timeline, `image` (H, W, 3) uint8 RGB."""
-
-    time_ns: int
-    image: Image
-
-
-@dataclass(frozen=True, slots=True)
 class _Codec:
     name: str
     pixel_format: str
@@ -53,12 +45,10 @@ _RECORDING_WITHOUT_X264 = _Codec("libvpx-vp9", "gbrp", {**_VP9_REALTIME, "lossle
 def video(path: Path | str, playback: Playback = AS_RECORDED, name: str | None = None) -> FrameSource:
     """A video file as a source; its frames become JPEG."""
     path = Path(path)
-    return PlayedSource(
-        name or path.stem, lambda: (Still(frame.time_ns, image=frame.image) for frame in read_video(path)), playback
-    )
+    return PlayedSource(name or path.stem, lambda: read_video(path), playback)
 
 
-def read_video(path: Path | str) -> Iterator[VideoFrame]:
+def read_video(path: Path | str) -> Iterator[Still]:
     """The frames of a video file in order, decoded on demand; streams without times (raw H.264) get index / rate.
 
     Raises MissingFileError, and RecordingError for a file without decodable video, at once; RecordingError in mid-file
@@ -77,14 +67,14 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
     return _decode(container, path)
 
 
-def _decode(container: Any, path: Path) -> Iterator[VideoFrame]:
+def _decode(container: Any, path: Path) -> Iterator[Still]:
     rate_hz = container.streams.video[0].average_rate or Fraction(RAW_STREAM_RATE_HZ)
     index = 0
     with container:
         try:
             for frame in container.decode(video=0):
                 time_s = Fraction(index) / rate_hz if frame.pts is None else frame.pts * frame.time_base
-                yield VideoFrame(round(time_s * 1_000_000_000), frame.to_ndarray(format="rgb24"))
+                yield Still(round(time_s * 1_000_000_000), image=frame.to_ndarray(format="rgb24"))
                 index += 1
         except av.error.FFmpegError as error:
             raise RecordingError(f"{path} breaks off after {index} decoded frames: {error}") from error

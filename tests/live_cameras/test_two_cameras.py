@@ -94,7 +94,7 @@ def test_two_cameras_live_beside_two_recordings(kafka: str, tmp_path: Path, figu
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     if load > BUSY:
         pytest.skip(f"this machine is too busy to time anything: load {load:.1f} per core")
-    pictures = [encode_jpeg(frame.image) for frame in read_video(MOTORWAY)]
+    pictures = [encode_jpeg(frame.pixels()) for frame in read_video(MOTORWAY)]
     recordings = {f"drive-{n}": {"url": str(MOTORWAY), "rate_hz": RECORDING_HZ, "partition": n} for n in range(2)}
     files = {name: tmp_path / f"{name}.json" for name in ("cameras", "recordings")}
     with ExitStack() as stack:
