@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -23,33 +22,24 @@ LEVELS = (1, 2, 3, 4, 5)
 
 LABEL_PX, HEAD_PX, GAP_PX = 130, 28, 4  # of the contact sheet
 
+Apply = Callable[[Image, int, int, int], Image]
+"""Puts a challenge on a picture: (image, level, seed, seq)."""
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """One row of CURE-TSD's table; `type_number` is that of file names, `apply` takes (image, level, seed, seq)."""
-
-    name: str
-    type_number: int
-    apply: Callable[[Image, int, int, int], Image]
-
-
-CHALLENGES: dict[str, Challenge] = {
-    row.name: row
-    for row in (
-        Challenge("decolorization", 1, optics.decolorize),
-        Challenge("lens_blur", 2, optics.lens_blur),
-        Challenge("codec_error", 3, codec_error),
-        Challenge("darkening", 4, optics.darken),
-        Challenge("dirty_lens", 5, weather.dirty_lens),
-        Challenge("exposure", 6, optics.expose),
-        Challenge("gaussian_blur", 7, optics.gaussian_blur),
-        Challenge("noise", 8, optics.noise),
-        Challenge("rain", 9, weather.rain),
-        Challenge("shadow", 10, weather.shadow),
-        Challenge("snow", 11, snow),
-        Challenge("haze", 12, weather.haze),
-    )
+CHALLENGES: dict[str, Apply] = {
+    "decolorization": optics.decolorize,
+    "lens_blur": optics.lens_blur,
+    "codec_error": codec_error,
+    "darkening": optics.darken,
+    "dirty_lens": weather.dirty_lens,
+    "exposure": optics.expose,
+    "gaussian_blur": optics.gaussian_blur,
+    "noise": optics.noise,
+    "rain": weather.rain,
+    "shadow": weather.shadow,
+    "snow": snow,
+    "haze": weather.haze,
 }
+"""CURE-TSD's table, in the order of the type numbers in file names, from 1."""
 
 
 def check_challenge(name: str, level: int) -> None:
@@ -72,7 +62,7 @@ def apply_challenge(image: Image, name: str, level: int, seed: int, seq: int) ->
         raise ValueError(f"image for challenge {name!r} must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
     if name == "none" or level == 0:
         return image
-    return CHALLENGES[name].apply(image, level, seed, seq)
+    return CHALLENGES[name](image, level, seed, seq)
 
 
 def contact_sheet(image: Image, seed: int, cell_width_px: int = 240) -> Image:
@@ -83,15 +73,11 @@ def contact_sheet(image: Image, seed: int, cell_width_px: int = 240) -> Image:
         cells = [apply_challenge(image, name, level, seed, level) for level in LEVELS]
         small = [cv2.resize(cell, (cell_width_px, height_px), interpolation=cv2.INTER_AREA) for cell in cells]
         rows.append([_label(name.replace("_", " "), height_px), *(np.asarray(cell, np.uint8) for cell in small)])
-    return np.vstack([np.hstack([_framed(cell) for cell in row]) for row in rows])
+    gap = ((0, GAP_PX), (0, GAP_PX), (0, 0))
+    return np.vstack([np.hstack([np.pad(cell, gap, constant_values=255) for cell in row]) for row in rows])
 
 
 def _label(text: str, height_px: int, width_px: int = LABEL_PX) -> Image:
     label = np.full((height_px, width_px, 3), 255, np.uint8)
     cv2.putText(label, text, (6, height_px // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     return label
-
-
-def _framed(cell: Image) -> Image:
-    framed = cv2.copyMakeBorder(cell, 0, GAP_PX, 0, GAP_PX, cv2.BORDER_CONSTANT, value=(255, 255, 255))
-    return np.asarray(framed, dtype=np.uint8)
