@@ -114,7 +114,7 @@ class Drive:
         self._walkers = self._plan_walkers(rng)
         self._walker_from = np.array([w.from_s for w in self._walkers])
         self._sign_s = np.array([sign.s for sign in self._signs])
-        self._face = lru_cache(maxsize=64)(_sign_face)
+        self._face = lru_cache(maxsize=64)(lambda label, seed: Sprite(draw_sign(label, SIGN_SPRITE_PX, seed)))
         if swap is not None and swap.identity not in {sign.identity for sign in self._signs}:
             raise ValueError(f"swap must name a sign of this drive (0 to {len(self._signs) - 1}), got {swap.identity}")
 
@@ -225,11 +225,11 @@ class Drive:
             found += [(walker, self._walker_item(view, walker, time_s)) for walker in near]
         return [(subject, item) for subject, item in found if item is not None]
 
-    def truth(self, seq: int) -> list[TruthBox]:
-        """The signs and pedestrians of a frame that are at least partly inside the picture."""
-        return self._truth(seq, people=True)
+    def truth(self, seq: int, people: bool = True) -> list[TruthBox]:
+        """The signs of a frame that are at least partly inside the picture, and with `people` its pedestrians.
 
-    def _truth(self, seq: int, people: bool) -> list[TruthBox]:
+        Without `people`, these hide no sign either.
+        """
         time_s = self._time_s(seq)
         view = self._motion.view(time_s)
         subjects = self._subjects(view, seq, people)
@@ -277,7 +277,7 @@ class Drive:
         """
         seen: dict[int, list[tuple[int, float]]] = {}
         for seq in range(self.frames):
-            for box in self._truth(seq, people=False):
+            for box in self.truth(seq, people=False):
                 side_px = box.xyxy[3] - box.xyxy[1]
                 if box.visibility >= 0.7 and side_px >= BEFORE_SIGN_PX:
                     seen.setdefault(box.identity, []).append((seq, side_px))
@@ -288,10 +288,6 @@ class Drive:
             if len(frames) - at >= min_after:
                 candidates.append((identity, frames[at][0]))
         return candidates
-
-
-def _sign_face(label: str, seed: int) -> Sprite:
-    return Sprite(draw_sign(label, SIGN_SPRITE_PX, seed))
 
 
 def _visibility(item: Item, inside: Box, others: list[Item]) -> float:

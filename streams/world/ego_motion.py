@@ -87,7 +87,7 @@ class View:
 
     s: float
     x: float
-    heading_rad: float
+    heading_rad: float  # the road's direction, the integral of its curvature
     curvature_per_m: float
     focal_px: float
     center_px: float
@@ -140,10 +140,6 @@ class EgoMotion:
         speed = self.setting.speed_m_s * self._speed_factor
         return float(speed * (time_s + self._speed.integral(time_s)))
 
-    def heading_rad(self, s: float) -> float:
-        """The road's direction, the integral of its curvature."""
-        return self._curvature.integral(s)
-
     def view(self, time_s: float) -> View:
         """The camera at a time."""
         width, height = self.size
@@ -153,7 +149,7 @@ class EgoMotion:
         return View(
             s=s,
             x=self._wander(time_s),
-            heading_rad=self.heading_rad(s),
+            heading_rad=self._curvature.integral(s),
             curvature_per_m=self._curvature(s),
             focal_px=focal_px,
             center_px=width / 2 + focal_px * self._yaw(time_s),
