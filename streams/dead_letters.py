@@ -6,9 +6,10 @@ such headers, so only those from the last `dlq_topic` on are trusted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gradwatch import GradwatchError
 
@@ -24,7 +25,7 @@ REQUEUED = PREFIX + "requeued"
 CONTEXT_BYTES = 4096  # reserved for the context within the record size of producer, topic and consumer
 TOO_LARGE = "left out, too large"
 NULL = "null"
-PARTS = ("value", "headers", "key")
+PARTS: dict[str, Any] = {"value": b"", "headers": (), "key": None}  # of a record, and what is sent instead of each
 # Parts to leave out, tried in order before all are left out.
 CUTS: tuple[tuple[str, ...], ...] = ((), ("value",))
 
@@ -148,16 +149,11 @@ def requeue(letter: Letter, topics: Topics, producer: BoundedProducer) -> Delive
     return producer.send(record.topic, record.key, record.value, headers, partition=record.partition)
 
 
-def _without(record: Record, parts: tuple[str, ...]) -> Record:
-    return replace(
-        record,
-        value=b"" if "value" in parts else record.value,
-        headers=() if "headers" in parts else record.headers,
-        key=None if "key" in parts else record.key,
-    )
+def _without(record: Record, parts: Iterable[str]) -> Record:
+    return replace(record, **{part: PARTS[part] for part in parts})
 
 
-def _context(record: Record, error: BaseException, stage: str, left_out: tuple[str, ...]) -> Headers:
+def _context(record: Record, error: BaseException, stage: str, left_out: Collection[str]) -> Headers:
     facts: dict[str, object] = {
         "topic": record.topic,
         "partition": record.partition,

@@ -143,15 +143,15 @@ class RunPublisher:
             time.sleep(0.01 if self._queue else 0.0)
         self._producer.flush(max(0.0, deadline_s - time.monotonic()))
         with self._lock:
-            dropped = Counter({cause: n for cause, n in self._outcomes.items() if cause != "published"})
-            lost = self._frames - self._outcomes.total()
+            outcomes = self._outcomes.copy()
+            lost = self._frames - outcomes.total()
             if lost:
-                dropped[OutcomeCause.BROKER_UNAVAILABLE] += lost
+                outcomes[OutcomeCause.BROKER_UNAVAILABLE] += lost
                 SOURCE_FRAMES.labels(self.stream_id, "dropped", OutcomeCause.BROKER_UNAVAILABLE).inc(lost)
-            published = self._outcomes["published"]
-        counts = {str(cause): n for cause, n in dropped.items()}
+        published = outcomes.pop("published", 0)
+        dropped = {str(cause): count for cause, count in outcomes.items()}
         return SourceSummary(
-            self.stream_id, self.run_id, self._frames, published, counts, self._published_bytes, self._max_lag_s
+            self.stream_id, self.run_id, self._frames, published, dropped, self._published_bytes, self._max_lag_s
         )
 
     def broker_condition(self) -> Condition:

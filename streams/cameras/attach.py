@@ -106,7 +106,7 @@ def attach(
             if stop.is_set():
                 break
     health.rest(f"source {plan.stream_id}")
-    return _summary(run.finish(FLUSH_S), camera.received, camera.dropped, camera.disturbances.counts)
+    return _summary(run.finish(FLUSH_S), camera.received, camera.dropped, dict(camera.disturbances.counts))
 
 
 def attach_all(

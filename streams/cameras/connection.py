@@ -162,8 +162,3 @@ def camera_error(error: Exception, shown: str, timeout_s: float) -> CameraError:
     number = getattr(error, "errno", None) or 0
     code = errno.errorcode.get(number, type(error).__name__)
     return CameraError(f"{shown} can't be reached or read ({code}); check name, cable and network")
-
-
-def timeout_message(shown: str, timeout_s: float) -> str:
-    """The message for a camera that does not answer, or that stops sending."""
-    return TIMEOUT_MESSAGE.format(shown=shown, timeout_s=timeout_s)

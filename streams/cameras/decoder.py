@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import av
-import cv2
 import numpy as np
 import simplejpeg
 from av.video.codeccontext import VideoCodecContext
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..wire.pixels import JPEG_MAGIC, BadRecordError, picture_size
 from .connection import CodecSetup, Packet
-from .picture_health import HEIGHT, WIDTH, Luma, jpeg_thumbnail
+from .picture_health import Luma, jpeg_thumbnail, thumbnail
 
 JPEG_QUALITY = 90
 # The color matrix by its number in H.273; a stream without one is taken for BT.709 from 720 lines on.
@@ -43,7 +42,7 @@ class CameraPicture:
         assert self.frame is not None
         image = _pixels(self.frame)
         content = simplejpeg.encode_jpeg(image, JPEG_QUALITY, "RGB", "420")
-        return content, _luma_thumbnail(image) if with_thumbnail else None
+        return content, thumbnail(image) if with_thumbnail else None
 
 
 class Decoder:
@@ -108,8 +107,3 @@ def _pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
     default = Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
     matrix = MATRICES.get(int(frame.colorspace), default)
     return np.asarray(frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray(), np.uint8)
-
-
-def _luma_thumbnail(image: NDArray[np.uint8]) -> Luma:
-    small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)

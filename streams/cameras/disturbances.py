@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -27,12 +28,7 @@ class Disturbances:
         self.last_seq = -1
         self._report = report
         self._since_ns: dict[Disturbance, int] = {}
-        self._counts: dict[str, int] = {}
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many of each have begun, or occurred, so far."""
-        return dict(self._counts)
+        self.counts: Counter[str] = Counter()  # how many of each have begun, or occurred, so far
 
     @property
     def lasting(self) -> list[Disturbance]:
@@ -65,7 +61,7 @@ class Disturbances:
     ) -> None:
         detail = scrub(detail)[:MAX_DETAIL]
         if state is not DisturbanceState.END:
-            self._counts[disturbance] = self._counts.get(disturbance, 0) + 1
+            self.counts[disturbance] += 1
             SOURCE_DISTURBANCES.labels(self.stream_id, disturbance).inc()
         is_good = state is DisturbanceState.END or disturbance is Disturbance.RECONNECTED
         (log.info if is_good else log.warning)(f"{disturbance} {state}", stream=self.stream_id, detail=detail)

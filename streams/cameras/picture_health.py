@@ -40,9 +40,10 @@ WHITE_LUMA, WHITE_SHARE = 250, 0.5
 EXPOSURE_S = 2.0  # how long either must last: a tunnel's end or a head lamp passes, exposure control settles
 
 
-def thumbnail(luma: Luma) -> Luma:
-    """(36, 64) mean lumas of the cells of an (H, W) luma picture."""
-    return np.asarray(cv2.resize(luma, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+def thumbnail(picture: NDArray[np.uint8]) -> Luma:
+    """(36, 64) mean lumas of the cells of a picture: (H, W) luma, or (H, W, 3) RGB."""
+    small = np.asarray(cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+    return small if small.ndim == 2 else np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def jpeg_thumbnail(content: bytes) -> Luma | None:

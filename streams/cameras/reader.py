@@ -14,12 +14,12 @@ from .clock import Instant
 from .connection import (
     OPEN_TIMEOUT_S,
     READ_TIMEOUT_S,
+    TIMEOUT_MESSAGE,
     CameraError,
     CodecSetup,
     Connection,
     Packet,
     connect,
-    timeout_message,
 )
 
 ALMOST = 0.98  # of a time-out: FFmpeg's clock and ours are not read at the same moment
@@ -133,7 +133,7 @@ class CameraReader(threading.Thread):
             return failure, _seconds(opened, self._now())
         if isinstance(failure, CameraError) and _seconds(started, self._now()) > ALMOST * OPEN_TIMEOUT_S:
             # FFmpeg reports an interrupted answer as something other than video.
-            failure = CameraError(timeout_message(self._address.shown, OPEN_TIMEOUT_S))
+            failure = CameraError(TIMEOUT_MESSAGE.format(shown=self._address.shown, timeout_s=OPEN_TIMEOUT_S))
         return failure, 0.0
 
     def _queue_pictures(self, connection: Connection) -> None:
@@ -155,7 +155,7 @@ class CameraReader(threading.Thread):
             if _seconds(last, at) > ALMOST * READ_TIMEOUT_S:
                 # FFmpeg's time-out misses two cases: sound continues without pictures, and the read was interrupted
                 # and yields the part of a picture that had arrived as if it were whole.
-                raise CameraError(timeout_message(self._address.shown, READ_TIMEOUT_S))
+                raise CameraError(TIMEOUT_MESSAGE.format(shown=self._address.shown, timeout_s=READ_TIMEOUT_S))
             if packet is not None:
                 yield packet, at
                 last = at

@@ -62,13 +62,16 @@ class Health:
         self._required: dict[str, _Required] = {}
         self._lock = threading.Lock()
 
-    def beat(self, name: str) -> None:
-        """Heartbeat of thread `name`, which is working."""
-        self._note(name, at_work=True)
+    def beat(self, name: str, at_work: bool = True) -> None:
+        """Heartbeat of thread `name`, which is working, or else waits for work."""
+        with self._lock:
+            beat = self._beats.setdefault(name, _Beat(0.0))
+            if not beat.failure:
+                beat.at_s, beat.at_work = self._clock(), at_work
 
     def rest(self, name: str) -> None:
         """Thread `name` waits for work: until its next heartbeat it may be silent."""
-        self._note(name, at_work=False)
+        self.beat(name, at_work=False)
 
     def fail(self, name: str, reason: str) -> None:
         """Thread `name` has ended with an error. Final: later heartbeats are ignored."""
@@ -92,14 +95,6 @@ class Health:
             required = list(self._required.items())
         met = [self._met(name, entry) for name, entry in required]
         return [*self.liveness(), *(met or [Check("start", False, self._clock() - self._since_s, "starting")])]
-
-    def _note(self, name: str, at_work: bool) -> None:
-        with self._lock:
-            beat = self._beats.get(name)
-            if beat is None:
-                self._beats[name] = _Beat(self._clock(), at_work)
-            elif not beat.failure:
-                beat.at_s, beat.at_work = self._clock(), at_work
 
     def _alive(self, name: str, beat: _Beat, now_s: float) -> Check:
         age_s = now_s - beat.at_s

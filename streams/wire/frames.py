@@ -107,24 +107,16 @@ def _is_ours(headers: Mapping[str, str]) -> bool:
 
 def _stamped(record: Record, headers: dict[str, str]) -> FrameStamp:
     """Identity, times and place of a record. Raises `BadRecordError` (bad_schema)."""
+    placed = replace(_placed(record), traceparent=valid_traceparent(headers.get("traceparent")))
     if not _is_ours(headers):
-        return replace(_placed(record), traceparent=valid_traceparent(headers.get("traceparent")))
+        return placed
     check_schema((name, value) for name, value in record.headers if value is not None)
     identity = _identity(record, headers)
     capture_ns = _natural(record, headers, "gw_capture_ns")
     clock = headers.get("gw_clock", "")
     if clock not in {"utc", "media"}:
         raise _bad(record, "gw_clock", "utc or media", clock)
-    return FrameStamp(
-        identity=identity,
-        capture_ns=capture_ns,
-        published_ns=record.published_ns,
-        clock="media" if clock == "media" else "utc",
-        traceparent=valid_traceparent(headers.get("traceparent")),
-        partition=record.partition,
-        offset=record.offset,
-        size_bytes=len(record.value or b""),
-    )
+    return replace(placed, identity=identity, capture_ns=capture_ns, clock=clock)
 
 
 def _placed(record: Record) -> FrameStamp:

@@ -14,7 +14,7 @@ from .pixels import BadRecordError
 Headers = list[tuple[str, bytes]]
 
 SCHEMA_MAJOR = 1
-SCHEMA_MINOR = {"report": 1}  # by kind of event, 0 where absent; docs/wire.md lists what each added
+SCHEMA_VERSIONS = {"report": "1.1"}  # by kind of event, "1" where absent; docs/wire.md lists what each added
 MAX_TIME_NS = 2**63 - 1  # in the year 2262
 INTEGER = re.compile(r"-?[0-9]{1,19}")
 SCHEMA = re.compile(r"([0-9]{1,6})(\.[0-9]{1,6})?")
@@ -79,13 +79,8 @@ def cloud_event_headers(kind: str, stream_id: str, event_id: str, time_ns: int) 
         ("ce_source", stream_id.encode()),
         ("ce_id", event_id.encode()),
         ("ce_time", f"{moment}.{rest_ns:09d}Z".encode()),
-        ("gw_schema", _schema_version(kind).encode()),
+        ("gw_schema", SCHEMA_VERSIONS.get(kind, str(SCHEMA_MAJOR)).encode()),
     ]
-
-
-def _schema_version(kind: str) -> str:
-    minor = SCHEMA_MINOR.get(kind)
-    return str(SCHEMA_MAJOR) if minor is None else f"{SCHEMA_MAJOR}.{minor}"
 
 
 def int64(text: str) -> int | None:

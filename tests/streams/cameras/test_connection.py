@@ -3,7 +3,7 @@ from __future__ import annotations
 import av
 import pytest
 
-from gradwatch.streams.cameras.connection import camera_error, timeout_message
+from gradwatch.streams.cameras.connection import TIMEOUT_MESSAGE, camera_error
 from gradwatch.streams.wire.messages import Disturbance
 
 SHOWN = "rtsp://h/{x}?…"  # braces are legal in an address
@@ -16,7 +16,7 @@ SHOWN = "rtsp://h/{x}?…"  # braces are legal in an address
         (av.error.HTTPNotFoundError, f"{SHOWN} has no stream (404)"),
         (av.error.ConnectionRefusedError, f"nobody listens at {SHOWN}"),
         (av.error.EOFError, f"{SHOWN} closed the connection"),
-        (av.error.ExitError, timeout_message(SHOWN, 4.0)),
+        (av.error.ExitError, TIMEOUT_MESSAGE.format(shown=SHOWN, timeout_s=4.0)),
         (av.error.InvalidDataError, f"{SHOWN} sends something other than video"),
         (av.error.OSError, f"{SHOWN} can't be reached or read (EIO)"),
     ],
