@@ -8,7 +8,7 @@ import msgspec
 
 from .observability.metrics import SOURCE_HEALTH_RECORDS
 from .transport.connection import BrokerUnavailableError
-from .transport.producer import BoundedProducer, Delivery
+from .transport.producer import BoundedProducer
 from .wire.messages import HealthRecord, OutcomeCause
 from .wire.outputs import encode_health
 from .wire.records import cloud_event_headers
@@ -32,7 +32,7 @@ class HealthTopic:
         """Queues a record and sends it as soon as the producer has room."""
         self._waiting.append(record)
         if len(self._waiting) > MAX_WAITING:
-            _count_dropped(self._waiting.popleft())
+            _count(self._waiting.popleft(), published=False)
         self.drain()
 
     def drain(self) -> None:
@@ -49,21 +49,15 @@ class HealthTopic:
         try:
             delivery = self._producer.try_send(self._topic, record.stream_id.encode(), value, headers)
         except BrokerUnavailableError:  # the topic is missing: waiting for it would hold up frames
-            _count_dropped(record)
+            _count(record, published=False)
             return True
         if delivery is None:
             return False
         self._number += 1
-        delivery.add_done_callback(lambda done: _count_delivery(record, done))
+        delivery.add_done_callback(lambda done: _count(record, published=done.exception is None))
         return True
 
 
-def _count_delivery(record: HealthRecord, delivery: Delivery) -> None:
-    if delivery.exception is None:
-        SOURCE_HEALTH_RECORDS.labels(record.stream_id, "published", "").inc()
-    else:
-        _count_dropped(record)
-
-
-def _count_dropped(record: HealthRecord) -> None:
-    SOURCE_HEALTH_RECORDS.labels(record.stream_id, "dropped", OutcomeCause.BROKER_UNAVAILABLE).inc()
+def _count(record: HealthRecord, published: bool) -> None:
+    outcome = ("published", "") if published else ("dropped", OutcomeCause.BROKER_UNAVAILABLE)
+    SOURCE_HEALTH_RECORDS.labels(record.stream_id, *outcome).inc()

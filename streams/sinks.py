@@ -89,8 +89,8 @@ def _frame_headers(kind: str, report: FrameReport) -> Headers:
     identity = report.identity
     content_type = b"application/msgpack" if kind == "report" else b"application/json"
     headers = cloud_event_headers(kind, identity.stream_id, f"{identity.run_id}/{identity.seq}", report.published_ns)
-    headers += [("content-type", content_type), ("gw_run", identity.run_id.encode())]
-    headers.append(("gw_seq", str(identity.seq).encode()))
+    run, seq = identity.run_id.encode(), str(identity.seq).encode()
+    headers += [("content-type", content_type), ("gw_run", run), ("gw_seq", seq)]
     if report.traceparent is not None:
         headers.append(("traceparent", report.traceparent.encode()))
     return headers

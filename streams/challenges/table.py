@@ -73,15 +73,11 @@ def contact_sheet(image: Image, seed: int, cell_width_px: int = 240) -> Image:
         cells = [apply_challenge(image, name, level, seed, level) for level in LEVELS]
         small = [cv2.resize(cell, (cell_width_px, height_px), interpolation=cv2.INTER_AREA) for cell in cells]
         rows.append([_label(name.replace("_", " "), height_px), *(np.asarray(cell, np.uint8) for cell in small)])
-    return np.vstack([np.hstack([_framed(cell) for cell in row]) for row in rows])
+    gap = ((0, GAP_PX), (0, GAP_PX), (0, 0))
+    return np.vstack([np.hstack([np.pad(cell, gap, constant_values=255) for cell in row]) for row in rows])
 
 
 def _label(text: str, height_px: int, width_px: int = LABEL_PX) -> Image:
     label = np.full((height_px, width_px, 3), 255, np.uint8)
     cv2.putText(label, text, (6, height_px // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     return label
-
-
-def _framed(cell: Image) -> Image:
-    framed = cv2.copyMakeBorder(cell, 0, GAP_PX, 0, GAP_PX, cv2.BORDER_CONSTANT, value=(255, 255, 255))
-    return np.asarray(framed, dtype=np.uint8)

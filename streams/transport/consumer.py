@@ -72,7 +72,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._closing = False
         self._owner = owner
         self.held: dict[int, int] = {}  # partitions that wait for `release`, each with the number of its assignment
-        self._assignments = 0  # so far
+        self._assignments = 0  # so far, the number of the latest
         settings: dict[str, Any] = {
             "group_id": group_id,
             "group_instance_id": instance_id,
@@ -129,7 +129,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         records = records_of(self._client.poll(timeout_ms=max(0, int(timeout_s * 1000))))
         for record in records:
-            self.offsets.arrive(record.partition, record.offset, _size(record))
+            self.offsets.arrive(record.partition, record.offset, len(record.key or b"") + len(record.value or b""))
         CONSUMER_UNFINISHED.set(self.offsets.unfinished_bytes)
         CONSUMER_PAUSED.set(self._paused)
         self.commit_finished()
@@ -254,7 +254,3 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         owned = self._client.assignment()
         self._committed.update({tp.partition: entry.offset for tp, entry in offsets.items() if tp in owned})
-
-
-def _size(record: Record) -> int:
-    return len(record.key or b"") + len(record.value or b"")

@@ -21,6 +21,7 @@ from .sprites import Image
 SUPER_SAMPLING = 4
 SMALLEST_CANVAS_PX = 96  # thin strokes vanish on smaller ones
 BLACK: Color = (24.0, 24.0, 26.0)
+CIRCLE = np.array(arc((0, 0), (1, 1), 0, 360))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,16 @@ class SignStyle:
 
 def _ring(plate: Plate, style: SignStyle, inside: Color) -> None:
     """A round plate with a red rim."""
-    plate.cut(arc((0, 0), (1, 1), 0, 360))
+    plate.cut(CIRCLE)
     plate.disc(0, 0, 1 - style.rim, inside)
+
+
+def _edged(plate: Plate, style: SignStyle, outline: NDArray[np.float64], inside: float, color: Color) -> None:
+    """A plate of `color` with a white edge around the share `inside` of it; 1 = no edge."""
+    plate.cut(outline)
+    if inside < 1:
+        plate.fill(outline, style.white)
+        plate.fill(outline * inside, color)
 
 
 def _speed_limit(plate: Plate, style: SignStyle) -> None:
@@ -101,19 +110,13 @@ def _no_halt(plate: Plate, style: SignStyle, slashes: tuple[bool, ...]) -> None:
 
 def _stop(plate: Plate, style: SignStyle) -> None:
     octagon = np.array([(1.04 * np.cos(a), 1.04 * np.sin(a)) for a in np.radians(np.arange(8) * 45 + 22.5)])
-    plate.cut(octagon)
-    if style.variant % 3:
-        plate.fill(octagon, style.white)
-        plate.fill(octagon * (0.96 - style.rim * 0.25), style.red)
+    _edged(plate, style, octagon, 0.96 - 0.25 * style.rim if style.variant % 3 else 1.0, style.red)
     height = 0.5 + 0.15 * (style.variant % 2)
     plate.text("STOP", (-0.67, -height / 2, 0.67, height / 2), 0.14 * style.weight, style.white)
 
 
 def _bicycle(plate: Plate, style: SignStyle) -> None:
-    plate.cut(arc((0, 0), (1, 1), 0, 360))
-    if style.variant % 3:
-        plate.disc(0, 0, 1, style.white)
-        plate.disc(0, 0, 0.96 - 0.25 * style.rim, style.blue)
+    _edged(plate, style, CIRCLE, 0.96 - 0.25 * style.rim if style.variant % 3 else 1.0, style.blue)
     side = 1 if style.variant % 2 else -1
     width = 0.08 * style.weight
     lines: list[Points] = [
@@ -165,10 +168,7 @@ def _priority_to(plate: Plate, style: SignStyle) -> None:
 
 
 def _no_entry(plate: Plate, style: SignStyle) -> None:
-    plate.cut(arc((0, 0), (1, 1), 0, 360))
-    if style.variant % 3 == 0:
-        plate.disc(0, 0, 1, style.white)
-        plate.disc(0, 0, 0.93, style.red)
+    _edged(plate, style, CIRCLE, 1.0 if style.variant % 3 else 0.93, style.red)
     half, height = 0.66 + 0.12 * (style.variant % 2), 0.16 * style.weight
     plate.fill([(-half, -height), (half, -height), (half, height), (-half, height)], style.white)
 
@@ -176,10 +176,7 @@ def _no_entry(plate: Plate, style: SignStyle) -> None:
 def _parking(plate: Plate, style: SignStyle) -> None:
     width = 0.8 + 0.15 * (style.variant % 2)
     square = np.array([(-width, -0.95), (width, -0.95), (width, 0.95), (-width, 0.95)])
-    plate.cut(square)
-    if style.variant % 3 == 0:
-        plate.fill(square, style.white)
-        plate.fill(square * 0.93, style.blue)
+    _edged(plate, style, square, 1.0 if style.variant % 3 else 0.93, style.blue)
     plate.text("P", (-0.38, -0.62, 0.4, 0.63), 0.26 * style.weight, style.white)
 
 
