@@ -1,4 +1,4 @@
-"""A dozen plain statistics of a frame: the baseline that every gradient score has to beat.
+"""Plain statistics of a frame: the baseline that every gradient score has to beat.
 
 They need no network. Their Mahalanobis distance to a stream's own clean frames detects darkening, blur, noise and
 haze; the values depend on the camera, so they are never compared across streams.

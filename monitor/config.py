@@ -36,7 +36,7 @@ class ConfigurationError(GradwatchError, ValueError):
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Address of Kafka; `client` is passed to kafka-python unchanged (security_protocol, sasl_mechanism, …)."""
+    """Address of Kafka; `client` goes to all of kafka-python's clients (security_protocol, sasl_mechanism, …)."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
     client: dict[str, Any] = {}

@@ -1,5 +1,5 @@
 """Evaluation of the monitor, one file per question, and the parts that all reports are built from.
 
-May import everything of `gradwatch.monitor` below it (judging, overlay, worker), `streams` and `models`. Ground truth
-is joined with reports here and nowhere below; nothing here runs in a worker.
+May import everything below it in `monitor`, `streams` and `models`. Ground truth is joined with reports here and on the
+review page (`review/feed/ground_truth.py`) alone; nothing here runs in a worker.
 """

@@ -1,6 +1,6 @@
 """Learns the class distribution q that a track leads us to expect of its next crop.
 
-Expectancy mismatch is the gradient of the cross-entropy towards q, in closed form (methods.md 2.9). Small, far crops
+Expectancy mismatch is the gradient of the cross-entropy towards q, in closed form. Small, far crops
 are often misread, so a crop is weighted by its area, and q remembers about the last ten crops of the present size. A
 track that is sure learns little from what contradicts it, so that an object that turns into another one is noticed
 for as long as it stays in view.

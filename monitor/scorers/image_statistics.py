@@ -1,4 +1,4 @@
-"""Mahalanobis distance of a dozen plain image statistics: the baseline to beat for darkening and blur."""
+"""Mahalanobis distance of plain image statistics: the baseline to beat for darkening and blur."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from gradwatch.models.outputs import Observation, Tiles
 from .contract import Array, CropScores, Family, Parameters, Unit
 from .gaussian import fit_gaussian, mahalanobis
 
-BETA = 0.12  # weight of the cosines in the published score (methods.md 2.1)
+BETA = 0.12  # weight of the cosines in the published score
 MIN_ROW_TILES = 20  # rows with fewer clean tiles than this are standardized by all tiles
 
 

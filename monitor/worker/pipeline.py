@@ -1,7 +1,6 @@
 """The steps of one frame, from topic to topic, on one screen.
 
-    read ─► decode ─► observe ─► judge ─► publish
-    record  EncodedFrame  pixels   Observation  report, overlay, alerts
+    Record -> read -> EncodedFrame -> decode -> pixels -> observe -> Observation -> judge -> Judgement -> publish
 
 Each step is one method. `threads.py` calls them from its threads, tests call `step`. A record that is no frame becomes
 a dead letter and a `rejected` report, a frame that the policy drops a `dropped` report: every frame gets exactly one

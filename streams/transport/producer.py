@@ -72,7 +72,7 @@ class Delivery:
 class BoundedProducer:
     """Idempotent, acks=all; holds at most `max_bytes` of records that the broker has not acknowledged.
 
-    `client_settings` go to `kafka.KafkaProducer` as they are (TLS, SASL, `compression_type`, …) and win over ours.
+    `client_settings` go to `kafka.KafkaProducer` as they are (TLS, SASL, timeouts, …) and win over ours.
     `timeout_s` bounds every wait of `send`. Raises `BrokerUnavailableError` if no broker answers within
     `bootstrap_timeout_ms` (8 s unless set), `BrokerRefusedError` if one refuses.
     """

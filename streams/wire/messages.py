@@ -186,7 +186,7 @@ class ReportedForecasts(Struct, frozen=True):
 class FrameReport(Struct, frozen=True):
     """The result for one frame; every frame gets exactly one report.
 
-    `scores` hold one value per crop, tile, track or frame, higher = more anomalous; `p_values` hold those
+    `scores` hold one value per crop or frame, higher = more anomalous; `p_values` hold those
     that could be calibrated, in (0, 1], small = anomalous; a score that does not apply is absent.
     `score_detections` holds, for each score of crops, the detection that each of its values and p-values is about.
     `change` holds the change statistic of each alarm-carrying scorer as a ratio to the threshold that

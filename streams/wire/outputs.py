@@ -109,12 +109,12 @@ def decode_correction(content: bytes) -> Correction:
 
 
 def encode_health(health: Mapping[str, object]) -> bytes:
-    """JSON of what a source or a worker reports about itself; NaN as null."""
+    """JSON of a HealthRecord."""
     return _to_json(health)
 
 
 def decode_health(content: bytes) -> HealthRecord:
-    """What a source reported about its camera; a worker's record raises too."""
+    """The health record in `content`."""
     return _from_json(content, HealthRecord, "a HealthRecord")
 
 

@@ -1,8 +1,8 @@
 """`gradwatch evaluate pedestrians`: tracks, forecasts and gradient scores of the people in one annotated recording.
 
 The recording goes through the broker to a worker, as a camera's frames would, and the reports are compared with the
-annotation. Which box each score of a person belongs to is in no report, so the scores are judged from the same
-frames, observed once. Nothing is tuned on this recording. Stills are left beside the observations.
+annotation. Reports lack the closed forms before they are standardized, so the scores are judged from the same frames,
+observed once. Nothing is tuned on this recording. Stills are left beside the observations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The contract on the wire. `python tests/streams/wire/test_wire.py` writes the golden files anew."""
+"""The contract on the wire. `python -m tests.streams.wire.test_wire` writes the golden files.
+
+Before a new minor version of a message, copy its golden file to `<name>-1.N`: older ones must always be read.
+"""
 
 from __future__ import annotations
 
