@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .autoencoder import TileAutoencoder, shrink
+from .classifier import SignClassifier
 from .crops import crop
-from .detectors import PedestrianDetector, SignClassifier, SignDetector, join_detections
+from .detectors import PedestrianDetector, SignDetector, join_detections
 from .image_statistics import image_statistics
 from .instrument import open_instrumented
 from .onnx_runtime import Device, file_hash, load_session

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from gradwatch.models.autoencoder import TileAutoencoder, shrink
+from gradwatch.models.classifier import SignClassifier
 from gradwatch.models.crops import crop
-from gradwatch.models.detectors import PedestrianDetector, SignClassifier
+from gradwatch.models.detectors import PedestrianDetector
 from gradwatch.models.image_statistics import image_statistics
 from gradwatch.models.onnx_runtime import load_session
 from gradwatch.models.outputs import KINDS, Detections, HeadOutputs, Observation

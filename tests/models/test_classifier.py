@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradwatch.models.detectors import SignClassifier
+from gradwatch.models.classifier import SignClassifier
 from gradwatch.models.outputs import SIGN_CLASSES
 
 WIDTH = 5

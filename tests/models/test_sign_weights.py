@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gradwatch.models.boxes import iou
+from gradwatch.models.classifier import SignClassifier
 from gradwatch.models.crops import crop
-from gradwatch.models.detectors import SignClassifier
 from gradwatch.models.onnx_runtime import load_session
 from gradwatch.models.outputs import SIGN_CLASSES
 from gradwatch.models.zoo import MODELS

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradwatch.models.detectors import SignClassifier
+from gradwatch.models.classifier import SignClassifier
 from gradwatch.models.onnx_runtime import load_session
 from gradwatch.models.training.sign_pictures import SignPictures, gtsrb_crops, read_gtsrb
 from gradwatch.models.training.sign_scenes import Scene, compose
