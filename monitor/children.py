@@ -51,9 +51,9 @@ class Child:
         """Whether it has not ended yet."""
         return self.process.poll() is None
 
-    def wait(self) -> None:
-        """Waits for the end. Raises ChildError if it fails."""
-        if code := self.process.wait():
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Waits for the end. Raises ChildError if it fails, subprocess.TimeoutExpired after `timeout_s`."""
+        if code := self.process.wait(timeout_s):
             raise ChildError(f"gradwatch {self.verb} ended with code {code}{self._log_end()}")
 
     def wait_until(self, ready: Callable[[], Answer | None], timeout_s: float) -> Answer:
