@@ -173,7 +173,9 @@ class EvidenceService:
             self.consumer.resume()
 
     def _is_idle(self) -> bool:
-        return self.consumer.joined and not self._pending and time.monotonic() - self._heard_s > IDLE_S
+        if not self.consumer.joined:  # silence counts from the moment in which alerts can arrive
+            self._heard_s = time.monotonic()
+        return not self._pending and time.monotonic() - self._heard_s > IDLE_S
 
     def _group_condition(self) -> Condition:
         """Ready once the service has joined its consumer group."""

@@ -97,7 +97,7 @@ def test_records_larger_than_a_fetch(broker: str, topics: Topics) -> None:
 def test_offsets_by_time(request: pytest.FixtureRequest, broker: str, topics: Topics) -> None:
     fill(broker, topics, 50)
     with TopicRanges(broker) as ranges:
-        kind = request.node.callspec.params["broker"]
+        kind = request.node.callspec.params["every_broker"]
         times_ms = (-(10**6), 0, 2000, 2050, 4900, 10**6)
         found = [ranges.offset_at(topics.frames, 1, BEGIN_MS + at_ms) for at_ms in times_ms]
         # Tansu knows no times and returns the first offset: reading from there misses nothing
