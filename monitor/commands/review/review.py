@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
 from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.orm import Session
 
-from gradwatch import MissingFileError, MissingPackageError
+from gradwatch import MissingFileError
 
+from ...bench.broker_setup import open_broker, temporary_topics
+from ...bench.review import bench_review, review_report
 from ...config import Configuration, load
+from ...review.api import server
+from ...review.feed.broker import Broker
+from ...review.service import ReviewService
 from ...review.settings import ReviewSettings
+from ...review.store.audit import Actor, Role
+from ...review.store.database import Database
+from ...review.store.errors import InvalidRequestError
 from ...worker.build import topics_of
 from ...worker.startup import limit_arenas
 from ..options import BootstrapOption, ConfigOption, JsonOption
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from ...review.store.audit import Actor
 
 review = typer.Typer(help="Serve the review page, or manage its users.", invoke_without_command=True)
 users = typer.Typer(help="Manage the users: viewers look, reviewers act, admins do everything.", no_args_is_help=True)
@@ -75,15 +78,11 @@ def serve(
             user_header=user_header,
         ),
     )
-    _require_extra()
-    from ...review.api.server import bind, serve
-    from ...review.feed.broker import Broker
-    from ...review.service import ReviewService
 
     servers = bootstrap_servers or configuration.broker.bootstrap_servers
     broker = Broker(servers, configuration.broker.client, topics_of(configuration))
-    with bind(settings.host, settings.port) as listening:
-        serve(ReviewService(settings, broker), listening)
+    with server.bind(settings.host, settings.port) as listening:
+        server.serve(ReviewService(settings, broker), listening)
 
 
 @users.command("add")
@@ -162,9 +161,7 @@ def _password(file: Path | None) -> str:
         raise MissingFileError(f"--password-file: expected a file with the password, found none at {file}") from None
 
 
-def _role(name: str) -> Any:
-    from ...review.store.audit import Role
-    from ...review.store.errors import InvalidRequestError
+def _role(name: str) -> Role:
 
     if name not in list(Role):
         raise InvalidRequestError(f"role: expected one of {', '.join(Role)}, got {name!r}")
@@ -174,9 +171,6 @@ def _role(name: str) -> Any:
 @contextmanager
 def _writing(config: Path | None, database: str | None) -> Iterator[tuple[Session, Actor]]:
     """A transaction in the review database, with the rights of an admin."""
-    _require_extra()
-    from ...review.store.audit import Actor, Role
-    from ...review.store.database import Database
 
     opened = Database(_settings(load(config), database).database)
     try:
@@ -184,13 +178,6 @@ def _writing(config: Path | None, database: str | None) -> Iterator[tuple[Sessio
             yield session, Actor("command", Role.ADMIN, "command")
     finally:
         opened.close()
-
-
-def _require_extra() -> None:
-    """Raises MissingPackageError where packages of the extra `review` are missing."""
-    absent = [name for name in ("fastapi", "uvicorn", "sqlalchemy", "alembic", "argon2") if find_spec(name) is None]
-    if absent:
-        raise MissingPackageError(f"`gradwatch review` needs {', '.join(absent)}: pip install 'gradwatch[review]'")
 
 
 @review.command("bench")
@@ -205,10 +192,6 @@ def bench(
     markdown: Annotated[Path | None, typer.Option(help="Also write a report to this file.")] = None,
 ) -> None:
     """Measure the server with 10,000 alerts and 50 cameras; starts a broker unless one is named."""
-    _require_extra()
-    from ...bench.broker_setup import open_broker, temporary_topics
-    from ...bench.review import bench_review, review_report
-    from ...review.feed.broker import Broker
 
     with TemporaryDirectory() as folder:
         figures = []

@@ -66,7 +66,7 @@ def test_a_missing_extra_is_named_with_its_command(words: list[object], missing:
         (["instrument", "nowhere.onnx", "--out", "o.onnx"], "nowhere.onnx"),
         (["instrument", MOTORWAY, "--out", "o.onnx"], "expected an ONNX file"),
         (["evidence", "show", "nowhere.mcap"], "expected an evidence file at nowhere.mcap, got nothing there"),
-        (["evaluate", "challenges", "--shared", "nowhere"], "expected the development data at"),
+        (["evaluate", "challenges", "--shared", "nowhere"], "expected the folder of recordings at"),
         (["doctor", "-c", "nowhere.yaml", "--json", "calibration.yaml/x"], "expected to write calibration.yaml/x"),
         (["demo", "--folder", "calibration.yaml"], "--folder: expected a folder that can be written"),
         (["topics", "-b", "127.0.0.1:1"], "expected a Kafka broker at 127.0.0.1:1"),

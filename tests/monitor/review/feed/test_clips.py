@@ -65,12 +65,16 @@ class Stage:
         made, deliveries = {}, {}
         for seq in numbers:
             at_ms = begin_ms + seq * 1000 // RATE_HZ
-            one = replace(scenes.frame(seq, RATE_HZ, run_id=run_id), published_ns=at_ms * 1_000_000)
-            made[seq] = replace(one, content=contents.get(seq, one.content))
+            one = scenes.frame(seq, RATE_HZ, run_id=run_id)
+            stamp = replace(one.stamp, published_ns=at_ms * 1_000_000)
+            made[seq] = replace(one, stamp=stamp, content=contents.get(seq, one.content))
             wire = encode_frame(made[seq])
             deliveries[seq] = self.producer.send(self.topics.frames, *wire, partition=PARTITION, timestamp_ms=at_ms)
         assert self.producer.flush(30)
-        placed = {seq: replace(one, partition=PARTITION, offset=deliveries[seq].offset) for seq, one in made.items()}
+        placed = {
+            seq: replace(one, stamp=replace(one.stamp, partition=PARTITION, offset=deliveries[seq].offset))
+            for seq, one in made.items()
+        }
         for seq, one in placed.items():
             publish_report(self.producer, self.topics, change(scenes.report(one, outcomes.get(seq, Outcome.JUDGED))))
         assert self.producer.flush(30)
