@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from .places import ROOT
-from .scheduling import LONG, SERVICE_PATHS, SLOW_PATHS
+from .scheduling import LONG, SERVICE_PATHS, SLOW_PATHS, path_of
 from .source_tree import (
     PACKAGES,
     all_imports,
@@ -371,6 +371,13 @@ class TestTheChecksThemselves:
 @pytest.mark.parametrize("path", [*SERVICE_PATHS, *SLOW_PATHS, *(group for group in LONG if "/" in group)])
 def test_scheduled_tests_exist(path: str) -> None:
     assert (ROOT / path).exists(), f"tests/scheduling.py names {path}"
+
+
+def test_parallel_tests_are_grouped(request: pytest.FixtureRequest) -> None:
+    if not hasattr(request.config, "workerinput"):
+        pytest.skip("needs tests that run in parallel (pytest -n)")
+    name = path_of(request.node)  # else each process starts its own brokers and browsers
+    assert request.node.nodeid.endswith(f"@{name}"), "pytest-xdist lost the groups: see pyproject.toml on pytest"
 
 
 def test_package_is_importable_from_the_three_folders() -> None:
