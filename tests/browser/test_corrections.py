@@ -82,6 +82,7 @@ def test_a_class_is_corrected_by_keyboard_alone_and_published(page: Page, scene:
 
 def test_a_class_can_be_typed_or_be_not_relevant(page: Page, scene: Scene, odd: Alert):
     dialog = open_dialog(page, odd)
+    expect(dialog.locator("datalist option").first).to_be_attached()  # the names come after the dialog
     offered = dialog.locator("datalist option").evaluate_all("nodes => nodes.map((node) => node.value)")
     assert "No entry" in offered
     assert "Goods vehicles" not in offered  # it is one of the choices above

@@ -258,7 +258,7 @@ def test_a_silent_host_fails_after_the_time_out() -> None:
 def test_with_wait_a_camera_may_start_later(port: int) -> None:
     server = RtspCamera(port)
     with watched(server.url, wait=True) as watching:
-        watching.expect(Disturbance.DISCONNECTED, BEGIN, lambda: None)
+        wait_until(lambda: watching.count(Disturbance.DISCONNECTED, BEGIN) > 0, LIMIT_S, "disconnected begin")
         with server:
             watching.wait_for_frames()
     assert [r.state for r in watching.records if r.disturbance is Disturbance.DISCONNECTED][:2] == [BEGIN, END]
