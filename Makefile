@@ -24,7 +24,7 @@ demo: $(DEMO_STAMP) ## watch two streams live, about two minutes; needs neither 
 test: $(DEV_STAMP) ## run all tests, several at a time; 8 minutes on two cores
 	$(VENV)/bin/pytest $(PARALLEL)
 
-test-fast: $(DEV_STAMP) ## run the tests that need no broker, browser or database; a minute
+test-fast: $(DEV_STAMP) ## run the tests that need no broker, browser or database; a few minutes on two cores
 	$(VENV)/bin/pytest $(PARALLEL) -m "not service and not slow and not faults"
 
 test-faults: $(DEV_STAMP) ## break a real Apache Kafka (KAFKA_HOME); up to an hour, resumable; QUICK=1 short, AGAIN=1 anew
