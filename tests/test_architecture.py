@@ -100,6 +100,7 @@ CLOCK_ALLOWED = (
     "monitor/evaluate/",
     "monitor/evidence/",
     "monitor/review/",
+    "monitor/worker/stream_health.py",
     "monitor/worker/threads.py",
     "streams/cameras/camera.py",
     "streams/observability/health.py",

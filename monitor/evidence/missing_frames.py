@@ -14,6 +14,7 @@ SLACK_NS = 1_000  # rounding error of an interpolated capture time
 
 CAUSES = {
     Outcome.JUDGED: MissingCause.EXPIRED,
+    Outcome.FAILED: MissingCause.EXPIRED,
     Outcome.DROPPED: MissingCause.DROPPED,
     Outcome.REJECTED: MissingCause.REJECTED,
 }

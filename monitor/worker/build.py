@@ -7,6 +7,7 @@ from pathlib import Path
 from gradwatch import MissingFileError
 from gradwatch.models.observe import Observer
 from gradwatch.streams.dead_letters import DeadLetters
+from gradwatch.streams.health_topic import HealthTopic
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.sinks import SINKS
 from gradwatch.streams.transport.consumer import FrameConsumer
@@ -21,6 +22,7 @@ from ..judging.judge import Judge
 from .ownership import Ownership
 from .pipeline import Pipeline
 from .stored_state import load
+from .stream_health import StreamHealth
 from .threads import Worker
 from .verdict_feed import CorrectionFeed
 
@@ -101,6 +103,7 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         calibrations,
         configuration.worker.max_pixels,
         corrections.book,
+        StreamHealth(HealthTopic(producer, names).put),
     )
     states = StateReader(broker.bootstrap_servers, names.state, broker.client)
     ownership = Ownership(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)

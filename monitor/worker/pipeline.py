@@ -34,6 +34,7 @@ from ..judging.report import empty_report
 from ..judging.state import JudgeState, new_run
 from ..overlay import annotations as overlays
 from .stored_state import Found, StoredState, resumed
+from .stream_health import StreamHealth
 from .verdict_feed import CorrectionBook
 
 log = structlog.get_logger()
@@ -54,6 +55,7 @@ class Pipeline:
         calibrations: Mapping[str, Calibration] | None = None,
         max_pixels: int = MAX_PIXELS,
         corrections: CorrectionBook | None = None,
+        health: StreamHealth | None = None,
     ) -> None:
         self.observer = observer
         self.judge_frame = judge
@@ -63,6 +65,7 @@ class Pipeline:
         self.max_pixels = max_pixels  # of a picture; a larger one is rejected before it is decoded
         self.states: dict[str, JudgeState] = {}
         self.corrections = corrections or CorrectionBook()
+        self.health = health or StreamHealth()
         self.adopts_from: dict[int, int] = {}  # by partition: earlier frames may have been reported by another worker
 
     def step(self, record: Record) -> list[Delivery]:

@@ -1,10 +1,10 @@
-"""The disturbances of a camera, reported as health records, metrics and log lines."""
+"""The disturbances of a stream, reported as health records, metrics and log lines."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -18,13 +18,19 @@ MAX_DETAIL = 300
 
 
 class Disturbances:
-    """The disturbances of one camera; calls `report` with a record of each, on the calling thread.
+    """The disturbances of one stream; calls `report` with a record of each, on the calling thread.
 
     All times are wall clock in ns.
     """
 
-    def __init__(self, stream_id: str, run_id: str, report: Callable[[HealthRecord], None]) -> None:
-        self.stream_id, self.run_id = stream_id, run_id
+    def __init__(
+        self,
+        stream_id: str,
+        run_id: str,
+        report: Callable[[HealthRecord], None],
+        reporter: Literal["source", "worker"] = "source",
+    ) -> None:
+        self.stream_id, self.run_id, self.reporter = stream_id, run_id, reporter
         self.last_seq = -1
         self._report = report
         self._since_ns: dict[Disturbance, int] = {}
@@ -66,5 +72,7 @@ class Disturbances:
         is_good = state is DisturbanceState.END or disturbance is Disturbance.RECONNECTED
         (log.info if is_good else log.warning)(f"{disturbance} {state}", stream=self.stream_id, detail=detail)
         self._report(
-            HealthRecord(self.stream_id, self.run_id, disturbance, state, at_ns, since_ns, self.last_seq, detail)
+            HealthRecord(
+                self.stream_id, self.run_id, disturbance, state, at_ns, since_ns, self.last_seq, detail, self.reporter
+            )
         )

@@ -35,6 +35,7 @@ class Outcome(StrEnum):
     JUDGED = "judged"
     DROPPED = "dropped"
     REJECTED = "rejected"
+    FAILED = "failed"  # the networks or the judge could not deal with it; the stream's state began anew
 
 
 class OutcomeCause(StrEnum):
@@ -46,11 +47,15 @@ class OutcomeCause(StrEnum):
     TOO_LARGE = "too_large"
     BAD_SCHEMA = "bad_schema"
     BROKER_UNAVAILABLE = "broker_unavailable"
+    OTHER_RUN = "other_run"  # a newer run of the stream is judged: two sources use one stream id
+    JUDGING_ERROR = "judging_error"
+    BACK_OFF = "back_off"  # the stream failed shortly before, and waits
 
 
 class StreamState(StrEnum):
     """The state of a stream's judging."""
 
+    NO_SIGNAL = "no_signal"  # black, one color, frozen or a slate since its start: nothing to calibrate on
     CALIBRATING = "calibrating"
     WATCHING = "watching"
     ALERTING = "alerting"
@@ -79,7 +84,7 @@ class AlertState(StrEnum):
 
 
 class Disturbance(StrEnum):
-    """Faults and events of a camera."""
+    """Faults and events of a stream: its source reports those of the camera, the worker those of the frames."""
 
     DISCONNECTED = "disconnected"  # the connection was lost, or can't be made
     UNAUTHORIZED = "unauthorized"  # the camera refuses user and password
@@ -91,6 +96,12 @@ class Disturbance(StrEnum):
     SIZE_CHANGED = "size_changed"
     CLOCK_JUMP = "clock_jump"  # between the camera's clock and this machine's
     GAP = "gap"  # pictures are missing in between
+    CLOCK_STOPPED = "clock_stopped"  # capture times do not advance
+    NO_SIGNAL = "no_signal"  # the stream shows nothing that it could calibrate on
+    FRAMES_LOST = "frames_lost"  # frames were published and never reach a worker
+    OTHER_RUN = "other_run"  # a second source uses the stream id
+    JUDGING_FAILED = "judging_failed"  # a frame could not be judged; the stream's state began anew
+    ENDED = "ended"  # the source has ended
 
 
 class DisturbanceState(StrEnum):
@@ -320,7 +331,7 @@ class Attachment(Struct, frozen=True):
 
 
 class HealthRecord(Struct, frozen=True):
-    """A disturbance of a camera that begins, ends or is a single event, reported by its source.
+    """A disturbance of a stream that begins, ends or is a single event, reported by its source or by the worker.
 
     `at_ns` is the wall clock when it was noticed, `since_ns` when it began; `last_seq` is the last frame before it
     in this run, -1 if there was none. `detail` is for people and holds no credential.
@@ -334,6 +345,7 @@ class HealthRecord(Struct, frozen=True):
     since_ns: int
     last_seq: int = -1
     detail: str = ""
+    reporter: Literal["source", "worker"] = "source"
 
 
 def check_stream_id(stream_id: str) -> str:

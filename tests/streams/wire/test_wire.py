@@ -192,6 +192,7 @@ def test_golden_report_and_alert_are_read_back() -> None:
     )
     assert decode_alert((GOLDEN / "alert.json").read_bytes()) == golden_alert()
     assert decode_health((GOLDEN / "health.json").read_bytes()) == golden_health()
+    assert decode_health((GOLDEN / "health-1.0.json").read_bytes()) == golden_health()
 
 
 def test_golden_headers_are_read_back() -> None:

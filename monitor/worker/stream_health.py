@@ -1,0 +1,61 @@
+"""What the worker notices about streams, as health records: broken clocks, lost frames, failures of judging.
+
+A source reports its camera on the same topic (`streams/cameras/disturbances.py`); `reporter` tells the two apart.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from gradwatch.streams.cameras.disturbances import Disturbances
+from gradwatch.streams.wire.messages import Disturbance, HealthRecord
+
+MOMENT_EVERY_S = 60.0
+
+
+class StreamHealth:
+    """The disturbances that the worker notices, by stream. Thread-safe.
+
+    `report` takes each record and must not block: health records are sent best effort.
+    """
+
+    def __init__(self, report: Callable[[HealthRecord], None] = lambda record: None) -> None:
+        self._report = report
+        self._streams: dict[str, Disturbances] = {}
+        self._moments_s: dict[tuple[str, Disturbance], float] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, stream_id: str, run_id: str, disturbance: Disturbance, detail: str, last_seq: int = -1) -> None:
+        """Reports the begin of a disturbance; does nothing while it lasts."""
+        with self._lock:
+            self._of(stream_id, run_id, last_seq).begin(disturbance, time.time_ns(), detail)
+
+    def end(self, stream_id: str, run_id: str, disturbance: Disturbance, last_seq: int = -1) -> None:
+        """Reports the end of a disturbance; does nothing if it does not last."""
+        with self._lock:
+            self._of(stream_id, run_id, last_seq).end(disturbance, time.time_ns())
+
+    def moment(self, stream_id: str, run_id: str, disturbance: Disturbance, detail: str, last_seq: int = -1) -> None:
+        """Reports a single event, at most one of its kind a minute for each stream: a broken source repeats it."""
+        key, now_s = (stream_id, disturbance), time.monotonic()
+        with self._lock:
+            if now_s - self._moments_s.get(key, -MOMENT_EVERY_S) >= MOMENT_EVERY_S:
+                self._moments_s[key] = now_s
+                self._of(stream_id, run_id, last_seq).moment(disturbance, time.time_ns(), detail)
+
+    def forget(self, stream_id: str) -> None:
+        """Drops all that is kept of a stream."""
+        with self._lock:
+            self._streams.pop(stream_id, None)
+            for key in [key for key in self._moments_s if key[0] == stream_id]:
+                del self._moments_s[key]
+
+    def _of(self, stream_id: str, run_id: str, last_seq: int) -> Disturbances:
+        """The disturbances of a run; those of an earlier run ended with it."""
+        known = self._streams.get(stream_id)
+        if known is None or known.run_id != run_id:
+            known = self._streams[stream_id] = Disturbances(stream_id, run_id, self._report, "worker")
+        known.last_seq = last_seq
+        return known
