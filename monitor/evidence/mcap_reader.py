@@ -17,7 +17,7 @@ from mcap.reader import McapReader, make_reader
 from gradwatch import MissingFileError
 from gradwatch.streams.wire.messages import EncodedFrame, FrameIdentity, FrameStamp
 from gradwatch.streams.wire.outputs import decode_alert, decode_report
-from gradwatch.streams.wire.pixels import BadRecordError
+from gradwatch.streams.wire.pixels import BadRecordError, without_exif
 
 from .format import ALERTS, CAMERA, FRAMES, METADATA, REPORTS, Evidence, EvidenceError, FrameRecord
 from .window import MissingCause, TimeWindow
@@ -101,4 +101,4 @@ def _frame(record: FrameRecord, content: bytes) -> EncodedFrame:
         record.offset,
         len(content),
     )
-    return EncodedFrame(stamp, content, record.encoding)
+    return EncodedFrame(stamp, without_exif(content), record.encoding)

@@ -2,7 +2,7 @@
 
 Needs the extra `evidence`. Topics, all times are capture times:
 
-    /camera      foxglove.CompressedImage     the frame's bytes, unchanged
+    /camera      foxglove.CompressedImage     the frame's bytes as the camera encoded them, without EXIF
     /overlay     foxglove.ImageAnnotations    drawn from the report, as on the overlays topic
     /frames      JSON                         identity and place of each frame; one precedes each picture
     /scores /p_values /change                 JSON, from the reports; change is a ratio to the threshold

@@ -21,7 +21,7 @@ from .messages import (
     StreamIdError,
     check_stream_id,
 )
-from .pixels import BadRecordError, picture_encoding
+from .pixels import BadRecordError, picture_encoding, without_exif
 from .records import Record, WireRecord, check_schema, cloud_event_headers, int64
 from .topics import MAX_RECORD_BYTES
 from .tracing import valid_traceparent
@@ -51,7 +51,7 @@ def decode_frame(record: Record) -> EncodedFrame:
 
     Raises `BadRecordError`: bad_schema for headers that aren't as `docs/wire.md` says or are of a newer major version,
     too_large for a record above the size that all agree on, undecodable for a value that is no picture. Headers that
-    we don't know are ignored.
+    we don't know are ignored. The picture loses its EXIF, so that no later reader turns it by its orientation.
     """
     headers = _text_headers(record)
     stamp = _stamped(record, headers)
@@ -64,7 +64,7 @@ def decode_frame(record: Record) -> EncodedFrame:
     declared = headers.get("content-type", encoding)
     if _is_ours(headers) and declared != encoding:
         raise _bad(record, "content-type", f"{encoding}, which the first bytes say", declared)
-    return EncodedFrame(stamp, record.value, encoding)
+    return EncodedFrame(stamp, without_exif(record.value), encoding)
 
 
 def rejected_stamp(record: Record) -> FrameStamp:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from typing import Literal
 
 import cv2
@@ -26,6 +27,8 @@ MAX_SCANS = 100  # a progressive JPEG has about ten; each costs a pass over all 
 PIXELS_PER_BYTE = 512  # at most: Huffman coding spends at least a bit on each block of 8 x 8
 JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+JPEG_EXIF, PNG_EXIF = b"Exif\0\0", b"eXIf"
+APP1 = 0xE1
 # Inside the entropy-coded data every FF is followed by 00 or a restart marker, so this is never found by chance.
 START_OF_SCAN = b"\xff\xda"
 # Start-of-frame markers: 0xC0 to 0xCF except DHT (C4), JPG (C8) and DAC (CC), which share the range.
@@ -67,6 +70,21 @@ def picture_size(content: bytes) -> tuple[int, int]:
     return size
 
 
+def without_exif(content: bytes) -> bytes:
+    """A JPEG or PNG without its EXIF blocks, by whose orientation browsers and viewers turn a picture.
+
+    Boxes are in the pixels as they are stored, so nobody may turn them. Everything else stays, byte by byte.
+    """
+    is_png = content.startswith(PNG_MAGIC)
+    if (PNG_EXIF if is_png else JPEG_EXIF) not in content:
+        return content
+    kept, copied = bytearray(), 0
+    for start, end in _png_exif(content) if is_png else _jpeg_exif(content):
+        kept += content[copied:start]
+        copied = end
+    return bytes(kept) + content[copied:]
+
+
 def decode_picture(content: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decodes a JPEG or PNG to (H, W, 3) uint8 RGB.
 
@@ -100,20 +118,43 @@ def _png_size(content: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_size(content: bytes) -> tuple[int, int] | None:
-    """Walks the segments (ITU-T T.81, annex B) up to the start of frame."""
-    at = 2
-    while at + 9 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
-        if marker in START_OF_FRAME:
-            height, width = struct.unpack(">HH", content[at + 5 : at + 9])
+    for marker, start, _ in _jpeg_segments(content):
+        if marker in START_OF_FRAME and start + 9 <= len(content):
+            height, width = struct.unpack(">HH", content[start + 5 : start + 9])
             return width, height
+    return None
+
+
+def _jpeg_exif(content: bytes) -> Iterator[tuple[int, int]]:
+    """Begin and end of each segment with EXIF."""
+    for marker, start, end in _jpeg_segments(content):
+        if marker == APP1 and content.startswith(JPEG_EXIF, start + 4):
+            yield start, end
+
+
+def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, begin and end of the segments (ITU-T T.81, annex B) up to the first scan."""
+    at = 2
+    while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] != START_OF_SCAN[1]:
+        marker = content[at + 1]
         if marker == 0xFF:  # a fill byte
             at += 1
         elif marker in WITHOUT_LENGTH:
             at += 2
         else:
-            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return None
+            end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+            yield marker, at, end
+            at = end
+
+
+def _png_exif(content: bytes) -> Iterator[tuple[int, int]]:
+    """Begin and end of each chunk with EXIF: length, type, content and checksum."""
+    at = len(PNG_MAGIC)
+    while at + 12 <= len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        if content[at + 4 : at + 8] == PNG_EXIF:
+            yield at, end
+        at = end
 
 
 def _decode_jpeg(content: bytes, pixels: int) -> NDArray[np.uint8]:

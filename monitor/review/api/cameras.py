@@ -128,7 +128,7 @@ def thumbnail(service: Service, visitor: Viewer, request: Request, stream_id: St
 
 @router.get("/{stream_id}/frame", response_class=Response, responses=documented(404) | PICTURE)
 def frame(service: Service, visitor: Viewer, request: Request, stream_id: StreamPath) -> Response:
-    """The newest picture, unchanged from the camera."""
+    """The newest picture as the camera encoded it, without EXIF."""
     newest = _known(service, stream_id).frame
     if newest is None:
         raise NotFoundError(f"expected a camera with a picture, got {stream_id}")

@@ -143,7 +143,7 @@ def clip_scores(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> Sco
 
 @router.get("/clip/frames/{seq}", response_class=Response, responses=documented(404, 503) | PICTURE)
 def clip_frame(service: Service, visitor: Viewer, request: Request, alert_id: AlertIdPath, seq: SeqPath) -> Response:
-    """One picture, unchanged from the camera."""
+    """One picture as the camera encoded it, without EXIF."""
     _, found = _clip(service, alert_id)
     frame = found.frames.get(seq)
     if frame is None:

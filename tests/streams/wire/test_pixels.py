@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gradwatch.streams.wire.frames import decode_frame
 from gradwatch.streams.wire.messages import OutcomeCause
-from gradwatch.streams.wire.pixels import BadRecordError, decode_picture, encode_jpeg, picture_size
+from gradwatch.streams.wire.pixels import BadRecordError, decode_picture, encode_jpeg, picture_size, without_exif
+from gradwatch.streams.wire.records import Record
 
 
 def picture(height: int = 24, width: int = 40) -> np.ndarray:
@@ -45,14 +48,37 @@ def test_gray_and_16_bit_pictures_become_rgb8() -> None:
         assert abs(int(image.mean()) - 77) <= 1
 
 
-def test_exif_orientation_is_ignored() -> None:
-    exif = (
-        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6: turn by 90 degrees
-    )
-    content = encode_jpeg(picture())
-    turned = content[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + content[2:]
+EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6: turn by 90 degrees
+
+
+def jpeg_with_exif(content: bytes) -> bytes:
+    segment = b"Exif\0\0" + EXIF
+    return content[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + content[2:]
+
+
+def png_with_exif(content: bytes) -> bytes:
+    chunk = b"eXIf" + EXIF
+    end_of_header = 33
+    at = struct.pack(">I", len(EXIF)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return content[:end_of_header] + at + content[end_of_header:]
+
+
+@pytest.mark.parametrize(("encode", "turn"), [(encode_jpeg, jpeg_with_exif), (as_png, png_with_exif)])
+def test_exif_orientation_is_ignored_and_removed(encode, turn) -> None:
+    content = encode(picture())
+    turned = turn(turn(content))
     assert picture_size(turned) == (40, 24)
     assert decode_picture(turned).shape == (24, 40, 3)
+    assert without_exif(turned) == without_exif(content) == content
+    assert decode_frame(Record("frames", 0, 0, 1, None, turned)).content == content
+
+
+def test_other_segments_and_broken_lengths_survive_the_removal_of_exif() -> None:
+    content = encode_jpeg(picture())
+    other = b"\xff\xe1\x00\x0chttp://x\0\0"
+    assert without_exif(content[:2] + other + jpeg_with_exif(content)[2:]) == content[:2] + other + content[2:]
+    endless = content[:2] + b"\xff\xe1\xff\xffExif\0\0"
+    assert without_exif(endless) == content[:2]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
