@@ -21,6 +21,7 @@ FRAME_SIZE = (480, 270)  # (width, height) px
 COLUMNS = -(-FRAME_SIZE[0] // TILE_PX)
 ROWS = -(-FRAME_SIZE[1] // TILE_PX)
 # The last row and column end at the border; neighbors overlap by a pixel or two.
+TILES = ROWS * COLUMNS
 TOP_PX = np.linspace(0, FRAME_SIZE[1] - TILE_PX, ROWS).round().astype(np.int32)
 LEFT_PX = np.linspace(0, FRAME_SIZE[0] - TILE_PX, COLUMNS).round().astype(np.int32)
 
@@ -33,7 +34,7 @@ def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 @lru_cache(maxsize=16)
 def _cycle(seed: int, number: int) -> Integers:
     """All tiles of the grid once, (180, 2) = (row, column), in the random order of cycle `number`."""
-    order = np.random.default_rng((seed, number)).permutation(ROWS * COLUMNS)
+    order = np.random.default_rng((seed, number)).permutation(TILES)
     return np.stack(np.divmod(order, COLUMNS), 1).astype(np.int32)
 
 
@@ -43,9 +44,9 @@ def select_tiles(seq: int, seed: int, per_frame: int = 9) -> Integers:
     ceil(180 / per_frame) frames cover every tile once. The order is drawn again for each such cycle, so that dropping
     frames regularly (every second one, say) starves no tile.
     """
-    if not 1 <= per_frame <= ROWS * COLUMNS:
-        raise ValueError(f"tiles per frame: expected 1 to {ROWS * COLUMNS}, got {per_frame}")
-    frames = -(-ROWS * COLUMNS // per_frame)
+    if not 1 <= per_frame <= TILES:
+        raise ValueError(f"tiles per frame: expected 1 to {TILES}, got {per_frame}")
+    frames = -(-TILES // per_frame)
     number, place = divmod(seq, frames)
     order = _cycle(seed, number)
     return order[np.arange(place * per_frame, (place + 1) * per_frame) % len(order)]

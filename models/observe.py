@@ -10,13 +10,16 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from .autoencoder import TileAutoencoder, shrink
+from gradwatch.ranges import Seed, Share
+
+from .autoencoder import TILES, TileAutoencoder, shrink
 from .classifier import SignClassifier
 from .crops import crop
 from .detectors import PedestrianDetector, SignDetector, join_detections
@@ -40,14 +43,14 @@ class ObserverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     pedestrians: bool = True
     pedestrian_model: str | None = None  # an ONNX detector with a class `person`; None = NanoDet-m of the weights
     pedestrian_decoder: str | None = None  # the family of that file; None = recognized by its graph
-    pedestrian_score: float = 0.35  # boxes below it are dropped
-    pedestrian_iou: float = 0.6  # of two boxes that overlap by more than this the better is kept
+    pedestrian_score: Share = 0.35  # boxes below it are dropped
+    pedestrian_iou: Share = 0.6  # of two boxes that overlap by more than this the better is kept
     signs: bool = True  # detector and classifier
-    sign_score: float = 0.45  # 0.05 false boxes a frame on clean drives, see the model card
-    sign_iou: float = 0.5
-    sign_crops: int = 8  # maximum of signs classified in a frame, best score first
-    tiles_per_frame: int = 9  # of 180: 9 cover the whole frame every 20 frames
-    tile_seed: int = 0  # of the order in which tiles are selected
+    sign_score: Share = 0.45  # 0.05 false boxes a frame on clean drives, see the model card
+    sign_iou: Share = 0.5
+    sign_crops: Annotated[int, Meta(ge=0, le=1000)] = 8  # maximum of signs classified in a frame, best score first
+    tiles_per_frame: Annotated[int, Meta(ge=1, le=TILES)] = 9  # of 180: 9 cover the whole frame every 20 frames
+    tile_seed: Seed = 0  # of the order in which tiles are selected
 
 
 class Observer:

@@ -11,13 +11,15 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
+from msgspec import Meta
 
 from gradwatch import GradwatchError
 from gradwatch.models.observe import ObserverSettings
+from gradwatch.ranges import Bytes, FrameRate, Partition, Port, PositiveSeconds, Seconds, Threads, checked
 from gradwatch.streams.cameras.address import hide_credentials_of
 from gradwatch.streams.observability.logs import hide_credentials
 from gradwatch.streams.wire.messages import check_stream_id
@@ -47,7 +49,9 @@ class TopicNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     frames: str = "gradwatch.frames"
     prefix: str = "gradwatch."
-    lag_budget_s: float = LAG_BUDGET_S  # added to the 65 s of an alert's evidence: how long frames are kept
+    lag_budget_s: Annotated[float, Meta(ge=0, le=365 * 86_400)] = (
+        LAG_BUDGET_S  # added to the 65 s of an alert's evidence: how long frames are kept
+    )
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,31 +59,25 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     group_id: str = "gradwatch"
     policy: Literal["live", "every_frame"] = "live"
-    max_frame_age_s: float = 0.5  # live: older frames are dropped before decoding
-    max_pending_frames: int = 2  # live: for each stream; the newest win
-    max_pending_bytes: int = 128 * 1024 * 1024  # every_frame: above it the consumer pauses
-    max_pixels: int = MAX_PIXELS  # larger pictures are refused before they are decoded
+    max_frame_age_s: PositiveSeconds = 0.5  # live: older frames are dropped before decoding
+    max_pending_frames: Annotated[int, Meta(ge=1, le=10_000)] = 2  # live: for each stream; the newest win
+    max_pending_bytes: Bytes = 128 * 1024 * 1024  # every_frame: above it the consumer pauses
+    max_pixels: Annotated[int, Meta(ge=1, le=2**30)] = MAX_PIXELS  # larger pictures are refused before they are decoded
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    model_threads: int = 1
-    decode_threads: int = 1
-    max_batch: int = 1  # frames, of any streams, in one batch of the networks
-    max_wait_s: float = 0.01  # how long an incomplete batch waits for more frames
-    drain_s: float = 10.0  # how long a stopping worker may finish frames in progress
-    session_timeout_s: float = 10.0
+    model_threads: Threads = 1
+    decode_threads: Threads = 1
+    max_batch: Annotated[int, Meta(ge=1, le=1024)] = 1  # frames, of any streams, in one batch of the networks
+    max_wait_s: Seconds = 0.01  # how long an incomplete batch waits for more frames
+    drain_s: Seconds = 10.0  # how long a stopping worker may finish frames in progress
+    session_timeout_s: Annotated[float, Meta(ge=1, le=1800)] = 10.0
     instance_id: str | None = None  # makes a static group member: unique to each worker, the same after a restart
-    state_interval_s: float = 1.0  # time between two stored states; after a crash later frames are judged again
-    metrics_port: int | None = None  # serves /metrics, /healthz and /readyz
+    state_interval_s: Seconds = 1.0  # time between two stored states; after a crash later frames are judged again
+    metrics_port: Port | None = None  # serves /metrics, /healthz and /readyz
     metrics_address: str = "127.0.0.1"  # address of that port; "0.0.0.0" where Prometheus runs elsewhere
-    metrics_streams: int = 1000  # streams with metrics of their own; the others share `other`
-    unhealthy_after_s: float = 30.0  # a busy thread that is silent for longer is unhealthy
-
-    def __post_init__(self) -> None:
-        if self.max_batch < 1 or not self.max_wait_s >= 0:
-            raise ValueError(
-                f"worker: expected max_batch >= 1 and max_wait_s >= 0, got {self.max_batch} and {self.max_wait_s}"
-            )
-        if not self.unhealthy_after_s > 0:
-            raise ValueError(f"worker.unhealthy_after_s: expected more than 0, got {self.unhealthy_after_s}")
+    metrics_streams: Annotated[int, Meta(ge=1, le=1_000_000)] = (
+        1000  # streams with metrics of their own; the others share `other`
+    )
+    unhealthy_after_s: PositiveSeconds = 30.0  # a busy thread that is silent for longer is unhealthy
 
 
 class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,15 +90,13 @@ class StreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A camera `url` for `gradwatch attach`; `streams/cameras/address.py` lists its forms. It may hold credentials."""
 
-    url: str | int
+    url: str | Annotated[int, Meta(ge=0, le=255)]
     transport: Literal["tcp", "udp"] = "tcp"  # for RTSP
-    rate_hz: float | None = None  # upper limit of frames a second; None: all
-    partition: int | None = None  # of the frames topic; None: by key
+    rate_hz: FrameRate | None = None  # upper limit of frames a second; None: all
+    partition: Partition | None = None  # of the frames topic; None: by key
 
     def __post_init__(self) -> None:
         hide_credentials_of(str(self.url))
-        if self.rate_hz is not None and not self.rate_hz > 0:
-            raise ValueError(f"rate_hz: expected more than 0, got {self.rate_hz}")
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,9 +141,10 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
 def from_tree(tree: object, where: str = "configuration") -> Configuration:
     """The configuration in a tree of plain values; `where` names it in errors. Raises ConfigurationError."""
     try:
-        return msgspec.convert(tree, Configuration, strict=False)
-    except msgspec.ValidationError as error:
+        configuration: Configuration = checked(tree, Configuration)
+    except ValueError as error:
         raise ConfigurationError(f"{where}: {error}{_nearest(str(error))}") from error
+    return configuration
 
 
 def schema() -> dict[str, Any]:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from gradwatch import GradwatchError
 from gradwatch.models.outputs import Observation
+from gradwatch.ranges import Seed
 from gradwatch.streams.wire.messages import AlertKind
 
 from ..scorers import SCORERS, CropScores, Parameters
@@ -61,12 +64,15 @@ class Origin(msgspec.Struct, frozen=True):
     height: int
 
 
+FalseAlarmRate = Annotated[float, Meta(ge=0.0001, le=3600)]  # per hour: once in a year to once in a second
+
+
 class AlarmBudget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often false alarms may come, of all alarm-carrying scores together."""
 
-    false_alarms_per_hour: float = 1.0
-    bootstrap_hours: int = 40
-    seed: int = 0
+    false_alarms_per_hour: FalseAlarmRate = 1.0
+    bootstrap_hours: Annotated[int, Meta(ge=1, le=1000)] = 40
+    seed: Seed = 0
 
 
 class CleanFit(msgspec.Struct, frozen=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from gradwatch.ranges import Bytes, Port, PositiveSeconds
+
 GIBIBYTE = 1024**3
 
 
@@ -11,14 +13,10 @@ class EvidenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where evidence files are stored and how much disk space they may use."""
 
     folder: str = "evidence"  # holds <stream>/<alert>.mcap
-    max_bytes: int = 10 * GIBIBYTE  # above it files are removed: of reviewed alerts first, then of closed, oldest first
+    max_bytes: Bytes = (
+        10 * GIBIBYTE
+    )  # above it files are removed: of reviewed alerts first, then of closed, oldest first
     group_id: str = "gradwatch-evidence"  # consumer group on the alerts topic
-    patience_s: float = 30.0  # after this silence a stream is taken to have no more frames for a window
-    metrics_port: int | None = None  # serves /metrics, /healthz and /readyz
+    patience_s: PositiveSeconds = 30.0  # after this silence a stream is taken to have no more frames for a window
+    metrics_port: Port | None = None  # serves /metrics, /healthz and /readyz
     metrics_address: str = "127.0.0.1"  # address of that port; "0.0.0.0" where Prometheus runs elsewhere
-
-    def __post_init__(self) -> None:
-        if self.max_bytes < 1 or not self.patience_s > 0:
-            raise ValueError(
-                f"evidence: expected max_bytes >= 1 and patience_s > 0, got {self.max_bytes} and {self.patience_s}"
-            )

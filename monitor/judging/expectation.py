@@ -11,26 +11,33 @@ add up to 1. The mismatch is that of binary cross-entropy (`models/gradients/hea
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from gradwatch.models.outputs import Kind
+from gradwatch.ranges import Share
 
 Array = NDArray[np.float64]
 
 ANY_SIDE_PX = 1.0  # every box that the border does not cut off
 
 
+SideLength = Annotated[float, Meta(ge=0, le=100_000)]  # px
+
+
 class ExpectationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a track has learned enough to be contradicted."""
 
-    min_crops: int = 3  # seen before the track expects anything
-    learn_side_px: float = 12.0  # a smaller crop teaches nothing
-    judge_side_px: float = 17.0  # a smaller crop contradicts nothing: it is misread more often than swapped
-    memory: float = 10.0  # crops of the present size that q remembers
-    sure: float = 0.8  # least probability of the expected class: an undecided track expects nothing
-    stubborn: float = 0.1  # share of its weight with which a crop teaches a sure track that it contradicts
+    min_crops: Annotated[int, Meta(ge=1, le=10_000)] = 3  # seen before the track expects anything
+    learn_side_px: SideLength = 12.0  # a smaller crop teaches nothing
+    judge_side_px: SideLength = 17.0  # a smaller crop contradicts nothing: it is misread more often than swapped
+    memory: Annotated[float, Meta(ge=1, le=1_000_000)] = 10.0  # crops of the present size that q remembers
+    sure: Share = 0.8  # least probability of the expected class: an undecided track expects nothing
+    stubborn: Share = 0.1  # share of its weight with which a crop teaches a sure track that it contradicts
 
 
 def rules_for(kind: Kind, settings: ExpectationSettings) -> ExpectationSettings:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from gradwatch.ranges import PositiveSeconds
 from gradwatch.streams.wire.messages import AlertKind
 
 from ..alarms.calibration import MIN_FRAMES, AlarmBudget
@@ -31,15 +34,17 @@ class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tracker: TrackerSettings = TrackerSettings()
     expectation: ExpectationSettings = ExpectationSettings()
     forecaster: str = "constant_velocity"
-    horizon_s: tuple[float, ...] = (0.4, 0.8, 1.2, 1.6, 2.0)
-    coverage: float = 0.9  # share of future positions that a region is to contain
+    horizon_s: Annotated[tuple[PositiveSeconds, ...], Meta(min_length=1, max_length=100)] = (0.4, 0.8, 1.2, 1.6, 2.0)
+    coverage: Annotated[float, Meta(gt=0, lt=1)] = 0.9  # share of future positions that a region is to contain
     policy: dict[AlertKind, Policy] = msgspec.field(default_factory=lambda: dict(POLICY))
     alarms: AlarmBudget = AlarmBudget()
-    calibration_frames: int = 300  # clean frames of a stream's own start, assumed healthy
+    calibration_frames: Annotated[int, Meta(ge=MIN_FRAMES, le=1_000_000)] = (
+        300  # clean frames of a stream's own start, assumed healthy
+    )
 
     def __post_init__(self) -> None:
-        if self.calibration_frames < MIN_FRAMES:
-            raise ValueError(f"calibration_frames: expected at least {MIN_FRAMES}, got {self.calibration_frames}")
+        if list(self.horizon_s) != sorted(set(self.horizon_s)):
+            raise ValueError(f"horizon_s: expected times that increase, got {', '.join(map(str, self.horizon_s))}")
         _check_name("forecaster", self.forecaster, FORECASTERS)
         for kind, policy in self.policy.items():
             _check_name(f"policy.{kind}.detector", policy.detector, CHANGE_DETECTORS)

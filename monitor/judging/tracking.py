@@ -9,12 +9,15 @@ order, give equal tracks.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
 from gradwatch.models.boxes import iou
+from gradwatch.ranges import PositiveSeconds, Share
 
 Doubles = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -27,6 +30,9 @@ MAX_LOOMING = 3.0  # the stretch of a step grows without bound near contact
 MAX_SIZE_CHANGE = 4.0  # a prediction that a box grows or shrinks by more than this in one step is rejected
 
 
+Heights = Annotated[float, Meta(gt=0, le=1000)]  # lengths, in heights of the box
+
+
 class TrackerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How tracks begin, match, move and end. Noise is in box heights, so it holds near and far alike.
 
@@ -34,20 +40,29 @@ class TrackerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     use the last one. The `acceleration` a of box height h is white noise of spectral density (a·h)² px²/s³.
     """
 
-    high_score: float = 0.5  # least score of a detection that begins a track
-    low_score: float = 0.1  # least score of one that continues a confirmed track; below it is ignored
-    high_iou: float = 0.2  # least overlap with a strong detection
-    low_iou: float = 0.4  # weak detections must fit better
-    buffered_iou: float = 0.1  # least overlap of the widened boxes
-    buffer_sigmas: float = 2.0  # boxes are widened by the predicted center's uncertainty …
-    max_buffer: float = 1.0  # … but by at most this many box heights
-    confirm_hits: int = 2  # sightings after which a track counts
-    max_unseen_s: float = 1.0  # a confirmed track lives this long without being seen
-    max_unseen_tentative_s: float = 0.45  # an unconfirmed one this long: one missed frame at 5 Hz
-    max_gap_s: float = 2.0  # a longer hole in the stream, or jump back in time, forgets all tracks
-    acceleration: tuple[float, ...] = (3.0, 0.5)  # heights / s^1.5
-    initial_speed: tuple[float, ...] = (3.0, 1.0)  # standard deviation at birth, heights / s
-    measurement: float = 0.05  # standard deviation of a detected coordinate, heights
+    high_score: Share = 0.5  # least score of a detection that begins a track
+    low_score: Share = 0.1  # least score of one that continues a confirmed track; below it is ignored
+    high_iou: Share = 0.2  # least overlap with a strong detection
+    low_iou: Share = 0.4  # weak detections must fit better
+    buffered_iou: Share = 0.1  # least overlap of the widened boxes
+    buffer_sigmas: Annotated[float, Meta(ge=0, le=100)] = (
+        2.0  # boxes are widened by the predicted center's uncertainty …
+    )
+    max_buffer: Annotated[float, Meta(ge=0, le=100)] = 1.0  # … but by at most this many box heights
+    confirm_hits: Annotated[int, Meta(ge=1, le=1000)] = 2  # sightings after which a track counts
+    max_unseen_s: PositiveSeconds = 1.0  # a confirmed track lives this long without being seen
+    max_unseen_tentative_s: PositiveSeconds = 0.45  # an unconfirmed one this long: one missed frame at 5 Hz
+    max_gap_s: PositiveSeconds = 2.0  # a longer hole in the stream, or jump back in time, forgets all tracks
+    acceleration: Annotated[tuple[Heights, ...], Meta(min_length=1)] = (3.0, 0.5)  # heights / s^1.5
+    initial_speed: Annotated[tuple[Heights, ...], Meta(min_length=1)] = (
+        3.0,
+        1.0,
+    )  # standard deviation at birth, heights / s
+    measurement: Heights = 0.05  # standard deviation of a detected coordinate, heights
+
+    def __post_init__(self) -> None:
+        if self.low_score > self.high_score:
+            raise ValueError(f"expected low_score <= high_score, got {self.low_score} and {self.high_score}")
 
 
 class TrackSet(Struct, frozen=True, eq=False):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from gradwatch.ranges import Bytes, Port
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
@@ -12,19 +15,17 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 class Retention(Struct, frozen=True, forbid_unknown_fields=True):
     """How long alerts are kept; `review/store/retention.py` defines the order of deletion."""
 
-    days: float = 365.0  # reviewed alerts that were raised earlier are deleted
-    max_alerts: int = 200_000  # beyond it the oldest are deleted: reviewed ones first, then unreviewed ones
-
-    def __post_init__(self) -> None:
-        if not self.days > 0 or self.max_alerts < 1:
-            raise ValueError(f"review.retention: expected days > 0 and max_alerts >= 1, got {self}")
+    days: Annotated[float, Meta(gt=0, le=36_525)] = 365.0  # reviewed alerts that were raised earlier are deleted
+    max_alerts: Annotated[int, Meta(ge=1, le=10_000_000)] = (
+        200_000  # beyond it the oldest are deleted: reviewed ones first, then unreviewed ones
+    )
 
 
 class ReviewSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How the review page and its API are served."""
 
     host: str = "127.0.0.1"  # any address but loopback requires log-in
-    port: int = 8080
+    port: Port = 8080
     database: str = "sqlite:///review.db"  # or postgresql://user:password@host/name
     evidence: str = "evidence"  # the folder of `gradwatch evidence`
     truth: str | None = None  # a folder with tags and ground truth of replayed recordings
@@ -33,14 +34,14 @@ class ReviewSettings(Struct, frozen=True, forbid_unknown_fields=True):
     trusted_proxies: tuple[str, ...] = ()  # networks (CIDR) whose user header is believed; all others log in
     user_header: str = "X-Remote-User"
     retention: Retention = Retention()
-    max_cameras: int = 200  # in the live view; beyond it the one silent longest is dropped
-    max_live_bytes: int = 256 * 1024 * 1024
+    max_cameras: Annotated[int, Meta(ge=1, le=100_000)] = (
+        200  # in the live view; beyond it the one silent longest is dropped
+    )
+    max_live_bytes: Bytes = 256 * 1024 * 1024
 
     def __post_init__(self) -> None:
         for network in self.trusted_proxies:
             ip_network(network)  # raises ValueError that names the fault
-        if not 0 <= self.port < 65536:
-            raise ValueError(f"review.port: expected 0 to 65535, got {self.port}")
 
     @property
     def demands_login(self) -> bool:

@@ -102,12 +102,12 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("tree", "key", "where", "nearest"),
     [
-        ({"wroker": {}}, "wroker", "", "worker"),
-        ({"worker": {"max_pending_frame": 1}}, "max_pending_frame", "$.worker", "max_pending_frames"),
-        ({"judge": {"tracker": {"high_scor": 1}}}, "high_scor", "$.judge.tracker", "high_score"),
-        ({"judge": {"alarms": {"false_alarms": 1}}}, "false_alarms", "$.judge.alarms", "false_alarms_per_hour"),
-        ({"models": {"sign_thresh": 1}}, "sign_thresh", "$.models", "sign_score"),
-        ({"streams": {"a": {"calibraton": "x"}}}, "calibraton", "$.streams[...]", "calibration"),
+        ({"wroker": {}}, "wroker", "file.yaml", "worker"),
+        ({"worker": {"max_pending_frame": 1}}, "max_pending_frame", "worker", "max_pending_frames"),
+        ({"judge": {"tracker": {"high_scor": 1}}}, "high_scor", "judge.tracker", "high_score"),
+        ({"judge": {"alarms": {"false_alarms": 1}}}, "false_alarms", "judge.alarms", "false_alarms_per_hour"),
+        ({"models": {"sign_thresh": 1}}, "sign_thresh", "models", "sign_score"),
+        ({"streams": {"a": {"calibraton": "x"}}}, "calibraton", "streams.a", "calibration"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(tree, key, where, nearest):
@@ -115,19 +115,22 @@ def test_an_unknown_key_names_the_nearest(tree, key, where, nearest):
         from_tree(tree, "file.yaml")
     assert str(error.value).startswith("file.yaml: ")
     assert f"unknown field `{key}`" in str(error.value)
-    assert where in str(error.value)
+    assert f"{where}: " in str(error.value)
     assert f"(did you mean `{nearest}`?)" in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("tree", "where"),
     [
-        ({"worker": {"model_threads": "many"}}, r"Expected `int`, got `str` - at `\$.worker.model_threads`"),
-        ({"worker": {"policy": "fast"}}, r"'fast' - at `\$.worker.policy`"),
-        ({"judge": {"horizon_s": 3}}, r"Expected `array`, got `int` - at `\$.judge.horizon_s`"),
-        ({"broker": "kafka:9092"}, r"Expected `object`, got `str` - at `\$.broker`"),
+        (
+            {"worker": {"model_threads": "many"}},
+            r"configuration: worker.model_threads: Expected `int`, got `str`, 1 to 256$",
+        ),
+        ({"worker": {"policy": "fast"}}, r"worker.policy: Invalid enum value 'fast'"),
+        ({"judge": {"horizon_s": 3}}, r"judge.horizon_s: Expected `array`, got `int`"),
+        ({"broker": "kafka:9092"}, r"broker: Expected `object`, got `str`"),
         ([1], r"Expected `object`, got `array`"),
-        ({"judge": {"calibration_frames": 99}}, r"expected at least 100, got 99 - at `\$.judge`"),
+        ({"judge": {"calibration_frames": 99}}, r"judge.calibration_frames: expected 100 to 1000000, got 99$"),
         (
             {"judge": {"forecaster": "crystal_ball"}},
             r"forecaster: expected one of constant_velocity, got 'crystal_ball'",
@@ -154,6 +157,93 @@ def test_a_policy_with_unknown_names_is_refused(change, message):
     policy = {"carriers": ["msp"], "detector": "ewma"} | change
     with pytest.raises(ConfigurationError, match=message):
         from_tree({"judge": {"policy": {"distribution_shift": policy}}})
+
+
+# -- numbers ----------------------------------------------------------------------------------------------
+
+
+def numbers_of(kind, where="configuration"):
+    """Every number in a type, with its place: `(place, msgspec's description of it)`."""
+    if isinstance(kind, msgspec.inspect.Metadata):
+        kind = kind.type
+    if isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
+        yield where, kind
+    for field in getattr(kind, "fields", ()):
+        yield from numbers_of(field.type, f"{where}.{field.name}")
+    for part in ("item_type", "value_type"):
+        if hasattr(kind, part):
+            yield from numbers_of(getattr(kind, part), where)
+    for each in getattr(kind, "types", ()):
+        yield from numbers_of(each, where)
+
+
+NUMBERS = dict(numbers_of(msgspec.inspect.type_info(Configuration)))
+
+
+def test_numbers_are_found_in_every_section():
+    found = {place.split(".")[1] for place in NUMBERS}
+    assert found == {"topics", "worker", "models", "judge", "cameras", "evidence", "review"}
+
+
+@pytest.mark.parametrize("place", NUMBERS)
+def test_every_number_has_two_ends(place):
+    """Both are needed: a number without an upper end may be infinite."""
+    number = NUMBERS[place]
+    assert number.ge is not None or number.gt is not None
+    assert number.le is not None or number.lt is not None
+
+
+def test_the_defaults_are_within_their_ranges():
+    assert from_tree(msgspec.to_builtins(Configuration(), str_keys=True)) == Configuration()
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "expected"),
+    [
+        ("judge.alarms.false_alarms_per_hour", "0", "0.0001 to 3600"),
+        ("models.pedestrian_score", "3", "0 to 1"),
+        ("models.tile_seed", "99999999999999999999", "0 to 4294967295"),
+        ("worker.max_frame_age_s", "-5", "more than 0, at most 86400"),
+        ("worker.max_frame_age_s", ".nan", "more than 0, at most 86400"),
+        ("worker.max_frame_age_s", ".inf", "more than 0, at most 86400"),
+        ("worker.metrics_port", "70000", "0 to 65535"),
+        ("judge.coverage", "1", "more than 0, less than 1"),
+        ("cameras.gate.rate_hz", "0", "more than 0, at most 1000"),
+        ("cameras.gate.url", "-1", "0 to 255"),
+        ("judge.policy.distribution_shift.critical", "-1", "more than 0, at most 1000"),
+    ],
+)
+def test_a_number_out_of_its_range_is_named_with_range_and_value(written, place, value, expected):
+    *sections, key = place.split(".")
+    text = "".join(f"{section}: {{" for section in sections) + f"{key}: {value}" + "}" * len(sections)
+    with pytest.raises(ConfigurationError) as error:
+        written(text)
+    assert str(error.value).endswith(f"gradwatch.yaml: {place}: expected {expected}, got {value.lstrip('.')}")
+
+
+def test_a_number_in_a_list_and_one_from_the_environment_are_checked_too(written):
+    with pytest.raises(ConfigurationError, match=r"judge.horizon_s.1: expected more than 0, at most 86400, got -2$"):
+        written("judge: {horizon_s: [1, -2]}")
+    with pytest.raises(ConfigurationError, match=r"worker.drain_s: expected 0 to 86400, got 1e999$"):
+        written("worker: {drain_s: '${DRAIN_S}'}", DRAIN_S="1e999")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("judge: {tracker: {low_score: 0.7}}", "judge.tracker: expected low_score <= high_score, got 0.7 and 0.5"),
+        ("judge: {horizon_s: [2, 1]}", "judge: horizon_s: expected times that increase, got 2.0, 1.0"),
+        ("judge: {horizon_s: []}", "judge.horizon_s: Expected `array` of length >= 1"),
+        (
+            "judge: {policy: {distribution_shift: {carriers: [msp], detector: ewma, leave: 1.5}}}",
+            "judge.policy.distribution_shift: expected leave <= enter <= critical, got 1.5, 1.0 and 2.0",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(written, text, message):
+    with pytest.raises(ConfigurationError) as error:
+        written(text)
+    assert message in str(error.value)
 
 
 # -- the environment --------------------------------------------------------------------------------------
