@@ -11,12 +11,21 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from gradwatch.streams.wire.messages import Alert, AlertKind, AlertState, FrameIdentity, Severity, alert_id
+from gradwatch.streams.wire.messages import (
+    Alert,
+    AlertKind,
+    AlertState,
+    ClosedBecause,
+    FrameIdentity,
+    Severity,
+    alert_id,
+)
 
 from ..scorers import SCORERS
 from .calibration import Calibration
 from .policy import Policy
 
+GROWTH = 1.2  # an open alert is revised when its peak has grown by this factor: the statistic is bounded, so seldom
 BASELINES_ALONE = " (plain baselines alone; no gradient score is over its threshold)"
 
 
@@ -28,10 +37,15 @@ class Moment(msgspec.Struct, frozen=True):
     partition: int
     offset: int
     ratios: dict[str, float]  # change statistic / threshold by carrying score
-    p_value: float  # smallest of the carrying scores in this frame
+    p_values: dict[str, float] = {}  # smallest in this frame, by carrying score that has one
     track_id: int | None = None
     expected: str = ""
     observed: str = ""
+
+    @property
+    def p_value(self) -> float:
+        """The smallest of all, 1 where there is none."""
+        return min(self.p_values.values(), default=1.0)
 
 
 class Episode(msgspec.Struct, frozen=True):
@@ -46,6 +60,8 @@ class Episode(msgspec.Struct, frozen=True):
     revision: int = 0
     severity: Severity = Severity.WARNING
     announced: int = 0  # number of carriers that the last revision named
+    announced_peak: float = 0.0  # of the last revision
+    top: Moment | None = None  # the frame of the peak; None in states that an older version stored
 
 
 class Binding(msgspec.Struct, frozen=True):
@@ -71,6 +87,7 @@ def advance(
             smallest_p=moment.p_value,
             carried_by=_carriers([], moment.ratios, policy.enter),
             subject=moment,
+            top=moment,
         )
     elif ratio >= policy.leave:
         episode = replace(
@@ -80,15 +97,17 @@ def advance(
             smallest_p=min(episode.smallest_p, moment.p_value),
             carried_by=_carriers(episode.carried_by, moment.ratios, policy.enter),
             subject=moment if ratio > episode.peak and moment.track_id is not None else episode.subject,
+            top=moment if ratio > episode.peak else episode.top,
         )
     elif (moment.capture_ns - episode.last.capture_ns) / 1e9 >= policy.clear_s:
-        return None, closing_alert(episode, kind, binding) if episode.revision else None
+        closed = closing_alert(episode, kind, binding, ClosedBecause.CLEARED) if episode.revision else None
+        return None, closed
     return _announce(episode, moment, ratio, kind, policy, binding)
 
 
-def closing_alert(episode: Episode, kind: AlertKind, binding: Binding) -> Alert:
+def closing_alert(episode: Episode, kind: AlertKind, binding: Binding, because: ClosedBecause) -> Alert:
     """The last revision of the alert of an episode that ends."""
-    return _alert(_revised(episode, episode.severity), kind, AlertState.CLOSED, binding)
+    return _alert(_revised(episode, episode.severity), kind, binding, because)
 
 
 def alert_id_of(episode: Episode, kind: AlertKind) -> str:
@@ -100,21 +119,31 @@ def alert_id_of(episode: Episode, kind: AlertKind) -> str:
 def _announce(
     episode: Episode, moment: Moment, ratio: float, kind: AlertKind, policy: Policy, binding: Binding
 ) -> tuple[Episode | None, Alert | None]:
-    """Opens an episode that has lasted, drops one that faded earlier, revises one with more severity or carriers."""
+    """Opens an episode that has lasted, drops one that faded earlier, revises one that has grown."""
     severity = Severity.CRITICAL if episode.peak >= policy.critical else Severity.WARNING
     if episode.revision == 0:
         if ratio < policy.enter:
             return None, None
         if (moment.capture_ns - episode.onset.capture_ns) / 1e9 < policy.min_duration_s:
             return episode, None
-    elif severity == episode.severity and len(episode.carried_by) == episode.announced:
+    elif (
+        severity == episode.severity
+        and len(episode.carried_by) == episode.announced
+        and episode.peak < GROWTH * episode.announced_peak
+    ):
         return episode, None
     episode = _revised(episode, severity)
-    return episode, _alert(episode, kind, AlertState.OPEN, binding)
+    return episode, _alert(episode, kind, binding)
 
 
 def _revised(episode: Episode, severity: Severity) -> Episode:
-    return replace(episode, revision=episode.revision + 1, severity=severity, announced=len(episode.carried_by))
+    return replace(
+        episode,
+        revision=episode.revision + 1,
+        severity=severity,
+        announced=len(episode.carried_by),
+        announced_peak=episode.peak,
+    )
 
 
 def _carriers(before: Sequence[str], ratios: dict[str, float], enter: float) -> list[str]:
@@ -123,15 +152,16 @@ def _carriers(before: Sequence[str], ratios: dict[str, float], enter: float) -> 
     return now + [name for name in before if name not in now]
 
 
-def _alert(episode: Episode, kind: AlertKind, state: AlertState, binding: Binding) -> Alert:
+def _alert(episode: Episode, kind: AlertKind, binding: Binding, because: ClosedBecause | None = None) -> Alert:
     onset, last, identity = episode.onset, episode.last, episode.onset.identity
+    top = episode.top or last
     calibration = binding.calibration
     return Alert(
         alert_id=alert_id_of(episode, kind),
         revision=episode.revision,
         kind=kind,
         severity=episode.severity,
-        state=state,
+        state=AlertState.OPEN if because is None else AlertState.CLOSED,
         stream_id=identity.stream_id,
         run_id=identity.run_id,
         onset_seq=identity.seq,
@@ -154,6 +184,12 @@ def _alert(episode: Episode, kind: AlertKind, state: AlertState, binding: Bindin
         models_id=binding.models_id,
         calibration_id=calibration.calibration_id,
         configuration_id=binding.configuration_id,
+        peak_seq=top.identity.seq,
+        peak_capture_ns=top.capture_ns,
+        peak_ratios=top.ratios,
+        peak_p_values=top.p_values,
+        duration_s=(last.capture_ns - onset.capture_ns) / 1e9,
+        closed_because=because,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gradwatch.streams.wire.messages import Alert, AlertKind, FrameStamp
+from gradwatch.streams.wire.messages import Alert, AlertKind, ClosedBecause, FrameStamp
 
 from ..alarms import episodes
 from ..alarms.calibration import Calibration, Scores, frame_evidence_nats, p_values
@@ -58,7 +58,7 @@ class Watch:
                 partition=stamp.partition,
                 offset=stamp.offset,
                 ratios=carrying,
-                p_value=min((float(p[name].min()) for name in carrying if name in p), default=1.0),
+                p_values={name: float(p[name].min()) for name in carrying if name in p},
                 track_id=subject.track_id,
                 expected=subject.expected,
                 observed=subject.observed,
@@ -71,13 +71,13 @@ class Watch:
         alert_ids = [episodes.alert_id_of(episode, kind) for kind, episode in running.items() if episode.revision]
         return Watched(p, ratios, alert_ids, alerts, replace(state, change=change, episodes=running))
 
-    def close(self, state: JudgeState) -> list[Alert]:
-        """The last revisions of the alerts that a run left open when it ended."""
+    def close(self, state: JudgeState, because: ClosedBecause) -> list[Alert]:
+        """The last revisions of the alerts that are open in `state`."""
         if state.calibration is None:
             return []
         binding = episodes.Binding(self.models_id, self.configuration_id, state.calibration)
         return [
-            episodes.closing_alert(episode, kind, binding)
+            episodes.closing_alert(episode, kind, binding, because)
             for kind, episode in state.episodes.items()
             if episode.revision
         ]

@@ -23,7 +23,15 @@ from gradwatch.streams.observability.metrics import ALERTS_OPEN, FRAMES, STATES_
 from gradwatch.streams.sinks import ReportSink
 from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
-from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.wire.messages import (
+    ClosedBecause,
+    EncodedFrame,
+    FrameReport,
+    FrameStamp,
+    Outcome,
+    OutcomeCause,
+    StreamState,
+)
 from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError, decode_picture
 from gradwatch.streams.wire.records import Record
 
@@ -105,7 +113,8 @@ class Pipeline:
             log.info("calibrated", stream=stamp.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
         ALERTS_OPEN.labels(stamp.identity.stream_id).set(len(judgement.report.alert_ids))
         if before is not None and before.run_id != state.run_id:
-            judgement = replace(judgement, alerts=[*self.judge_frame.watch.close(before), *judgement.alerts])
+            closed = self.judge_frame.watch.close(before, ClosedBecause.NEW_RUN)
+            judgement = replace(judgement, alerts=[*closed, *judgement.alerts])
         return judgement
 
     def publish(self, report: FrameReport, judgement: Judgement | None = None) -> list[Delivery]:

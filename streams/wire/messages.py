@@ -83,6 +83,15 @@ class AlertState(StrEnum):
     CLOSED = "closed"
 
 
+class ClosedBecause(StrEnum):
+    """Why an alert was closed."""
+
+    CLEARED = "cleared"  # the frames are as the calibration expects again
+    NEW_RUN = "new_run"  # its source was started again, or another one took over the stream
+    SILENT = "silent"  # no frame of the stream has come for worker.close_after_s
+    FAILED = "failed"  # the stream's state began anew after a failure of judging
+
+
 class Disturbance(StrEnum):
     """Faults and events of a stream: its source reports those of the camera, the worker those of the frames."""
 
@@ -236,6 +245,12 @@ class Alert(Struct, frozen=True):
     `carried_by` names the scores whose own change statistic was over its threshold, strongest first: an
     alarm carried by a baseline alone says so. `calibration_note` says how far the calibration supports the
     asked rate ("" when it does).
+
+    The peak is the frame with the largest ratio of a change statistic to its threshold, which is `score`:
+    `peak_ratios` and `peak_p_values` hold those of each carrying score in that frame (1 = at the threshold; smallest
+    p-value of its crops). `peak_seq` is -1 in alerts of older versions.
+    `duration_s` from the onset to the last frame over the threshold is counted on a clock that always advances, so
+    it holds where capture times leap.
     """
 
     alert_id: str
@@ -268,6 +283,12 @@ class Alert(Struct, frozen=True):
     calibration_id: str = ""
     configuration_id: str = ""
     traceparent: str | None = None
+    peak_seq: int = -1
+    peak_capture_ns: int = 0
+    peak_ratios: dict[str, float] = field(default_factory=dict)
+    peak_p_values: dict[str, float] = field(default_factory=dict)
+    duration_s: float = 0.0
+    closed_because: ClosedBecause | None = None  # None while it is open
 
 
 class ClassOverride(Struct, frozen=True, tag_field="kind", tag="override_class"):

@@ -14,7 +14,7 @@ from .pixels import BadRecordError
 Headers = list[tuple[str, bytes]]
 
 SCHEMA_MAJOR = 1
-SCHEMA_VERSIONS = {"report": "1.2", "health": "1.1"}  # "1" where absent; see docs/wire.md
+SCHEMA_VERSIONS = {"report": "1.2", "alert": "1.1", "health": "1.1"}  # "1" where absent; see docs/wire.md
 MAX_TIME_NS = 2**63 - 1  # in the year 2262
 INTEGER = re.compile(r"-?[0-9]{1,19}")
 SCHEMA = re.compile(r"([0-9]{1,6})(\.[0-9]{1,6})?")

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gradwatch.monitor.alarms.episodes import Binding, Moment, advance, alert_id_of
 from gradwatch.monitor.alarms.policy import POLICY, Policy
-from gradwatch.streams.wire.messages import AlertKind, AlertState, FrameIdentity, Severity, alert_id
+from gradwatch.streams.wire.messages import AlertKind, AlertState, ClosedBecause, FrameIdentity, Severity, alert_id
 from gradwatch.streams.wire.outputs import encode_alert
 
 SHIFT, MISMATCH = AlertKind.DISTRIBUTION_SHIFT, AlertKind.EXPECTANCY_MISMATCH
@@ -28,7 +28,9 @@ def moment(seq, ratio, time_s=None, name="gradcon", **about):
     time_s = DT_S * seq if time_s is None else time_s
     ratios = ratio if isinstance(ratio, dict) else {name: ratio}
     identity = FrameIdentity("town", "run", seq)
-    return Moment(identity, round(time_s * 1e9), 3, 1000 + seq, ratios, about.pop("p_value", 0.01), **about)
+    return Moment(
+        identity, round(time_s * 1e9), 3, 1000 + seq, ratios, dict.fromkeys(ratios, about.pop("p_value", 0.01)), **about
+    )
 
 
 def play(moments, kind=SHIFT, policy=RULES, episode=None):
@@ -74,6 +76,7 @@ def test_closes_after_a_quiet_spell_and_not_before():
     assert [a.state for a in alerts] == [AlertState.OPEN]
     alerts, episode = play(ratios(*[1.5] * 5, *[0.1] * 10))
     assert [(a.state, a.revision) for a in alerts] == [(AlertState.OPEN, 1), (AlertState.CLOSED, 2)]
+    assert alerts[1].closed_because is ClosedBecause.CLEARED
     assert alerts[1].last_seq == 4  # the last frame that was over the leave ratio
     assert episode is None
 
@@ -111,13 +114,35 @@ def test_becomes_critical_once_and_stays_so():
     assert alerts[1].score == 2.5
 
 
+def test_goes_on_being_revised_as_its_peak_grows():
+    alerts, _ = play(ratios(*[2.5] * 3, 2.9, 3.1, 2.0, 6.0, 2.0, *QUIET))
+    assert [(a.severity, a.score, a.peak_seq) for a in alerts] == [
+        (Severity.CRITICAL, 2.5, 0),
+        (Severity.CRITICAL, 3.1, 4),
+        (Severity.CRITICAL, 6.0, 6),
+        (Severity.CRITICAL, 6.0, 6),
+    ]
+
+
+def test_the_peak_has_its_own_time_ratios_and_p_values():
+    moments = [moment(s, {"gradcon": r, "msp": 0.5}) for s, r in enumerate((1.2, 1.9, 1.4))]
+    moments[1] = replace(moments[1], p_values={"gradcon": 0.004})
+    (alert,), _ = play(moments)
+    assert (alert.peak_seq, alert.peak_capture_ns) == (1, 200_000_000)
+    assert (alert.peak_ratios, alert.peak_p_values) == ({"gradcon": 1.9, "msp": 0.5}, {"gradcon": 0.004})
+    assert alert.duration_s == pytest.approx(0.4)
+    assert alert.closed_because is None
+
+
 def test_a_critical_change_opens_critical():
     alerts, _ = play(ratios(*[3.0] * 4))
     assert [(a.revision, a.severity) for a in alerts] == [(1, Severity.CRITICAL)]
 
 
 def test_an_alert_has_subject_times_and_statistics():
-    moments = [replace(m, p_value=p) for m, p in zip(ratios(1.2, 1.9, 1.4), (0.02, 0.004, 0.03), strict=True)]
+    moments = [
+        replace(m, p_values={"gradcon": p}) for m, p in zip(ratios(1.2, 1.9, 1.4), (0.02, 0.004, 0.03), strict=True)
+    ]
     (alert,), _ = play(moments)
     assert alert.alert_id == alert_id("town", "run", SHIFT, 0)
     assert (alert.stream_id, alert.run_id, alert.kind) == ("town", "run", SHIFT)

@@ -134,6 +134,11 @@ def golden_alert() -> Alert:
         reason="the picture is unlike those that this stream was calibrated on",
         cause_probability=0.8,
         traceparent=TRACEPARENT,
+        peak_seq=40,
+        peak_capture_ns=CAPTURE_NS - 100_000_000,
+        peak_ratios={"image_statistics": 1.25},
+        peak_p_values={"image_statistics": 0.002},
+        duration_s=0.3,
     )
 
 
@@ -191,6 +196,7 @@ def test_golden_report_and_alert_are_read_back() -> None:
         report
     )
     assert decode_alert((GOLDEN / "alert.json").read_bytes()) == golden_alert()
+    assert decode_alert((GOLDEN / "alert-1.0.json").read_bytes()).peak_seq == -1
     assert decode_health((GOLDEN / "health.json").read_bytes()) == golden_health()
     assert decode_health((GOLDEN / "health-1.0.json").read_bytes()) == golden_health()
 
