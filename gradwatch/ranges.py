@@ -62,12 +62,14 @@ def _first_fault(value: Any, kind: Any, place: str) -> tuple[str, str]:
         except msgspec.ValidationError:
             return _first_fault(part, part_kind, f"{place}.{name}" if place else name)
     limits = span(kind)
-    if limits and _is_number(value):
-        return place, f"expected {limits}, got {value}"
     try:
         msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        return place, f"{error}, {limits}" if limits else str(error)
+        if not limits:
+            return place, str(error)
+        # a value of another type is not shown: it may be a password in a wrong place
+        is_number = ", got " not in str(error)
+        return place, f"expected {limits}, got {_shown(value)}" if is_number else f"{error}; the range is {limits}"
     raise AssertionError(f"{place} fits")
 
 
@@ -90,12 +92,7 @@ def _alternatives(kind: Any) -> list[Any]:
     return [each for each in get_args(kind) if each is not NoneType] if union else [kind]
 
 
-def _is_number(value: object) -> bool:
-    """Whether it is a number, also as a text: no other text is shown, since it may be a password in a wrong place."""
-    if not isinstance(value, int | float | str) or isinstance(value, bool):
-        return False
-    try:
-        float(value)
-    except (ValueError, OverflowError):
-        return isinstance(value, int)
-    return len(str(value)) < 40
+def _shown(number: Any) -> str:
+    """The number as written; Python refuses to write the longest integers."""
+    is_long = isinstance(number, int) and number.bit_length() > 128
+    return f"a number of {number.bit_length()} bits" if is_long else str(number)

@@ -13,10 +13,24 @@ import typer
 from msgspec.structs import replace
 
 from gradwatch import GradwatchError
+from gradwatch.ranges import Port, checked, span
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.observability.metrics import STREAMS
 
 from ..config import Configuration, load
+
+
+def numeric(kind: Any, help: str, *names: str) -> Any:
+    """An option that is a number of `kind`, one of `gradwatch.ranges`; its help shows the range."""
+
+    def parse(given: Any) -> Any:
+        try:
+            return checked(given, kind)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return typer.Option(*names, help=help, parser=parse, metavar=span(kind))
+
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML file, see deploy/gradwatch.yaml; default: all defaults.")
@@ -25,9 +39,7 @@ BootstrapOption = Annotated[
     str | None, typer.Option("--bootstrap-servers", "-b", help="Kafka, HOST:PORT[,…]; overrides the configuration.")
 ]
 WaitOption = Annotated[bool, typer.Option(help="Wait for a broker that does not answer, instead of failing.")]
-MetricsPortOption = Annotated[
-    int | None, typer.Option(help="Serve /metrics, /healthz and /readyz on this port.", min=0, max=65535)
-]
+MetricsPortOption = Annotated[int | None, numeric(Port, "Serve /metrics, /healthz and /readyz on this port.")]
 MetricsAddressOption = Annotated[str, typer.Option(help="Address of that port; 0.0.0.0 opens it to the network.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 

@@ -81,11 +81,11 @@ class Playback:
 
     def __post_init__(self) -> None:
         if self.rate_hz is not None and not self.rate_hz > 0:
-            raise ValueError(f"rate_hz must be above 0, got {self.rate_hz}")
+            raise SourceOptionError(f"rate: expected more than 0 frames a second, got {self.rate_hz}")
         if self.first < 0 or (self.last is not None and self.last < self.first):
-            raise ValueError(f"frames to play must be 0 <= first <= last, got {self.first} to {self.last}")
+            raise SourceOptionError(f"last: expected 0 <= first <= last, got {self.first} and {self.last}")
         if self.to_and_fro and self.rate_hz is None:
-            raise ValueError("to_and_fro needs rate_hz: played backwards, the recording's own times would decrease")
+            raise SourceOptionError("to-and-fro needs a rate: played backwards, its own times would decrease")
 
 
 AS_RECORDED = Playback()

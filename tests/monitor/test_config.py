@@ -124,7 +124,7 @@ def test_an_unknown_key_names_the_nearest(tree, key, where, nearest):
     [
         (
             {"worker": {"model_threads": "many"}},
-            r"configuration: worker.model_threads: Expected `int`, got `str`, 1 to 256$",
+            r"configuration: worker.model_threads: Expected `int`, got `str`; the range is 1 to 256$",
         ),
         ({"worker": {"policy": "fast"}}, r"worker.policy: Invalid enum value 'fast'"),
         ({"judge": {"horizon_s": 3}}, r"judge.horizon_s: Expected `array`, got `int`"),

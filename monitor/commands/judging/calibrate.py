@@ -10,16 +10,17 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import track
 
+from gradwatch.ranges import FrameNumber, FrameRate
 from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.sources import open_source
 from gradwatch.streams.wire.messages import check_stream_id
 
-from ...alarms.calibration import Calibration, CleanFrame
+from ...alarms.calibration import Calibration, CleanFrame, FalseAlarmRate
 from ...evaluate.observing import observe_all
 from ...judging.offline import clean_frames
 from ...worker.build import build_judge, build_observer
 from ...worker.stored_state import dump
-from ..options import ConfigOption, load_configuration, write_output
+from ..options import ConfigOption, load_configuration, numeric, write_output
 
 
 def calibrate(
@@ -28,11 +29,11 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="The calibration file to write.")],
     config: ConfigOption = None,
     rate: Annotated[
-        float | None, typer.Option(help="Frames a second; capture time follows. Default: their own.")
+        float | None, numeric(FrameRate, "Frames a second; capture time follows. Default: their own.")
     ] = None,
-    first: Annotated[int, typer.Option(help="First frame of each, from 0.")] = 0,
-    last: Annotated[int | None, typer.Option(help="Last frame of each, included.")] = None,
-    false_alarms_per_hour: Annotated[float | None, typer.Option(help="Overrides judge.alarms.")] = None,
+    first: Annotated[int, numeric(FrameNumber, "First frame of each, from 0.")] = 0,
+    last: Annotated[int | None, numeric(FrameNumber, "Last frame of each, included.")] = None,
+    false_alarms_per_hour: Annotated[float | None, numeric(FalseAlarmRate, "Overrides judge.alarms.")] = None,
 ) -> None:
     """Calibrate a stream on clean recordings of its own camera; that they are clean is not checked."""
     check_stream_id(source)

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Meta
 from rich.console import Console
 
 from gradwatch import MissingFileError
 from gradwatch.models.instrument import KEEP, recognize
 from gradwatch.models.instrument import instrument as instrument_model
 
-from ..options import write_output
+from ..options import numeric, write_output
 
 SIZE = re.compile(r"(\d+)x(\d+)")
+KeptLocations = Annotated[int, Meta(ge=1, le=100_000)]
+ClassId = Annotated[int, Meta(ge=0, le=99_999)]
 
 
 def instrument(
@@ -25,10 +28,10 @@ def instrument(
         str | None, typer.Option(help="The family, see docs/onnx.md; default: recognized by the graph's structure.")
     ] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT px, where the file leaves them free.")] = None,
-    keep: Annotated[int, typer.Option(help="Locations to return for each level, best first.", min=1)] = KEEP,
+    keep: Annotated[int, numeric(KeptLocations, "Locations to return for each level, best first.")] = KEEP,
     names: Annotated[Path | None, typer.Option(help="File with the names of the classes, one a line.")] = None,
     rank: Annotated[
-        list[int] | None, typer.Option(help="Rank locations by this class id only; repeat for several. Default: all.")
+        list[int] | None, numeric(ClassId, "Rank locations by this class id only; repeat for several. Default: all.")
     ] = None,
 ) -> None:
     """Add the outputs that gradient scores need to an ONNX detector or classifier, and print what was recognized."""

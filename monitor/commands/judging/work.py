@@ -9,12 +9,13 @@ import structlog
 import typer
 from msgspec.structs import replace
 
+from gradwatch.ranges import PositiveSeconds
 from gradwatch.streams.observability.status_server import serving
 
 from ...worker.build import build_worker, read_calibrations
 from ...worker.startup import check_broker, limit_arenas, require_loading, require_worker
 from .. import options
-from ..options import BootstrapOption, ConfigOption, WaitOption
+from ..options import BootstrapOption, ConfigOption, WaitOption, numeric
 
 log = structlog.get_logger()
 
@@ -24,7 +25,9 @@ def work(
     bootstrap_servers: BootstrapOption = None,
     policy: Annotated[Literal["live", "every_frame"] | None, typer.Option(help="Overrides worker.policy.")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Overrides worker.device.")] = None,
-    until_idle: Annotated[float | None, typer.Option(help="Stop after this many seconds without a frame.")] = None,
+    until_idle: Annotated[
+        float | None, numeric(PositiveSeconds, "Stop after this many seconds without a frame.")
+    ] = None,
     wait: WaitOption = False,
     ready_file: Annotated[
         Path | None, typer.Option(help="Created once the models are loaded and the consumer group is joined.")

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
+from gradwatch.ranges import Bytes
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.observability.status_server import serving
 from gradwatch.streams.transport.consumer import FrameConsumer
@@ -27,7 +28,7 @@ from ...letters import escaped
 from ...worker.build import topics_of
 from ...worker.startup import check_broker
 from .. import options
-from ..options import BootstrapOption, ConfigOption, WaitOption
+from ..options import BootstrapOption, ConfigOption, WaitOption, numeric
 
 log = structlog.get_logger()
 
@@ -40,7 +41,7 @@ def follow(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     folder: Annotated[Path | None, typer.Option(help="Folder of the files; overrides evidence.folder.")] = None,
-    max_bytes: Annotated[int | None, typer.Option(help="Of all files; overrides evidence.max_bytes.", min=1)] = None,
+    max_bytes: Annotated[int | None, numeric(Bytes, "Of all files; overrides evidence.max_bytes.")] = None,
     database: Annotated[
         str | None, typer.Option(help="Knows which alerts were reviewed; overrides review.database.")
     ] = None,

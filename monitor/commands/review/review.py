@@ -10,12 +10,14 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from msgspec import Meta
 from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.orm import Session
 
 from gradwatch import MissingFileError
+from gradwatch.ranges import Port
 
 from ...bench.broker_setup import open_broker, temporary_topics
 from ...bench.review import bench_review, review_report
@@ -29,7 +31,7 @@ from ...review.store.database import Database
 from ...review.store.errors import InvalidRequestError
 from ...worker.build import topics_of
 from ...worker.startup import limit_arenas
-from ..options import BootstrapOption, ConfigOption, JsonOption
+from ..options import BootstrapOption, ConfigOption, JsonOption, numeric
 
 review = typer.Typer(help="Serve the review page, or manage its users.", invoke_without_command=True)
 users = typer.Typer(help="Manage the users: viewers look, reviewers act, admins do everything.", no_args_is_help=True)
@@ -38,6 +40,7 @@ review.add_typer(users, name="users")
 DatabaseOption = Annotated[
     str | None, typer.Option("--database", help="sqlite:///FILE or postgresql://…; overrides review.database.")
 ]
+RequestRounds = Annotated[int, Meta(ge=5, le=1000)]
 RoleOption = Annotated[str, typer.Option(help="viewer, reviewer or admin.")]
 NameArgument = Annotated[str, typer.Argument(help="The user's name.")]
 PasswordOption = Annotated[
@@ -51,7 +54,7 @@ def serve(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     host: Annotated[str | None, typer.Option(help="Address to serve at; any but loopback requires log-in.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to serve at; 0 takes a free one.", min=0, max=65535)] = None,
+    port: Annotated[int | None, numeric(Port, "Port to serve at; 0 takes a free one.")] = None,
     database: DatabaseOption = None,
     evidence: Annotated[Path | None, typer.Option(help="Folder of `gradwatch evidence`.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Folder with ground truth of replayed recordings.")] = None,
@@ -187,7 +190,7 @@ def bench(
     database: Annotated[
         list[str] | None, typer.Option(help="An empty database to measure; default: a new SQLite file.")
     ] = None,
-    rounds: Annotated[int, typer.Option(help="How often each request is repeated.", min=5)] = 40,
+    rounds: Annotated[int, numeric(RequestRounds, "How often each request is repeated.")] = 40,
     json: JsonOption = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write a report to this file.")] = None,
 ) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from gradwatch.ranges import FrameRate, Partition
 from gradwatch.streams.cameras.address import Transport, camera_address, hide_credentials_of, is_live, stream_name
 from gradwatch.streams.cameras.attach import CameraPlan, CameraSummary, attach_all
 from gradwatch.streams.cameras.attach import attach as attach_one
@@ -34,6 +35,7 @@ from ..options import (
     MetricsAddressOption,
     MetricsPortOption,
     mend_topics_command,
+    numeric,
 )
 
 
@@ -50,8 +52,8 @@ def attach(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     transport: Annotated[Transport, typer.Option(help="Transport of RTSP.")] = "tcp",
-    rate: Annotated[float | None, typer.Option(help="Most frames a second. Default: all.")] = None,
-    partition: Annotated[int | None, typer.Option(help="Partition to publish to. Default: by key.")] = None,
+    rate: Annotated[float | None, numeric(FrameRate, "Most frames a second. Default: all.")] = None,
+    partition: Annotated[int | None, numeric(Partition, "Partition to publish to. Default: by key.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait for a camera that can't be reached at the start.")] = False,
     metrics_port: MetricsPortOption = None,
     metrics_address: MetricsAddressOption = LOOPBACK,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Meta
 from rich.console import Console
 
 from gradwatch.streams.dead_letters import Letter, NotRequeueableError, read_letter, requeue
@@ -22,7 +23,7 @@ from gradwatch.streams.wire.topics import Topics
 from ...config import BrokerSettings
 from ...letters import LetterFilter, details, table
 from ...worker.build import topics_of
-from ..options import BootstrapOption, ConfigOption, JsonOption, load_configuration, write_json, write_output
+from ..options import BootstrapOption, ConfigOption, JsonOption, load_configuration, numeric, write_json, write_output
 
 dlq = typer.Typer(help="Inspect the records that could not be processed, and requeue them.", no_args_is_help=True)
 
@@ -30,6 +31,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PLACE = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
 ACKNOWLEDGED_S = 30.0  # timeout of the acknowledgments of requeued records
 
+LetterCount = Annotated[int, Meta(ge=1, le=100_000)]
 StreamOption = Annotated[str | None, typer.Option("--stream", help="Only dead letters of this stream.")]
 CauseOption = Annotated[OutcomeCause | None, typer.Option(help="Only dead letters with this cause.")]
 SinceOption = Annotated[str | None, typer.Option(help="Only newer ones: 30m, 12h, 7d, or since 2026-09-21T14:00.")]
@@ -42,7 +44,7 @@ def list_letters(
     stream: StreamOption = None,
     cause: CauseOption = None,
     since: SinceOption = None,
-    limit: Annotated[int, typer.Option(help="Most dead letters to list.", min=1, max=100_000)] = 50,
+    limit: Annotated[int, numeric(LetterCount, "Most dead letters to list.")] = 50,
     json: JsonOption = None,
 ) -> None:
     """List the dead letters, newest first."""

@@ -13,6 +13,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from gradwatch.ranges import ChallengeLevel, FrameCount, FrameNumber, FrameRate, Partition, Seed
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.observability.status_server import LOOPBACK, serving
 from gradwatch.streams.publish import publish
@@ -22,7 +23,7 @@ from gradwatch.streams.transport.producer import BoundedProducer
 
 from ...config import load
 from ...worker.build import topics_of
-from ..options import BootstrapOption, ConfigOption, JsonOption, MetricsAddressOption, MetricsPortOption
+from ..options import BootstrapOption, ConfigOption, JsonOption, MetricsAddressOption, MetricsPortOption, numeric
 
 
 def replay(
@@ -33,11 +34,11 @@ def replay(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     rate: Annotated[
-        float | None, typer.Option(help="Frames a second; sets the capture times. Default: the recording's own times.")
+        float | None, numeric(FrameRate, "Frames a second; sets the capture times. Default: the recording's own times.")
     ] = None,
-    first: Annotated[int, typer.Option(help="First frame, from 0.")] = 0,
-    last: Annotated[int | None, typer.Option(help="Last frame, included.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
+    first: Annotated[int, numeric(FrameNumber, "First frame, from 0.")] = 0,
+    last: Annotated[int | None, numeric(FrameNumber, "Last frame, included.")] = None,
+    frames: Annotated[int | None, numeric(FrameCount, "Stop after this many frames.")] = None,
     to_and_fro: Annotated[bool, typer.Option(help="Play forwards and backwards without end (needs --rate).")] = False,
     pace: Annotated[bool, typer.Option(help="Publish at the recording's pace, or as fast as possible.")] = True,
     topic: Annotated[
@@ -50,11 +51,11 @@ def replay(
             help="Pictures of a CURE-TSR or CURE-OR folder to play, by challenge, level, class, …",
         ),
     ] = None,
-    partition: Annotated[int | None, typer.Option(help="Partition to publish to. Default: by key.")] = None,
+    partition: Annotated[int | None, numeric(Partition, "Partition to publish to. Default: by key.")] = None,
     challenge: Annotated[str, typer.Option(help="Challenge to put on the pictures.")] = "none",
-    level: Annotated[int, typer.Option(help="Level of the challenge, 1 to 5.", min=1, max=5)] = 3,
-    onset: Annotated[int, typer.Option(help="First frame with the challenge.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the challenge.")] = 0,
+    level: Annotated[int, numeric(ChallengeLevel, "Level of the challenge.")] = 3,
+    onset: Annotated[int, numeric(FrameNumber, "First frame with the challenge.")] = 0,
+    seed: Annotated[int, numeric(Seed, "Seed of the challenge.")] = 0,
     metrics_port: MetricsPortOption = None,
     metrics_address: MetricsAddressOption = LOOPBACK,
     json: JsonOption = None,
@@ -65,8 +66,8 @@ def replay(
         onset_of_challenge = None if challenge == "none" else ChallengeOnset(challenge, level, seed, onset)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--challenge") from error
-    playback = Playback(rate, first, last, to_and_fro, frames, onset_of_challenge)
     try:
+        playback = Playback(rate, first, last, to_and_fro, frames, onset_of_challenge)
         source = open_source(recording, playback, stream_id, topic=topic, only=parse_facets(only or []))
     except SourceOptionError as error:
         raise typer.BadParameter(f"--{error}") from error

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from msgspec import Meta
 from rich.console import Console
 
 from gradwatch.streams.transport.admin import check_topics, ensure_topics, mend_topics
 from gradwatch.streams.wire.topics import DEFAULT_PARTITIONS
 
 from ...worker.build import topics_of
-from ..options import BootstrapOption, ConfigOption, load_configuration, mend_topics_command
+from ..options import BootstrapOption, ConfigOption, load_configuration, mend_topics_command, numeric
+
+PartitionCount = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 def topics(
@@ -20,7 +23,7 @@ def topics(
     create: Annotated[bool, typer.Option(help="Create missing topics.")] = False,
     mend: Annotated[bool, typer.Option(help="Create missing topics and correct wrong settings.")] = False,
     partitions: Annotated[
-        int, typer.Option(help="Partitions of frames, state and verdicts; can't be raised later.", min=1)
+        int, numeric(PartitionCount, "Partitions of frames, state and verdicts; can't be raised later.")
     ] = DEFAULT_PARTITIONS,
 ) -> None:
     """Check the topics; create or correct them with --create or --mend. Exit code 1 if a topic is not as required."""

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Meta
 from rich.console import Console
 from rich.table import Table
 
 from gradwatch.models.zoo import WEIGHTS
+from gradwatch.ranges import Rounds
 
 from ...bench.monitor_cost import bench as measure
 from ...bench.monitor_cost import bench_report, figure_rows
@@ -20,11 +22,15 @@ from ...bench.soak import HEADER, bench_soak, soak_report, soak_rows
 from ...children import end_by_exception
 from ...config import load
 from ...evaluate.reports import SPREAD_HEADER, Figures, surroundings, write
-from ..options import BootstrapOption, ConfigOption, JsonOption
+from ..options import BootstrapOption, ConfigOption, JsonOption, numeric
 
 bench = typer.Typer(help="Measure: models (the default), path, scale, soak.")
 
-RoundsOption = Annotated[int, typer.Option(help="How often to measure everything.", min=1)]
+FramesRead = Annotated[int, Meta(ge=150, le=1_000_000)]
+FramesMeasured = Annotated[int, Meta(ge=4, le=1_000_000)]
+Workers = Annotated[int, Meta(ge=1, le=64)]
+Minutes = Annotated[float, Meta(ge=1, le=10_080)]  # up to a week
+RoundsOption = Annotated[int, numeric(Rounds, "How often to measure everything.")]
 MarkdownOption = Annotated[Path | None, typer.Option(help="Also write a report to this file.")]
 
 
@@ -59,7 +65,7 @@ def path(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     rounds: RoundsOption = 5,
-    frames: Annotated[int, typer.Option(help="Frames read by each side in a round.", min=150)] = 600,
+    frames: Annotated[int, numeric(FramesRead, "Frames read by each side in a round.")] = 600,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
 ) -> None:
@@ -79,9 +85,9 @@ def scale(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
     rounds: RoundsOption = 3,
-    frames: Annotated[int, typer.Option(help="Frames in each measurement.", min=4)] = 200,
+    frames: Annotated[int, numeric(FramesMeasured, "Frames in each measurement.")] = 200,
     processes: Annotated[
-        list[int] | None, typer.Option(help="Number of workers, may be repeated; default: 1, 2, 4.")
+        list[int] | None, numeric(Workers, "Number of workers, may be repeated; default: 1, 2, 4.")
     ] = None,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
@@ -97,7 +103,7 @@ def scale(
 def soak(
     config: ConfigOption = None,
     bootstrap_servers: BootstrapOption = None,
-    minutes: Annotated[float, typer.Option(help="Duration.", min=1.0)] = 30.0,
+    minutes: Annotated[float, numeric(Minutes, "Duration.")] = 30.0,
     json: JsonOption = None,
     markdown: MarkdownOption = None,
 ) -> None:

@@ -7,22 +7,27 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Meta
 from rich.console import Console
 
+from gradwatch.ranges import ChallengeLevel, Seed
 from gradwatch.streams.challenges.table import CHALLENGES
 
 from ...children import end_by_exception
 from ...demo.pictures import DemoSettings
 from ...demo.run import run_demo
-from ..options import JsonOption, OutputError, write_json
+from ..options import JsonOption, OutputError, numeric, write_json
+
+DemoSeconds = Annotated[float, Meta(ge=10, le=86_400)]
+DemoRate = Annotated[float, Meta(ge=1, le=100)]
 
 
 def demo(
-    seconds: Annotated[float, typer.Option(help="Length of the live part.", min=10)] = 60.0,
-    rate: Annotated[float, typer.Option(help="Frames a second and stream.", min=1)] = 5.0,
+    seconds: Annotated[float, numeric(DemoSeconds, "Length of the live part.")] = 60.0,
+    rate: Annotated[float, numeric(DemoRate, "Frames a second and stream.")] = 5.0,
     challenge: Annotated[str, typer.Option(help=f"One of {', '.join(CHALLENGES)}.")] = "rain",
-    level: Annotated[int, typer.Option(help="Level of the challenge.", min=1, max=5)] = 5,
-    seed: Annotated[int, typer.Option(help="Random seed of drive and challenge.")] = 1,
+    level: Annotated[int, numeric(ChallengeLevel, "Level of the challenge.")] = 5,
+    seed: Annotated[int, numeric(Seed, "Random seed of drive and challenge.")] = 1,
     headless: Annotated[bool, typer.Option(help="Print lines, even on a terminal.")] = False,
     review: Annotated[
         bool | None, typer.Option(help="Serve the review page until Ctrl-C. Default: on a terminal.")

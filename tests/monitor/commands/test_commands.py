@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from typer.testing import CliRunner
 
-from gradwatch.monitor.commands import VERBS, app
+from gradwatch.monitor.commands import VERBS, app, load_verb
 from gradwatch.streams.wire.messages import Outcome
 from gradwatch.streams.wire.outputs import decode_report
 
@@ -25,6 +29,40 @@ def gradwatch(*arguments: object, code: int = 0, without: str = "") -> str:
     assert ended == code, said
     assert "Traceback" not in said
     return said
+
+
+def functions_of(command: Any) -> Iterator[Callable[..., None]]:
+    """The functions behind a verb and its own commands."""
+    if command.callback is not None:
+        yield inspect.unwrap(command.callback)
+    for inner in getattr(command, "commands", {}).values():
+        yield from functions_of(inner)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_numbers_have_ranges(verb: str) -> None:
+    """Typer's own ranges let NaN pass, so every number is `options.numeric`."""
+    hints = [get_type_hints(each, include_extras=True) for each in functions_of(load_verb(verb))]
+    numbers = {name: hint for each in hints for name, hint in each.items() if re.search(r"\b(int|float)\b", str(hint))}
+    assert not [name for name, hint in numbers.items() if not re.search(r"\d", get_args(hint)[1].metavar or "")]
+    assert not [name for name, hint in numbers.items() if get_args(hint)[1].parser is None]
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["work", "--until-idle", "nan"], "--until-idle: expected more than 0, at most 86400, got nan"),
+        (["replay", MOTORWAY, "--rate", "0"], "--rate: expected more than 0, at most 1000, got 0"),
+        (["replay", MOTORWAY, "--first", "9", "--last", "3"], "--last: expected 0 <= first <= last, got 9 and 3"),
+        (["replay", MOTORWAY, "--to-and-fro"], "--to-and-fro needs a rate"),
+        (["calibrate", MOTORWAY, "--source", "a", "--out", "b", "--false-alarms-per-hour", "0"], "3600, got 0"),
+        (["attach", "--partition", "-1", "x"], "--partition: expected 0 to 99999, got -1"),
+    ],
+)
+def test_numbers_out_of_range_and_options_that_contradict_are_refused(words: list[object], refused: str) -> None:
+    done = CliRunner().invoke(app, [*map(str, words)], env={"COLUMNS": "200"})
+    assert done.exit_code == 2, done.output
+    assert refused in done.output.replace("'", "")
 
 
 def test_help_names_the_verbs_without_any_extra() -> None:
