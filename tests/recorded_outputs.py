@@ -179,7 +179,7 @@ def step(pipeline: Pipeline, record: Record) -> tuple[bool, list[Delivery]]:
     except BadRecordError as error:
         return False, pipeline.reject(record, error)
     judgement = pipeline.judge(frame.stamp, pipeline.observe([frame.stamp], [image])[0])
-    return True, pipeline.publish(judgement.report, judgement)
+    return True, pipeline.publish(frame.stamp, judgement)
 
 
 # -- intended changes of the wire since A was recorded: undone in B, or made in A too --

@@ -102,6 +102,7 @@ CLOCK_ALLOWED = (
     "monitor/evidence/",
     "monitor/review/",
     "monitor/worker/stream_health.py",
+    "monitor/worker/failures.py",
     "monitor/worker/threads.py",
     "streams/cameras/camera.py",
     "streams/observability/health.py",

@@ -21,7 +21,7 @@ from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.offsets import Awaited
 from gradwatch.streams.transport.producer import BoundedProducer, Delivery
 from gradwatch.streams.transport.raw import Consumed
-from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp
+from gradwatch.streams.wire.messages import EncodedFrame, FrameStamp
 from gradwatch.streams.wire.pixels import decode_picture
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
@@ -80,13 +80,13 @@ class StagedPipeline(Pipeline):
         """The pixels of the picture."""
         return super().decode(frame) if "decode" in self.on else self.drive.images[self._seq(frame.stamp)]
 
-    def observe(self, stamps: list[FrameStamp], images: list[NDArray[np.uint8]]) -> list[Observation]:
+    def observe(self, stamps: list[FrameStamp], images: list[NDArray[np.uint8]]) -> list[Observation | Exception]:
         """The observations of the pictures."""
         if "observe" in self.on:
             return super().observe(stamps, images)
         return [self.drive.observations[self._seq(stamp)] for stamp in stamps]
 
-    def judge(self, stamp: FrameStamp, observation: Observation) -> Judgement:
+    def judge(self, stamp: FrameStamp, observation: Observation | Exception) -> Judgement:
         """The judgement; off, the precomputed one under this frame's identity and without alerts."""
         if "judge" in self.on:
             return super().judge(stamp, observation)
@@ -101,14 +101,14 @@ class StagedPipeline(Pipeline):
         )
         return Judgement(report, [], judgement.state)
 
-    def publish(self, report: FrameReport, judgement: Judgement | None = None) -> list[Delivery]:
+    def publish(self, stamp: FrameStamp, judgement: Judgement) -> list[Delivery]:
         """Publishes report, overlay and alerts; off, publishes nothing."""
         if "publish" not in self.on:
             return []
-        if "draw" in self.on or judgement is None:
-            return super().publish(report, judgement)
-        overlay = self.drive.overlays[report.identity.seq % len(self.drive.overlays)]
-        return self.sink.publish(report, overlay, judgement.alerts)
+        if "draw" in self.on:
+            return super().publish(stamp, judgement)
+        overlay = self.drive.overlays[stamp.identity.seq % len(self.drive.overlays)]
+        return self.sink.publish(judgement.report, overlay, judgement.alerts)
 
     def _seq(self, stamp: FrameStamp) -> int:
         return stamp.identity.seq % len(self.drive.contents)

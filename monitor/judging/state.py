@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gradwatch.streams.wire.messages import AlertKind
+from gradwatch.streams.wire.messages import AlertKind, FrameIdentity
 
 from ..alarms.calibration import Calibration, CleanFrame
 from ..alarms.episodes import Episode
@@ -50,3 +50,13 @@ def new_run(previous: JudgeState | None, stream_id: str, run_id: str) -> JudgeSt
         return JudgeState(stream_id, run_id)
     corrections = carry_over(previous.corrections, previous.next_seq)
     return JudgeState(stream_id, run_id, calibration=previous.calibration, corrections=corrections)
+
+
+def begun_anew(previous: JudgeState | None, failed: FrameIdentity, calibration: Calibration | None) -> JudgeState:
+    """The state after the frame `failed` could not be judged: nothing is kept but `calibration`, and no track id is
+    used again in the run."""
+    is_same_run = previous is not None and previous.run_id == failed.run_id
+    next_id = previous.tracks.next_id if previous is not None and is_same_run else 0
+    return JudgeState(
+        failed.stream_id, failed.run_id, failed.seq + 1, tracks=no_tracks(next_id), calibration=calibration
+    )

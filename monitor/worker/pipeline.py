@@ -3,13 +3,15 @@
     Record -> read -> EncodedFrame -> decode -> pixels -> observe -> Observation -> judge -> Judgement -> publish
 
 Each step is one method. `threads.py` calls them from its threads, tests call `step`. A record that is no frame becomes
-a dead letter and a `rejected` report, a frame that the policy drops a `dropped` report: every frame gets exactly one
-report.
+a dead letter and a `rejected` report, a frame that the policy drops a `dropped` report, and one whose observing,
+judging or publishing fails a `failed` report: every frame gets exactly one report, and a failure is that of its stream
+alone, whose state begins anew (`failures.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -20,11 +22,13 @@ from gradwatch.models.observe import Observer
 from gradwatch.models.outputs import Observation
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.observability.metrics import ALERTS_OPEN, FRAMES, STATES_REFUSED, count_invalid_traceparent
-from gradwatch.streams.sinks import ReportSink
+from gradwatch.streams.sinks import Overlay, ReportSink
 from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
 from gradwatch.streams.wire.messages import (
+    Alert,
     ClosedBecause,
+    Disturbance,
     EncodedFrame,
     FrameReport,
     FrameStamp,
@@ -39,13 +43,18 @@ from ..alarms.calibration import Calibration, CalibrationMismatchError, check_or
 from ..judging.corrections import schedule
 from ..judging.judge import Judge, Judgement
 from ..judging.report import empty_report
-from ..judging.state import JudgeState, new_run
+from ..judging.state import JudgeState, begun_anew, new_run
 from ..overlay import annotations as overlays
+from .failures import MACHINE, StreamFailures
 from .stored_state import Found, StoredState, resumed
 from .stream_health import StreamHealth
 from .verdict_feed import CorrectionBook
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+
+PROBE = np.full((54, 96, 3), 128, np.uint8)  # a picture on which networks that work at all don't fail
 
 
 class Pipeline:
@@ -74,6 +83,7 @@ class Pipeline:
         self.states: dict[str, JudgeState] = {}
         self.corrections = corrections or CorrectionBook()
         self.health = health or StreamHealth()
+        self.failures = StreamFailures()
         self.adopts_from: dict[int, int] = {}  # by partition: earlier frames may have been reported by another worker
 
     def step(self, record: Record) -> list[Delivery]:
@@ -83,56 +93,79 @@ class Pipeline:
             image = self.decode(frame)
         except BadRecordError as error:
             return self.reject(record, error)
+        if self.failures.waits(frame.stamp.identity.stream_id):
+            return self.drop(frame.stamp, OutcomeCause.BACK_OFF)
         observation = self.observe([frame.stamp], [image])[0]
-        judgement = self.judge(frame.stamp, observation)
-        return self.publish(judgement.report, judgement)
+        return self.publish(frame.stamp, self.judge(frame.stamp, observation))
 
     def read(self, record: Record) -> EncodedFrame:
         """The frame in a record of the frames topic; no pixels yet. Raises BadRecordError."""
-        frame = decode_frame(record)
+        frame = _of_record(decode_frame, record)
         if frame.stamp.traceparent is None:
             count_invalid_traceparent(record.text_header("traceparent"), frame.stamp.identity.stream_id)
         return frame
 
     def decode(self, frame: EncodedFrame) -> NDArray[np.uint8]:
         """The picture (H, W, 3) uint8 RGB. Raises BadRecordError."""
-        return decode_picture(frame.content, self.max_pixels)
+        return _of_record(decode_picture, frame.content, self.max_pixels)
 
-    def observe(self, stamps: list[FrameStamp], images: list[NDArray[np.uint8]]) -> list[Observation]:
-        """The output of the networks, and of their gradients, for each picture."""
-        return self.observer.observe(images, [stamp.identity.seq for stamp in stamps])
+    def observe(self, stamps: list[FrameStamp], images: list[NDArray[np.uint8]]) -> list[Observation | Exception]:
+        """The output of the networks, and of their gradients, for each picture, or the error that they raised on it.
 
-    def judge(self, stamp: FrameStamp, observation: Observation) -> Judgement:
-        """Judges a frame and advances its stream's state; a new run closes the alerts that the last run left open."""
-        before = self.states.get(stamp.identity.stream_id)
-        state = self._with_corrections(stamp, self._state_for(stamp, observation))
-        judgement = self.judge_frame(stamp, observation, state)
-        self.states[stamp.identity.stream_id] = judgement.state
-        if state.calibration is None and judgement.state.calibration is not None:
-            made = judgement.state.calibration
-            log.info("calibrated", stream=stamp.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
-        ALERTS_OPEN.labels(stamp.identity.stream_id).set(len(judgement.report.alert_ids))
-        if before is not None and before.run_id != state.run_id:
-            closed = self.judge_frame.watch.close(before, ClosedBecause.NEW_RUN)
-            judgement = replace(judgement, alerts=[*closed, *judgement.alerts])
+        Where a batch fails, its pictures are tried one by one. Raises the error where a plain gray picture fails, too:
+        then it is the networks or their device that fail, and not the picture.
+        """
+        try:
+            return [*self.observer.observe(images, [stamp.identity.seq for stamp in stamps])]
+        except MACHINE:
+            raise
+        except Exception as error:
+            if len(images) > 1:
+                return [self.observe([s], [i])[0] for s, i in zip(stamps, images, strict=True)]
+            self.observer.observe([PROBE], [0])
+            return [error]
+
+    def judge(self, stamp: FrameStamp, observation: Observation | Exception) -> Judgement:
+        """Judges a frame and advances its stream's state; a new run closes the alerts that the last run left open.
+
+        Where judging fails, or the networks have, the frame is `failed` and the stream's state begins anew.
+        """
+        if isinstance(observation, Exception):
+            return self._fail(stamp, observation)
+        try:
+            judgement = self._judge(stamp, observation)
+        except MACHINE:
+            raise
+        except Exception as error:
+            return self._fail(stamp, error)
+        self.failures.judged(stamp.identity.stream_id)
         return judgement
 
-    def publish(self, report: FrameReport, judgement: Judgement | None = None) -> list[Delivery]:
-        """Hands report, overlay and alerts to the sink."""
-        overlay = overlays.annotations(report) if judgement is not None else None
-        deliveries = self.sink.publish(report, overlay, judgement.alerts if judgement is not None else [])
-        FRAMES.labels(report.identity.stream_id, report.outcome, report.cause or "").inc()
-        return deliveries
+    def publish(self, stamp: FrameStamp, judgement: Judgement) -> list[Delivery]:
+        """Hands report, overlay and alerts to the sink. What can't be published is a failure of its stream.
+
+        Raises BrokerUnavailableError while the broker takes nothing; then it may be called again.
+        """
+        try:
+            report = judgement.report
+            overlay = overlays.annotations(report) if report.outcome is Outcome.JUDGED else None
+            return self._publish(report, overlay, judgement.alerts)
+        except MACHINE:
+            raise
+        except Exception as error:
+            failed = self._fail(stamp, error)
+            return self._publish(failed.report, None, failed.alerts)
 
     def drop(self, stamp: FrameStamp, cause: OutcomeCause) -> list[Delivery]:
-        """Reports a frame that the admission policy dropped."""
-        return self.publish(empty_report(stamp, Outcome.DROPPED, self._state_name(stamp), cause))
+        """Reports a frame that the admission policy dropped, or that is passed over after a failure of its stream."""
+        outcome = Outcome.FAILED if cause is OutcomeCause.BACK_OFF else Outcome.DROPPED
+        return self._publish(empty_report(stamp, outcome, self._state_name(stamp), cause))
 
     def reject(self, record: Record, error: BadRecordError) -> list[Delivery]:
         """Publishes a record to the dead letters with its bytes untouched, and reports it."""
         stamp = rejected_stamp(record)
         dead = self.dead_letters.publish(record, error, "decode")
-        return [dead, *self.publish(empty_report(stamp, Outcome.REJECTED, self._state_name(stamp), error.cause))]
+        return [dead, *self._publish(empty_report(stamp, Outcome.REJECTED, self._state_name(stamp), error.cause))]
 
     def take_up(self, found: Found) -> None:
         """Continues a stream from the state that its last worker stored."""
@@ -159,6 +192,7 @@ class Pipeline:
 
     def forget(self, stream_id: str) -> None:
         """Drops the state of a stream that another worker owns now."""
+        self.failures.forget(stream_id)
         if self.states.pop(stream_id, None) is not None:
             ALERTS_OPEN.labels(stream_id).set(0)
 
@@ -173,6 +207,51 @@ class Pipeline:
             clean_frames=len(state.clean),
             state=state,
         )
+
+    def _judge(self, stamp: FrameStamp, observation: Observation) -> Judgement:
+        before = self.states.get(stamp.identity.stream_id)
+        state = self._with_corrections(stamp, self._state_for(stamp, observation))
+        judgement = self.judge_frame(stamp, observation, state)
+        if before is not None and before.run_id != state.run_id:
+            closed = self.judge_frame.watch.close(before, ClosedBecause.NEW_RUN)
+            judgement = replace(judgement, alerts=[*closed, *judgement.alerts])
+        self.states[stamp.identity.stream_id] = judgement.state
+        if state.calibration is None and judgement.state.calibration is not None:
+            made = judgement.state.calibration
+            log.info("calibrated", stream=stamp.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
+        ALERTS_OPEN.labels(stamp.identity.stream_id).set(len(judgement.report.alert_ids))
+        return judgement
+
+    def _fail(self, stamp: FrameStamp, error: Exception) -> Judgement:
+        """The result for a frame that could not be judged. The stream's state begins anew and its alerts are closed.
+
+        A calibration made on the stream's own start is kept at first; a second failure in a row drops it as well.
+        """
+        stream_id, run_id, seq = stamp.identity.stream_id, stamp.identity.run_id, stamp.identity.seq
+        row = self.failures.failed(stream_id, str(stamp.identity), error)
+        detail = f"frame {seq}: {type(error).__name__}: {error}"
+        self.health.moment(stream_id, run_id, Disturbance.JUDGING_FAILED, detail, seq)
+        before, given = self.states.get(stream_id), self.calibrations.get(stream_id)
+        state = begun_anew(before, stamp.identity, given if row > 1 or before is None else before.calibration)
+        self.states[stream_id] = state
+        ALERTS_OPEN.labels(stream_id).set(0)
+        report = empty_report(stamp, Outcome.FAILED, self._state_name(stamp), OutcomeCause.JUDGING_ERROR)
+        return Judgement(report, self._closed(before), state)
+
+    def _closed(self, state: JudgeState | None) -> list[Alert]:
+        """The last revisions of the open alerts of a state that is given up; [] where they can't be told."""
+        try:
+            return [] if state is None else self.judge_frame.watch.close(state, ClosedBecause.FAILED)
+        except Exception:
+            log.exception("the open alerts of a failed stream can't be closed", stream=state and state.stream_id)
+            return []
+
+    def _publish(
+        self, report: FrameReport, overlay: Overlay | None = None, alerts: Sequence[Alert] = ()
+    ) -> list[Delivery]:
+        deliveries = self.sink.publish(report, overlay, alerts)
+        FRAMES.labels(report.identity.stream_id, report.outcome, report.cause or "").inc()
+        return deliveries
 
     def _state_for(self, stamp: FrameStamp, observation: Observation) -> JudgeState:
         """The stream's state; a new run starts anew but keeps the calibration while the picture size is the same."""
@@ -207,3 +286,13 @@ class Pipeline:
         if state is None or state.calibration is None:
             return StreamState.CALIBRATING
         return StreamState.ALERTING if state.alerting else StreamState.WATCHING
+
+
+def _of_record(read: Callable[..., T], *arguments: object) -> T:
+    """`read(*arguments)`, where whatever a record makes a reader raise becomes BadRecordError."""
+    try:
+        return read(*arguments)
+    except (BadRecordError, *MACHINE):
+        raise
+    except Exception as error:
+        raise BadRecordError(OutcomeCause.UNDECODABLE, f"{type(error).__name__}: {error}") from error

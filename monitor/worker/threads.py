@@ -64,15 +64,15 @@ class Decoded(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A frame with the output of the networks."""
+    """A frame with the output of the networks, or the error that they raised on it."""
 
     stamp: FrameStamp
-    observation: Observation
+    observation: Observation | Exception
     latency_ms: dict[str, float]
 
 
 class Dropped(NamedTuple):
-    """A frame that the admission policy dropped."""
+    """A frame that the admission policy dropped, or that is passed over after a failure of its stream."""
 
     stamp: FrameStamp
     cause: OutcomeCause
@@ -269,6 +269,9 @@ class Worker:
         if self.admission.expire(stamp, time.time_ns()) and decoded.image is not None:
             self._drop(stamp, OutcomeCause.STALE)
             return False
+        if decoded.image is not None and self.pipeline.failures.waits(stamp.identity.stream_id):
+            self._drop(stamp, OutcomeCause.BACK_OFF)
+            return False
         record = self._records.pop((stamp.partition, stamp.offset), None)
         if decoded.image is None and record is not None and decoded.error is not None:
             self._to_judge.put(Rejected(record, decoded.error))
@@ -339,11 +342,11 @@ class Worker:
             "judge": 1e3 * (time.perf_counter() - started_s),
             "age": (now_ns - work.stamp.published_ns) / 1e6,
         }
-        report = replace(judgement.report, latency_ms=latency_ms)
+        judgement = replace(judgement, report=replace(judgement.report, latency_ms=latency_ms))
         FRAME_AGE.labels(work.stamp.identity.stream_id).observe(latency_ms["age"] / 1e3)
         for stage in ("decode", "observe", "judge"):
             STAGE_DURATION.labels(stage).observe(latency_ms[stage] / 1e3)
-        return lambda: self.pipeline.publish(report, judgement)
+        return lambda: self.pipeline.publish(work.stamp, judgement)
 
     def _guarded(self, loop: Callable[..., None], *arguments: object) -> None:
         try:

@@ -255,20 +255,49 @@ def test_stop_before_anything_came(make):
     assert worker.consumer.finished == []
 
 
-@pytest.mark.parametrize("until_idle_s", [None, IDLE_S])
-def test_a_judge_that_fails_stops_the_worker_with_its_error(make, until_idle_s):
-    worker = make([records(60)])
+def test_a_frame_that_can_not_be_judged_fails_alone(make):
+    town, gate = records(60), records(60, "gate", partition=1)
+    worker = make([[frame for pair in zip(town, gate, strict=True) for frame in pair]])
     judge = worker.pipeline.judge_frame
 
-    def failing(frame, observation, state):
-        if frame.identity.seq == 5:
+    def failing(stamp, observation, state):
+        if (stamp.identity.stream_id, stamp.identity.seq) == ("town", 5):
             raise ZeroDivisionError("judge")
-        return judge(frame, observation, state)
+        return judge(stamp, observation, state)
 
+    failing.watch = judge.watch
     worker.pipeline.judge_frame = failing
-    (error,) = run(worker, until_idle_s)
-    assert isinstance(error, ZeroDivisionError)
-    assert worker.consumer.finished == [(0, 100 + seq) for seq in range(5)]
+    assert run(worker) == []
+    assert_one_report_each(worker)
+    outcomes = {stream: Counter() for stream in ("town", "gate")}
+    for report in worker.pipeline.sink.reports:
+        outcomes[report.identity.stream_id][report.outcome, report.cause] += 1
+    assert outcomes["gate"] == {(Outcome.JUDGED, None): 60}
+    failed, waited = (Outcome.FAILED, OutcomeCause.JUDGING_ERROR), (Outcome.FAILED, OutcomeCause.BACK_OFF)
+    assert outcomes["town"] == {(Outcome.JUDGED, None): 58, failed: 1, waited: 1}
+
+
+def test_a_picture_that_the_networks_fail_on_is_found_in_its_batch(make):
+    def failing(seq):
+        if seq == 5:
+            raise ValueError("network")
+
+    worker = make([records(60)], failing, max_batch=8, max_wait_s=0.2)
+    assert run(worker) == []
+    assert_one_report_each(worker)
+    causes = {r.identity.seq: r.cause for r in worker.pipeline.sink.reports if r.outcome is Outcome.FAILED}
+    assert causes.pop(5) is OutcomeCause.JUDGING_ERROR
+    assert list(causes.values()) == [OutcomeCause.BACK_OFF]
+
+
+def test_networks_that_fail_on_any_picture_stop_the_worker(make):
+    def failing(seq):
+        if seq >= 5 or len(worker.pipeline.observer.asked) >= 5:
+            raise ValueError("device lost")
+
+    worker = make([records(60)], failing, max_batch=1)
+    (error,) = run(worker, until_idle_s=None)
+    assert str(error) == "device lost"
     assert worker.consumer.committed == {0: 105}  # the frame that failed will be read again
 
 
