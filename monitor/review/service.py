@@ -59,7 +59,7 @@ class ReviewService:
 
     def start(self) -> None:
         """Starts the threads; the broker need not be reachable."""
-        self.health.require("database", self._database_answers)
+        self.health.require("database", self._database_works)
         for thread in self._threads:
             thread.start()
 
@@ -119,10 +119,9 @@ class ReviewService:
         if changed:
             self.events.publish("cameras", {"cameras": changed}, is_kept=False)
 
-    def _database_answers(self) -> Condition:
-        with self.database.reading() as session:
-            session.connection().exec_driver_sql("SELECT 1")
-        return Condition(True, "answers")
+    def _database_works(self) -> Condition:
+        self.database.check()
+        return Condition(True, "can be read and written")
 
 
 def _event_item(listed: listing.ListedAlert) -> dict[str, Any]:

@@ -43,6 +43,9 @@ class ReviewSettings(Struct, frozen=True, forbid_unknown_fields=True):
         for network in self.trusted_proxies:
             ip_network(network)  # raises ValueError that names the fault
 
+    def __repr__(self) -> str:
+        return f"ReviewSettings(host={self.host!r}, port={self.port})"  # the URL of a database holds its password
+
     @property
     def demands_login(self) -> bool:
         """Whether visitors must log in: not on loopback, unless configured or behind a trusted proxy."""

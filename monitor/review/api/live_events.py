@@ -12,12 +12,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 import gradwatch
 
 from ..feed.events import TooManyReadersError
 from ..shapes import BrokerShape, Ns, Shape
+from ..store.database import DatabaseUnavailableError
 from ..store.schema import AlertRow, CorrectionRow
 from .access import Service, Viewer, Visitor, authenticator_of
 from .problems import ProblemError, documented
@@ -114,5 +114,5 @@ def _is_valid(request: Request, visitor: Visitor) -> bool:
     """Whether the reader would still be let in: its session may have ended, its user or token been removed."""
     try:
         return authenticator_of(request).authenticate(request).actor.username == visitor.actor.username
-    except (ProblemError, SQLAlchemyError):  # a reader reconnects once the database answers
+    except (ProblemError, DatabaseUnavailableError):  # a reader reconnects once the database answers
         return False

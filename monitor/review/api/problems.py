@@ -11,7 +11,6 @@ import structlog
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 
@@ -80,7 +79,7 @@ def _broker_unavailable(request: Request, error: Exception) -> Response:
 
 
 def _database_unavailable(request: Request, error: Exception) -> Response:
-    log.error("the database does not answer", error=str(getattr(error, "orig", None) or error))
+    log.error("the database does not answer", error=str(error))
     return problem(503, "the database does not answer", "database-unavailable", RETRY)
 
 
@@ -101,7 +100,6 @@ HANDLERS: dict[int | type[Exception], Handler] = {
     TopicMissingError: lambda request, error: problem(503, str(error), "broker-unavailable"),
     DatabaseUnavailableError: _database_unavailable,
     NoConnection: _database_unavailable,
-    OperationalError: _database_unavailable,
     Exception: _internal_error,
 }
 """The answer to each error that a route may raise."""

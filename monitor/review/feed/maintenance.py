@@ -1,4 +1,4 @@
-"""Periodic work: ends expired snoozes, deletes old alerts, and reports the state of the cameras."""
+"""Periodic work: ends expired snoozes, deletes old alerts, tries the database, and reports the state of the cameras."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 INTERVAL_S = 1.0
 RETENTION_INTERVAL_S = 60.0
+TRIAL_INTERVAL_S = 10.0
 
 
 class Maintenance(BackgroundThread):
@@ -35,11 +36,14 @@ class Maintenance(BackgroundThread):
         super().__init__("maintenance", INTERVAL_S, health)
         self._database, self._bounds = database, bounds
         self._unsnoozed, self._tick = unsnoozed, tick
-        self._next_retention_s = 0.0
+        self._next_retention_s = self._next_trial_s = 0.0
 
     def work(self) -> None:
         """One round."""
         self.beat()
+        if time.monotonic() >= self._next_trial_s:
+            self._next_trial_s = time.monotonic() + TRIAL_INTERVAL_S
+            self._database.try_write()
         with self._database.reading() as session:
             is_due = snoozes.any_expired(session, time.time_ns())
         if is_due:

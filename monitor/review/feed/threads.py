@@ -11,14 +11,14 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from gradwatch import GradwatchError
 from gradwatch.streams.observability.health import Health
-from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError
 
 log = structlog.get_logger()
 
 RETRY_S = 2.0
 LONGEST_RETRY_S = 15.0
-EXPECTED_ERRORS = (BrokerUnavailableError, BrokerRefusedError, ValueError)  # logged without a traceback
+EXPECTED_ERRORS = (GradwatchError, ValueError)  # logged without a traceback
 
 Reader = TypeVar("Reader")
 

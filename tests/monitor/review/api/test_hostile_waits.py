@@ -54,6 +54,14 @@ def test_readers_do_not_wait_for_writers(impatient: None, service: ReviewService
     assert client.put(f"{url}/acknowledgement").json()["review"]["acknowledged_by"] == "local"
 
 
+def test_a_database_that_was_deleted_answers_nobody(service: ReviewService) -> None:
+    store(service.database, ALERT)
+    client, url = Client(service), f"/api/v1/alerts/{ALERT.alert_id}"
+    Path(str(service.database.url.database)).unlink()
+    for answer in (client.get(url), client.put(f"{url}/acknowledgement")):
+        assert (answer.status_code, answer.json()["type"]) == (503, "database-unavailable")
+
+
 def test_clips_that_wait_for_a_broker_block_nothing_else(
     service: ReviewService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
