@@ -94,6 +94,7 @@ class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     transport: Literal["tcp", "udp"] = "tcp"  # for RTSP
     rate_hz: FrameRate | None = None  # upper limit of frames a second; None: all
     partition: Partition | None = None  # of the frames topic; None: by key
+    allow_hosts: tuple[str, ...] = ()  # where its redirects and playlists may lead to, beside its own host
 
     def __post_init__(self) -> None:
         hide_credentials_of(str(self.url))

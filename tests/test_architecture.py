@@ -64,7 +64,7 @@ LAYERS = {
         ("transport",),
         ("challenges", "world"),
         ("recordings",),
-        ("cameras", "dead_letters", "health_topic", "publish", "sinks", "sources"),
+        ("cameras", "dead_letters", "disturbances", "health_topic", "publish", "sinks", "sources"),
     ),
     "monitor": (
         ("scorers",),

@@ -1,6 +1,6 @@
 """What the worker notices about streams, as health records: broken clocks, lost frames, failures of judging.
 
-A source reports its camera on the same topic (`streams/cameras/disturbances.py`); `reporter` tells the two apart.
+A source reports its camera on the same topic (`streams/cameras`); `reporter` tells the two apart.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from gradwatch.streams.cameras.disturbances import Disturbances
+from gradwatch.streams.disturbances import Disturbances
 from gradwatch.streams.wire.messages import Disturbance, HealthRecord
 
 MOMENT_EVERY_S = 60.0

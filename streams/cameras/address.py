@@ -7,10 +7,11 @@ like credentials are registered with `logs.hide` as soon as an address is parsed
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from gradwatch import GradwatchError
 
@@ -32,6 +33,8 @@ PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto"
 # probed packets are kept. FFmpeg's `nobuffer` drops them with the first key frame, and H.264 starts with the next.
 PROBE_LITTLE = {"probesize": "32", "analyzeduration": "1", "fpsprobesize": "0"}
 PROBE_TO_TELL_FORMATS = {"probesize": "500000", "analyzeduration": "500000", "fpsprobesize": "0"}
+# FFmpeg's own HTTP client would keep connections of a playlist open; ours opens each file.
+ONE_CONNECTION = {"http_persistent": "0", "http_multiple": "0"}
 REORDERING_US = "100000"  # how late a packet may be over UDP
 
 
@@ -50,6 +53,12 @@ class CameraAddress:
     shown: str
     options: tuple[dict[str, str], ...] = field(repr=False)
     format: str | None = None  # FFmpeg's name of the device or container; None: detected
+    hosts: frozenset[str] = frozenset()  # where redirects and playlists may lead to: its own, and those allowed
+
+    @property
+    def is_http(self) -> bool:
+        """Whether the camera speaks HTTP."""
+        return self.url.startswith("http")
 
 
 def is_live(source: str | Path) -> bool:
@@ -57,11 +66,11 @@ def is_live(source: str | Path) -> bool:
     return isinstance(source, str) and ("://" in source or DEVICE.fullmatch(source) is not None)
 
 
-def camera_address(source: str, transport: Transport = "tcp") -> CameraAddress:
+def camera_address(source: str, transport: Transport = "tcp", allow_hosts: Collection[str] = ()) -> CameraAddress:
     """Parses `rtsp://…`, `rtsps://…`, `http://…`, `https://…`, a number (of /dev/videoN) or /dev/videoN.
 
-    User and password may contain any character that leaves the host recognizable, percent-encoded or not.
-    Raises `CameraAddressError`.
+    User and password may contain any character that leaves the host recognizable, percent-encoded or not. Redirects
+    and playlists may lead to the camera's own host and to `allow_hosts`. Raises `CameraAddressError`.
     """
     device = DEVICE.fullmatch(source)
     if device is not None:
@@ -85,8 +94,10 @@ def camera_address(source: str, transport: Transport = "tcp") -> CameraAddress:
         options |= {"rtsp_transport": transport, "allowed_media_types": "video", "max_delay": REORDERING_US}
         options |= PROBE_LITTLE
     else:
-        options |= PROBE_TO_TELL_FORMATS
-    return CameraAddress(f"{scheme}://{_credentials(user_info)}{rest}", _shown(f"{scheme}://{rest}"), (options,))
+        options |= PROBE_TO_TELL_FORMATS | ONE_CONNECTION
+    hosts = {urlsplit(f"{scheme}://{rest}").hostname or "", *(host.lower() for host in allow_hosts)}
+    url = f"{scheme}://{_credentials(user_info)}{rest}"
+    return CameraAddress(url, _shown(f"{scheme}://{rest}"), (options,), hosts=frozenset(hosts))
 
 
 def hide_credentials_of(source: str) -> None:

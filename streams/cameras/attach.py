@@ -41,6 +41,7 @@ class CameraPlan:
     transport: Transport = "tcp"
     rate_hz: float | None = None  # None: every frame
     partition: int | None = None  # None: by key
+    allow_hosts: tuple[str, ...] = ()  # where a camera may lead to, beside its own host
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def attach(
     run = RunPublisher(producer, topics, plan.stream_id, plan.partition, QUEUE_BYTES)
     records = HealthTopic(producer, topics)
     camera = LiveCamera(
-        camera_address(plan.source, plan.transport),
+        camera_address(plan.source, plan.transport, plan.allow_hosts),
         plan.stream_id,
         plan.rate_hz,
         wait=wait,

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from ..disturbances import Disturbances
 from ..observability.health import Condition
 from ..observability.metrics import SOURCE_FRAMES
 from ..recordings.played import AS_RECORDED, Playback, SourceFrame, SourceOptionError, legal_stream_id
@@ -23,10 +24,9 @@ from ..wire.messages import HealthRecord, OutcomeCause
 from ..wire.pixels import picture_encoding
 from .address import CameraAddress, Transport, camera_address, stream_name
 from .backoff import Backoff
+from .camera_error import OPEN_TIMEOUT_S, CameraError
 from .clock import CaptureClock, Instant
-from .connection import OPEN_TIMEOUT_S, CameraError
 from .decoder import CameraPicture, Decoder, UndecodableError
-from .disturbances import Disturbances
 from .reader import CameraReader, ConnectionLost, ConnectionOpened, Event, EventQueue, PacketArrived
 from .watch import CameraWatch
 

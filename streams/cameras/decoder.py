@@ -12,7 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
-from ..wire.pixels import JPEG_MAGIC, BadRecordError, picture_size
+from ..wire.pixels import JPEG_MAGIC, MAX_PIXELS, BadRecordError, picture_size
 from .connection import CodecSetup, Packet
 from .picture_health import Luma, jpeg_thumbnail, thumbnail
 
@@ -88,7 +88,7 @@ def _context(setup: CodecSetup) -> VideoCodecContext:
     if setup.pixel_format is not None:
         context.pix_fmt = setup.pixel_format
     context.thread_count = 1  # each further thread would delay the pictures by a frame
-    context.options = {"flags": "low_delay"}
+    context.options = {"flags": "low_delay", "max_pixels": str(MAX_PIXELS)}
     return context
 
 

@@ -10,17 +10,9 @@ from dataclasses import dataclass
 from .access_units import AccessUnitAssembler, TimedPacket
 from .address import CameraAddress
 from .backoff import Backoff
+from .camera_error import OPEN_TIMEOUT_S, READ_TIMEOUT_S, TIMEOUT_MESSAGE, CameraError
 from .clock import Instant
-from .connection import (
-    OPEN_TIMEOUT_S,
-    READ_TIMEOUT_S,
-    TIMEOUT_MESSAGE,
-    CameraError,
-    CodecSetup,
-    Connection,
-    Packet,
-    connect,
-)
+from .connection import CodecSetup, Connection, Packet, connect
 
 ALMOST = 0.98  # of a time-out: FFmpeg's clock and ours are not read at the same moment
 MAX_WAITING_BYTES = 64 * 1024 * 1024  # of packets; 2 s of 4K in JPEG
@@ -148,7 +140,7 @@ class CameraReader(threading.Thread):
 
     def _packets(self, connection: Connection) -> Iterator[TimedPacket]:
         last = self._now()
-        for packet in connection:
+        for packet in connection.packets:
             at = self._now()
             if self._stop_asked.is_set():
                 return

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
+from ..disturbances import Disturbances
 from ..wire.messages import Disturbance
+from .camera_error import CameraError
 from .clock import CaptureTime, Instant
-from .connection import CameraError
-from .disturbances import Disturbances
 from .picture_health import Luma, PictureHealth
 
 GAP_S = 1.0  # a gap that disturbs tracking; shorter ones vanish in jitter and rate control

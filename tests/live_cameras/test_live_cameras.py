@@ -18,7 +18,7 @@ import pytest
 from gradwatch.streams.cameras.address import camera_address
 from gradwatch.streams.cameras.backoff import Backoff
 from gradwatch.streams.cameras.camera import LiveCamera, camera
-from gradwatch.streams.cameras.connection import CameraError
+from gradwatch.streams.cameras.camera_error import CameraError
 from gradwatch.streams.recordings.played import SourceFrame
 from gradwatch.streams.transport.apache import free_ports
 from gradwatch.streams.wire.messages import Disturbance, DisturbanceState, HealthRecord

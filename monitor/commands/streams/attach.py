@@ -54,6 +54,10 @@ def attach(
     transport: Annotated[Transport, typer.Option(help="Transport of RTSP.")] = "tcp",
     rate: Annotated[float | None, numeric(FrameRate, "Most frames a second. Default: all.")] = None,
     partition: Annotated[int | None, numeric(Partition, "Partition to publish to. Default: by key.")] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Host to which redirects and playlists may lead, beside the camera's own; repeatable."),
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Wait for a camera that can't be reached at the start.")] = False,
     metrics_port: MetricsPortOption = None,
     metrics_address: MetricsAddressOption = LOOPBACK,
@@ -63,7 +67,7 @@ def attach(
     if source is not None:
         hide_credentials_of(source)
     configuration = load(config)
-    plans = [_plan(source, stream_id, transport, rate, partition)] if source else _plans(configuration)
+    plans = [_plan(source, stream_id, transport, rate, partition, allow_host)] if source else _plans(configuration)
     servers = bootstrap_servers or configuration.broker.bootstrap_servers
     _check_topics(configuration, servers, mend_topics_command(config, bootstrap_servers))
     cv2.setNumThreads(1)  # each camera has its own threads
@@ -88,17 +92,23 @@ def attach(
 
 
 def _plan(
-    source: str, stream_id: str | None, transport: Transport, rate_hz: float | None, partition: int | None
+    source: str,
+    stream_id: str | None,
+    transport: Transport,
+    rate_hz: float | None,
+    partition: int | None,
+    allow_hosts: list[str] | None,
 ) -> CameraPlan:
     name = stream_name(camera_address(source)) if is_live(source) else Path(source).stem
-    return CameraPlan(check_stream_id(stream_id or legal_stream_id(name)), source, transport, rate_hz, partition)
+    hosts = tuple(allow_hosts or ())
+    return CameraPlan(check_stream_id(stream_id or legal_stream_id(name)), source, transport, rate_hz, partition, hosts)
 
 
 def _plans(configuration: Configuration) -> list[CameraPlan]:
     if not configuration.cameras:
         raise ConfigurationError("expected a SOURCE, or `cameras:` in the file of --config, got neither")
     return [
-        CameraPlan(stream_id, str(camera.url), camera.transport, camera.rate_hz, camera.partition)
+        CameraPlan(stream_id, str(camera.url), camera.transport, camera.rate_hz, camera.partition, camera.allow_hosts)
         for stream_id, camera in configuration.cameras.items()
     ]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import av
 import pytest
 
-from gradwatch.streams.cameras.connection import TIMEOUT_MESSAGE, camera_error
+from gradwatch.streams.cameras.camera_error import TIMEOUT_MESSAGE, camera_error
 from gradwatch.streams.wire.messages import Disturbance
 
 SHOWN = "rtsp://h/{x}?…"  # braces are legal in an address

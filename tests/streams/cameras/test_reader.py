@@ -3,8 +3,9 @@ from __future__ import annotations
 import threading
 import time
 
+from gradwatch.streams.cameras.camera_error import CameraError
 from gradwatch.streams.cameras.clock import Instant
-from gradwatch.streams.cameras.connection import CameraError, CodecSetup, Packet
+from gradwatch.streams.cameras.connection import CodecSetup, Packet
 from gradwatch.streams.cameras.reader import ConnectionLost, ConnectionOpened, EventQueue, PacketArrived
 
 from ...waiting import LIMIT_S

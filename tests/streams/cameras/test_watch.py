@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gradwatch.streams.cameras.camera_error import CameraError
 from gradwatch.streams.cameras.clock import CaptureTime, Instant
-from gradwatch.streams.cameras.connection import CameraError
-from gradwatch.streams.cameras.disturbances import MAX_DETAIL, Disturbances
 from gradwatch.streams.cameras.watch import GAP_S, NO_FRAMES_S, CameraWatch
+from gradwatch.streams.disturbances import MAX_DETAIL, Disturbances
 from gradwatch.streams.observability.metrics import SOURCE_DISTURBANCES, SOURCE_DISTURBED
 from gradwatch.streams.wire.messages import Disturbance, HealthRecord
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import structlog
 
-from ..observability.logs import scrub
-from ..observability.metrics import SOURCE_DISTURBANCES, SOURCE_DISTURBED
-from ..wire.messages import Disturbance, DisturbanceState, HealthRecord
+from .observability.logs import scrub
+from .observability.metrics import SOURCE_DISTURBANCES, SOURCE_DISTURBED
+from .wire.messages import Disturbance, DisturbanceState, HealthRecord
 
 log: Any = structlog.get_logger(__name__)
 
