@@ -52,6 +52,13 @@ class ObserverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     tiles_per_frame: Annotated[int, Meta(ge=1, le=TILES)] = 9  # of 180: 9 cover the whole frame every 20 frames
     tile_seed: Seed = 0  # of the order in which tiles are selected
 
+    def __post_init__(self) -> None:
+        if self.pedestrian_decoder is not None and self.pedestrian_model is None:
+            raise ValueError(
+                f"pedestrian_decoder: expected a pedestrian_model beside it, whose family it names, got "
+                f"{self.pedestrian_decoder!r} alone"
+            )
+
 
 class Observer:
     """Opens the networks once, then observes frames.

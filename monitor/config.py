@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
 from msgspec import Meta
 
 from gradwatch import GradwatchError
@@ -24,12 +23,17 @@ from gradwatch.streams.cameras.address import hide_credentials_of
 from gradwatch.streams.observability.logs import hide_credentials
 from gradwatch.streams.wire.messages import check_stream_id
 from gradwatch.streams.wire.pixels import MAX_PIXELS
-from gradwatch.streams.wire.topics import LAG_BUDGET_S
+from gradwatch.streams.wire.topics import LAG_BUDGET_S, Topics
 
 from .evidence.settings import EvidenceSettings
 from .judging.settings import JudgeSettings
 from .review.settings import ReviewSettings
+from .yaml_file import YamlFileError, read_yaml
 
+Name = Annotated[str, Meta(min_length=1)]
+TopicName = Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")]
+TopicPrefix = Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{0,200}$")]
+LagBudget = Annotated[float, Meta(ge=0, le=365 * 86_400)]
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
 
 
@@ -40,24 +44,25 @@ class ConfigurationError(GradwatchError, ValueError):
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Address of Kafka; `client` goes to all of kafka-python's clients (security_protocol, sasl_mechanism, …)."""
 
-    bootstrap_servers: str = "127.0.0.1:9092"
+    bootstrap_servers: Name = "127.0.0.1:9092"
     client: dict[str, Any] = {}
 
 
 class TopicNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The topic of the frames, and the prefix of all output topics."""
 
-    frames: str = "gradwatch.frames"
-    prefix: str = "gradwatch."
-    lag_budget_s: Annotated[float, Meta(ge=0, le=365 * 86_400)] = (
-        LAG_BUDGET_S  # added to the 65 s of an alert's evidence: how long frames are kept
-    )
+    frames: TopicName = "gradwatch.frames"
+    prefix: TopicPrefix = "gradwatch."
+    lag_budget_s: LagBudget = LAG_BUDGET_S  # added to the 65 s of an alert's evidence: how long frames are kept
+
+    def __post_init__(self) -> None:
+        Topics(self.prefix, self.frames, self.lag_budget_s)  # raises ValueError where two topics have one name
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the worker consumes frames, and the resources that it uses."""
 
-    group_id: str = "gradwatch"
+    group_id: Name = "gradwatch"
     policy: Literal["live", "every_frame"] = "live"
     max_frame_age_s: PositiveSeconds = 0.5  # live: older frames are dropped before decoding
     max_pending_frames: Annotated[int, Meta(ge=1, le=10_000)] = 2  # live: for each stream; the newest win
@@ -70,13 +75,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_wait_s: Seconds = 0.01  # how long an incomplete batch waits for more frames
     drain_s: Seconds = 10.0  # how long a stopping worker may finish frames in progress
     session_timeout_s: Annotated[float, Meta(ge=1, le=1800)] = 10.0
-    instance_id: str | None = None  # makes a static group member: unique to each worker, the same after a restart
+    instance_id: Name | None = None  # makes a static group member: unique to each worker, the same after a restart
     state_interval_s: Seconds = 1.0  # time between two stored states; after a crash later frames are judged again
     metrics_port: Port | None = None  # serves /metrics, /healthz and /readyz
     metrics_address: str = "127.0.0.1"  # address of that port; "0.0.0.0" where Prometheus runs elsewhere
-    metrics_streams: Annotated[int, Meta(ge=1, le=1_000_000)] = (
-        1000  # streams with metrics of their own; the others share `other`
-    )
+    metrics_streams: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000  # with metrics of their own; others share `other`
     unhealthy_after_s: PositiveSeconds = 30.0  # a busy thread that is silent for longer is unhealthy
 
 
@@ -123,16 +126,12 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     if path is None:
         return Configuration()
     try:
-        tree = yaml.safe_load(path.read_text()) or {}
+        tree = read_yaml(path)
     except OSError as error:
         raise ConfigurationError(f"expected a configuration file at {path}, got {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        # neither the error's own text nor its trace: they quote lines of the file, and passwords may be in it
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", "it contains characters that YAML does not allow")
-        raise ConfigurationError(f"{path} is not YAML{where}: {problem}") from None
-    configuration = from_tree(_interpolated(tree, environment), str(path))
+    except YamlFileError as error:
+        raise ConfigurationError(str(error)) from None
+    configuration = from_tree({} if tree is None else _interpolated(tree, environment), str(path))
     # from now on no log contains them, whatever library writes it
     hide_credentials(configuration.broker.client)
     hide_credentials({"database": configuration.review.database})

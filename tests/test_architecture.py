@@ -71,6 +71,7 @@ LAYERS = {
         ("alarms",),
         ("judging",),
         ("overlay",),
+        ("yaml_file",),
         ("config", "children", "letters"),
         ("worker",),
         ("evidence",),

@@ -36,6 +36,7 @@ VERBS = {
     "work": Verb("judging", "Judge the frames of a topic until stopped."),
     "calibrate": Verb("judging", "Calibrate a stream on clean recordings of its own camera."),
     "topics": Verb("streams", "Check the topics, create or mend them."),
+    "config": Verb("trials", "Check a configuration file."),
     "doctor": Verb("trials", "Check this machine, and print what mends it."),
     "instrument": Verb("judging", "Make an ONNX detector or classifier return what gradient scores need."),
     "bench": Verb("trials", "Measure what watching costs: models (the default), path, scale, soak."),

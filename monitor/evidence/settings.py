@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from gradwatch.ranges import Bytes, Port, PositiveSeconds
@@ -16,7 +18,7 @@ class EvidenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bytes: Bytes = (
         10 * GIBIBYTE
     )  # above it files are removed: of reviewed alerts first, then of closed, oldest first
-    group_id: str = "gradwatch-evidence"  # consumer group on the alerts topic
+    group_id: Annotated[str, msgspec.Meta(min_length=1)] = "gradwatch-evidence"  # consumer group on the alerts topic
     patience_s: PositiveSeconds = 30.0  # after this silence a stream is taken to have no more frames for a window
     metrics_port: Port | None = None  # serves /metrics, /healthz and /readyz
     metrics_address: str = "127.0.0.1"  # address of that port; "0.0.0.0" where Prometheus runs elsewhere

@@ -39,7 +39,7 @@ class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: dict[AlertKind, Policy] = msgspec.field(default_factory=lambda: dict(POLICY))
     alarms: AlarmBudget = AlarmBudget()
     calibration_frames: Annotated[int, Meta(ge=MIN_FRAMES, le=1_000_000)] = (
-        300  # clean frames of a stream's own start, assumed healthy
+        300  # of a stream's own start, assumed healthy
     )
 
     def __post_init__(self) -> None:

@@ -45,9 +45,7 @@ class TrackerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     high_iou: Share = 0.2  # least overlap with a strong detection
     low_iou: Share = 0.4  # weak detections must fit better
     buffered_iou: Share = 0.1  # least overlap of the widened boxes
-    buffer_sigmas: Annotated[float, Meta(ge=0, le=100)] = (
-        2.0  # boxes are widened by the predicted center's uncertainty …
-    )
+    buffer_sigmas: Annotated[float, Meta(ge=0, le=100)] = 2.0  # boxes are widened by the center's uncertainty …
     max_buffer: Annotated[float, Meta(ge=0, le=100)] = 1.0  # … but by at most this many box heights
     confirm_hits: Annotated[int, Meta(ge=1, le=1000)] = 2  # sightings after which a track counts
     max_unseen_s: PositiveSeconds = 1.0  # a confirmed track lives this long without being seen

@@ -42,6 +42,8 @@ class ReviewSettings(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for network in self.trusted_proxies:
             ip_network(network)  # raises ValueError that names the fault
+        if self.trusted_proxies and not self.user_header:
+            raise ValueError("user_header: expected the header in which trusted_proxies name the user, got none")
 
     def __repr__(self) -> str:
         return f"ReviewSettings(host={self.host!r}, port={self.port})"  # the URL of a database holds its password

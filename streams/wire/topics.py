@@ -46,6 +46,9 @@ class Topics:
     def __post_init__(self) -> None:
         if not self.lag_budget_s >= 0:
             raise ValueError(f"lag_budget_s must be at least 0, got {self.lag_budget_s}")
+        outputs = [name for name, each in vars(type(self)).items() if isinstance(each, _Output)]
+        if self.frames in {getattr(self, name) for name in outputs}:
+            raise ValueError(f"frames: expected a topic apart from the outputs {', '.join(outputs)}, got {self.frames}")
 
     reports = _Output()  # MessagePack, one per frame, key stream_id
     overlays = _Output()  # `foxglove.ImageAnnotations` as JSON, best effort, key stream_id

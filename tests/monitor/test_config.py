@@ -233,6 +233,11 @@ def test_a_number_in_a_list_and_one_from_the_environment_are_checked_too(written
     [
         ("judge: {tracker: {low_score: 0.7}}", "judge.tracker: expected low_score <= high_score, got 0.7 and 0.5"),
         ("judge: {horizon_s: [2, 1]}", "judge: horizon_s: expected times that increase, got 2.0, 1.0"),
+        ("topics: {frames: a.reports, prefix: a.}", "topics: frames: expected a topic apart from the outputs reports"),
+        ("topics: {frames: a b}", "topics.frames: Expected `str` matching regex"),
+        ("models: {pedestrian_decoder: yolox}", "models: pedestrian_decoder: expected a pedestrian_model beside it"),
+        ("review: {trusted_proxies: [10.0.0.0/8], user_header: ''}", "review: user_header: expected the header"),
+        ("worker: {group_id: ''}", "worker.group_id: Expected `str` of length >= 1"),
         ("judge: {horizon_s: []}", "judge.horizon_s: Expected `array` of length >= 1"),
         (
             "judge: {policy: {distribution_shift: {carriers: [msp], detector: ewma, leave: 1.5}}}",

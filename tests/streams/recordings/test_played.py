@@ -68,7 +68,7 @@ def test_a_challenge_begins_at_its_onset() -> None:
 
 @pytest.mark.parametrize("wrong", [{"rate_hz": 0}, {"first": -1}, {"first": 3, "last": 2}, {"to_and_fro": True}])
 def test_an_illegal_playback_is_refused(wrong: dict) -> None:
-    with pytest.raises(ValueError, match=r"rate_hz|frames to play"):
+    with pytest.raises(ValueError, match=r"^(rate|last|to-and-fro)\b"):
         Playback(**wrong)
 
 
