@@ -21,6 +21,7 @@ from gradwatch.models.observe import ObserverSettings
 from gradwatch.ranges import Bytes, FrameRate, Partition, Port, PositiveSeconds, Seconds, Threads, checked
 from gradwatch.streams.cameras.address import hide_credentials_of
 from gradwatch.streams.observability.logs import hide_credentials
+from gradwatch.streams.transport.client.settings import check_client_settings
 from gradwatch.streams.wire.messages import check_stream_id
 from gradwatch.streams.wire.pixels import MAX_PIXELS
 from gradwatch.streams.wire.topics import LAG_BUDGET_S, Topics
@@ -42,10 +43,13 @@ class ConfigurationError(GradwatchError, ValueError):
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Address of Kafka; `client` goes to all of kafka-python's clients (security_protocol, sasl_mechanism, …)."""
+    """Address of Kafka; each setting of `client` goes to those of kafka-python's clients that know it."""
 
     bootstrap_servers: Name = "127.0.0.1:9092"
     client: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        check_client_settings(self.client)
 
 
 class TopicNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,8 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from gradwatch import GradwatchError
 
 from ..wire.topics import DEFAULT_PARTITIONS, Topics, TopicSettings
-from .connection import NO_SETTINGS, Settings, connect
+from .client.settings import NO_SETTINGS, Settings
+from .connection import connect
 
 UNKNOWN = "unknown"
 EXISTENCE, PARTITIONS = "topic", "partitions"  # values of `TopicProblem.setting` beside the broker's settings

@@ -11,7 +11,8 @@ from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 from ulid import ULID
 
-from .connection import NO_SETTINGS, Settings, connect
+from .client.settings import NO_SETTINGS, Settings
+from .connection import connect
 
 PROBE_TIMEOUT_S = 5.0
 

@@ -12,9 +12,8 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from kafka.errors import (
@@ -29,10 +28,10 @@ from kafka.net.selector import NetworkSelector
 
 from gradwatch import GradwatchError
 
-from .header_names import read_any_header_name
+from .client.header_names import read_any_header_name
+from .client.settings import Settings, settings_for
+from .client.unreadable import name_unreadable_batches
 
-Settings = Mapping[str, Any]
-NO_SETTINGS: Settings = MappingProxyType({})
 Client = TypeVar("Client")
 
 TIMEOUT_MS = 8_000  # with the start of Python, an answer within 10 s
@@ -53,16 +52,17 @@ class BrokerRefusedError(GradwatchError):
 
 
 def connect(client: Callable[..., Client], bootstrap_servers: str, settings: Settings) -> Client:
-    """Returns `client(bootstrap_servers=…, **settings)` once a server accepts connections.
+    """Returns a client, with those of the settings that it knows, once a server accepts connections.
 
     Servers are tried in turn for `bootstrap_timeout_ms` (8 s unless set). Raises `BrokerUnavailableError` where none
     answers by then, `BrokerRefusedError` at once where one refuses; neither message contains a credential.
     """
     read_any_header_name()
+    name_unreadable_batches()
     settings = {"bootstrap_timeout_ms": TIMEOUT_MS} | dict(settings)
     wait_until_accepted(bootstrap_servers, settings, settings["bootstrap_timeout_ms"] / 1000)
     try:
-        return client(bootstrap_servers=bootstrap_servers, **settings)
+        return client(bootstrap_servers=bootstrap_servers, **settings_for(client, settings))
     except KafkaTimeoutError as error:
         raise BrokerUnavailableError(f"expected a Kafka broker at {bootstrap_servers}, got none: {error}") from error
     except (KafkaConfigurationError, ValueError, AssertionError) as error:

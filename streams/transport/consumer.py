@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -16,10 +17,12 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import KafkaError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
-from ..observability.metrics import CONSUMER_PAUSED, CONSUMER_UNFINISHED
+from ..observability.metrics import CONSUMER_PAUSED, CONSUMER_UNFINISHED, FRAMES_LOST
 from ..wire.records import Record
 from ..wire.topics import MAX_RECORD_BYTES
-from .connection import NO_SETTINGS, Settings, connect
+from .client.settings import NO_SETTINGS, Settings
+from .client.unreadable import UnreadableBatchError, pass_over
+from .connection import connect
 from .offsets import Awaited, FinishedOffsets
 from .partitions import records_of
 
@@ -79,6 +82,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             "partition_assignment_strategy": (CooperativeStickyAssignor,),
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
+            "isolation_level": "read_committed",  # what a producer took back is not judged
             "allow_auto_create_topics": False,
             "max_partition_fetch_bytes": MAX_RECORD_BYTES,
             "fetch_max_bytes": 2 * MAX_RECORD_BYTES,
@@ -127,7 +131,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
         While paused it returns nothing but must still be called, or the group drops this member.
         """
-        records = records_of(self._client.poll(timeout_ms=max(0, int(timeout_s * 1000))))
+        records = self._polled(timeout_s)
         for record in records:
             self.offsets.arrive(record.partition, record.offset, len(record.key or b"") + len(record.value or b""))
         CONSUMER_UNFINISHED.set(self.offsets.unfinished_bytes)
@@ -149,7 +153,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if not force and now_s < self._commit_at_s:
             return
         self._commit_at_s = now_s + COMMIT_EVERY_S
-        due = self._due(self.offsets.committable())
+        due = self._due(self.offsets.committable() | self._passed())
         if due and force:
             try:
                 self._client.commit(self._as_commit(due), timeout_ms=COMMIT_TIMEOUT_MS)
@@ -215,6 +219,29 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
         """Another member owns them already: nothing may be committed."""
         self._forget({partition.partition for partition in lost})
+
+    def _polled(self, timeout_s: float) -> list[Record]:
+        try:
+            return records_of(self._client.poll(timeout_ms=max(0, int(timeout_s * 1000))))
+        except UnreadableBatchError as error:
+            lost = pass_over(self._client, error)
+            # Nobody can read whose they are: they count as those of the partition's bare pictures.
+            FRAMES_LOST.labels(f"{self.topic}.{error.partition.partition}", "unreadable_batch").inc(lost)
+            return []
+
+    def _passed(self) -> dict[int, int]:
+        """The positions of partitions with nothing unfinished.
+
+        They lie behind their last record where the markers of transactions follow, or frames that were taken back.
+        """
+        positions = {}
+        for place in self._client.assignment():
+            end = self._client.highwater(place)
+            behind = end is not None and end > self._committed.get(place.partition, -1)
+            if behind and not self.offsets.unfinished_in([place.partition]):
+                with suppress(KafkaError):
+                    positions[place.partition] = int(self._client.position(place, timeout_ms=100) or 0)
+        return positions
 
     def _settle(self, partitions: Collection[int]) -> None:
         deadline_s = time.monotonic() + REVOKE_WAIT_S

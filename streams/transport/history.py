@@ -11,7 +11,7 @@ from kafka import TopicPartition
 
 from ..wire.records import Record
 from ..wire.topics import MAX_RECORD_BYTES
-from .connection import NO_SETTINGS, Settings
+from .client.settings import NO_SETTINGS, Settings
 from .partitions import PartitionReader
 
 WINDOW = 500  # records that are read at a time on the way back

@@ -16,12 +16,15 @@ from kafka.errors import KafkaError
 
 from ..wire.records import Record
 from ..wire.topics import MAX_RECORD_BYTES
-from .connection import BrokerUnavailableError, Settings, TopicMissingError, connect
+from .client.settings import Settings
+from .client.unreadable import UnreadableBatchError, pass_over
+from .connection import BrokerUnavailableError, TopicMissingError, connect
 
 SETTINGS: Settings = {
     "group_id": None,
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
+    "isolation_level": "read_committed",  # what a producer took back is not judged
     "allow_auto_create_topics": False,
     "max_partition_fetch_bytes": MAX_RECORD_BYTES,
     "reconnect_backoff_max_ms": 2_000,
@@ -103,7 +106,11 @@ class PartitionReader:
         """The records that have arrived; waits at most `timeout_s` for the first."""
         began_s = time.monotonic()
         with self._translated_errors():
-            polled = self.client.poll(timeout_ms=max(0, int(timeout_s * 1000)))
+            try:
+                polled = self.client.poll(timeout_ms=max(0, int(timeout_s * 1000)))
+            except UnreadableBatchError as error:
+                pass_over(self.client, error)
+                return []
         self._silent_since_s = None if polled else self._silent_since_s or began_s
         return records_of(polled)
 

@@ -17,7 +17,8 @@ from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from ..observability.metrics import PRODUCER_PENDING
 from ..wire.records import Headers
 from ..wire.topics import MAX_RECORD_BYTES
-from .connection import NO_SETTINGS, BrokerUnavailableError, Settings, connect
+from .client.settings import NO_SETTINGS, Settings
+from .connection import BrokerUnavailableError, connect
 
 RECORD_OVERHEAD_BYTES = 512  # what the client keeps beside the bytes of a record
 SETTINGS: dict[str, Any] = {

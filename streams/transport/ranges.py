@@ -8,7 +8,7 @@ from kafka import TopicPartition
 from kafka.partitioner.default import murmur2
 
 from ..wire.records import Record
-from .connection import NO_SETTINGS, Settings
+from .client.settings import NO_SETTINGS, Settings
 from .partitions import PartitionReader
 
 FETCH_BYTES = 1024 * 1024  # little is read beyond a range; a larger record is still fetched, alone

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from kafka import KafkaProducer
 
 from ..wire.topics import MAX_RECORD_BYTES
-from .connection import NO_SETTINGS, BrokerUnavailableError, Settings
+from .client.settings import NO_SETTINGS, Settings
+from .connection import BrokerUnavailableError, connect
 from .partitions import PartitionReader
 from .producer import SETTINGS as PRODUCER_SETTINGS
 
@@ -42,8 +43,7 @@ def consume_raw(
         settings = {"fetch_max_bytes": 2 * MAX_RECORD_BYTES, "max_poll_records": 64}
         reader = opened.enter_context(PartitionReader(bootstrap_servers, client_settings, **settings))
         if outputs:
-            producer_settings = PRODUCER_SETTINGS | dict(client_settings)
-            producer = KafkaProducer(bootstrap_servers=bootstrap_servers, **producer_settings)
+            producer = connect(KafkaProducer, bootstrap_servers, PRODUCER_SETTINGS | dict(client_settings))
             opened.callback(producer.close)
         reader.seek(reader.first_offsets(reader.partitions(topic)))
         deadline_s = time.monotonic() + TIMEOUT_S

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from ..wire.records import Record
-from .connection import NO_SETTINGS, Settings
+from .client.settings import NO_SETTINGS, Settings
 from .partitions import PartitionReader
 
 Place = tuple[str, int]  # topic, partition

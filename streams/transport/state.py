@@ -14,7 +14,8 @@ from collections.abc import Collection, Mapping
 
 from kafka import TopicPartition
 
-from .connection import NO_SETTINGS, Settings, TopicMissingError
+from .client.settings import NO_SETTINGS, Settings
+from .connection import TopicMissingError
 from .partitions import PartitionReader
 from .producer import BoundedProducer, Delivery
 

@@ -68,7 +68,7 @@ class Topics:
         segment_ms = min(5 * MINUTE_MS, retention_ms // 3)
         return {
             # Only whole segments are deleted, so a segment must be shorter than the retention. `uncompressed`:
-            # pictures don't get smaller, and consumers need no library for other producers' compression.
+            # pictures don't get smaller by it.
             self.frames: _deleted(
                 partitions, retention_ms, {"segment.ms": str(segment_ms), "compression.type": "uncompressed"}
             ),

@@ -35,9 +35,9 @@ def test_a_missing_broker_is_asked_once() -> None:
 
 
 def test_a_refusal_shows_no_password(tmp_path: Path) -> None:
-    """kafka-python quotes settings that it does not know, values and all."""
+    """kafka-python quotes values that it can't use."""
     config = tmp_path / "gradwatch.yaml"
-    config.write_text(f"broker: {{client: {{sasl_plain_password: '{PASSWORD}', ssl_pasword: '{PASSWORD}'}}}}\n")
+    config.write_text(f"broker: {{client: {{sasl_plain_password: '{PASSWORD}', api_version: '{PASSWORD}'}}}}\n")
     (row,) = run_checks(Context(load(config)), [Check("broker", brokers.broker)])["broker"]
     assert row.is_fault
     assert PASSWORD not in row.found
