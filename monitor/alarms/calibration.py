@@ -46,7 +46,10 @@ class CalibrationMismatchError(GradwatchError, ValueError):
 
 
 class CleanFrame(msgspec.Struct, frozen=True):
-    """What calibration needs of one clean frame; `segment` numbers the contiguous drive it belongs to."""
+    """What calibration needs of one clean frame; `segment` numbers the contiguous drive it belongs to.
+
+    `capture_ns` counts from any moment: differences from frame to frame are used alone.
+    """
 
     capture_ns: int
     observation: Observation

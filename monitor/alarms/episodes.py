@@ -41,6 +41,7 @@ class Moment(msgspec.Struct, frozen=True):
     track_id: int | None = None
     expected: str = ""
     observed: str = ""
+    time_ns: int = 0  # by which the stream is judged: it always advances, capture times may not
 
     @property
     def p_value(self) -> float:
@@ -99,7 +100,7 @@ def advance(
             subject=moment if ratio > episode.peak and moment.track_id is not None else episode.subject,
             top=moment if ratio > episode.peak else episode.top,
         )
-    elif (moment.capture_ns - episode.last.capture_ns) / 1e9 >= policy.clear_s:
+    elif (moment.time_ns - episode.last.time_ns) / 1e9 >= policy.clear_s:
         closed = closing_alert(episode, kind, binding, ClosedBecause.CLEARED) if episode.revision else None
         return None, closed
     return _announce(episode, moment, ratio, kind, policy, binding)
@@ -124,7 +125,7 @@ def _announce(
     if episode.revision == 0:
         if ratio < policy.enter:
             return None, None
-        if (moment.capture_ns - episode.onset.capture_ns) / 1e9 < policy.min_duration_s:
+        if (moment.time_ns - episode.onset.time_ns) / 1e9 < policy.min_duration_s:
             return episode, None
     elif (
         severity == episode.severity
@@ -188,7 +189,7 @@ def _alert(episode: Episode, kind: AlertKind, binding: Binding, because: ClosedB
         peak_capture_ns=top.capture_ns,
         peak_ratios=top.ratios,
         peak_p_values=top.p_values,
-        duration_s=(last.capture_ns - onset.capture_ns) / 1e9,
+        duration_s=(last.time_ns - onset.time_ns) / 1e9,
         closed_because=because,
     )
 

@@ -1,7 +1,8 @@
 """The judge: (stamp, observation, state) -> report, alerts and the next state.
 
-It runs no network and reads no clock: time is the frame's capture time. Equal inputs give equal outputs. So one
-stored Observation can be judged under any configuration, and frames judged again after a crash give the same ids.
+It runs no network and reads no clock: time follows the frames' capture times (`stream_time.py`). Equal inputs give
+equal outputs. So one stored Observation can be judged under any configuration, and frames judged again after a crash
+give the same ids.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .forecasts import FORECASTERS, Regions, disc_radius, update_ledger
 from .report import as_float32, empty_report, report_detections, report_forecasts, report_tracks
 from .settings import JudgeSettings
 from .state import JudgeState
+from .stream_time import NS_PER_S, advanced
 from .watch import Watch
 
 ACTIVATIONS = {"softmax": softmax, "sigmoid": sigmoid}
@@ -58,9 +60,9 @@ class Judge:
 
     def __call__(self, stamp: FrameStamp, observation: Observation, state: JudgeState) -> Judgement:
         """Judges one frame. Frames of one stream must come in order."""
-        dt_s = 0.0 if state.capture_ns is None else (stamp.capture_ns - state.capture_ns) / 1e9
+        before_ns = _now_ns(state)
         state, detection_index = self._associate(stamp, observation, state)
-        crops, contradiction, state = self._score_crops(observation, detection_index, state)
+        crops, contradiction, state = self._score_crops(stamp, observation, detection_index, state)
         shown = np.flatnonzero(tracking.confirmed(state.tracks, self.settings.tracker))
         tracks, detection_index = tracking.select_tracks(state.tracks, shown), detection_index[shown]
         forecasts, state = self._forecast(tracks, detection_index, state)
@@ -72,7 +74,8 @@ class Judge:
             score_detections={name: crops[name].detection_index for name in scores if name in crops},
         )
         if calibration is None:
-            return Judgement(report, [], self._calibrate_on_start(_clean_frame(stamp, observation, crops), state))
+            return Judgement(report, [], self._calibrate_on_start(_clean_frame(observation, crops, state), state))
+        dt_s = (_now_ns(state) - before_ns) / NS_PER_S
         watched = self.watch(stamp, scores, contradiction, dt_s, state)
         report = replace(
             report,
@@ -94,22 +97,23 @@ class Judge:
     def gather(self, stamp: FrameStamp, observation: Observation, state: JudgeState) -> tuple[CleanFrame, JudgeState]:
         """What calibration needs of one clean frame, and the state after it."""
         state, detection_index = self._associate(stamp, observation, state)
-        crops, _, state = self._score_crops(observation, detection_index, state)
-        return _clean_frame(stamp, observation, crops), state
+        crops, _, state = self._score_crops(stamp, observation, detection_index, state)
+        return _clean_frame(observation, crops, state), state
 
     def _associate(
         self, stamp: FrameStamp, observation: Observation, state: JudgeState
     ) -> tuple[JudgeState, NDArray[np.int32]]:
-        """Moves the tracks on to this frame; returns the detection (m,) of each track, too."""
-        found = observation.detections
+        """Moves time and tracks on to this frame; returns the detection (m,) of each track, too."""
+        found, calibration = observation.detections, state.calibration
+        time = advanced(state.time, stamp, calibration.interval_s if calibration else None)
+        before = tracking.no_tracks(state.tracks.next_id, time.now_ns) if time.is_cut else state.tracks
         tracks, detection_index = tracking.advance(
-            state.tracks, stamp.capture_ns, found.xyxy, found.score, found.class_id, self.settings.tracker
+            before, time.now_ns, found.xyxy, found.score, found.class_id, self.settings.tracker
         )
-        state = replace(state, tracks=tracks, next_seq=stamp.identity.seq + 1, capture_ns=stamp.capture_ns)
-        return state, detection_index
+        return replace(state, tracks=tracks, next_seq=stamp.identity.seq + 1, time=time), detection_index
 
     def _score_crops(
-        self, observation: Observation, detection_index: NDArray[np.int32], state: JudgeState
+        self, stamp: FrameStamp, observation: Observation, detection_index: NDArray[np.int32], state: JudgeState
     ) -> tuple[CropScores, Contradiction, JudgeState]:
         """Closed forms of every head's crops, against what their tracks led to expect; then the tracks learn.
 
@@ -118,7 +122,7 @@ class Judge:
         unknown = observation.heads.keys() - self.heads.keys()
         if unknown:
             raise ValueError(f"judge: expected outputs of the heads {list(self.heads)}, got also {sorted(unknown)}")
-        alive, seq, capture_ns = state.tracks.track_id, state.next_seq - 1, state.capture_ns or 0
+        alive, seq = state.tracks.track_id, stamp.identity.seq
         # by kind of this judge's heads: expectations that an older version stored under other names are dropped here
         before = {kind: state.expectations.get(kind, Expectations.none(len(c))) for kind, c in self._classes.items()}
         after = dict(before)
@@ -131,7 +135,7 @@ class Judge:
             xyxy = observation.detections.xyxy[outputs.detection_index]
             track_id, side_px = crop_tracks(outputs, detection_index, alive), readable_sides(observation, outputs)
             q = expectation.expected(before[head.kind], track_id, side_px, rules)
-            q[corrections.suppressed(state.corrections, seq, capture_ns, head.kind, track_id, xyxy)] = np.nan
+            q[corrections.suppressed(state.corrections, seq, stamp.capture_ns, head.kind, track_id, xyxy)] = np.nan
             forms = closed_forms(outputs, q, head.activation, number)
             if head.kind == "sign":
                 contradictions.append(strongest_contradiction(forms, outputs, track_id, q, head.classes))
@@ -155,8 +159,6 @@ class Judge:
 
     def _calibrate_on_start(self, clean: CleanFrame, state: JudgeState) -> JudgeState:
         """Keeps a frame of the stream's start; the last of them calibrates the stream."""
-        if state.clean and clean.capture_ns <= state.clean[-1].capture_ns:
-            return state  # time did not advance: the frame adds nothing
         gathered = (*state.clean, clean)
         if len(gathered) < self.settings.calibration_frames:
             return replace(state, clean=gathered)
@@ -205,7 +207,11 @@ def classes_by_kind(heads: dict[str, Head]) -> dict[Kind, tuple[str, ...]]:
     return classes
 
 
-def _clean_frame(stamp: FrameStamp, observation: Observation, crops: CropScores) -> CleanFrame:
+def _now_ns(state: JudgeState) -> int:
+    return state.time.now_ns if state.time else 0
+
+
+def _clean_frame(observation: Observation, crops: CropScores, state: JudgeState) -> CleanFrame:
     """What calibration needs of a frame, without boxes and head outputs, because many frames are kept."""
     size, tiles, statistics = observation.size, observation.tiles, observation.image_statistics
-    return CleanFrame(stamp.capture_ns, Observation(size, NO_DETECTIONS, {}, tiles, statistics), crops)
+    return CleanFrame(_now_ns(state), Observation(size, NO_DETECTIONS, {}, tiles, statistics), crops)

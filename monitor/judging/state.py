@@ -15,6 +15,7 @@ from ..alarms.episodes import Episode
 from .corrections import ScheduledCorrection, carry_over
 from .expectation import Expectations
 from .forecasts import CoverageLedger, empty_ledger
+from .stream_time import StreamTime
 from .tracking import TrackSet, no_tracks
 
 
@@ -28,7 +29,7 @@ class JudgeState(msgspec.Struct, frozen=True):
     stream_id: str
     run_id: str
     next_seq: int = 0
-    capture_ns: int | None = None
+    time: StreamTime | None = None  # None before the first frame
     tracks: TrackSet = msgspec.field(default_factory=no_tracks)
     ledger: CoverageLedger = msgspec.field(default_factory=empty_ledger)
     expectations: dict[str, Expectations] = msgspec.field(default_factory=dict)

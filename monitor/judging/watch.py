@@ -62,6 +62,7 @@ class Watch:
                 track_id=subject.track_id,
                 expected=subject.expected,
                 observed=subject.observed,
+                time_ns=state.time.now_ns if state.time else 0,
             )
             episode, alert = episodes.advance(running.pop(kind, None), moment, kind, policy, binding)
             if episode is not None:

@@ -216,6 +216,7 @@ class Pipeline:
             closed = self.judge_frame.watch.close(before, ClosedBecause.NEW_RUN)
             judgement = replace(judgement, alerts=[*closed, *judgement.alerts])
         self.states[stamp.identity.stream_id] = judgement.state
+        self.health.clock(stamp.identity, state.time, judgement.state.time)
         if state.calibration is None and judgement.state.calibration is not None:
             made = judgement.state.calibration
             log.info("calibrated", stream=stamp.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)

@@ -10,9 +10,12 @@ import time
 from collections.abc import Callable
 
 from gradwatch.streams.disturbances import Disturbances
-from gradwatch.streams.wire.messages import Disturbance, HealthRecord
+from gradwatch.streams.wire.messages import Disturbance, FrameIdentity, HealthRecord
+
+from ..judging.stream_time import StreamTime
 
 MOMENT_EVERY_S = 60.0
+STOPPED = "capture times do not advance; frames are judged by the interval in which they arrive"
 
 
 class StreamHealth:
@@ -44,6 +47,18 @@ class StreamHealth:
             if now_s - self._moments_s.get(key, -MOMENT_EVERY_S) >= MOMENT_EVERY_S:
                 self._moments_s[key] = now_s
                 self._of(stream_id, run_id, last_seq).moment(disturbance, time.time_ns(), detail)
+
+    def clock(self, identity: FrameIdentity, before: StreamTime | None, now: StreamTime | None) -> None:
+        """Reports what the capture time of a judged frame shows; `before` is the time of the frame before it."""
+        if before is None or now is None:
+            return
+        stream_id, run_id, last_seq = identity.stream_id, identity.run_id, identity.seq - 1
+        if now.jump:
+            self.moment(stream_id, run_id, Disturbance.CLOCK_JUMP, now.jump, last_seq)
+        if before.has_stopped or now.has_stopped:  # the begin may have been noticed by the worker before this one
+            self.begin(stream_id, run_id, Disturbance.CLOCK_STOPPED, STOPPED, last_seq)
+        if not now.has_stopped:
+            self.end(stream_id, run_id, Disturbance.CLOCK_STOPPED, last_seq)
 
     def forget(self, stream_id: str) -> None:
         """Drops all that is kept of a stream."""

@@ -28,6 +28,7 @@ def moment(seq, ratio, time_s=None, name="gradcon", **about):
     time_s = DT_S * seq if time_s is None else time_s
     ratios = ratio if isinstance(ratio, dict) else {name: ratio}
     identity = FrameIdentity("town", "run", seq)
+    about.setdefault("time_ns", round(time_s * 1e9))
     return Moment(
         identity, round(time_s * 1e9), 3, 1000 + seq, ratios, dict.fromkeys(ratios, about.pop("p_value", 0.01)), **about
     )

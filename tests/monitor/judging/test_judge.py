@@ -40,10 +40,13 @@ def judge():
     return Judge({"signs": HEAD}, "models", SETTINGS)
 
 
+STEP_NS = 200_000_000
+
+
 def stamp(seq, run="run", traceparent=None):
     """5 frames a second; offsets as if other streams shared the partition."""
     identity = FrameIdentity("town", run, seq)
-    time_ns = seq * 200_000_000
+    time_ns = seq * STEP_NS
     return FrameStamp(identity, time_ns, time_ns + 5, "media", traceparent, partition=2, offset=50 + 3 * seq)
 
 
@@ -272,13 +275,37 @@ def test_an_empty_frame_counts_as_neutral(judge, observations, sign_drive):
     assert [a for j in judgements for a in j.alerts] == []
 
 
-@pytest.mark.parametrize("seq", [0, 100], ids=["back in time", "the same time"])
-def test_a_frame_that_is_not_newer_changes_no_statistic(judge, observations, seq):
-    before = judged(judge, observations(CLEAN + 20, seed=5, shift=6.0, shifted_from=CLEAN + 10))[-1]
-    time_ns = before.report.capture_ns if seq else 0
-    frame = replace(stamp(CLEAN + 20), capture_ns=time_ns)
-    judgement = judge(frame, observations(1, seed=2)[0], before.state)
-    assert judgement.report.change == before.report.change
+HOUR_NS = 3600 * 10**9
+CLOCKS = {
+    "an hour ahead, once": lambda time_ns, seq: time_ns + (HOUR_NS if seq == CLEAN + 12 else 0),
+    "an hour ahead, from one frame on": lambda time_ns, seq: time_ns + (HOUR_NS if seq >= CLEAN + 12 else 0),
+    "an hour back": lambda time_ns, seq: HOUR_NS + time_ns - (HOUR_NS if seq >= CLEAN + 12 else 0),
+    "first 0": lambda time_ns, seq: time_ns + HOUR_NS if seq else 0,
+    "constant": lambda time_ns, seq: 5,
+    "seconds": lambda time_ns, seq: time_ns // 10**9,
+    "whole seconds": lambda time_ns, seq: time_ns // 10**9 * 10**9,
+    "backwards": lambda time_ns, seq: HOUR_NS - time_ns,
+    "stopped when the change began": lambda time_ns, seq: min(time_ns, (CLEAN + 10) * STEP_NS),
+}
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("kind", ["utc", "media"])
+def test_alarms_come_at_the_same_frame_on_a_bad_clock(judge, observations, clock, kind):
+    seen = observations(CLEAN + 40, seed=5, shift=6.0, shifted_from=CLEAN + 10)
+    opened = []
+    for stamped in (lambda time_ns, seq: time_ns, CLOCKS[clock]):
+        state = new_run(None, "town", "run")
+        for seq, observation in enumerate(seen):
+            time_ns = stamped(seq * STEP_NS, seq)
+            judgement = judge(replace(stamp(seq), capture_ns=time_ns, clock=kind), observation, state)
+            state = judgement.state
+            if seq == CLEAN - 1:
+                assert state.calibration is not None
+                state = replace(state, calibration=judged(judge, seen[:CLEAN])[-1].state.calibration)
+            opened += [seq for alert in judgement.alerts if alert.revision == 1]
+    good, bad = opened
+    assert abs(bad - good) <= 1
 
 
 def test_gathered_frames_give_the_calibration_of_the_own_start(judge, sign_drive):

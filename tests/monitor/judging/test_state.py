@@ -15,7 +15,7 @@ from gradwatch.monitor.worker.stored_state import dump
 from gradwatch.streams.wire.messages import AlertKind, FrameIdentity
 
 SHIFT = AlertKind.DISTRIBUTION_SHIFT
-NOW = Moment(FrameIdentity("town", "run", 3), 5, 1, 2, {"gradcon": 1.25}, 0.125, 4, "stop", "yield")
+NOW = Moment(FrameIdentity("town", "run", 3), 5, 1, 2, {"gradcon": 1.25}, {"gradcon": 0.125}, 4, "stop", "yield")
 FULL = JudgeState(
     stream_id="town",
     run_id="run",

@@ -10,6 +10,7 @@ from gradwatch.monitor.alarms.calibration import AlarmBudget, Calibration, Clean
 from gradwatch.monitor.alarms.episodes import Episode, Moment
 from gradwatch.monitor.judging.expectation import Expectations
 from gradwatch.monitor.judging.state import JudgeState
+from gradwatch.monitor.judging.stream_time import StreamTime
 from gradwatch.monitor.judging.tracking import TrackerSettings, advance, no_tracks
 from gradwatch.monitor.worker.stored_state import FORMAT, StateFormatError, decode_array, dump, encode_array, load
 from gradwatch.streams.wire.messages import AlertKind, FrameIdentity
@@ -27,12 +28,12 @@ def calibration(observations):
 def full(calibration, observations):
     """A state with something in every field."""
     tracks, _ = advance(no_tracks(), 5, [[1, 2, 30, 40.5]], [0.9], [0], TrackerSettings())
-    now = Moment(FrameIdentity("town", "run", 3), 5, 1, 2, {"gradcon": 1.25}, 0.125, 4, "stop", "yield")
+    now = Moment(FrameIdentity("town", "run", 3), 5, 1, 2, {"gradcon": 1.25}, {"gradcon": 0.125}, 4, "stop", "yield")
     return JudgeState(
         stream_id="town",
         run_id="run",
         next_seq=4,
-        capture_ns=2**62 + 1,
+        time=StreamTime(2**62 + 1, 2**60, 7, (5,), 2, True, "leaped", True),
         tracks=tracks,
         expectations={"sign": Expectations(np.array([4]), np.array([3]), np.array([0.1]), np.array([[0.2, 0.8]]))},
         change={"gradcon": 1 / 3},
@@ -45,7 +46,7 @@ def full(calibration, observations):
 def test_a_state_is_read_back_as_it_was(full):
     back = load(dump(full), JudgeState)
     assert dump(back) == dump(full)
-    for name in ("stream_id", "run_id", "next_seq", "capture_ns", "change", "episodes"):
+    for name in ("stream_id", "run_id", "next_seq", "time", "change", "episodes"):
         assert getattr(back, name) == getattr(full, name)
     np.testing.assert_array_equal(back.tracks.mean, full.tracks.mean)
     np.testing.assert_array_equal(back.expectations["sign"].q, full.expectations["sign"].q)
@@ -65,7 +66,7 @@ def test_a_calibration_is_read_back_as_it_was(calibration):
 def test_an_empty_state_is_read_back():
     back = load(dump(JudgeState("town", "run")), JudgeState)
     assert len(back.tracks) == 0
-    assert (back.capture_ns, back.calibration, back.clean) == (None, None, ())
+    assert (back.time, back.calibration, back.clean) == (None, None, ())
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from gradwatch.monitor.alarms.calibration import AlarmBudget
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.monitor.worker.pipeline import Pipeline
+from gradwatch.monitor.worker.stream_health import StreamHealth
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.sinks import MemorySink
-from gradwatch.streams.wire.messages import Outcome
+from gradwatch.streams.wire.messages import Disturbance, HealthRecord, Outcome
 from gradwatch.streams.wire.outputs import encode_report
 
 from ...builders import StubObserver, draw_observations, encoded_frame, frame_record, gray_jpeg
@@ -38,6 +39,13 @@ CLOCKS: dict[str, Callable[[int], int]] = {
 }
 
 
+TOLD = {
+    "stands still": {Disturbance.CLOCK_STOPPED},
+    "goes back a year": {Disturbance.CLOCK_JUMP},
+    "jumps by two hundred years and back": {Disturbance.CLOCK_JUMP},
+    "runs backwards": {Disturbance.CLOCK_JUMP},
+    "at random": {Disturbance.CLOCK_JUMP},
+}
 TIMES = [(clock, 1_790_000_000_000) for clock in CLOCKS] + [("in 1970", -1), ("in 1970", 2**62)]
 
 
@@ -47,11 +55,13 @@ def test_every_frame_is_judged(clock: str, timestamp_ms: int) -> None:
     sink = MemorySink()
     judge = Judge({}, "models", JudgeSettings(calibration_frames=100, alarms=AlarmBudget(bootstrap_hours=1)))
     observed = [replace(one, detections=WALKER) for one in draw_observations(FRAMES, seed=0)]
-    pipeline = Pipeline(StubObserver(observed), judge, sink, DeadLetters(None, None))
+    told: list[HealthRecord] = []
+    pipeline = Pipeline(StubObserver(observed), judge, sink, DeadLetters(None, None), health=StreamHealth(told.append))
     jpeg = gray_jpeg(0)
     for seq in range(FRAMES):
         frame = encoded_frame("north", seq, capture_ns=CLOCKS[clock](seq), content=jpeg)
         pipeline.step(frame_record(frame, offset=seq, timestamp_ms=timestamp_ms))
+    assert {record.disturbance for record in told} == TOLD.get(clock, set())
     assert [report.outcome for report in sink.reports] == [Outcome.JUDGED] * FRAMES
     for report in sink.reports:
         encode_report(report)
