@@ -104,6 +104,8 @@ CLOCK_ALLOWED = (
     "monitor/review/",
     "monitor/worker/stream_health.py",
     "monitor/worker/failures.py",
+    "monitor/worker/losses.py",
+    "monitor/worker/ownership.py",
     "monitor/worker/threads.py",
     "streams/cameras/camera.py",
     "streams/observability/health.py",

@@ -11,15 +11,18 @@ state last; once they are delivered the offsets below its `next_offset` may be c
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from gradwatch.streams.transport.offsets import Awaited
+from gradwatch.streams.wire.messages import FrameIdentity
 
 from ..judging.state import JudgeState
-from .stored_state import Found, Part, Shelf, StoredState, parts, removals
+from .stored_state import NOTHING, Covered, Part, Shelf, StoredState, parts
 
 Write = Callable[[Part], Awaited | None]
-Bind = Callable[[JudgeState, int, int], StoredState]
+Bind = Callable[[JudgeState, Covered], StoredState]
 
 MANY = 256  # deliveries above which those that succeeded are dropped
 
@@ -56,22 +59,34 @@ class _Writing:
         self.shelf = Shelf()
 
 
-class StreamLedger:
-    """What arrived, is finished and is stored of one stream in one partition. The caller locks around each call."""
+class _Arrived(NamedTuple):
+    """A frame that no begun state covers."""
 
-    def __init__(self, found: Found | None = None) -> None:
-        stored = found.stored if found is not None else None
-        self.stored = stored.next_offset if stored is not None else 0  # the newest stored state covers all below
+    offset: int
+    run_id: str
+    seq: int
+
+
+class StreamLedger:
+    """What arrived, is finished and is stored of one stream in one partition. The caller locks around each call.
+
+    `covered` is what its newest stored state covers, in this partition or in the one that the stream came from.
+    """
+
+    def __init__(self, covered: Covered = NOTHING, shelf: Shelf | None = None, now_s: float = 0.0) -> None:
+        self.stored = self._skip_below = covered.next_offset  # the newest stored state covers all below
         self.failure: BaseException | None = None
+        self.stored_version = covered.version
+        self._arrived_s = now_s  # of the latest frame, on the caller's clock
         self._has_state = False
-        self._skip_below, self._skip_until_ns = self.stored, stored.published_ns if stored is not None else 0
         self._unfinished: set[int] = set()
         self._judged = self._finished = -1
-        self._published_ns = self._skip_until_ns
+        self._begun = covered  # by the newest state that was taken
+        self._arrived: deque[_Arrived] = deque()
         self._deliveries: list[Awaited] = []
         self._writing: _Writing | None = None
-        self._shelf = found.shelf if found is not None else Shelf()
-        self._removals: list[Part] = []
+        self._shelf = shelf or Shelf()
+        self._removals: list[str] = []  # keys
 
     @property
     def next_offset(self) -> int:
@@ -83,27 +98,29 @@ class StreamLedger:
         """Whether a finished frame is not covered by a stored state."""
         return self._has_state and (self._writing is not None or self.next_offset > self.stored)
 
-    def already_judged(self, offset: int, published_ns: int) -> bool:
-        """Whether the loaded state covers this frame. The offset alone does not tell: in a recreated topic offsets
-        count from 0 again."""
-        return offset < self._skip_below and published_ns <= self._skip_until_ns
+    def idle_s(self, now_s: float) -> float:
+        """For how long no frame has arrived; 0 while one is not finished, or finished and not covered."""
+        return 0.0 if self._unfinished or self.behind else now_s - self._arrived_s
 
-    def arrive(self, offset: int) -> bool:
-        """Notes an arrived frame; returns False if its offset shows that the frames topic was recreated."""
-        same = offset >= self.stored
-        if not same:
-            self.stored = self._skip_below = 0
-            self._judged = self._finished = -1
-            self._unfinished.clear()
-            self._writing = None
+    @property
+    def covered(self) -> Covered:
+        """What the newest state covers that was taken, stored or not."""
+        return self._begun
+
+    def already_judged(self, offset: int) -> bool:
+        """Whether the loaded state covers this frame."""
+        return offset < self._skip_below
+
+    def arrive(self, offset: int, identity: FrameIdentity, now_s: float = 0.0) -> None:
+        """Notes an arrived frame."""
+        self._arrived_s = now_s
         self._unfinished.add(offset)
-        return same
+        self._arrived.append(_Arrived(offset, identity.run_id, identity.seq))
 
-    def finish(self, offset: int, judged: bool, published_ns: int, deliveries: Iterable[Awaited]) -> list[Cover]:
+    def finish(self, offset: int, judged: bool, deliveries: Iterable[Awaited]) -> list[Cover]:
         """Notes that a frame is finished; returns what its offset awaits beside its `deliveries`."""
         self._unfinished.discard(offset)
         self._finished = max(self._finished, offset)
-        self._published_ns = max(self._published_ns, published_ns)
         if judged:
             self._judged, self._has_state = max(self._judged, offset), True
         self._deliveries += deliveries
@@ -111,18 +128,31 @@ class StreamLedger:
             self._deliveries = [d for d in self._deliveries if not d.done() or d.exception is not None]
         return [Cover(self, offset)] if self._has_state else []
 
-    def begin(self, state: JudgeState, bind: Bind) -> bool:
-        """Begins to store `state` if it covers new frames and no other one is being written; returns whether it did."""
+    def begin(self, state: JudgeState, bind: Bind, newest: int = 0) -> bool:
+        """Begins to store `state` if it covers new frames and no other one is being written; returns whether it did.
+
+        Its version is above `newest`, that of the stream's states in other partitions.
+        """
         ahead = min(self._unfinished, default=self._judged + 1) <= self._judged
         if not self._has_state or self._writing is not None or ahead or self.next_offset <= self.stored:
             return False
-        self._writing = _Writing(bind(state, self.next_offset, self._published_ns), self._deliveries)
+        self._begun = self._cover(self.next_offset, newest)
+        self._writing = _Writing(bind(state, self._begun), self._deliveries)
         self._deliveries = []
         return True
 
+    def _cover(self, next_offset: int, newest: int) -> Covered:
+        """What a state covers that is taken now."""
+        run_id, seq, version = self._begun.run_id, self._begun.seq, max(self._begun.version, newest)
+        while self._arrived and self._arrived[0].offset < next_offset:
+            arrived = self._arrived.popleft()
+            seq = max(seq, arrived.seq) if arrived.run_id == run_id else arrived.seq
+            run_id, version = arrived.run_id, version + 1
+        return Covered(next_offset, version, self._begun.topic_id, run_id, seq)
+
     def advance(self, write: Write, given_id: str = "") -> None:
         """Writes on with the begun state as far as its deliveries and `write` allow; `given_id` as for `parts`."""
-        while self._removals and write(self._removals[-1]) is not None:
+        while self._removals and write(Part(self._removals[-1], None, 0)) is not None:
             self._removals.pop()
         writing = self._writing
         if writing is None or not self._delivered(writing.awaited):
@@ -136,8 +166,23 @@ class StreamLedger:
             writing.sent.append(sent)
             del writing.records[0]
         if self._delivered(writing.sent):
-            self._removals += removals(self._shelf, writing.shelf)
-            self.stored, self._shelf, self._writing = writing.stored.next_offset, writing.shelf, None
+            self._removals += self._shelf.chunks.keys() - writing.shelf.chunks.keys()
+            self.stored, self.stored_version = writing.stored.next_offset, writing.stored.version
+            self._shelf, self._writing = writing.shelf, None
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Removes keys from the topic, the last one first."""
+        self._removals = list(keys)
+
+    def remove_all(self, stream_id: str) -> None:
+        """Removes all that is stored of the stream in this partition."""
+        self.remove([*self._shelf.chunks, f"{stream_id}/calibration", stream_id])
+        self._shelf = Shelf()
+
+    @property
+    def removed(self) -> bool:
+        """Whether all removals are sent."""
+        return not self._removals
 
     def _delivered(self, awaited: Sequence[Awaited]) -> bool:
         """Whether all are delivered; a failed one ends this ledger."""

@@ -24,28 +24,30 @@ client notices; both states follow from the same frames.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
-
-import structlog
+from functools import partial
 
 from gradwatch.streams.observability.metrics import FRAMES_SKIPPED, STATES_STORED
 from gradwatch.streams.transport.consumer import FrameConsumer
-from gradwatch.streams.transport.offsets import Awaited
+from gradwatch.streams.transport.offsets import Awaited, Loss
 from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.transport.state import StateReader, StateTopic
+from gradwatch.streams.wire.frames import bare_stream_id
+from gradwatch.streams.wire.messages import FrameStamp
 
 from .checkpoints import Cover, StreamLedger
+from .losses import Losses
 from .pipeline import Pipeline
-from .stored_state import Found, Part, found_in
-
-log = structlog.get_logger()
+from .stored_state import NOTHING, Covered, Found, Part, found_in
 
 Key = tuple[int, str]  # partition, stream_id
 
 CHECK_EVERY_S = 0.02
+MOVED_AFTER_S = 10.0  # without a frame in its old partition, by when the offsets there are committed
 
 
 class Stateless:
@@ -68,12 +70,7 @@ class Stateless:
 
     store_now = owns
     load_states = already_judged = is_leaving
-    note_arrival = note_done = leave_to_next_owner = close = tick
-
-
-class _InFlight(NamedTuple):
-    key: Key
-    published_ns: int
+    note_arrival = note_done = leave_to_next_owner = account = close = tick
 
 
 class Ownership:
@@ -83,12 +80,16 @@ class Ownership:
         self._pipeline, self._source, self._store, self._interval_s = pipeline, source, store, interval_s
         self._lock = threading.RLock()
         self._ledgers: dict[Key, StreamLedger] = {}
-        self._records: dict[tuple[int, int], _InFlight] = {}  # by partition and offset
+        self._losses = Losses(pipeline.health)
+        self._homes: dict[str, set[int]] = {}  # the partitions in which a stream has a ledger: one, unless it moved
+        self._topic = self._topic_id = ""
+        self._left: dict[int, str] = {}  # the only stream of partitions that are revoked
+        self._records: dict[tuple[int, int], Key] = {}  # by partition and offset
         self._in_flight: Counter[int] = Counter()  # records by partition
         self._owned: set[int] = set()
         self._revoking: set[int] = set()
         self._loading: dict[int, int] = {}
-        self._tasks: deque[Found | Key] = deque()  # for the judge: states to take up, streams to forget
+        self._tasks: deque[Found | str] = deque()  # for the judge: states to take up, streams to forget
         self._due_s: dict[Key, float] = {}
         self._check_s = 0.0
         self._urgent = False
@@ -114,35 +115,57 @@ class Ownership:
         # A partition that was revoked and assigned again meanwhile has another number, and perhaps another state.
         loaded = {p for p, number in self._loading.items() if consumer.held.get(p) == number}
         self._loading = {}
+        anew = set(consumer.begun_anew)
+        ends = consumer.release(loaded)
+        if ends is None:
+            return True
+        self._topic, self._topic_id = consumer.topic, consumer.topic_id
         for partition in loaded:
-            self._own(partition, found_in(values[partition]))
-        self._pipeline.adopts_from |= consumer.release(loaded)
+            self._own(partition, found_in(values[partition]), -1 if partition in anew else ends[partition])
+        self._pipeline.adopts_from |= ends
         return bool(consumer.held)
 
-    def already_judged(self, partition: int, stream_id: str, offset: int, published_ns: int) -> bool:
+    def already_judged(self, stamp: FrameStamp) -> bool:
         """Whether the loaded state covers a frame that arrived; such a frame is counted as skipped."""
+        stream_id = stamp.identity.stream_id
         with self._lock:
-            ledger = self._ledgers.get((partition, stream_id))
-            covered = ledger is not None and ledger.already_judged(offset, published_ns)
+            ledger = self._ledgers.get((stamp.partition, stream_id))
+            covered = ledger is not None and ledger.already_judged(stamp.offset)
         if covered:
             FRAMES_SKIPPED.labels(stream_id, "already_judged").inc()
         return covered
 
-    def note_arrival(self, partition: int, stream_id: str, offset: int, published_ns: int) -> None:
+    def note_arrival(self, stamp: FrameStamp) -> None:
         """Records that a record is in flight until `note_done`."""
-        key = (partition, stream_id)
+        key = (stamp.partition, stamp.identity.stream_id)
         with self._lock:
-            self._in_flight[partition] += 1
-            if partition not in self._owned:
+            self._in_flight[stamp.partition] += 1
+            if stamp.partition not in self._owned:
                 return
-            same_topic = self._ledgers.setdefault(key, StreamLedger()).arrive(offset)
-            self._records[partition, offset] = _InFlight(key, published_ns)
-        if not same_topic:
-            log.warning("the frames topic was recreated, its offsets begin again", stream=stream_id, offset=offset)
+            if key not in self._ledgers:
+                self._add(key, StreamLedger(Covered(topic_id=self._topic_id)))
+            self._ledgers[key].arrive(stamp.offset, stamp.identity, time.monotonic())
+            self._records[stamp.partition, stamp.offset] = key
+        self._losses.note_arrival(stamp.partition, stamp.identity)
+
+    def account(self, losses: list[Loss]) -> None:
+        """Takes the consumer's `losses` and accounts for them; must be called often."""
+        for loss in losses:
+            with self._lock:
+                stored = [
+                    ledger.stored for (partition, _), ledger in self._ledgers.items() if partition == loss.partition
+                ]
+            self._losses.note_gap(loss, max(stored, default=0))
+        losses.clear()
+        now_s = time.monotonic()
+        self._losses.settle(self._owned, self._stream_of, now_s)
+        self._losses.report(now_s)
 
     def close(self) -> None:
-        """Stops loading states."""
+        """Stops loading states, and reports what is lost so far."""
         self._source.close()
+        self._losses.settle(None, self._stream_of, math.inf)
+        self._losses.report(math.inf)
 
     # -- model thread --------------------------------------------------------------------------------------
 
@@ -164,11 +187,9 @@ class Ownership:
     def finish(self, partition: int, offset: int, judged: bool, deliveries: Iterable[Awaited]) -> list[Cover]:
         """Records that a record is judged, dropped or rejected; returns what its offset awaits beside `deliveries`."""
         with self._lock:
-            record = self._records.pop((partition, offset), None)
-            ledger = self._ledgers.get(record.key) if record is not None else None
-            if record is None or ledger is None:
-                return []
-            return ledger.finish(offset, judged, record.published_ns, deliveries)
+            key = self._records.pop((partition, offset), None)
+            ledger = self._ledgers.get(key) if key is not None else None
+            return [] if ledger is None else ledger.finish(offset, judged, deliveries)
 
     def note_done(self, partition: int) -> None:
         """Records that a record that arrived is no longer in flight."""
@@ -179,16 +200,17 @@ class Ownership:
         """Takes up, forgets and stores states as is due; must be called often."""
         while self._tasks:
             task = self._tasks.popleft()
-            if isinstance(task, Found):
+            if isinstance(task, str):
+                self._pipeline.forget(task)
+            elif self._is_newest(task):
                 self._pipeline.take_up(task)
-            elif not self._has_other_partition(task):
-                self._pipeline.forget(task[1])
         if now_s >= self._check_s or self._urgent or self._revoking:
             self._check_s = now_s + CHECK_EVERY_S
             with self._lock:
                 for key, ledger in self._ledgers.items():
-                    if ledger.behind:
+                    if ledger.behind or not ledger.removed:
                         self._store_state(key, ledger, now_s)
+                self._leave_old_homes(time.monotonic())
 
     def store_now(self) -> bool:
         """Stores states without waiting for `interval_s` from now on; returns whether all are stored."""
@@ -210,41 +232,95 @@ class Ownership:
 
     def on_revoked(self, partitions: Collection[int]) -> None:
         """Partitions are revoked or lost: from now on nothing of them is judged or sent."""
+        self._losses.settle(partitions, self._stream_of, math.inf)
         with self._lock:
+            self._left |= {partition: self._stream_of(partition) for partition in partitions}
             self._owned -= set(partitions)
             self._revoking -= set(partitions)
             for key in [key for key in self._ledgers if key[0] in partitions]:
-                del self._ledgers[key]
-                self._due_s.pop(key, None)
-                self._tasks.append(key)
+                self._drop(key)
             for place in [place for place in self._records if place[0] in partitions]:
                 del self._records[place]
 
     # ------------------------------------------------------------------------------------------------------
 
-    def _own(self, partition: int, found: list[Found]) -> None:
+    def _own(self, partition: int, found: list[Found], end: int) -> None:
+        """Takes up what was found for a partition that ends before offset `end`; -1: its offsets count anew."""
         with self._lock:
             for stream in found:
-                self._ledgers[partition, stream.stream_id] = StreamLedger(stream)
+                covered = _still_covered(stream, self._topic_id, end)
+                ledger = StreamLedger(covered, stream.shelf, time.monotonic())
+                if stream.stored is None:
+                    ledger.remove([stream.stream_id])  # what can't be read has a version that may hide newer ones
+                self._add((partition, stream.stream_id), ledger)
                 self._tasks.append(stream)
+                self._losses.resume(stream.stream_id, covered.run_id, covered.seq)
             self._owned.add(partition)
+        self._losses.extend(partition)
 
-    def _has_other_partition(self, left: Key) -> bool:
+    def _stream_of(self, partition: int) -> str:
+        """The only stream of a partition, else the name of the partition itself."""
         with self._lock:
-            return any(key[1] == left[1] and key[0] != left[0] for key in self._ledgers)
+            streams = [stream_id for number, stream_id in self._ledgers if number == partition]
+        name = self._left.get(partition) or bare_stream_id(self._topic, partition)
+        return streams[0] if len(streams) == 1 else name
+
+    def _add(self, key: Key, ledger: StreamLedger) -> None:
+        self._ledgers[key] = ledger
+        self._homes.setdefault(key[1], set()).add(key[0])
+
+    def _drop(self, key: Key) -> None:
+        """Drops the ledger of a stream in a partition; with the last one what is known of the stream."""
+        del self._ledgers[key]
+        self._due_s.pop(key, None)
+        homes = self._homes[key[1]]
+        homes.discard(key[0])
+        if not homes:
+            del self._homes[key[1]]
+            self._losses.forget(key[1])
+            self._tasks.append(key[1])
+
+    def _elsewhere(self, key: Key) -> list[StreamLedger]:
+        """The ledgers of the same stream in other partitions, from which it moved here or to which it moved."""
+        return [self._ledgers[p, key[1]] for p in self._homes.get(key[1], ()) if p != key[0]]
+
+    def _is_newest(self, found: Found) -> bool:
+        """Whether no partition has a newer state of the stream."""
+        with self._lock:
+            homes = self._homes.get(found.stream_id, ())
+            return all(self._ledgers[p, found.stream_id].covered.version <= found.version for p in homes)
+
+    def _leave_old_homes(self, now_s: float) -> None:
+        """Removes the states that streams have left behind in partitions where their frames came before."""
+        for key in [(p, stream_id) for stream_id, homes in self._homes.items() if len(homes) > 1 for p in homes]:
+            ledger = self._ledgers[key]
+            is_old = any(other.stored_version > ledger.covered.version for other in self._elsewhere(key))
+            if is_old and ledger.idle_s(now_s) > MOVED_AFTER_S:
+                ledger.remove_all(key[1])
+                ledger.advance(partial(self._write, key[0]))
+                if ledger.removed:
+                    self._drop(key)
+
+    def _write(self, partition: int, part: Part) -> Delivery | None:
+        return self._store.try_write(partition, part.key, part.value, part.version)
 
     def _store_state(self, key: Key, ledger: StreamLedger, now_s: float) -> None:
         partition, stream_id = key
         state = self._pipeline.states.get(stream_id)
         due = self._urgent or partition in self._revoking or now_s >= self._due_s.get(key, 0.0)
-        if due and state is not None and ledger.begin(state, self._pipeline.bind):
+        newest = max((other.covered.version for other in self._elsewhere(key)), default=0)
+        if due and state is not None and ledger.begin(state, self._pipeline.bind, newest):
             self._due_s[key] = now_s + self._interval_s
         before = ledger.stored
-
-        def write(part: Part) -> Delivery | None:
-            return self._store.try_write(partition, part.key, part.value, part.version)
-
         given = self._pipeline.calibrations.get(stream_id)
-        ledger.advance(write, given.calibration_id if given is not None else "")
+        ledger.advance(partial(self._write, partition), given.calibration_id if given is not None else "")
         if ledger.stored > before:
             STATES_STORED.labels(stream_id).inc()
+
+
+def _still_covered(found: Found, topic_id: str, end: int) -> Covered:
+    """What a state covers of the frames topic as it is now: nothing of a partition whose offsets count anew."""
+    covered = found.stored.covered if found.stored is not None else NOTHING
+    known = bool(covered.topic_id and topic_id)
+    same = covered.topic_id == topic_id if known else covered.next_offset <= end
+    return covered._replace(next_offset=covered.next_offset if same and end >= 0 else 0, topic_id=topic_id)

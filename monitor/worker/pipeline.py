@@ -46,7 +46,7 @@ from ..judging.report import empty_report
 from ..judging.state import JudgeState, begun_anew, new_run
 from ..overlay import annotations as overlays
 from .failures import MACHINE, StreamFailures
-from .stored_state import Found, StoredState, resumed
+from .stored_state import Covered, Found, StoredState, resumed
 from .stream_health import StreamHealth
 from .verdict_feed import CorrectionBook
 
@@ -196,16 +196,19 @@ class Pipeline:
         if self.states.pop(stream_id, None) is not None:
             ALERTS_OPEN.labels(stream_id).set(0)
 
-    def bind(self, state: JudgeState, next_offset: int, published_ns: int) -> StoredState:
+    def bind(self, state: JudgeState, covered: Covered) -> StoredState:
         """`state` as it is stored: with the frames that it covers, and the ids that it may be continued with."""
         return StoredState(
-            next_offset=next_offset,
-            published_ns=published_ns,
+            next_offset=covered.next_offset,
+            version=covered.version,
             models_id=self.judge_frame.models_id,
             configuration_id=self.judge_frame.configuration_id,
             calibration_id=state.calibration.calibration_id if state.calibration else "",
             clean_frames=len(state.clean),
             state=state,
+            topic_id=covered.topic_id,
+            seen_run=covered.run_id,
+            seen_seq=covered.seq,
         )
 
     def _judge(self, stamp: FrameStamp, observation: Observation) -> Judgement:

@@ -72,19 +72,42 @@ def load(content: bytes, kind: type[T]) -> T:
         raise StateFormatError(f"expected {kind.__name__} as MessagePack, got {len(content)} bytes: {error}") from error
 
 
-class StoredState(msgspec.Struct, frozen=True):
-    """A stream's state without its calibration and clean frames, and the frames that it covers.
+class Covered(NamedTuple):
+    """Which frames of a stream are finished: judged, dropped or rejected, and their reports delivered.
 
-    Frames below `next_offset` are judged and their reports delivered; `published_ns` is that of the newest one.
+    All below `next_offset` of the frames topic whose identity is `topic_id` ("" where the broker tells none);
+    `run_id` and `seq` name the newest. `version` counts them, over all runs, partitions and workers: of two states of
+    a stream the one with the higher version is newer, whatever any clock says.
     """
 
+    next_offset: int = 0
+    version: int = 0
+    topic_id: str = ""
+    run_id: str = NO_RUN
+    seq: int = -1
+
+
+NOTHING = Covered()
+
+
+class StoredState(msgspec.Struct, frozen=True):
+    """A stream's state without its calibration and clean frames, and what it covers, as in `Covered`."""
+
     next_offset: int
-    published_ns: int
+    version: int = msgspec.field(name="published_ns")  # the stored name: earlier versions took it from a clock
     models_id: str
     configuration_id: str
     calibration_id: str  # "" while the stream calibrates
     clean_frames: int
     state: JudgeState
+    topic_id: str = ""
+    seen_run: str = NO_RUN
+    seen_seq: int = -1
+
+    @property
+    def covered(self) -> Covered:
+        """The frames that the state covers."""
+        return Covered(self.next_offset, self.version, self.topic_id, self.seen_run, self.seen_seq)
 
 
 class CleanChunk(msgspec.Struct, frozen=True):
@@ -122,6 +145,11 @@ class Found:
     shelf: Shelf
     problem: str = ""
 
+    @property
+    def version(self) -> int:
+        """That of the stored state, -1 where there is none."""
+        return -1 if self.stored is None else self.stored.version
+
 
 def parts(stored: StoredState, shelf: Shelf, given_id: str = "") -> tuple[list[Part], Shelf]:
     """The records to write for `stored`, in order, and the shelf after that.
@@ -141,13 +169,8 @@ def parts(stored: StoredState, shelf: Shelf, given_id: str = "") -> tuple[list[P
         calibration_id = made.calibration_id
         written.append(Part(f"{state.stream_id}/calibration", dump(made), 0))
     small = replace(stored, state=replace(state, clean=(), calibration=None))
-    written.append(Part(state.stream_id, dump(small), stored.published_ns))
+    written.append(Part(state.stream_id, dump(small), stored.version))
     return written, Shelf(calibration_id, {key: len(chunk.frames) for key, chunk in chunks.items()})
-
-
-def removals(before: Shelf, after: Shelf) -> list[Part]:
-    """The records to remove once `after` is written."""
-    return [Part(key, None, 0) for key in before.chunks.keys() - after.chunks.keys()]
 
 
 def found_in(values: Mapping[str, bytes]) -> list[Found]:

@@ -40,11 +40,19 @@ class StreamHealth:
         with self._lock:
             self._of(stream_id, run_id, last_seq).end(disturbance, time.time_ns())
 
-    def moment(self, stream_id: str, run_id: str, disturbance: Disturbance, detail: str, last_seq: int = -1) -> None:
-        """Reports a single event, at most one of its kind a minute for each stream: a broken source repeats it."""
+    def moment(
+        self,
+        stream_id: str,
+        run_id: str,
+        disturbance: Disturbance,
+        detail: str,
+        last_seq: int = -1,
+        repeat_s: float = MOMENT_EVERY_S,
+    ) -> None:
+        """Reports a single event, unless its kind was reported for the stream in the last `repeat_s`."""
         key, now_s = (stream_id, disturbance), time.monotonic()
         with self._lock:
-            if now_s - self._moments_s.get(key, -MOMENT_EVERY_S) >= MOMENT_EVERY_S:
+            if now_s - self._moments_s.get(key, -repeat_s) >= repeat_s:
                 self._moments_s[key] = now_s
                 self._of(stream_id, run_id, last_seq).moment(disturbance, time.time_ns(), detail)
 

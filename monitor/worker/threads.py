@@ -167,6 +167,7 @@ class Worker:
         while not self.stopping.is_set():
             self.health.beat("poll")
             records = self.consumer.poll(POLL_S if not loading else 0.0)
+            self.ownership.account(self.consumer.losses)
             loading = self.ownership.load_states(self.consumer, POLL_S)
             if not ready and self.consumer.assigned and not loading:
                 ready = True
@@ -187,22 +188,21 @@ class Worker:
         try:
             frame = self.pipeline.read(record)
         except BadRecordError as error:
-            if self._is_new(record, rejected_stamp(record).identity.stream_id):
+            if self._is_new(rejected_stamp(record)):
                 self._to_judge.put(Rejected(record, error))
             return
-        if not self._is_new(record, frame.stamp.identity.stream_id):
+        if not self._is_new(frame.stamp):
             return
         self._records[record.partition, record.offset] = record
         for old in self.admission.put(frame):
             self._drop(old.stamp, OutcomeCause.SUPERSEDED)
 
-    def _is_new(self, record: Record, stream_id: str) -> bool:
+    def _is_new(self, stamp: FrameStamp) -> bool:
         """Whether no earlier worker has reported the record; a new one counts as in flight."""
-        place = record.partition, stream_id, record.offset, record.timestamp_ms * 1_000_000
-        if self.ownership.already_judged(*place):
-            self.consumer.finish(record.partition, record.offset)
+        if self.ownership.already_judged(stamp):
+            self.consumer.finish(stamp.partition, stamp.offset)
             return False
-        self.ownership.note_arrival(*place)
+        self.ownership.note_arrival(stamp)
         return True
 
     def _drop(self, stamp: FrameStamp, cause: OutcomeCause) -> None:

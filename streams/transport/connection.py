@@ -18,6 +18,12 @@ from typing import Any, TypeVar
 
 from kafka.errors import (
     AuthorizationError,
+    FencedInstanceIdError,
+    GroupAuthorizationFailedError,
+    GroupMaxSizeReachedError,
+    InconsistentGroupProtocolError,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
     KafkaConfigurationError,
     KafkaTimeoutError,
     SaslAuthenticationFailedError,
@@ -49,6 +55,24 @@ class TopicMissingError(GradwatchError, ValueError):
 
 class BrokerRefusedError(GradwatchError):
     """Broker or client refused the connection: credentials, certificates or settings. Waiting does not help."""
+
+
+GROUP_REFUSALS = {
+    InconsistentGroupProtocolError: (
+        "is used by a client of another kind (another assignor, or group.protocol=consumer), with which it can't share "
+        "partitions; stop that client, or give this one a group of its own. Who it is: kafka-consumer-groups.sh "
+        "--describe --members --group {group}"
+    ),
+    FencedInstanceIdError: "has another member with the same instance_id; give each member one of its own",
+    GroupAuthorizationFailedError: "may not be read by this user; permit it READ on the group",
+    GroupMaxSizeReachedError: "has as many members as the broker permits (group.max.size)",
+    InvalidGroupIdError: "has no valid name",
+    InvalidSessionTimeoutError: "has a session timeout outside of the broker's range (group.*.session.timeout.ms)",
+}
+
+
+class GroupRefusedError(GradwatchError):
+    """This member can't join its consumer group; the message has the reason and what to do."""
 
 
 def connect(client: Callable[..., Client], bootstrap_servers: str, settings: Settings) -> Client:

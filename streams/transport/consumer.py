@@ -17,20 +17,21 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import KafkaError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
-from ..observability.metrics import CONSUMER_PAUSED, CONSUMER_UNFINISHED, FRAMES_LOST
+from ..observability.metrics import CONSUMER_PAUSED, CONSUMER_UNFINISHED
 from ..wire.records import Record
 from ..wire.topics import MAX_RECORD_BYTES
 from .client.settings import NO_SETTINGS, Settings
-from .client.unreadable import UnreadableBatchError, pass_over
-from .connection import connect
-from .offsets import Awaited, FinishedOffsets
-from .partitions import records_of
+from .connection import GROUP_REFUSALS, GroupRefusedError, connect
+from .offsets import Awaited, FinishedOffsets, Loss
+from .partitions import METADATA_AGE_MS
+from .positions import Positions
 
 log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S = 1.0
 COMMIT_TIMEOUT_MS = 5_000
 REVOKE_WAIT_S = 1.0  # in which a partition that is being revoked may finish what was polled from it
+DELETED_WAIT_S = 20.0  # the same where the topic is deleted: nobody else can read what is left
 
 
 class PartitionOwner(Protocol):
@@ -53,6 +54,9 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     With an `owner`, frames of an assigned partition are held back until `release`. `instance_id` makes this a static
     member, which gets its partitions back after a quick restart (Apache Kafka). Raises `BrokerUnavailableError` if no
     broker answers, `BrokerRefusedError` if one refuses.
+
+    Records that are gone are noted in `losses`; a topic that was made anew is read from its beginning, after what was
+    polled of the old one is finished.
     """
 
     def __init__(
@@ -68,12 +72,15 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self.topic = topic
         self.offsets = FinishedOffsets()
+        self._group_id = group_id
         self._committed: dict[int, int] = {}
+        self._polled_to: dict[int, int] = {}
         self._commit_at_s = 0.0
         self._commit_pending_until_s = 0.0
         self._paused = False
         self._closing = False
         self._owner = owner
+        self.begun_anew: set[int] = set()  # partitions whose offsets count anew since they were held last
         self.held: dict[int, int] = {}  # partitions that wait for `release`, each with the number of its assignment
         self._assignments = 0  # so far, the number of the latest
         settings: dict[str, Any] = {
@@ -81,8 +88,9 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             "group_instance_id": instance_id,
             "partition_assignment_strategy": (CooperativeStickyAssignor,),
             "enable_auto_commit": False,
-            "auto_offset_reset": "earliest",
+            "auto_offset_reset": "none",
             "isolation_level": "read_committed",  # what a producer took back is not judged
+            "metadata_max_age_ms": METADATA_AGE_MS,
             "allow_auto_create_topics": False,
             "max_partition_fetch_bytes": MAX_RECORD_BYTES,
             "fetch_max_bytes": 2 * MAX_RECORD_BYTES,
@@ -92,6 +100,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             "reconnect_backoff_max_ms": 2_000,
         }
         self._client = connect(KafkaConsumer, bootstrap_servers, settings | dict(client_settings))
+        self._positions = Positions(self._client, topic)
         self._client.subscribe([topic], listener=self)
         # Looked up before joining: else the first assignment is empty, and the group rebalances again.
         self._client.partitions_for_topic(topic)
@@ -106,34 +115,46 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Whether this member has joined its group, with or without a partition."""
         return bool(self._client.group_metadata().generation_id >= 0)
 
-    def release(self, partitions: Collection[int]) -> dict[int, int]:
+    @property
+    def topic_id(self) -> str:
+        """The identity of the topic, "" where it is unknown: see `Positions`."""
+        return self._positions.topic_id
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What is gone and was not read, as noticed so far; the caller takes it out."""
+        return self._positions.losses
+
+    def release(self, partitions: Collection[int]) -> dict[int, int] | None:
         """Lets the frames of `partitions` flow, and resets their offsets.
 
-        Returns the end offset of each: another worker may have reported what lies before it. Empty where the broker
-        does not answer.
+        Returns the end offset of each: another worker may have reported what lies before it. None where the broker
+        does not answer: then they stay held.
         """
+        try:
+            ends = self._positions.prepare(partitions) if partitions else {}
+        except KafkaError as error:
+            log.warning("offsets of partitions %s are unknown, will ask again: %s", sorted(partitions), error)
+            return None
         self.offsets.forget(partitions)
         for partition in partitions:
             self.held.pop(partition, None)
+        self.begun_anew -= set(partitions)
         if not self._paused:
             self.resume()
-        if not partitions:
-            return {}
-        try:
-            ends = self._client.end_offsets([TopicPartition(self.topic, partition) for partition in partitions])
-        except KafkaError as error:
-            log.warning("end offsets of partitions %s are unknown: %s", sorted(partitions), error)
-            return {}
-        return {place.partition: int(end) for place, end in ends.items()}
+        return ends
 
     def poll(self, timeout_s: float) -> list[Record]:
         """Records that have arrived, waiting for at most `timeout_s`; also commits what is finished each second.
 
-        While paused it returns nothing but must still be called, or the group drops this member.
+        While paused it returns nothing but must still be called, or the group drops this member. Raises
+        `GroupRefusedError`.
         """
-        records = self._polled(timeout_s)
+        self._begin_anew()
+        records = self._poll(timeout_s)
         for record in records:
             self.offsets.arrive(record.partition, record.offset, len(record.key or b"") + len(record.value or b""))
+            self._polled_to[record.partition] = record.offset + 1
         CONSUMER_UNFINISHED.set(self.offsets.unfinished_bytes)
         CONSUMER_PAUSED.set(self._paused)
         self.commit_finished()
@@ -178,7 +199,8 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def resume(self) -> None:
         """Fetches again, except from partitions that are held."""
         self._paused = False
-        self._client.resume(*(paused for paused in self._client.paused() if paused.partition not in self.held))
+        closed = self._positions.ending | set(self.held)
+        self._client.resume(*(paused for paused in self._client.paused() if paused.partition not in closed))
 
     def close(self, drain_s: float = 5.0) -> None:
         """Stops fetching, waits up to `drain_s` for deliveries of finished frames, commits, and leaves the group."""
@@ -210,8 +232,11 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             if not self._closing:
                 self._settle(partitions)
+                if self._positions.is_gone:
+                    first = self.offsets.first_unfinished
+                    self._positions.end_deleted({p: first(p, self._polled_to.get(p)) for p in partitions})
                 due = self._due({p: offset for p, offset in self.offsets.committable().items() if p in partitions})
-                if due:
+                if due and not self._positions.is_gone:
                     self._client.commit_async(self._as_commit(due), callback=self._on_commit)
         finally:
             self._forget(partitions)
@@ -220,14 +245,28 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Another member owns them already: nothing may be committed."""
         self._forget({partition.partition for partition in lost})
 
-    def _polled(self, timeout_s: float) -> list[Record]:
+    def _poll(self, timeout_s: float) -> list[Record]:
         try:
-            return records_of(self._client.poll(timeout_ms=max(0, int(timeout_s * 1000))))
-        except UnreadableBatchError as error:
-            lost = pass_over(self._client, error)
-            # Nobody can read whose they are: they count as those of the partition's bare pictures.
-            FRAMES_LOST.labels(f"{self.topic}.{error.partition.partition}", "unreadable_batch").inc(lost)
-            return []
+            return self._positions.poll(timeout_s)
+        except tuple(GROUP_REFUSALS) as error:
+            reason = GROUP_REFUSALS[type(error)].format(group=self._group_id)
+            raise GroupRefusedError(f"group {self._group_id} {reason}") from None
+
+    def _begin_anew(self) -> None:
+        """Follows the topic; where it was made anew, reads it from its beginning once what was polled is finished."""
+        positions = self._positions
+        positions.follow(self.assigned)
+        if not positions.ending:
+            return
+        self._client.pause(*(TopicPartition(self.topic, partition) for partition in positions.ending))
+        self.offsets.committable()
+        settled = self._owner is None or self._owner.is_settled(positions.ending)
+        if settled and not self.offsets.unfinished_in(positions.ending) and (begun := positions.begin_anew()):
+            self._forget(begun)
+            self.begun_anew |= begun
+            self.on_partitions_assigned([TopicPartition(self.topic, partition) for partition in begun])
+            if not self._paused:
+                self.resume()
 
     def _passed(self) -> dict[int, int]:
         """The positions of partitions with nothing unfinished.
@@ -244,8 +283,8 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return positions
 
     def _settle(self, partitions: Collection[int]) -> None:
-        deadline_s = time.monotonic() + REVOKE_WAIT_S
-        if self._owner is not None:
+        deadline_s = time.monotonic() + (DELETED_WAIT_S if self._positions.is_gone else REVOKE_WAIT_S)
+        if self._owner is not None and not self._positions.is_gone:
             self._owner.on_revoking(partitions)
         while not self._is_settled(partitions) and time.monotonic() < deadline_s:
             time.sleep(0.01)
@@ -264,13 +303,15 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.offsets.forget(partitions)
         for partition in partitions:
             self._committed.pop(partition, None)
+            self._polled_to.pop(partition, None)
             self.held.pop(partition, None)
 
     def _due(self, committable: Mapping[int, int]) -> dict[int, int]:
         return {p: offset for p, offset in committable.items() if offset > self._committed.get(p, -1)}
 
     def _as_commit(self, due: Mapping[int, int]) -> dict[TopicPartition, OffsetAndMetadata]:
-        return {TopicPartition(self.topic, p): OffsetAndMetadata(offset, "", -1) for p, offset in due.items()}
+        read_id = self._positions.read_id  # tells the next owner whether the offset is one of the topic that it reads
+        return {TopicPartition(self.topic, p): OffsetAndMetadata(offset, read_id, -1) for p, offset in due.items()}
 
     def _on_commit(self, offsets: dict[TopicPartition, OffsetAndMetadata], response: object) -> None:
         self._commit_pending_until_s = 0.0

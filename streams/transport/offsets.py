@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class DeliveryError(RuntimeError):
@@ -22,6 +22,19 @@ class Awaited(Protocol):
 
     def done(self) -> bool:
         """Whether it is delivered or has failed."""
+
+
+class Loss(NamedTuple):
+    """Offsets of a partition, from `first` to below `end`, that are gone before they were read, and why.
+
+    They are at most as many records: what a producer's transactions begin and end with takes offsets too. Without
+    any, it only says where records may be missing.
+    """
+
+    partition: int
+    cause: str
+    first: int
+    end: int
 
 
 @dataclass(slots=True)
@@ -89,6 +102,12 @@ class FinishedOffsets:
                     del self._by_offset[partition, entry.offset]
                     self.unfinished_bytes -= entry.size if entry.deliveries is None else 0
                 self._next.pop(partition, None)
+
+    def first_unfinished(self, partition: int, default: int | None) -> int | None:
+        """The lowest offset of the partition that can't be committed yet; `default` where there is none."""
+        with self._lock:
+            entries = self._arrived.get(partition)
+            return entries[0].offset if entries else default
 
     def unfinished_in(self, partitions: Collection[int]) -> int:
         """Number of records of these partitions that can't be committed yet."""

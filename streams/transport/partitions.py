@@ -20,6 +20,8 @@ from .client.settings import Settings
 from .client.unreadable import UnreadableBatchError, pass_over
 from .connection import BrokerUnavailableError, TopicMissingError, connect
 
+# After so long partitions that were added, and a topic that was made anew, are noticed; a request costs a millisecond.
+METADATA_AGE_MS = 10_000
 SETTINGS: Settings = {
     "group_id": None,
     "enable_auto_commit": False,
@@ -27,6 +29,7 @@ SETTINGS: Settings = {
     "isolation_level": "read_committed",  # what a producer took back is not judged
     "allow_auto_create_topics": False,
     "max_partition_fetch_bytes": MAX_RECORD_BYTES,
+    "metadata_max_age_ms": METADATA_AGE_MS,
     "reconnect_backoff_max_ms": 2_000,
 }
 POLL_S = 0.2

@@ -79,13 +79,18 @@ def rejected_stamp(record: Record) -> FrameStamp:
 
 
 def bare_identity(record: Record) -> FrameIdentity:
-    """The identity of a record without our headers (or with broken ones): stream `topic.partition`, seq = offset.
+    """The identity of a record without our headers (or with broken ones): stream `topic.partition`, seq = offset."""
+    return FrameIdentity(bare_stream_id(record.topic, record.partition), run_id=BARE_RUN, seq=record.offset)
+
+
+def bare_stream_id(topic: str, partition: int) -> str:
+    """The stream `topic.partition`, of records that name none.
 
     A topic name may be longer than a stream id and begin with a dot; what does not fit is cut from its front.
     """
-    suffix = f".{record.partition}"
-    stem = record.topic[-(63 - len(suffix)) :].lstrip("._-") or "topic"
-    return FrameIdentity(stream_id=check_stream_id(stem + suffix), run_id=BARE_RUN, seq=record.offset)
+    suffix = f".{partition}"
+    stem = topic[-(63 - len(suffix)) :].lstrip("._-") or "topic"
+    return check_stream_id(stem + suffix)
 
 
 def _text_headers(record: Record) -> dict[str, str]:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from gradwatch.monitor.alarms.calibration import CleanFrame
 from gradwatch.monitor.judging.state import JudgeState
 from gradwatch.monitor.worker.checkpoints import StateNotStoredError, StreamLedger
-from gradwatch.monitor.worker.stored_state import CHUNK, Found, Shelf, StoredState
+from gradwatch.monitor.worker.stored_state import CHUNK, Covered, Shelf, StoredState, load
 from gradwatch.streams.transport.producer import Delivery
+from gradwatch.streams.wire.messages import FrameIdentity
 
 from ...builders import plain_observation
 
@@ -33,8 +34,14 @@ class Topic:
             delivery.finish(0)
 
 
-def bind(state, next_offset, published_ns):
-    return StoredState(next_offset, published_ns, "models", "configuration", "", len(state.clean), state)
+def bind(state, covered):
+    place = {"topic_id": covered.topic_id, "seen_run": covered.run_id, "seen_seq": covered.seq}
+    rest = ("models", "configuration", "", len(state.clean), state)
+    return StoredState(covered.next_offset, covered.version, *rest, **place)
+
+
+def frame(seq, run="run"):
+    return FrameIdentity("town", run, seq)
 
 
 def state(clean=0):
@@ -45,9 +52,9 @@ def judged(ledger, *offsets):
     """Frames that came and were judged; their reports, and what their offsets wait for."""
     reports, covers = [], []
     for offset in offsets:
-        ledger.arrive(offset)
+        ledger.arrive(offset, frame(offset))
         reports.append(Delivery())
-        covers += ledger.finish(offset, True, offset * 1000, [reports[-1]])
+        covers += ledger.finish(offset, True, [reports[-1]])
     return reports, covers
 
 
@@ -59,7 +66,7 @@ def test_outputs_then_state_then_offset():
     assert topic.sent == []  # the report is not delivered
     report.finish(0)
     ledger.advance(topic.write)
-    assert [(part.key, part.version) for part in topic.sent] == [("town", 7000)]
+    assert [(part.key, part.version) for part in topic.sent] == [("town", 1)]
     ledger.advance(topic.write)
     assert (cover.done(), ledger.stored, ledger.behind) == (False, 0, True)  # the state is not delivered
     topic.deliver()
@@ -84,10 +91,10 @@ def test_a_state_covers_what_was_finished_when_it_was_taken():
 def test_a_drop_that_is_reported_late_holds_the_state_back():
     """Else the frame that was dropped would be skipped after a crash, and have no report."""
     ledger = StreamLedger()
-    ledger.arrive(1)
+    ledger.arrive(1, frame(1))
     judged(ledger, 2)
     assert not ledger.begin(state(), bind)
-    ledger.finish(1, False, 0, [])
+    ledger.finish(1, False, [])
     assert ledger.begin(state(), bind)
 
 
@@ -95,18 +102,18 @@ def test_drops_and_rejects_advance_but_not_past_what_is_under_way():
     ledger = StreamLedger()
     judged(ledger, 1)
     for offset in (2, 3, 4):
-        ledger.arrive(offset)
-    (cover,) = ledger.finish(4, False, 0, [])
+        ledger.arrive(offset, frame(offset))
+    (cover,) = ledger.finish(4, False, [])
     assert ledger.next_offset == 2
     assert not cover.done()
-    ledger.finish(2, False, 0, [])
+    ledger.finish(2, False, [])
     assert ledger.next_offset == 3
 
 
 def test_a_stream_that_was_never_judged_waits_for_no_state():
     ledger = StreamLedger()
-    ledger.arrive(1)
-    assert ledger.finish(1, False, 0, []) == []
+    ledger.arrive(1, frame(1))
+    assert ledger.finish(1, False, []) == []
     assert not ledger.behind
 
 
@@ -163,26 +170,59 @@ def test_only_the_chunk_that_grew_is_written_again_and_all_go_at_last():
     assert sorted(written[1:]) == [(f"town/clean/run/{i}", True) for i in range(4)]
 
 
-def taken_up(next_offset=10, published_ns=5000):
-    stored = StoredState(next_offset, published_ns, "models", "configuration", "", 0, state())
-    return StreamLedger(Found("town", stored, None, Shelf()))
-
-
 def test_frames_below_the_stored_state_are_known():
-    ledger = taken_up()
-    assert ledger.already_judged(9, 5000)
-    assert not ledger.already_judged(10, 5000)
+    ledger = StreamLedger(Covered(next_offset=10))
+    assert ledger.already_judged(9)
+    assert not ledger.already_judged(10)
     assert not ledger.behind
 
 
-def test_a_topic_made_anew_counts_from_zero_and_is_no_old_one():
-    ledger = taken_up()
-    assert not ledger.already_judged(0, 5001)
-    assert not ledger.arrive(0)
-    assert ledger.arrive(1)
-    (cover,) = ledger.finish(0, True, 5001, [])
-    assert not cover.done()
-    assert (ledger.stored, ledger.next_offset) == (0, 1)
+def stored_states(ledger, topic):
+    """Stores the state, and returns those that were stored so far."""
+    ledger.begin(state(), bind)
+    for _ in range(2):
+        ledger.advance(topic.write)
+        topic.deliver()
+    return [load(part.value, StoredState) for part in topic.sent]
+
+
+def test_a_state_says_what_it_covers_and_its_version_counts_frames():
+    ledger, topic = StreamLedger(Covered(5, 1000, "topic", "earlier", 70)), Topic()
+    for offset, (run, seq) in {6: ("earlier", 71), 7: ("run", 0), 9: ("run", 1), 10: ("run", 0)}.items():
+        ledger.arrive(offset, frame(seq, run))
+        ledger.finish(offset, True, [])
+    ledger.arrive(11, frame(2))
+    (stored,) = stored_states(ledger, topic)
+    assert stored.covered == Covered(11, 1004, "topic", "run", 1)  # a frame that is sent back (10) leads nobody back
+
+
+def test_a_frame_that_overtakes_another_is_no_part_of_what_a_state_covers():
+    """Else the numbers after it would be taken for lost by the next worker, or those before it not be missed."""
+    ledger, topic = StreamLedger(), Topic()
+    for offset in (0, 1, 2):
+        ledger.arrive(offset, frame(offset))
+    ledger.finish(0, True, [])
+    ledger.finish(2, False, [])
+    (stored,) = stored_states(ledger, topic)
+    assert (stored.next_offset, stored.version, stored.seen_seq) == (1, 1, 0)
+
+
+def test_the_state_of_a_stream_that_moved_is_newer_than_the_one_it_left():
+    ledger, topic = StreamLedger(), Topic()
+    ledger.arrive(0, frame(0))
+    ledger.finish(0, True, [])
+    ledger.begin(state(), bind, newest=500)
+    ledger.advance(topic.write)
+    assert topic.sent[-1].version == 501
+
+
+def test_all_that_is_left_behind_is_removed_the_state_first():
+    ledger, topic = StreamLedger(shelf=Shelf("calibration", {"town/clean/run/0": 8})), Topic()
+    ledger.remove_all("town")
+    ledger.advance(topic.write)
+    assert [part.key for part in topic.sent] == ["town", "town/calibration", "town/clean/run/0"]
+    assert {part.value for part in topic.sent} == {None}
+    assert ledger.removed
 
 
 STEP = st.sampled_from(["arrive", "finish", "deliver", "store", "acknowledge"])
@@ -195,7 +235,7 @@ def test_whatever_happens_no_offset_is_free_before_what_covers_it(steps, random)
     waiting, reports, covers, came = [], {}, {}, 0
     for step in steps:
         if step == "arrive":
-            ledger.arrive(came)
+            ledger.arrive(came, frame(came))
             waiting.append(came)
             came += 1
         elif step == "finish" and waiting:
@@ -203,7 +243,7 @@ def test_whatever_happens_no_offset_is_free_before_what_covers_it(steps, random)
             place = random.choice([0, 0, len(waiting) - 1])
             offset = waiting.pop(place)
             reports[offset] = Delivery()
-            for cover in ledger.finish(offset, place == 0 and random.random() < 0.7, 0, [reports[offset]]):
+            for cover in ledger.finish(offset, place == 0 and random.random() < 0.7, [reports[offset]]):
                 covers[offset] = cover
         elif step == "deliver" and reports:
             reports[random.choice(sorted(reports))].finish(0)

@@ -8,12 +8,17 @@ from prometheus_client import REGISTRY
 from gradwatch.monitor.judging.state import JudgeState
 from gradwatch.monitor.worker.ownership import Ownership
 from gradwatch.monitor.worker.stored_state import Found, StoredState, dump
+from gradwatch.monitor.worker.stream_health import StreamHealth
 from gradwatch.streams.transport.producer import Delivery
+
+from ...builders import frame_stamp
 
 
 class Holder:
+    topic, topic_id = "frames", "first"
+
     def __init__(self):
-        self.held, self.released, self.coming = {}, [], 0
+        self.held, self.released, self.coming, self.begun_anew = {}, [], 0, set()
 
     def assign(self, *partitions):
         self.coming += 1
@@ -56,6 +61,8 @@ class Pipeline:
 
     def __init__(self):
         self.states, self.calibrations, self.calls, self.adopts_from = {}, {}, [], {}
+        self.records = []
+        self.health = StreamHealth(self.records.append)
 
     def take_up(self, found: Found):
         self.calls.append(("take up", found.stream_id))
@@ -65,8 +72,9 @@ class Pipeline:
         self.calls.append(("forget", stream_id))
         self.states.pop(stream_id, None)
 
-    def bind(self, state, next_offset, published_ns):
-        return StoredState(next_offset, published_ns, "models", "configuration", "", 0, state)
+    def bind(self, state, covered):
+        place = {"topic_id": covered.topic_id, "seen_run": covered.run_id, "seen_seq": covered.seq}
+        return StoredState(covered.next_offset, covered.version, "models", "configuration", "", 0, state, **place)
 
 
 @pytest.fixture
@@ -83,9 +91,13 @@ def opened(ownership, holder, *partitions):
     ownership.tick(0.0)
 
 
+def stamp(offset, partition=0, stream="town"):
+    return frame_stamp(stream, offset, partition=partition, offset=offset)
+
+
 def judge(ownership, offset, partition=0, stream="town"):
     """One frame from its coming to its end."""
-    ownership.note_arrival(partition, stream, offset, offset)
+    ownership.note_arrival(stamp(offset, partition, stream))
     return judge_arrived(ownership, offset, partition, stream)
 
 
@@ -99,8 +111,12 @@ def judge_arrived(ownership, offset, partition=0, stream="town"):
 
 
 def stored_at(next_offset, seq):
-    state = StoredState(next_offset, next_offset, "models", "configuration", "", 0, JudgeState("town", "run", seq))
-    return {"town": dump(state)}
+    return {"town": dump(stored_state(next_offset, seq))}
+
+
+def stored_state(next_offset, seq, version=0, topic_id="first"):
+    judged = JudgeState("town", "run", seq)
+    return StoredState(next_offset, version, "models", "configuration", "", 0, judged, topic_id, "run", seq - 1)
 
 
 def test_frames_wait_until_the_state_is_read_and_go_on_from_it(ownership):
@@ -113,9 +129,9 @@ def test_frames_wait_until_the_state_is_read_and_go_on_from_it(ownership):
     ownership.tick(0.0)
     assert ownership._pipeline.states["town"].next_seq == 7
     assert ownership._pipeline.adopts_from == {2: 102}
-    assert ownership.already_judged(2, "town", 9, 9)
-    assert not ownership.already_judged(2, "town", 10, 10)
-    assert not ownership.already_judged(2, "gate", 9, 9)
+    assert ownership.already_judged(stamp(9, 2, "town"))
+    assert not ownership.already_judged(stamp(10, 2, "town"))
+    assert not ownership.already_judged(stamp(9, 2, "gate"))
 
 
 def test_a_partition_that_went_and_came_while_its_state_was_read_is_read_again(ownership):
@@ -140,7 +156,7 @@ def test_regained_only_once_nothing_of_before_is_under_way(ownership):
     judge(ownership, 1)
     ownership.tick(0.0)
     ownership.tick(1.0)
-    ownership.note_arrival(0, "town", 2, 2)
+    ownership.note_arrival(stamp(2, 0, "town"))
     ownership.on_revoked({0})
     holder.assign(0)
     assert ownership.load_states(holder, 0.0)
@@ -179,7 +195,7 @@ def test_leaving_lets_what_was_begun_be_finished_and_stored(ownership):
     opened(ownership, holder, 0)
     judge(ownership, 1)
     ownership.tick(0.0)
-    ownership.note_arrival(0, "town", 2, 2)
+    ownership.note_arrival(stamp(2, 0, "town"))
     ownership.on_revoking({0})
     assert ownership.is_leaving(0)
     assert not ownership.is_settled({0})
@@ -220,6 +236,7 @@ def test_states_are_stored_when_due_and_at_once_in_a_hurry(ownership):
     ownership.tick(10.01)
     ownership.tick(10.02)
     assert ownership.store_now()
+    assert versions == sorted(set(versions))
     assert versions[-1] == 101
 
 
@@ -240,8 +257,8 @@ def test_what_is_skipped_is_counted_by_stream_and_cause(ownership):
     holder = Holder()
     ownership._source.values[0] = {"counted": stored_at(10, seq=7)["town"]}
     opened(ownership, holder, 0)
-    ownership.already_judged(0, "counted", 3, 3)
-    ownership.note_arrival(0, "counted", 12, 12)
+    ownership.already_judged(stamp(3, 0, "counted"))
+    ownership.note_arrival(stamp(12, 0, "counted"))
     ownership.leave_to_next_owner(0, "counted")
     for cause in ("already_judged", "partition_moved"):
         labels = {"stream_id": "counted", "cause": cause}

@@ -38,7 +38,7 @@ class ScriptedConsumer:
 
     def __init__(self, batches):
         self.batches = list(batches)
-        self.polled, self.finished, self.calls = [], [], []
+        self.polled, self.finished, self.calls, self.losses = [], [], [], []
         self.offsets = FinishedOffsets()
         self.paused = False
 
