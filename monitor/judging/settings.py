@@ -38,9 +38,7 @@ class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     coverage: Annotated[float, Meta(gt=0, lt=1)] = 0.9  # share of future positions that a region is to contain
     policy: dict[AlertKind, Policy] = msgspec.field(default_factory=lambda: dict(POLICY))
     alarms: AlarmBudget = AlarmBudget()
-    calibration_frames: Annotated[int, Meta(ge=MIN_FRAMES, le=1_000_000)] = (
-        300  # of a stream's own start, assumed healthy
-    )
+    calibration_frames: Annotated[int, Meta(ge=MIN_FRAMES, le=1_000_000)] = 300  # of a stream's start, assumed healthy
 
     def __post_init__(self) -> None:
         if list(self.horizon_s) != sorted(set(self.horizon_s)):

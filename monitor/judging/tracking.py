@@ -52,10 +52,7 @@ class TrackerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_unseen_tentative_s: PositiveSeconds = 0.45  # an unconfirmed one this long: one missed frame at 5 Hz
     max_gap_s: PositiveSeconds = 2.0  # a longer hole in the stream, or jump back in time, forgets all tracks
     acceleration: Annotated[tuple[Heights, ...], Meta(min_length=1)] = (3.0, 0.5)  # heights / s^1.5
-    initial_speed: Annotated[tuple[Heights, ...], Meta(min_length=1)] = (
-        3.0,
-        1.0,
-    )  # standard deviation at birth, heights / s
+    initial_speed: Annotated[tuple[Heights, ...], Meta(min_length=1)] = (3.0, 1.0)  # deviation at birth, heights / s
     measurement: Heights = 0.05  # standard deviation of a detected coordinate, heights
 
     def __post_init__(self) -> None:

@@ -16,9 +16,7 @@ class Retention(Struct, frozen=True, forbid_unknown_fields=True):
     """How long alerts are kept; `review/store/retention.py` defines the order of deletion."""
 
     days: Annotated[float, Meta(gt=0, le=36_525)] = 365.0  # reviewed alerts that were raised earlier are deleted
-    max_alerts: Annotated[int, Meta(ge=1, le=10_000_000)] = (
-        200_000  # beyond it the oldest are deleted: reviewed ones first, then unreviewed ones
-    )
+    max_alerts: Annotated[int, Meta(ge=1, le=10_000_000)] = 200_000  # beyond it the oldest go, reviewed ones first
 
 
 class ReviewSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,9 +32,7 @@ class ReviewSettings(Struct, frozen=True, forbid_unknown_fields=True):
     trusted_proxies: tuple[str, ...] = ()  # networks (CIDR) whose user header is believed; all others log in
     user_header: str = "X-Remote-User"
     retention: Retention = Retention()
-    max_cameras: Annotated[int, Meta(ge=1, le=100_000)] = (
-        200  # in the live view; beyond it the one silent longest is dropped
-    )
+    max_cameras: Annotated[int, Meta(ge=1, le=100_000)] = 200  # in the live view; the one silent longest goes
     max_live_bytes: Bytes = 256 * 1024 * 1024
 
     def __post_init__(self) -> None:

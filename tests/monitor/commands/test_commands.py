@@ -123,16 +123,15 @@ def test_errors_that_a_user_can_mend_take_one_line(
     assert expected in said.splitlines()[-1]
 
 
-@pytest.mark.parametrize("words", [["config", "check"], ["config", "check", "-c"]])
-def test_config_check_says_what_the_other_verbs_say(tmp_path: Path, words: list[object]) -> None:
+def test_config_check_says_what_the_other_verbs_say(tmp_path: Path) -> None:
     config = tmp_path / "gradwatch.yaml"
     config.write_text("worker: {max_frame_age_s: 2}")
-    assert "can be used" in gradwatch(*words, config)
+    assert "can be used" in gradwatch("config", "check", config)
     config.write_text("worker: {max_frame_age_s: -5}")
     fault = f"gradwatch: {config}: worker.max_frame_age_s: expected more than 0, at most 86400, got -5"
-    assert gradwatch(*words, config, code=1).strip() == fault
-    assert gradwatch("work", "-c", config, code=1).strip() == fault
-    assert "at most 86400, got -5" in gradwatch("doctor", "-c", config, code=1)
+    for words in (["config", "check"], ["config", "check", "-c"], ["work", "-c"]):
+        assert gradwatch(*words, config, code=1).strip() == fault
+    assert "at most 86400, got -5" in " ".join(gradwatch("doctor", "-c", config, code=1).split())
 
 
 def test_a_misspelt_key_names_the_right_one_in_one_line(tmp_path: Path) -> None:
