@@ -10,6 +10,7 @@ from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.health_topic import HealthTopic
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.sinks import SINKS
+from gradwatch.streams.transport.admin import add_partitions
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
@@ -105,7 +106,12 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         corrections.book,
         StreamHealth(HealthTopic(producer, names).put),
     )
-    states = StateReader(broker.bootstrap_servers, names.state, broker.client)
+    states = StateReader(
+        broker.bootstrap_servers,
+        names.state,
+        broker.client,
+        add_partitions=lambda: add_partitions(broker.bootstrap_servers, names, broker.client),
+    )
     ownership = Ownership(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)
     consumer = FrameConsumer(
         broker.bootstrap_servers,

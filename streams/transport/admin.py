@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from gradwatch import GradwatchError
 from ..wire.topics import DEFAULT_PARTITIONS, Topics, TopicSettings
 from .client.settings import NO_SETTINGS, Settings
 from .connection import connect
+
+log = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
 EXISTENCE, PARTITIONS = "topic", "partitions"  # values of `TopicProblem.setting` beside the broker's settings
@@ -134,8 +137,19 @@ def mend_topics(
             if counts:
                 admin.create_partitions(counts)
         except KafkaError as error:
-            raise TopicRefusedError(f"could not change {', '.join([*settings, *counts])}: {error}") from error
+            raise TopicRefusedError(
+                f"could not change {', '.join([*settings, *counts])}: {error}; run `gradwatch topics --mend` as a user "
+                "who may alter topics"
+            ) from error
     return mended
+
+
+def add_partitions(bootstrap_servers: str, topics: Topics, client_settings: Settings = NO_SETTINGS) -> None:
+    """Gives state and verdicts as many partitions as the frames topic has by now. Raises as `mend_topics`."""
+    problems = check_topics(bootstrap_servers, topics, client_settings)
+    added = mend_topics(bootstrap_servers, [one for one in problems if one.setting == PARTITIONS], client_settings)
+    for problem in added:
+        log.warning("topic %s: raised to %s partitions, as %s has", problem.topic, problem.expected, topics.frames)
 
 
 def delete_topics(bootstrap_servers: str, names: Iterable[str], client_settings: Settings = NO_SETTINGS) -> None:

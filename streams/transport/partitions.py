@@ -76,6 +76,10 @@ class PartitionReader:
             raise TopicMissingError(f"expected topic {topic} at {self.bootstrap_servers}, got none of that name")
         return [TopicPartition(topic, number) for number in sorted(numbers)]
 
+    def known_partitions(self, topic: str) -> list[TopicPartition]:
+        """The partitions of a topic as of the latest metadata; none while it is unknown. Asks nobody."""
+        return [TopicPartition(topic, number) for number in self.client._cluster.partitions_for_topic(topic) or ()]
+
     def first_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The oldest offset that each partition still holds."""
         with self._translated_errors():

@@ -19,6 +19,7 @@ from ..wire.records import Headers
 from ..wire.topics import MAX_RECORD_BYTES
 from .client.settings import NO_SETTINGS, Settings
 from .connection import BrokerUnavailableError, connect
+from .partitions import METADATA_AGE_MS
 
 RECORD_OVERHEAD_BYTES = 512  # what the client keeps beside the bytes of a record
 SETTINGS: dict[str, Any] = {
@@ -94,6 +95,7 @@ class BoundedProducer:
             **SETTINGS,
             "max_block_ms": int(timeout_s * 1000),
             "reconnect_backoff_max_ms": 2_000,
+            "metadata_max_age_ms": METADATA_AGE_MS,
             # A topic that the broker creates by itself has the wrong partitions; `ensure_topics` creates ours.
             "allow_auto_create_topics": False,
         }
@@ -126,9 +128,12 @@ class BoundedProducer:
         partition: int | None = None,
         timestamp_ms: int | None = None,
     ) -> Delivery | None:
-        """Sends if there is room now, else returns None. Only the first record for a topic may wait (metadata)."""
+        """Sends if there is room now, else returns None. Only the first record for a topic may wait (metadata).
+
+        Also returns None while the client does not know the partition, which may have been added just now.
+        """
         size = self._size(topic, key, value, headers)
-        if not self._reserve(size, 0.0):
+        if not self._knows(topic, partition) or not self._reserve(size, 0.0):
             return None
         return self._send(size, topic, value, key, headers or [], partition, timestamp_ms)
 
@@ -171,6 +176,14 @@ class BoundedProducer:
                 f"record for {topic}: expected at most {self.max_bytes} bytes (budget), got {size}"
             )
         return size
+
+    def _knows(self, topic: str, partition: int | None) -> bool:
+        cluster = self._client._metadata
+        known = cluster.partitions_for_topic(topic)
+        if partition is None or known is None or partition in known:
+            return True
+        cluster.request_update()
+        return False
 
     def _send(self, size: int, topic: str, *rest: Any) -> Delivery:
         delivery = Delivery()

@@ -17,8 +17,9 @@ class TopicReader(PartitionReader):
     """`with TopicReader(servers, topics) as reader:` reads every partition from its first record on.
 
     `offsets` sets the start of some partitions (where that record is gone: the oldest left); with `since_ms` all
-    others start at the first record published then or later. Partitions are looked up once. Raises
-    `TopicMissingError`, `BrokerUnavailableError`, `BrokerRefusedError`.
+    others start at the first record published then or later. Partitions that are added later are read from their
+    first record on, once the client knows of them (`METADATA_AGE_MS`). Raises `TopicMissingError`,
+    `BrokerUnavailableError`, `BrokerRefusedError`.
     """
 
     def __init__(
@@ -30,11 +31,21 @@ class TopicReader(PartitionReader):
         since_ms: int | None = None,
     ) -> None:
         super().__init__(bootstrap_servers, client_settings)
+        self._topics = list(topics)
         with self.closed_on_error():
-            partitions = [partition for topic in topics for partition in self.partitions(topic)]
+            partitions = [partition for topic in self._topics for partition in self.partitions(topic)]
             given = {partition: offset for partition, offset in (offsets or {}).items() if partition in partitions}
             starts = self.first_offsets(partitions) if since_ms is None else self.offsets_at(partitions, since_ms)
             self.seek(starts | given)
+            self._read = set(partitions)
+
+    def poll(self, timeout_s: float) -> list[Record]:
+        """The records that have arrived; waits at most `timeout_s` for the first."""
+        added = {place for topic in self._topics for place in self.known_partitions(topic)} - self._read
+        if added:
+            self.seek({place: self.position(place) for place in self._read} | self.first_offsets(added))
+            self._read |= added
+        return super().poll(timeout_s)
 
 
 class NewestRecords(PartitionReader):
@@ -42,6 +53,7 @@ class NewestRecords(PartitionReader):
 
     def __init__(self, bootstrap_servers: str, topic: str, client_settings: Settings = NO_SETTINGS) -> None:
         super().__init__(bootstrap_servers, client_settings)
+        self._topic = topic
         with self.closed_on_error():
             self._read_to = dict.fromkeys(self.partitions(topic), 0)
 
@@ -51,6 +63,7 @@ class NewestRecords(PartitionReader):
         Only those that arrive within `LOOK_TIMEOUT_S`; the next look starts at the end again.
         """
         read_to = self._read_to
+        read_to |= {place: 0 for place in self.known_partitions(self._topic) if place not in read_to}
         ends = {place: end for place, end in self.end_offsets(read_to).items() if end > read_to[place]}
         if not ends:
             return []

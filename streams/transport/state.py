@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from kafka import TopicPartition
 
@@ -65,14 +65,20 @@ class StateReader:
     """Reads whole partitions of the state topic, from the first record to the end as it is when reading starts.
 
     `start` names the partitions, `step` reads on until it returns them; so the caller can poll its frames between
-    the steps. `timeout_s` is how long nothing may arrive. One thread uses it.
+    the steps. `timeout_s` is how long nothing may arrive. One thread uses it. `add_partitions` is called once where
+    partitions are missing, because the frames topic was given more.
     """
 
     def __init__(
-        self, bootstrap_servers: str, topic: str, client_settings: Settings = NO_SETTINGS, timeout_s: float = 30.0
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        client_settings: Settings = NO_SETTINGS,
+        timeout_s: float = 30.0,
+        add_partitions: Callable[[], object] = lambda: None,
     ) -> None:
         self.bootstrap_servers, self.topic, self.timeout_s = bootstrap_servers, topic, timeout_s
-        self._settings = client_settings
+        self._settings, self._add_partitions = client_settings, add_partitions
         self._reader: PartitionReader | None = None
         self._ends: dict[TopicPartition, int] = {}
         self._values: dict[int, Values] = {}
@@ -81,14 +87,14 @@ class StateReader:
 
     def start(self, partitions: Collection[int]) -> None:
         """Begins with `partitions`. Raises `BrokerUnavailableError`, `TopicMissingError` where one is missing."""
-        self._reader = reader = PartitionReader(self.bootstrap_servers, self._settings)
+        wanted = [TopicPartition(self.topic, partition) for partition in sorted(partitions)]
+        self._reader = reader = self._opened(wanted)
         with reader.closed_on_error():
             present = reader.partitions(self.topic)
-            wanted = [TopicPartition(self.topic, partition) for partition in sorted(partitions)]
             if not set(wanted) <= set(present):
                 raise TopicMissingError(
                     f"topic {self.topic}: expected the partitions of the frames topic, {sorted(partitions)} among "
-                    f"them, got {len(present)} partitions; recreate it with `gradwatch topics`"
+                    f"them, got {len(present)} partitions; run `gradwatch topics --mend`"
                 )
             self._ends = reader.end_offsets(wanted)
             reader.seek(reader.first_offsets(wanted))
@@ -96,6 +102,15 @@ class StateReader:
         self._records = 0
         self._started_s = time.monotonic()
         self._log_at_s = self._started_s + LOG_EVERY_S
+
+    def _opened(self, wanted: Collection[TopicPartition]) -> PartitionReader:
+        reader = PartitionReader(self.bootstrap_servers, self._settings)
+        with reader.closed_on_error():
+            if set(wanted) <= set(reader.partitions(self.topic)):
+                return reader
+        reader.close()
+        self._add_partitions()
+        return PartitionReader(self.bootstrap_servers, self._settings)
 
     def step(self, timeout_s: float) -> Mapping[int, Mapping[str, bytes]] | None:
         """The values by key of each partition once all are read, else None. Raises `BrokerUnavailableError`."""
