@@ -81,6 +81,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_timeout_s: Annotated[float, Meta(ge=1, le=1800)] = 10.0
     instance_id: Name | None = None  # makes a static group member: unique to each worker, the same after a restart
     state_interval_s: Seconds = 1.0  # time between two stored states; after a crash later frames are judged again
+    close_after_s: PositiveSeconds = 60.0  # without a frame: the stream's open alerts are closed
     metrics_port: Port | None = None  # serves /metrics, /healthz and /readyz
     metrics_address: str = "127.0.0.1"  # address of that port; "0.0.0.0" where Prometheus runs elsewhere
     metrics_streams: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000  # with metrics of their own; others share `other`

@@ -29,6 +29,9 @@ class ReportSink(Protocol):
         recognize reports and alerts by their ids.
         """
 
+    def publish_alerts(self, alerts: Sequence[Alert]) -> list[Delivery]:
+        """Publishes alerts that no frame has caused; otherwise as `publish`."""
+
 
 class KafkaSink:
     """Sends reports and alerts at least once, overlays best effort; keyed by stream, so in order per stream."""
@@ -40,20 +43,24 @@ class KafkaSink:
     def publish(self, report: FrameReport, overlay: Overlay | None, alerts: Sequence[Alert]) -> list[Delivery]:
         """Sends alerts first, because people wait for them. No commit waits for an overlay."""
         key = report.identity.stream_id.encode()
-        deliveries = [self._alert(key, alert) for alert in alerts]
+        deliveries = self.publish_alerts(alerts)
         headers = _frame_headers("report", report)
         deliveries.append(self._producer.send(self._topics.reports, key, encode_report(report), headers))
         if overlay is not None:
             self._overlay(key, report, overlay)
         return deliveries
 
-    def _alert(self, key: bytes, alert: Alert) -> Delivery:
+    def publish_alerts(self, alerts: Sequence[Alert]) -> list[Delivery]:
+        """Sends alerts."""
+        return [self._alert(alert) for alert in alerts]
+
+    def _alert(self, alert: Alert) -> Delivery:
         event_id = f"{alert.alert_id}/{alert.revision}"
         headers = cloud_event_headers("alert", alert.stream_id, event_id, alert.last_capture_ns)
         headers.append(("content-type", b"application/json"))
         if alert.traceparent is not None:
             headers.append(("traceparent", alert.traceparent.encode()))
-        delivery = self._producer.send(self._topics.alerts, key, encode_alert(alert), headers)
+        delivery = self._producer.send(self._topics.alerts, alert.stream_id.encode(), encode_alert(alert), headers)
         ALERTS.labels(alert.stream_id, alert.kind, alert.state).inc()
         return delivery
 
@@ -76,9 +83,14 @@ class MemorySink:
     def publish(self, report: FrameReport, overlay: Overlay | None, alerts: Sequence[Alert]) -> list[Delivery]:
         """Appends; returns no deliveries."""
         self.reports.append(report)
-        self.alerts.extend(alerts)
+        self.publish_alerts(alerts)
         if overlay is not None:
             self.overlays.append(overlay)
+        return []
+
+    def publish_alerts(self, alerts: Sequence[Alert]) -> list[Delivery]:
+        """Appends; returns no deliveries."""
+        self.alerts.extend(alerts)
         return []
 
 

@@ -70,7 +70,7 @@ class Binding(msgspec.Struct, frozen=True):
 
     models_id: str
     configuration_id: str
-    calibration: Calibration
+    calibration: Calibration | None  # None where it is lost: an alert must be closed all the same
 
 
 def advance(
@@ -174,16 +174,16 @@ def _alert(episode: Episode, kind: AlertKind, binding: Binding, because: ClosedB
         last_offset=last.offset,
         score=episode.peak,
         p_value=episode.smallest_p,
-        threshold=calibration.thresholds.get(episode.carried_by[0], float("nan")),
-        mean_time_between_false_alarms_s=3600 / calibration.false_alarms_per_hour,
+        threshold=calibration.thresholds.get(episode.carried_by[0], 0.0) if calibration else 0.0,
+        mean_time_between_false_alarms_s=3600 / calibration.false_alarms_per_hour if calibration else 0.0,
         carried_by=episode.carried_by,
         reason=_reason(episode, kind),
         track_id=episode.subject.track_id,
         expected=episode.subject.expected,
         observed=episode.subject.observed,
-        calibration_note=calibration.note,
+        calibration_note=calibration.note if calibration else "",
         models_id=binding.models_id,
-        calibration_id=calibration.calibration_id,
+        calibration_id=calibration.calibration_id if calibration else "",
         configuration_id=binding.configuration_id,
         peak_seq=top.identity.seq,
         peak_capture_ns=top.capture_ns,

@@ -74,8 +74,6 @@ class Watch:
 
     def close(self, state: JudgeState, because: ClosedBecause) -> list[Alert]:
         """The last revisions of the alerts that are open in `state`."""
-        if state.calibration is None:
-            return []
         binding = episodes.Binding(self.models_id, self.configuration_id, state.calibration)
         return [
             episodes.closing_alert(episode, kind, binding, because)

@@ -78,7 +78,7 @@ class StreamLedger:
         self.failure: BaseException | None = None
         self.stored_version = covered.version
         self._arrived_s = now_s  # of the latest frame, on the caller's clock
-        self._has_state = False
+        self._has_state = self._has_changed = False
         self._unfinished: set[int] = set()
         self._judged = self._finished = -1
         self._begun = covered  # by the newest state that was taken
@@ -95,8 +95,12 @@ class StreamLedger:
 
     @property
     def behind(self) -> bool:
-        """Whether a finished frame is not covered by a stored state."""
-        return self._has_state and (self._writing is not None or self.next_offset > self.stored)
+        """Whether a finished frame, or a change without one, is not covered by a stored state."""
+        return self._has_state and (self._writing is not None or self._has_news)
+
+    @property
+    def _has_news(self) -> bool:
+        return self._has_changed or self.next_offset > self.stored
 
     def idle_s(self, now_s: float) -> float:
         """For how long no frame has arrived; 0 while one is not finished, or finished and not covered."""
@@ -128,15 +132,21 @@ class StreamLedger:
             self._deliveries = [d for d in self._deliveries if not d.done() or d.exception is not None]
         return [Cover(self, offset)] if self._has_state else []
 
+    def change(self, deliveries: Iterable[Awaited]) -> None:
+        """Notes that the stream's state has changed without a frame; it is stored once `deliveries` have succeeded."""
+        self._has_state = self._has_changed = True
+        self._deliveries += deliveries
+
     def begin(self, state: JudgeState, bind: Bind, newest: int = 0) -> bool:
-        """Begins to store `state` if it covers new frames and no other one is being written; returns whether it did.
+        """Begins to store `state` if it covers anything new and no other one is being written; returns whether it did.
 
         Its version is above `newest`, that of the stream's states in other partitions.
         """
         ahead = min(self._unfinished, default=self._judged + 1) <= self._judged
-        if not self._has_state or self._writing is not None or ahead or self.next_offset <= self.stored:
+        if not self._has_state or self._writing is not None or ahead or not self._has_news:
             return False
-        self._begun = self._cover(self.next_offset, newest)
+        self._has_changed = False
+        self._begun = self._cover(max(self.next_offset, self.stored), newest)
         self._writing = _Writing(bind(state, self._begun), self._deliveries)
         self._deliveries = []
         return True

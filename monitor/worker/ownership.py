@@ -68,9 +68,13 @@ class Stateless:
     def tick(self, *_: object) -> None:
         """Does nothing."""
 
+    def idle_s(self, *_: object) -> dict[str, float]:
+        """Returns {}: no arrivals are known."""
+        return {}
+
     store_now = owns
     load_states = already_judged = is_leaving
-    note_arrival = note_done = leave_to_next_owner = account = close = tick
+    note_arrival = note_done = leave_to_next_owner = account = close = note_change = tick
 
 
 class Ownership:
@@ -190,6 +194,21 @@ class Ownership:
             key = self._records.pop((partition, offset), None)
             ledger = self._ledgers.get(key) if key is not None else None
             return [] if ledger is None else ledger.finish(offset, judged, deliveries)
+
+    def note_change(self, stream_id: str, deliveries: Iterable[Awaited]) -> None:
+        """Records that a stream's state has changed without a frame, and what is published about it."""
+        with self._lock:
+            ledgers = [self._ledgers[partition, stream_id] for partition in self._homes.get(stream_id, ())]
+            if ledgers:
+                max(ledgers, key=lambda ledger: ledger.covered.version).change(deliveries)
+
+    def idle_s(self, now_s: float) -> dict[str, float]:
+        """For how long no frame of each stream has arrived; 0 while one is in flight, or not stored."""
+        with self._lock:
+            return {
+                stream_id: min(self._ledgers[partition, stream_id].idle_s(now_s) for partition in homes)
+                for stream_id, homes in self._homes.items()
+            }
 
     def note_done(self, partition: int) -> None:
         """Records that a record that arrived is no longer in flight."""

@@ -190,6 +190,16 @@ class Pipeline:
                 calibration=bound,
             )
 
+    def close_alerts(self, stream_id: str, because: ClosedBecause) -> list[Delivery]:
+        """Publishes the last revisions of a stream's open alerts, which its state then forgets."""
+        state = self.states.get(stream_id)
+        if state is None:
+            return []
+        deliveries = self.sink.publish_alerts(self._closed(state, because))
+        self.states[stream_id] = replace(state, episodes={})
+        ALERTS_OPEN.labels(stream_id).set(0)
+        return deliveries
+
     def forget(self, stream_id: str) -> None:
         """Drops the state of a stream that another worker owns now."""
         self.failures.forget(stream_id)
@@ -216,7 +226,7 @@ class Pipeline:
         state = self._with_corrections(stamp, self._state_for(stamp, observation))
         judgement = self.judge_frame(stamp, observation, state)
         if before is not None and before.run_id != state.run_id:
-            closed = self.judge_frame.watch.close(before, ClosedBecause.NEW_RUN)
+            closed = self._closed(before, ClosedBecause.NEW_RUN)
             judgement = replace(judgement, alerts=[*closed, *judgement.alerts])
         self.states[stamp.identity.stream_id] = judgement.state
         self.health.clock(stamp.identity, state.time, judgement.state.time)
@@ -240,14 +250,14 @@ class Pipeline:
         self.states[stream_id] = state
         ALERTS_OPEN.labels(stream_id).set(0)
         report = empty_report(stamp, Outcome.FAILED, self._state_name(stamp), OutcomeCause.JUDGING_ERROR)
-        return Judgement(report, self._closed(before), state)
+        return Judgement(report, self._closed(before, ClosedBecause.FAILED), state)
 
-    def _closed(self, state: JudgeState | None) -> list[Alert]:
+    def _closed(self, state: JudgeState | None, because: ClosedBecause) -> list[Alert]:
         """The last revisions of the open alerts of a state that is given up; [] where they can't be told."""
         try:
-            return [] if state is None else self.judge_frame.watch.close(state, ClosedBecause.FAILED)
+            return [] if state is None else self.judge_frame.watch.close(state, because)
         except Exception:
-            log.exception("the open alerts of a failed stream can't be closed", stream=state and state.stream_id)
+            log.exception("the open alerts of a stream can't be closed", stream=state and state.stream_id)
             return []
 
     def _publish(

@@ -44,6 +44,7 @@ from ..config import WorkerSettings
 from .admission import Admission, EveryFrame, Live
 from .ownership import Ownership, Stateless
 from .pipeline import Pipeline
+from .silence import Silence
 
 log = structlog.get_logger()
 
@@ -112,6 +113,7 @@ class Worker:
             if settings.policy == "live"
             else EveryFrame(settings.max_pending_bytes)
         )
+        self.silence = Silence(pipeline, self.ownership, settings.close_after_s)
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
         self.reports = 0
@@ -296,7 +298,7 @@ class Worker:
         self._store_last()
 
     def _next_work(self) -> Work | None:
-        """The next item, None at the end; calls `ownership.tick` while it waits and before it returns."""
+        """The next item, None at the end; ticks the ownership and the silence while it waits and before it returns."""
         while True:
             try:
                 return self._to_judge.get(timeout=TICK_S)
@@ -304,6 +306,7 @@ class Worker:
                 continue
             finally:
                 self.ownership.tick(time.monotonic())
+                self.silence.tick(time.monotonic())
 
     def _store_last(self) -> None:
         """Stores the final states within the time allowed for draining."""

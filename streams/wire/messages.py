@@ -249,6 +249,8 @@ class Alert(Struct, frozen=True):
     The peak is the frame with the largest ratio of a change statistic to its threshold, which is `score`:
     `peak_ratios` and `peak_p_values` hold those of each carrying score in that frame (1 = at the threshold; smallest
     p-value of its crops). `peak_seq` is -1 in alerts of older versions.
+    `threshold` is that of the strongest carrier; it and the mean time between false alarms are 0 where an alert is
+    closed whose calibration is lost.
     `duration_s` from the onset to the last frame over the threshold is counted on a clock that always advances, so
     it holds where capture times leap.
     """

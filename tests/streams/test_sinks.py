@@ -76,7 +76,7 @@ def test_headers_name_the_event() -> None:
     assert of_report["content-type"] == b"application/msgpack"
     assert of_report["traceparent"] == report().traceparent.encode()
     assert of_overlay["content-type"] == b"application/json"
-    assert [sent["gw_schema"] for sent in (of_alert, of_report, of_overlay)] == [b"1", b"1.1", b"1"]
+    assert [sent["gw_schema"] for sent in (of_alert, of_report, of_overlay)] == [b"1.1", b"1.2", b"1"]
 
 
 def test_overlays_are_skipped_and_counted_before_reports_lack_room() -> None:

@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 
 from gradwatch.monitor.judging.state import JudgeState
 from gradwatch.monitor.worker.ownership import Ownership
-from gradwatch.monitor.worker.stored_state import Found, StoredState, dump
+from gradwatch.monitor.worker.stored_state import Found, StoredState, dump, load
 from gradwatch.monitor.worker.stream_health import StreamHealth
 from gradwatch.streams.transport.producer import Delivery
 
@@ -263,3 +263,20 @@ def test_what_is_skipped_is_counted_by_stream_and_cause(ownership):
     for cause in ("already_judged", "partition_moved"):
         labels = {"stream_id": "counted", "cause": cause}
         assert REGISTRY.get_sample_value("gradwatch_frames_skipped_total", labels) == 1
+
+
+def test_a_change_without_a_frame_is_stored_over_what_was_loaded(ownership):
+    holder = Holder()
+    ownership._source.values = {0: {"town": dump(stored_state(next_offset=10, seq=4))}}
+    opened(ownership, holder, 0)
+    assert ownership.idle_s(ownership._ledgers[0, "town"]._arrived_s + 7.0) == {"town": 7.0}
+    published = Delivery()
+    ownership._pipeline.states["town"] = JudgeState("town", "run", next_seq=5)
+    ownership.note_change("town", [published])
+    ownership.tick(5.0)
+    assert load(ownership._source.values[0]["town"], StoredState).state.next_seq == 4
+    assert ownership.idle_s(1e9) == {"town": 0.0}
+    published.finish(0)
+    ownership.tick(6.0)
+    stored = load(ownership._source.values[0]["town"], StoredState)
+    assert (stored.next_offset, stored.state.next_seq) == (10, 5)
