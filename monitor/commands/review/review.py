@@ -162,6 +162,10 @@ def _password(file: Path | None) -> str:
         return file.read_text().rstrip("\n")
     except FileNotFoundError:
         raise MissingFileError(f"--password-file: expected a file with the password, found none at {file}") from None
+    except OSError as error:
+        raise InvalidRequestError(f"--password-file: expected a file that can be read, got {error}") from None
+    except UnicodeDecodeError:  # whose message quotes the file
+        raise InvalidRequestError(f"--password-file: expected UTF-8 text, got other bytes in {file}") from None
 
 
 def _role(name: str) -> Role:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -32,7 +32,7 @@ class Visitor:
     """An authenticated visitor; `csrf_token` is "" for API tokens, which no browser sends by itself."""
 
     actor: Actor
-    csrf_token: str
+    csrf_token: str = field(repr=False)
 
 
 class Authenticator:
@@ -85,9 +85,10 @@ class Authenticator:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() == "bearer":
             with self.service.database.reading() as session:
-                token = accounts.token_of(session, secret.strip())
-            if token is not None:
-                return Visitor(Actor(token.name, Role(token.role), "token"), "")
+                found = accounts.token_of(session, secret.strip())
+            if found is not None:
+                token, role = found
+                return Visitor(Actor(token.name, role, "token", token.token_id, token.owner), "")
         raise _login_required("expected a valid API token")
 
     def _by_proxy(self, request: Request) -> Visitor | None:

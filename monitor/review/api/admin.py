@@ -21,7 +21,11 @@ USERNAME = f"^{accounts.USERNAME.pattern}$"
 UsernamePath = Annotated[str, Path(max_length=64, pattern=USERNAME)]
 Password = Annotated[
     Text,
-    Field(min_length=accounts.MIN_PASSWORD, max_length=accounts.MAX_PASSWORD, json_schema_extra={"format": "password"}),
+    Field(
+        min_length=accounts.MIN_PASSWORD,
+        max_length=accounts.MAX_PASSWORD,
+        json_schema_extra={"format": "password"},
+    ),
 ]
 
 
@@ -50,14 +54,14 @@ class NewUser(BaseModel):
 
     username: Annotated[str, Field(max_length=64, pattern=USERNAME, examples=["ada"])]
     role: Role = Role.REVIEWER
-    password: Password | None = None
+    password: Annotated[Password | None, Field(repr=False)] = None
 
 
 class UserChange(BaseModel):
     """Fields that are null stay as they are."""
 
     role: Role | None = None
-    password: Password | None = None
+    password: Annotated[Password | None, Field(repr=False)] = None
 
 
 class TokenShape(Shape):
@@ -88,7 +92,7 @@ class NewToken(BaseModel):
 class MadeToken(TokenShape):
     """`secret` goes into the header `Authorization: Bearer …`; it can't be shown again."""
 
-    secret: str
+    secret: str = Field(repr=False)
 
 
 class AuditPage(Shape):
@@ -155,7 +159,7 @@ def add_token(service: Service, visitor: Admin, body: NewToken) -> MadeToken:
 
 @router.delete("/tokens/{token_id}", status_code=204, responses=documented(403, 404))
 def revoke_token(service: Service, visitor: Admin, token_id: Annotated[str, Path(pattern="^[0-9a-f]{1,32}$")]) -> None:
-    """Revokes a token at once."""
+    """Revokes a token at once, and those that were made with it."""
     with service.database.writing() as session:
         accounts.revoke_token(session, visitor.actor, token_id)
 

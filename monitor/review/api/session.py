@@ -28,7 +28,7 @@ class SessionShape(Shape):
     username: str = Field(examples=["ada"])
     role: Role
     via: str = Field(description="local, session, token or proxy", examples=["session"])
-    csrf_token: str
+    csrf_token: str = Field(repr=False)
     can_log_out: bool
     version: str = Field(description="of gradwatch")
 
@@ -37,7 +37,9 @@ class Credentials(BaseModel):
     """A user's name and password."""
 
     username: Annotated[Text, Field(max_length=64, examples=["ada"])]
-    password: Annotated[Text, Field(max_length=accounts.MAX_PASSWORD, json_schema_extra={"format": "password"})]
+    password: Annotated[
+        Text, Field(max_length=accounts.MAX_PASSWORD, json_schema_extra={"format": "password"}, repr=False)
+    ]
 
 
 @router.get("")

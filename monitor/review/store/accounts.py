@@ -1,4 +1,8 @@
-"""Users, sessions and API tokens. Stores passwords as argon2id and random secrets as SHA-256."""
+"""Users, sessions and API tokens. Stores passwords as argon2id and random secrets as SHA-256.
+
+Whoever was let in by a user has no more rights than that user has now: each request reads the user's role, a token is
+judged by its owner, and what is revoked takes the tokens along that were made with it.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,9 @@ from time import time_ns
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
+from zxcvbn import zxcvbn
 
 from .audit import Actor, Role, record_action
 from .errors import ConflictError, InvalidRequestError, NotFoundError
@@ -21,7 +26,10 @@ from .schema import SessionRow, TokenRow, UserRow
 
 USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 MIN_PASSWORD, MAX_PASSWORD = 12, 1024  # characters; argon2 reads all of them
+MIN_STRENGTH = 3  # of zxcvbn's 0 to 4: more than 100 million guesses
+STRENGTH_READS = 72  # characters of a password that zxcvbn is given
 SESSION_NS = 12 * 3600 * 1_000_000_000
+DEVICE_NS = 90 * 24 * 3600 * 1_000_000_000  # how long a browser is remembered as that of a user
 MAX_SESSIONS = 50  # of one user; the oldest is deleted
 TOKEN_PREFIX = "gw_"  # recognizable by scanners for leaked secrets
 
@@ -38,7 +46,7 @@ def add_user(session: Session, actor: Actor, username: str, role: Role, password
         raise InvalidRequestError(f"username: expected {USERNAME.pattern}, got {username[:80]!r}")
     if session.get(UserRow, username) is not None:
         raise ConflictError(f"username: expected a new name, got {username}, who is a user already")
-    hashed = None if password is None else hash_password(password)
+    hashed = None if password is None else hash_password(username, password)
     session.add(UserRow(username=username, role=role, password_hash=hashed, created_ns=time_ns()))
     record_action(session, actor, "add", "user", username, None, {"role": role})
 
@@ -46,7 +54,7 @@ def add_user(session: Session, actor: Actor, username: str, role: Role, password
 def set_password(session: Session, actor: Actor, username: str, password: str) -> None:
     """Sets a password and ends the user's sessions. Raises NotFoundError, InvalidRequestError."""
     user = _user(session, username)
-    user.password_hash = hash_password(password)
+    user.password_hash = hash_password(username, password)
     session.execute(delete(SessionRow).where(SessionRow.username == username))
     record_action(session, actor, "passwd", "user", username, None, None)
 
@@ -78,12 +86,17 @@ def list_users(session: Session) -> list[UserRow]:
     return list(session.scalars(select(UserRow).order_by(UserRow.username)))
 
 
-def hash_password(password: str) -> str:
-    """The argon2id hash. Raises InvalidRequestError for a password that is too short or too long."""
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+def hash_password(username: str, password: str) -> str:
+    """The argon2id hash. Raises InvalidRequestError for a password that is too short, too long or easily guessed."""
+    if not MIN_PASSWORD <= len(password.strip()) <= len(password) <= MAX_PASSWORD:
         raise InvalidRequestError(
-            f"password: expected {MIN_PASSWORD} to {MAX_PASSWORD} characters, got {len(password)}"
+            f"password: expected {MIN_PASSWORD} to {MAX_PASSWORD} characters, spaces around them not counted, "
+            f"got {len(password.strip())}"
         )
+    found = zxcvbn(password.strip()[:STRENGTH_READS], user_inputs=[username, "gradwatch"])
+    if found["score"] < MIN_STRENGTH:
+        why = found["feedback"]["warning"] or "Its words and patterns are common."
+        raise InvalidRequestError(f"password: expected one that is hard to guess, such as four unrelated words. {why}")
     with _hashing:
         return _hasher.hash(password)
 
@@ -106,8 +119,13 @@ def _dummy_hash() -> str:
     return _hasher.hash(secrets.token_hex())
 
 
-def log_in(session: Session, user: UserRow) -> tuple[str, str]:
-    """Creates a session for a user whose password was checked; returns the cookie's value and the CSRF token."""
+def log_in(session: Session, user: UserRow, earlier: str | None = None) -> tuple[str, str]:
+    """Creates a session for a user whose password was checked, in place of the browser's `earlier` one.
+
+    Returns the cookie's value and the CSRF token.
+    """
+    if earlier is not None:
+        session.execute(delete(SessionRow).where(SessionRow.session_hash == hash_secret(earlier)))
     of_user = select(SessionRow).where(SessionRow.username == user.username).order_by(SessionRow.created_ns.desc())
     for surplus in session.scalars(of_user.offset(MAX_SESSIONS - 1)):
         session.delete(surplus)
@@ -132,9 +150,15 @@ def session_of(session: Session, secret: str) -> tuple[UserRow, str] | None:
     return None if row is None else (row[0], row[1])
 
 
+def is_device_of(session: Session, secret: str | None, username: str) -> bool:
+    """Whether the cookie is of a session that this user had, expired or not: the browser is one of theirs."""
+    row = None if secret is None else session.get(SessionRow, hash_secret(secret))
+    return row is not None and row.username == username
+
+
 def log_out(session: Session, secret: str) -> None:
-    """Ends a session."""
-    session.execute(delete(SessionRow).where(SessionRow.session_hash == hash_secret(secret)))
+    """Ends a session; the browser is still known."""
+    session.execute(update(SessionRow).where(SessionRow.session_hash == hash_secret(secret)).values(expires_ns=0))
 
 
 def add_token(session: Session, actor: Actor, name: str, role: Role) -> tuple[TokenRow, str]:
@@ -149,16 +173,25 @@ def add_token(session: Session, actor: Actor, name: str, role: Role) -> tuple[To
         token_hash=hash_secret(secret),
         created_by=actor.username,
         created_ns=time_ns(),
+        owner=actor.account,
+        parent_id=actor.token_id,
     )
     session.add(row)
     record_action(session, actor, "add", "token", row.token_id, None, {"name": name, "role": role})
     return row, secret
 
 
-def token_of(session: Session, secret: str) -> TokenRow | None:
-    """The token with that secret; None for an unknown or revoked one."""
-    found = select(TokenRow).where(TokenRow.token_hash == hash_secret(secret), TokenRow.revoked_ns.is_(None))
-    return session.scalars(found).first()
+def token_of(session: Session, secret: str) -> tuple[TokenRow, Role] | None:
+    """The token with that secret, and its role: at most that of its owner. None for an unknown or revoked one."""
+    found = select(TokenRow, UserRow.role).outerjoin(UserRow, UserRow.username == TokenRow.owner)
+    found = found.where(TokenRow.token_hash == hash_secret(secret), TokenRow.revoked_ns.is_(None))
+    row = session.execute(found).first()
+    if row is None:
+        return None
+    token, owners = row
+    if token.owner is None:
+        return token, Role(token.role)
+    return None if owners is None else (token, min(Role(token.role), Role(owners), key=list(Role).index))
 
 
 def list_tokens(session: Session) -> list[TokenRow]:
@@ -167,12 +200,17 @@ def list_tokens(session: Session) -> list[TokenRow]:
 
 
 def revoke_token(session: Session, actor: Actor, token_id: str) -> None:
-    """Revokes a token at once. Raises NotFoundError."""
+    """Revokes a token at once, and those that were made with it. Raises NotFoundError."""
     row = session.get(TokenRow, token_id)
     if row is None or row.revoked_ns is not None:
         raise NotFoundError(f"expected the id of a token, got {token_id[:64]!r}")
-    row.revoked_ns = time_ns()
-    record_action(session, actor, "revoke", "token", token_id, {"name": row.name, "role": row.role}, None)
+    ended = [row]
+    for token in ended:  # grows meanwhile
+        ended += session.scalars(
+            select(TokenRow).where(TokenRow.parent_id == token.token_id, TokenRow.revoked_ns.is_(None))
+        )
+        token.revoked_ns = time_ns()
+        record_action(session, actor, "revoke", "token", token.token_id, {"name": token.name, "role": token.role}, None)
 
 
 def hash_secret(secret: str) -> str:
@@ -193,9 +231,10 @@ def _user(session: Session, username: str) -> UserRow:
 
 
 def _revoke_tokens_of(session: Session, actor: Actor, username: str, above: Role | None) -> None:
-    """Revokes the tokens that a user has created; with `above` only those with a role higher than it."""
+    """Revokes the tokens with a user's rights; with `above` only those with a role higher than it."""
     for token in list_tokens(session):
-        if token.created_by == username and (above is None or not above.includes(Role(token.role))):
+        is_above = above is None or not above.includes(Role(token.role))
+        if token.owner == username and is_above and token.revoked_ns is None:  # its parent may have been before it
             revoke_token(session, actor, token.token_id)
 
 

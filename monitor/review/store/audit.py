@@ -31,9 +31,18 @@ class Role(StrEnum):
 class Actor:
     """The user or program that acts, its role, and how it was authenticated."""
 
-    username: str
+    username: str  # or the name of a token
     role: Role
     via: str  # local | session | token | proxy | command
+    token_id: str | None = None  # of a token ...
+    token_owner: str | None = None  # ... and the user from whom it has its rights
+
+    @property
+    def account(self) -> str | None:
+        """The user from whom it has its rights; None for this machine's own, who needs no account."""
+        if self.via == "token":
+            return self.token_owner
+        return self.username if self.via in {"session", "proxy"} else None
 
 
 def record_action(

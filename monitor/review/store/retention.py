@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from gradwatch.streams.wire.messages import AlertState
 
 from ..settings import Retention
+from .accounts import DEVICE_NS
 from .schema import AlertRow, AttachmentRow, ReviewRow, SessionRow
 
 DAY_NS = 24 * 3600 * 1_000_000_000
@@ -31,7 +32,7 @@ class Deleted(Struct, frozen=True):
 
 def enforce(session: Session, retention: Retention, now_ns: int) -> Deleted:
     """Deletes at most one batch of what exceeds the bounds, oldest first."""
-    session.execute(delete(SessionRow).where(SessionRow.expires_ns <= now_ns))
+    session.execute(delete(SessionRow).where(SessionRow.created_ns <= now_ns - DEVICE_NS))
     _delete_orphans(session, retention, now_ns)
     closed = AlertRow.state == AlertState.CLOSED
     oldest = select(AlertRow.alert_id).join(ReviewRow, ReviewRow.alert_id == AlertRow.alert_id)

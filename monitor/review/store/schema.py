@@ -192,7 +192,7 @@ class UserRow(Table):
 
 
 class SessionRow(Table):
-    """A log-in; stores only the SHA-256 of the cookie's value."""
+    """A log-in; stores only the SHA-256 of the cookie's value. After its end the browser is still known."""
 
     __tablename__ = "sessions"
 
@@ -204,7 +204,7 @@ class SessionRow(Table):
 
 
 class TokenRow(Table):
-    """A program's key to the API; stores only its SHA-256."""
+    """A program's key to the API; stores only its SHA-256. It is valid as long as its owner may do as much."""
 
     __tablename__ = "tokens"
 
@@ -215,6 +215,8 @@ class TokenRow(Table):
     created_by: Mapped[str] = mapped_column(String(64))
     created_ns: Mapped[int]
     revoked_ns: Mapped[int | None]
+    owner: Mapped[str | None] = mapped_column(String(64), index=True)  # None: made without an account, on this machine
+    parent_id: Mapped[str | None] = mapped_column(String(32), index=True)  # the token that it was made with
 
 
 class OffsetRow(Table):

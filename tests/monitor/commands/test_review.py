@@ -65,6 +65,25 @@ def test_a_short_password_is_refused_without_being_shown(sqlite_url: str, tmp_pa
     assert ("12 to 1024 characters" in said, "hunter2" in said) == (True, False)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b" " * 12, b"   hunter2   \n", b"hunter2hunter2", b"Password1234", b"ada.ada.ada.ada", b"\xffhunter2hunter2"],
+)
+def test_a_password_that_is_easily_guessed_is_refused(sqlite_url: str, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "password").write_bytes(content)
+    arguments = ["review", "users", "add", "ada", "--password-file", str(tmp_path / "password")]
+    done = CliRunner().invoke(app, [*arguments, "--database", sqlite_url])
+    assert isinstance(done.exception, InvalidRequestError)
+    assert "hunter2" not in done.output + repr(done.exception)
+
+
+def test_a_password_file_that_cannot_be_read_is_named(sqlite_url: str, tmp_path: Path) -> None:
+    arguments = ["review", "users", "add", "ada", "--password-file", str(tmp_path), "--database", sqlite_url]
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, InvalidRequestError)
+    assert str(tmp_path) in str(done.exception)
+
+
 @pytest.mark.parametrize("url", ["nonsense", "postgresql://ada:correct-horse@127.0.0.1:1/x"])
 def test_an_unusable_database_is_named_without_its_password(url: str) -> None:
     done = CliRunner().invoke(app, ["review", "users", "list", "--database", url])

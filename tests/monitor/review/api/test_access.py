@@ -50,7 +50,7 @@ def client_of(service: ReviewService, host: str = "review.example", peer: str = 
 def guarded(sqlite_url: str) -> Iterator[ReviewService]:
     """A service on all addresses, with one user of each role."""
     with serving(sqlite_url, host="0.0.0.0") as service:
-        hashed = accounts.hash_password(PASSWORD)
+        hashed = accounts.hash_password("ada", PASSWORD)
         with service.database.writing() as session:
             for role in Role:
                 session.add(UserRow(username=role.value, role=role, password_hash=hashed, created_ns=1))
