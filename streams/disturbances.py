@@ -69,7 +69,7 @@ class Disturbances:
         if state is not DisturbanceState.END:
             self.counts[disturbance] += 1
             SOURCE_DISTURBANCES.labels(self.stream_id, disturbance).inc()
-        is_good = state is DisturbanceState.END or disturbance is Disturbance.RECONNECTED
+        is_good = state is DisturbanceState.END or disturbance in (Disturbance.RECONNECTED, Disturbance.ENDED)
         (log.info if is_good else log.warning)(f"{disturbance} {state}", stream=self.stream_id, detail=detail)
         self._report(
             HealthRecord(

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 
 from ulid import ULID
 
+from .disturbances import Disturbances
+from .health_topic import HealthTopic
 from .observability.health import Condition, Health
 from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG, count_invalid_traceparent
 from .recordings.played import FrameSource, SourceFrame
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
 from .wire.frames import encode_frame
-from .wire.messages import EncodedFrame, FrameIdentity, FrameStamp, OutcomeCause, check_stream_id
+from .wire.messages import Disturbance, EncodedFrame, FrameIdentity, FrameStamp, OutcomeCause, check_stream_id
 from .wire.records import WireRecord
 from .wire.topics import Topics
 from .wire.tracing import new_traceparent, valid_traceparent
@@ -92,6 +94,7 @@ class RunPublisher:
     ) -> None:
         self.stream_id, self.run_id = check_stream_id(stream_id), str(ULID())
         self._producer, self._topic, self._partition = producer, topics.frames, partition
+        self._health = HealthTopic(producer, topics)
         self._queue: deque[tuple[WireRecord, int]] = deque()
         self._queued_bytes, self._queue_bytes = 0, queue_bytes
         self._lock = threading.Lock()
@@ -136,11 +139,19 @@ class RunPublisher:
             self._count(OutcomeCause.BROKER_UNAVAILABLE)
 
     def finish(self, flush_s: float) -> SourceSummary:
-        """Waits up to `flush_s` for acknowledgements; frames without one count as dropped."""
+        """Reports that the source has ended, and waits up to `flush_s` for acknowledgements.
+
+        Frames without one count as dropped.
+        """
+        if self._frames:
+            said = Disturbances(self.stream_id, self.run_id, self._health.put)
+            said.last_seq = self._frames - 1
+            said.moment(Disturbance.ENDED, time.time_ns(), f"after {self._frames} frames")
         deadline_s = time.monotonic() + flush_s
         while self._queue and time.monotonic() < deadline_s:
             self.drain()
             time.sleep(0.01 if self._queue else 0.0)
+        self._health.drain()
         self._producer.flush(max(0.0, deadline_s - time.monotonic()))
         with self._lock:
             outcomes = self._outcomes.copy()

@@ -31,7 +31,8 @@ from .summary import OutcomeCounts, StreamSummary, summary_table
 from .terminal import DemoView
 
 READY_TIMEOUT_S = 60.0
-SETTLE_S = 15.0  # how long to wait for missing reports after the sources have ended
+SETTLE_S = 15.0  # how long to wait for missing reports and open alerts after the sources have ended
+CLOSE_AFTER_S = 5.0  # less than SETTLE_S: alerts are closed before the worker ends
 
 
 @dataclass(slots=True)
@@ -40,6 +41,11 @@ class StreamLog:
 
     reports: dict[int, FrameReport] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
+
+    def is_complete(self, frames: int) -> bool:
+        """Whether all frames are reported and all alerts closed."""
+        latest = {alert.alert_id: alert for alert in self.alerts}
+        return len(self.reports) >= frames and all(alert.state is AlertState.CLOSED for alert in latest.values())
 
 
 def run_demo(settings: DemoSettings, console: Console, review: bool = False) -> dict[str, Any]:
@@ -79,7 +85,12 @@ def _write_configuration(folder: Path, bootstrap_servers: str) -> Path:
         "town": {"calibration": "shipped", "source": "synthetic"},
         "motorway": {"calibration": str(folder / "motorway.calibration")},
     }
-    path.write_text(yaml.safe_dump({"broker": {"bootstrap_servers": bootstrap_servers}, "streams": streams}))
+    tree = {
+        "broker": {"bootstrap_servers": bootstrap_servers},
+        "worker": {"close_after_s": CLOSE_AFTER_S},
+        "streams": streams,
+    }
+    path.write_text(yaml.safe_dump(tree))
     return path
 
 
@@ -127,7 +138,7 @@ def _read_outputs(
                 worker.wait()
             if not any(source.running for source in sources):
                 # alerts have a topic of their own: the last ones are read once no more records come
-                complete = not records and all(len(log.reports) >= settings.frames for log in logs.values())
+                complete = not records and all(log.is_complete(settings.frames) for log in logs.values())
                 if complete or time.monotonic() - last_s > SETTLE_S:
                     break
     for source in sources:

@@ -96,18 +96,21 @@ def attach(
     )
     health.require(f"broker {plan.stream_id}", run.broker_condition)
     health.require(f"camera {plan.stream_id}", camera.condition)
-    with closing(camera.live()) as frames:
-        for frame in frames:
-            health.beat(f"source {plan.stream_id}")
-            if frame is None:
-                run.drain()
-            else:
-                run.put(frame, wait_for_room=False)
-            records.drain()
-            if stop.is_set():
-                break
+    try:
+        with closing(camera.live()) as frames:
+            for frame in frames:
+                health.beat(f"source {plan.stream_id}")
+                if frame is None:
+                    run.drain()
+                else:
+                    run.put(frame, wait_for_room=False)
+                records.drain()
+                if stop.is_set():
+                    break
+    finally:
+        played = run.finish(FLUSH_S)
     health.rest(f"source {plan.stream_id}")
-    return _summary(run.finish(FLUSH_S), camera.received, camera.dropped, dict(camera.disturbances.counts))
+    return _summary(played, camera.received, camera.dropped, dict(camera.disturbances.counts))
 
 
 def attach_all(

@@ -18,6 +18,8 @@ from gradwatch.streams.recordings.played import Playback, SourceFrame
 from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.transport.producer import Delivery, RecordTooLargeError
 from gradwatch.streams.wire.frames import decode_frame
+from gradwatch.streams.wire.messages import Disturbance, HealthRecord
+from gradwatch.streams.wire.outputs import decode_health
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.records import Record
 from gradwatch.streams.wire.topics import Topics
@@ -37,9 +39,13 @@ class FakeProducer:
     def __init__(self, room: int = 10**9, silent: bool = False, largest: int = 10**9) -> None:
         self.records: list[Record] = []
         self.deliveries: list[Delivery] = []
+        self.said: list[HealthRecord] = []
         self.room, self.silent, self.largest = room, silent, largest
 
     def try_send(self, topic, key, value, headers, partition=None, timestamp_ms=None) -> Delivery | None:
+        if topic == TOPICS.health:
+            self.said.append(decode_health(value))
+            return Delivery()
         if len(value) > self.largest:
             raise RecordTooLargeError("too large")
         if self.room <= 0:
@@ -72,6 +78,8 @@ class ScriptedProducer:
         self.answers, self.records = iter(answers), []
 
     def send(self, topic, key, value, headers, partition=None, timestamp_ms=None) -> Delivery:
+        if topic == TOPICS.health:
+            return Delivery()
         self.records.append(Record(topic, 0, len(self.records), timestamp_ms, key, value, tuple(headers)))
         delivery, answer = Delivery(), next(self.answers)
         if answer is not None:
@@ -94,6 +102,10 @@ def test_frames_are_numbered_and_each_run_has_its_id() -> None:
     assert (first.frames, first.published, first.dropped) == (6, 6, {})
     assert first.published_bytes == sum(map(len, PICTURES))
     assert producer.records[0].partition == 2
+    assert [(said.run_id, said.disturbance, said.last_seq) for said in producer.said] == [
+        (first.run_id, Disturbance.ENDED, 5),
+        (second.run_id, Disturbance.ENDED, 5),
+    ]
 
 
 def test_paced_frames_are_sent_at_their_capture_times() -> None:

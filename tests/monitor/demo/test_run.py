@@ -69,6 +69,7 @@ def test_the_terminal_shows_states_alerts_and_the_summary(run):
     for figures in run[0].values():
         require_watched(figures)
     assert "ALERT" in said
+    assert "closed" in said  # also what was open when the sources ended
 
 
 @pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP])
