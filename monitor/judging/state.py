@@ -15,6 +15,7 @@ from ..alarms.episodes import Episode
 from .corrections import ScheduledCorrection, carry_over
 from .expectation import Expectations
 from .forecasts import CoverageLedger, empty_ledger
+from .runs import Runs, begun
 from .stream_time import StreamTime
 from .tracking import TrackSet, no_tracks
 
@@ -38,6 +39,7 @@ class JudgeState(msgspec.Struct, frozen=True):
     clean: tuple[CleanFrame, ...] = ()
     calibration: Calibration | None = None
     corrections: tuple[ScheduledCorrection, ...] = msgspec.field(name="verdicts", default=())  # the stored name
+    runs: Runs = Runs()
 
     @property
     def alerting(self) -> bool:
@@ -46,18 +48,24 @@ class JudgeState(msgspec.Struct, frozen=True):
 
 
 def new_run(previous: JudgeState | None, stream_id: str, run_id: str) -> JudgeState:
-    """The state at the start of a run, which keeps only the calibration and the mutes of the previous one."""
+    """The state at the start of a run, which keeps only calibration, mutes and runs of the previous one."""
     if previous is None:
         return JudgeState(stream_id, run_id)
     corrections = carry_over(previous.corrections, previous.next_seq)
-    return JudgeState(stream_id, run_id, calibration=previous.calibration, corrections=corrections)
+    runs = begun(previous.runs, previous.run_id, run_id)
+    return JudgeState(stream_id, run_id, calibration=previous.calibration, corrections=corrections, runs=runs)
 
 
 def begun_anew(previous: JudgeState | None, failed: FrameIdentity, calibration: Calibration | None) -> JudgeState:
-    """The state after the frame `failed` could not be judged: nothing is kept but `calibration`, and no track id is
-    used again in the run."""
+    """The state after the frame `failed` could not be judged: nothing is kept but `calibration` and what is known
+    of its runs, and no track id is used again in the run."""
     is_same_run = previous is not None and previous.run_id == failed.run_id
     next_id = previous.tracks.next_id if previous is not None and is_same_run else 0
     return JudgeState(
-        failed.stream_id, failed.run_id, failed.seq + 1, tracks=no_tracks(next_id), calibration=calibration
+        failed.stream_id,
+        failed.run_id,
+        failed.seq + 1,
+        tracks=no_tracks(next_id),
+        calibration=calibration,
+        runs=begun(previous.runs, previous.run_id, failed.run_id) if previous is not None else Runs(),
     )

@@ -40,9 +40,11 @@ from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError, decode_pic
 from gradwatch.streams.wire.records import Record
 
 from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
+from ..judging import runs
 from ..judging.corrections import schedule
 from ..judging.judge import Judge, Judgement
 from ..judging.report import empty_report
+from ..judging.runs import Runs
 from ..judging.state import JudgeState, begun_anew, new_run
 from ..overlay import annotations as overlays
 from .failures import MACHINE, StreamFailures
@@ -128,8 +130,11 @@ class Pipeline:
     def judge(self, stamp: FrameStamp, observation: Observation | Exception) -> Judgement:
         """Judges a frame and advances its stream's state; a new run closes the alerts that the last run left open.
 
-        Where judging fails, or the networks have, the frame is `failed` and the stream's state begins anew.
+        Where judging fails, or the networks have, the frame is `failed` and the stream's state begins anew. A frame
+        of an older run is `rejected` and leaves the state as it is.
         """
+        if self.is_of_older_run(stamp):
+            return self._refuse(stamp)
         if isinstance(observation, Exception):
             return self._fail(stamp, observation)
         try:
@@ -140,6 +145,11 @@ class Pipeline:
             return self._fail(stamp, error)
         self.failures.judged(stamp.identity.stream_id)
         return judgement
+
+    def is_of_older_run(self, stamp: FrameStamp) -> bool:
+        """Whether a newer run of the frame's stream is judged: two sources use one stream id. Any thread may ask."""
+        state = self.states.get(stamp.identity.stream_id)
+        return state is not None and runs.is_older(state.runs, state.run_id, stamp.identity.run_id)
 
     def publish(self, stamp: FrameStamp, judgement: Judgement) -> list[Delivery]:
         """Hands report, overlay and alerts to the sink. What can't be published is a failure of its stream.
@@ -157,7 +167,9 @@ class Pipeline:
             return self._publish(failed.report, None, failed.alerts)
 
     def drop(self, stamp: FrameStamp, cause: OutcomeCause) -> list[Delivery]:
-        """Reports a frame that the admission policy dropped, or that is passed over after a failure of its stream."""
+        """Reports a frame that is not judged, because the policy, a failure of its stream or a newer run forbids it."""
+        if cause is OutcomeCause.OTHER_RUN:
+            return self.publish(stamp, self._refuse(stamp))
         outcome = Outcome.FAILED if cause is OutcomeCause.BACK_OFF else Outcome.DROPPED
         return self._publish(empty_report(stamp, outcome, self._state_name(stamp), cause))
 
@@ -236,6 +248,16 @@ class Pipeline:
         ALERTS_OPEN.labels(stamp.identity.stream_id).set(len(judgement.report.alert_ids))
         return judgement
 
+    def _refuse(self, stamp: FrameStamp) -> Judgement:
+        """The result for a frame of an older run than the one that is judged."""
+        stream_id, run_id = stamp.identity.stream_id, stamp.identity.run_id
+        state = self.states.get(stream_id) or JudgeState(stream_id, run_id)
+        detail = f"run {run_id} sends frames, too; the newer run {state.run_id} is judged"
+        self.health.moment(stream_id, state.run_id, Disturbance.OTHER_RUN, detail, state.next_seq - 1)
+        state = self.states[stream_id] = replace(state, runs=runs.rejected(state.runs, stamp))
+        report = empty_report(stamp, Outcome.REJECTED, self._state_name(stamp), OutcomeCause.OTHER_RUN)
+        return Judgement(report, [], state)
+
     def _fail(self, stamp: FrameStamp, error: Exception) -> Judgement:
         """The result for a frame that could not be judged. The stream's state begins anew and its alerts are closed.
 
@@ -272,7 +294,7 @@ class Pipeline:
         stream_id, run_id = stamp.identity.stream_id, stamp.identity.run_id
         state = self.states.get(stream_id)
         if state is not None and state.run_id == run_id:
-            return state
+            return replace(state, runs=Runs(state.runs.replaced)) if state.runs.rival else state
         fresh = new_run(state, stream_id, run_id)
         given, kept = self.calibrations.get(stream_id), fresh.calibration
         if given is not None:

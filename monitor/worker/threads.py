@@ -73,7 +73,7 @@ class Observed(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """A frame that the admission policy dropped, or that is passed over after a failure of its stream."""
+    """A frame that is not judged, because the policy, a failure of its stream or a newer run forbids it."""
 
     stamp: FrameStamp
     cause: OutcomeCause
@@ -194,6 +194,9 @@ class Worker:
                 self._to_judge.put(Rejected(record, error))
             return
         if not self._is_new(frame.stamp):
+            return
+        if self.pipeline.is_of_older_run(frame.stamp):  # it takes no turn from the newer run
+            self._to_judge.put(Dropped(frame.stamp, OutcomeCause.OTHER_RUN))
             return
         self._records[record.partition, record.offset] = record
         for old in self.admission.put(frame):

@@ -9,6 +9,7 @@ from gradwatch.monitor.alarms.calibration import Calibration, Origin
 from gradwatch.monitor.alarms.episodes import Episode, Moment
 from gradwatch.monitor.judging.expectation import Expectations
 from gradwatch.monitor.judging.forecasts import empty_ledger
+from gradwatch.monitor.judging.runs import Runs
 from gradwatch.monitor.judging.state import JudgeState, new_run
 from gradwatch.monitor.judging.tracking import TrackerSettings, advance, no_tracks
 from gradwatch.monitor.worker.stored_state import dump
@@ -28,9 +29,10 @@ FULL = JudgeState(
 )
 
 
-def test_a_new_run_keeps_the_calibration_alone():
+def test_a_new_run_keeps_the_calibration_and_what_it_replaces():
     fresh = new_run(FULL, "town", "next")
-    assert fresh == JudgeState("town", "next", tracks=fresh.tracks, ledger=fresh.ledger, calibration=FULL.calibration)
+    kept = {"calibration": FULL.calibration, "runs": Runs(replaced=("run",))}
+    assert fresh == JudgeState("town", "next", tracks=fresh.tracks, ledger=fresh.ledger, **kept)
     assert len(fresh.tracks) == 0
     assert dump(JudgeState("", "", ledger=fresh.ledger)) == dump(JudgeState("", "", ledger=empty_ledger()))
     assert new_run(None, "town", "run").calibration is None

@@ -13,10 +13,12 @@ from gradwatch.monitor.alarms.calibration import AlarmBudget
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.monitor.worker.pipeline import Pipeline
+from gradwatch.monitor.worker.stream_health import StreamHealth
 from gradwatch.streams.sinks import MemorySink
 from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.wire.messages import (
     AlertState,
+    Disturbance,
     FrameIdentity,
     Outcome,
     OutcomeCause,
@@ -223,6 +225,27 @@ def test_a_new_run_closes_what_the_old_one_left_open(calibrated):
     closed = calibrated.sink.alerts[-1]
     assert (closed.alert_id, closed.state) == (opened.alert_id, AlertState.CLOSED)
     assert (closed.revision, closed.run_id) == (opened.revision + 1, "run")
+
+
+def test_of_two_sources_the_newer_is_judged_as_if_it_were_alone(make):
+    older, newer = "01JD0000000000000000000000", "01JD0000010000000000000000"
+    alone, mixed, told = make(), make(), []
+    mixed.health = StreamHealth(told.append)
+    for seq in range(START + 40):
+        alone.step(record(seq, run=newer, stream="twice"))
+        mixed.step(record(seq, run=newer, stream="twice"))
+        mixed.step(record(seq, run=older, stream="twice"))
+    of_newer = [report for report in mixed.sink.reports if report.identity.run_id == newer]
+    of_older = [report for report in mixed.sink.reports if report.identity.run_id == older]
+    assert [encode_report(report) for report in of_newer] == [encode_report(r) for r in alone.sink.reports]
+    assert mixed.sink.alerts == alone.sink.alerts != []
+    assert {(report.outcome, report.cause) for report in of_older} == {(Outcome.REJECTED, OutcomeCause.OTHER_RUN)}
+    assert mixed.dead_letters.letters == []
+    labels = {"stream_id": "twice", "outcome": "rejected", "cause": "other_run"}
+    assert REGISTRY.get_sample_value("gradwatch_frames_total", labels) == START + 40
+    (said_once,) = [one for one in told if one.disturbance is Disturbance.OTHER_RUN]
+    assert older in said_once.detail
+    assert newer in said_once.detail
 
 
 def test_what_becomes_of_frames_is_counted_by_stream_and_cause(make):
