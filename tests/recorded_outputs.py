@@ -156,12 +156,12 @@ def work(config: Path, producer: Any, partition: int, records: Iterable[Record])
     sink, letters = SINKS["kafka"](producer, topics), DeadLetters(producer, topics)
     pipeline = Pipeline(observer, judge, sink, letters, load_calibrations(configuration, judge), corrections=book)
     ownership = Ownership(pipeline, Mock(step=lambda _: {partition: {}}), StateTopic(producer, topics.state), 20.0)
-    ownership.load_states(Mock(held={partition: 1}, release=lambda _: {partition: 0}), 0.0)
+    consumer = Mock(held={partition: 1}, release=lambda _: {partition: 0}, begun_anew=set(), topic_id="")
+    ownership.load_states(consumer, 0.0)
     for record in records:
         for verdict in verdicts() if record.offset == 40 else ():  # in force 50 frames later
             book.update(verdict)
-        stream_id = rejected_stamp(record).identity.stream_id
-        ownership.note_arrival(partition, stream_id, record.offset, record.timestamp_ms * 1_000_000)
+        ownership.note_arrival(rejected_stamp(record))
         ownership.tick(float(record.offset))
         ownership.finish(partition, record.offset, *step(pipeline, record))
         ownership.note_done(partition)

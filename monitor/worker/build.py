@@ -20,6 +20,7 @@ from gradwatch.streams.wire.topics import Topics
 from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
 from ..config import Configuration
 from ..judging.judge import Judge
+from .moved_streams import MovedStreams
 from .ownership import Ownership
 from .pipeline import Pipeline
 from .stored_state import load
@@ -106,13 +107,13 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         corrections.book,
         StreamHealth(HealthTopic(producer, names).put),
     )
-    states = StateReader(
-        broker.bootstrap_servers,
-        names.state,
-        broker.client,
-        add_partitions=lambda: add_partitions(broker.bootstrap_servers, names, broker.client),
+    ownership = Ownership(
+        pipeline,
+        _state_reader(configuration),
+        StateTopic(producer, names.state),
+        configuration.worker.state_interval_s,
+        MovedStreams(_state_reader(configuration)),
     )
-    ownership = Ownership(pipeline, states, StateTopic(producer, names.state), configuration.worker.state_interval_s)
     consumer = FrameConsumer(
         broker.bootstrap_servers,
         names.frames,
@@ -123,3 +124,12 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         owner=ownership,
     )
     return Worker(consumer, pipeline, configuration.worker, health, ownership), producer
+
+
+def _state_reader(configuration: Configuration) -> StateReader:
+    servers, names, client = (
+        configuration.broker.bootstrap_servers,
+        topics_of(configuration),
+        configuration.broker.client,
+    )
+    return StateReader(servers, names.state, client, add_partitions=lambda: add_partitions(servers, names, client))

@@ -81,6 +81,7 @@ class StreamLedger:
         self._has_state = self._has_changed = False
         self._unfinished: set[int] = set()
         self._judged = self._finished = -1
+        self._followed = 0
         self._begun = covered  # by the newest state that was taken
         self._arrived: deque[_Arrived] = deque()
         self._deliveries: list[Awaited] = []
@@ -137,23 +138,24 @@ class StreamLedger:
         self._has_state = self._has_changed = True
         self._deliveries += deliveries
 
-    def begin(self, state: JudgeState, bind: Bind, newest: int = 0) -> bool:
-        """Begins to store `state` if it covers anything new and no other one is being written; returns whether it did.
+    def follow(self, version: int) -> None:
+        """Makes later states newer than `version`, that of a state of the stream in another partition."""
+        self._followed = max(self._followed, version)
 
-        Its version is above `newest`, that of the stream's states in other partitions.
-        """
+    def begin(self, state: JudgeState, bind: Bind) -> bool:
+        """Begins to store `state` if it covers anything new and no other is being written; returns whether it did."""
         ahead = min(self._unfinished, default=self._judged + 1) <= self._judged
         if not self._has_state or self._writing is not None or ahead or not self._has_news:
             return False
         self._has_changed = False
-        self._begun = self._cover(max(self.next_offset, self.stored), newest)
+        self._begun = self._cover(max(self.next_offset, self.stored))
         self._writing = _Writing(bind(state, self._begun), self._deliveries)
         self._deliveries = []
         return True
 
-    def _cover(self, next_offset: int, newest: int) -> Covered:
+    def _cover(self, next_offset: int) -> Covered:
         """What a state covers that is taken now."""
-        run_id, seq, version = self._begun.run_id, self._begun.seq, max(self._begun.version, newest)
+        run_id, seq, version = self._begun.run_id, self._begun.seq, max(self._begun.version, self._followed)
         while self._arrived and self._arrived[0].offset < next_offset:
             arrived = self._arrived.popleft()
             seq = max(seq, arrived.seq) if arrived.run_id == run_id else arrived.seq

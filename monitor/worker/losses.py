@@ -65,7 +65,7 @@ class Losses:
 
     def resume(self, stream_id: str, run_id: str, seq: int) -> None:
         """Goes on from what an earlier worker has seen of a stream."""
-        if run_id and stream_id not in self._last:
+        if run_id:
             self._last[stream_id] = (run_id, seq)
 
     def forget(self, stream_id: str) -> None:

@@ -29,25 +29,22 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Collection, Iterable
-from functools import partial
 
 from gradwatch.streams.observability.metrics import FRAMES_SKIPPED, STATES_STORED
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.offsets import Awaited, Loss
-from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.transport.state import StateReader, StateTopic
 from gradwatch.streams.wire.frames import bare_stream_id
-from gradwatch.streams.wire.messages import FrameStamp
+from gradwatch.streams.wire.messages import BARE_RUN, FrameStamp
 
 from .checkpoints import Cover, StreamLedger
+from .ledgers import MOVED_AFTER_S, Key, Ledgers
 from .losses import Losses
+from .moved_streams import Elsewhere, MovedStreams
 from .pipeline import Pipeline
-from .stored_state import NOTHING, Covered, Found, Part, found_in
-
-Key = tuple[int, str]  # partition, stream_id
+from .stored_state import NOTHING, Covered, Found, found_in
 
 CHECK_EVERY_S = 0.02
-MOVED_AFTER_S = 10.0  # without a frame in its old partition, by when the offsets there are committed
 
 
 class Stateless:
@@ -74,18 +71,29 @@ class Stateless:
 
     store_now = owns
     load_states = already_judged = is_leaving
+    must_wait = look_for_moved = is_leaving
     note_arrival = note_done = leave_to_next_owner = account = close = note_change = tick
 
 
 class Ownership:
     """The partitions of one worker and the states of their streams, each stored at most every `interval_s`."""
 
-    def __init__(self, pipeline: Pipeline, source: StateReader, store: StateTopic, interval_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        source: StateReader,
+        store: StateTopic,
+        interval_s: float = 1.0,
+        moved: MovedStreams | None = None,
+    ) -> None:
         self._pipeline, self._source, self._store, self._interval_s = pipeline, source, store, interval_s
+        self._moved = moved
+        self._foreign: frozenset[int] = frozenset()  # partitions of other workers
+        self._runs: dict[Key, str] = {}  # the run for which the newest state of a stream is known
+        self._waiting: dict[Key, int] = {}  # records of streams that are looked for
         self._lock = threading.RLock()
-        self._ledgers: dict[Key, StreamLedger] = {}
+        self._ledgers = Ledgers(lambda p, part: self._store.try_write(p, part.key, part.value, part.version))
         self._losses = Losses(pipeline.health)
-        self._homes: dict[str, set[int]] = {}  # the partitions in which a stream has a ledger: one, unless it moved
         self._topic = self._topic_id = ""
         self._left: dict[int, str] = {}  # the only stream of partitions that are revoked
         self._records: dict[tuple[int, int], Key] = {}  # by partition and offset
@@ -139,6 +147,46 @@ class Ownership:
             FRAMES_SKIPPED.labels(stream_id, "already_judged").inc()
         return covered
 
+    def must_wait(self, stamp: FrameStamp) -> bool:
+        """Whether the stream's state is looked for in partitions of other workers, until `look_for_moved` has it.
+
+        So it is where the stream is new in its partition, or begins a run after a pause: it may come from another.
+        """
+        identity, key = stamp.identity, (stamp.partition, stamp.identity.stream_id)
+        if (
+            self._moved is None
+            or not self._foreign
+            or identity.run_id == BARE_RUN
+            or stamp.partition not in self._owned
+        ):
+            return False
+        with self._lock:
+            ledger = self._ledgers.get(key)
+            paused = ledger is None or ledger.idle_s(time.monotonic()) > MOVED_AFTER_S
+            if key not in self._waiting and key in self._runs and not (paused and self._runs[key] != identity.run_id):
+                return False
+            self._waiting[key] = self._waiting.get(key, 0) + 1
+            self._in_flight[stamp.partition] += 1
+        self._runs[key] = identity.run_id
+        self._moved.ask(identity.stream_id)
+        return True
+
+    def look_for_moved(self, consumer: FrameConsumer) -> bool:
+        """Goes on with the search; returns whether records that waited may be admitted now.
+
+        Raises what the source raises.
+        """
+        self._foreign = consumer.partitions - self._owned
+        looked_for = self._moved.step(self._foreign) if self._moved is not None else {}
+        if looked_for:
+            with self._lock:
+                for key in [key for key in self._waiting if key[1] in looked_for]:
+                    self._in_flight[key[0]] -= self._waiting.pop(key)
+                    if key[0] in self._owned:
+                        self._go_on(key, looked_for[key[1]])
+        consumer.set_aside({partition for partition, _ in self._waiting})
+        return bool(looked_for)
+
     def note_arrival(self, stamp: FrameStamp) -> None:
         """Records that a record is in flight until `note_done`."""
         key = (stamp.partition, stamp.identity.stream_id)
@@ -146,9 +194,9 @@ class Ownership:
             self._in_flight[stamp.partition] += 1
             if stamp.partition not in self._owned:
                 return
-            if key not in self._ledgers:
-                self._add(key, StreamLedger(Covered(topic_id=self._topic_id)))
-            self._ledgers[key].arrive(stamp.offset, stamp.identity, time.monotonic())
+            ledger = self._ledgers.get(key) or self._ledgers.add(key, StreamLedger(Covered(topic_id=self._topic_id)))
+            ledger.arrive(stamp.offset, stamp.identity, time.monotonic())
+            self._runs[key] = stamp.identity.run_id
             self._records[stamp.partition, stamp.offset] = key
         self._losses.note_arrival(stamp.partition, stamp.identity)
 
@@ -156,10 +204,7 @@ class Ownership:
         """Takes the consumer's `losses` and accounts for them; must be called often."""
         for loss in losses:
             with self._lock:
-                stored = [
-                    ledger.stored for (partition, _), ledger in self._ledgers.items() if partition == loss.partition
-                ]
-            self._losses.note_gap(loss, max(stored, default=0))
+                self._losses.note_gap(loss, self._ledgers.stored_below(loss.partition))
         losses.clear()
         now_s = time.monotonic()
         self._losses.settle(self._owned, self._stream_of, now_s)
@@ -168,6 +213,8 @@ class Ownership:
     def close(self) -> None:
         """Stops loading states, and reports what is lost so far."""
         self._source.close()
+        if self._moved is not None:
+            self._moved.close()
         self._losses.settle(None, self._stream_of, math.inf)
         self._losses.report(math.inf)
 
@@ -198,7 +245,7 @@ class Ownership:
     def note_change(self, stream_id: str, deliveries: Iterable[Awaited]) -> None:
         """Records that a stream's state has changed without a frame, and what is published about it."""
         with self._lock:
-            ledgers = [self._ledgers[partition, stream_id] for partition in self._homes.get(stream_id, ())]
+            ledgers = self._ledgers.of(stream_id)
             if ledgers:
                 max(ledgers, key=lambda ledger: ledger.covered.version).change(deliveries)
 
@@ -206,8 +253,8 @@ class Ownership:
         """For how long no frame of each stream has arrived; 0 while one is in flight, or not stored."""
         with self._lock:
             return {
-                stream_id: min(self._ledgers[partition, stream_id].idle_s(now_s) for partition in homes)
-                for stream_id, homes in self._homes.items()
+                stream_id: min(ledger.idle_s(now_s) for ledger in self._ledgers.of(stream_id))
+                for stream_id in self._ledgers.streams
             }
 
     def note_done(self, partition: int) -> None:
@@ -221,7 +268,7 @@ class Ownership:
             task = self._tasks.popleft()
             if isinstance(task, str):
                 self._pipeline.forget(task)
-            elif self._is_newest(task):
+            elif task.version >= self._newest_version(task.stream_id):
                 self._pipeline.take_up(task)
         if now_s >= self._check_s or self._urgent or self._revoking:
             self._check_s = now_s + CHECK_EVERY_S
@@ -229,13 +276,14 @@ class Ownership:
                 for key, ledger in self._ledgers.items():
                     if ledger.behind or not ledger.removed:
                         self._store_state(key, ledger, now_s)
-                self._leave_old_homes(time.monotonic())
+                for key in self._ledgers.remove_what_was_left(time.monotonic()):
+                    self._drop(key)
 
     def store_now(self) -> bool:
         """Stores states without waiting for `interval_s` from now on; returns whether all are stored."""
         self._urgent = True
         with self._lock:
-            return not any(ledger.behind and ledger.failure is None for ledger in self._ledgers.values())
+            return not any(ledger.behind and ledger.failure is None for _, ledger in self._ledgers.items())
 
     # -- client's thread -----------------------------------------------------------------------------------
 
@@ -256,7 +304,7 @@ class Ownership:
             self._left |= {partition: self._stream_of(partition) for partition in partitions}
             self._owned -= set(partitions)
             self._revoking -= set(partitions)
-            for key in [key for key in self._ledgers if key[0] in partitions]:
+            for key in self._ledgers.keys_in(partitions):
                 self._drop(key)
             for place in [place for place in self._records if place[0] in partitions]:
                 del self._records[place]
@@ -271,69 +319,54 @@ class Ownership:
                 ledger = StreamLedger(covered, stream.shelf, time.monotonic())
                 if stream.stored is None:
                     ledger.remove([stream.stream_id])  # what can't be read has a version that may hide newer ones
-                self._add((partition, stream.stream_id), ledger)
+                self._ledgers.add((partition, stream.stream_id), ledger)
+                self._runs[partition, stream.stream_id] = covered.run_id
                 self._tasks.append(stream)
-                self._losses.resume(stream.stream_id, covered.run_id, covered.seq)
+                if covered.version == self._ledgers.newest_version(stream.stream_id):
+                    self._losses.resume(stream.stream_id, covered.run_id, covered.seq)
             self._owned.add(partition)
         self._losses.extend(partition)
 
     def _stream_of(self, partition: int) -> str:
         """The only stream of a partition, else the name of the partition itself."""
         with self._lock:
-            streams = [stream_id for number, stream_id in self._ledgers if number == partition]
+            streams = [stream_id for _, stream_id in self._ledgers.keys_in([partition])]
         name = self._left.get(partition) or bare_stream_id(self._topic, partition)
         return streams[0] if len(streams) == 1 else name
 
-    def _add(self, key: Key, ledger: StreamLedger) -> None:
-        self._ledgers[key] = ledger
-        self._homes.setdefault(key[1], set()).add(key[0])
+    def _newest_version(self, stream_id: str) -> int:
+        with self._lock:
+            return self._ledgers.newest_version(stream_id)
 
     def _drop(self, key: Key) -> None:
         """Drops the ledger of a stream in a partition; with the last one what is known of the stream."""
-        del self._ledgers[key]
         self._due_s.pop(key, None)
-        homes = self._homes[key[1]]
-        homes.discard(key[0])
-        if not homes:
-            del self._homes[key[1]]
+        self._runs.pop(key, None)
+        if self._ledgers.drop(key):
             self._losses.forget(key[1])
             self._tasks.append(key[1])
 
-    def _elsewhere(self, key: Key) -> list[StreamLedger]:
-        """The ledgers of the same stream in other partitions, from which it moved here or to which it moved."""
-        return [self._ledgers[p, key[1]] for p in self._homes.get(key[1], ()) if p != key[0]]
-
-    def _is_newest(self, found: Found) -> bool:
-        """Whether no partition has a newer state of the stream."""
-        with self._lock:
-            homes = self._homes.get(found.stream_id, ())
-            return all(self._ledgers[p, found.stream_id].covered.version <= found.version for p in homes)
-
-    def _leave_old_homes(self, now_s: float) -> None:
-        """Removes the states that streams have left behind in partitions where their frames came before."""
-        for key in [(p, stream_id) for stream_id, homes in self._homes.items() if len(homes) > 1 for p in homes]:
-            ledger = self._ledgers[key]
-            is_old = any(other.stored_version > ledger.covered.version for other in self._elsewhere(key))
-            if is_old and ledger.idle_s(now_s) > MOVED_AFTER_S:
-                ledger.remove_all(key[1])
-                ledger.advance(partial(self._write, key[0]))
-                if ledger.removed:
-                    self._drop(key)
-
-    def _write(self, partition: int, part: Part) -> Delivery | None:
-        return self._store.try_write(partition, part.key, part.value, part.version)
+    def _go_on(self, key: Key, elsewhere: Elsewhere | None) -> None:
+        """Goes on from a state that was found in a partition of another worker, unless an own one is newer."""
+        if elsewhere is None or elsewhere.found.version <= self._ledgers.newest_version(key[1]):
+            return
+        ledger = self._ledgers.get(key) or self._ledgers.add(key, StreamLedger(Covered(topic_id=self._topic_id)))
+        ledger.follow(elsewhere.found.version)
+        self._ledgers.left(elsewhere.partition, elsewhere.found, time.monotonic())
+        self._tasks.append(elsewhere.found)
+        if elsewhere.found.stored is not None:
+            self._losses.resume(key[1], elsewhere.found.stored.seen_run, elsewhere.found.stored.seen_seq)
 
     def _store_state(self, key: Key, ledger: StreamLedger, now_s: float) -> None:
         partition, stream_id = key
         state = self._pipeline.states.get(stream_id)
         due = self._urgent or partition in self._revoking or now_s >= self._due_s.get(key, 0.0)
-        newest = max((other.covered.version for other in self._elsewhere(key)), default=0)
-        if due and state is not None and ledger.begin(state, self._pipeline.bind, newest):
-            self._due_s[key] = now_s + self._interval_s
-        before = ledger.stored
+        if due and state is not None:
+            ledger.follow(self._ledgers.newest_version(stream_id))
+            if ledger.begin(state, self._pipeline.bind):
+                self._due_s[key] = now_s + self._interval_s
         given = self._pipeline.calibrations.get(stream_id)
-        ledger.advance(partial(self._write, partition), given.calibration_id if given is not None else "")
-        if ledger.stored > before:
+        if self._ledgers.advance(key, given.calibration_id if given is not None else ""):
             STATES_STORED.labels(stream_id).inc()
 
 

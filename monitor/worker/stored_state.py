@@ -147,8 +147,8 @@ class Found:
 
     @property
     def version(self) -> int:
-        """That of the stored state, -1 where there is none."""
-        return -1 if self.stored is None else self.stored.version
+        """That of the stored state, 0 where there is none."""
+        return 0 if self.stored is None else self.stored.version
 
 
 def parts(stored: StoredState, shelf: Shelf, given_id: str = "") -> tuple[list[Part], Shelf]:

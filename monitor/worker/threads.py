@@ -118,6 +118,7 @@ class Worker:
         self.failure: BaseException | None = None
         self.reports = 0
         self._records: dict[tuple[int, int], Record] = {}  # of frames not yet decoded: dead letters need the original
+        self._waiting: list[Record] = []  # of streams whose state is looked for
         self._to_judge: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._ahead = threading.Semaphore(JUDGE_AHEAD)
         self._drained_by_s = 0.0
@@ -174,6 +175,8 @@ class Worker:
             if not ready and self.consumer.assigned and not loading:
                 ready = True
                 on_ready()
+            if self.ownership.look_for_moved(self.consumer):
+                records, self._waiting = [*self._waiting, *records], []
             for record in records:
                 self._admit(record)
             full = self.admission.full or self._to_judge.qsize() > BACKLOG
@@ -192,6 +195,9 @@ class Worker:
         except BadRecordError as error:
             if self._is_new(rejected_stamp(record)):
                 self._to_judge.put(Rejected(record, error))
+            return
+        if self.ownership.must_wait(frame.stamp):
+            self._waiting.append(record)
             return
         if not self._is_new(frame.stamp):
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -80,6 +80,7 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._paused = False
         self._closing = False
         self._owner = owner
+        self._aside: Set[int] = frozenset()
         self.begun_anew: set[int] = set()  # partitions whose offsets count anew since they were held last
         self.held: dict[int, int] = {}  # partitions that wait for `release`, each with the number of its assignment
         self._assignments = 0  # so far, the number of the latest
@@ -119,6 +120,11 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def topic_id(self) -> str:
         """The identity of the topic, "" where it is unknown: see `Positions`."""
         return self._positions.topic_id
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """All partitions of the topic, as of the latest metadata."""
+        return self._positions.partitions
 
     @property
     def losses(self) -> list[Loss]:
@@ -199,8 +205,16 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def resume(self) -> None:
         """Fetches again, except from partitions that are held."""
         self._paused = False
-        closed = self._positions.ending | set(self.held)
+        closed = self._positions.ending | self._aside | set(self.held)
         self._client.resume(*(paused for paused in self._client.paused() if paused.partition not in closed))
+
+    def set_aside(self, partitions: Set[int]) -> None:
+        """Fetches nothing from these partitions, until they are left out in a later call."""
+        if partitions != self._aside:
+            self._aside = partitions
+            self._client.pause(*(TopicPartition(self.topic, partition) for partition in partitions & self.assigned))
+            if not self._paused:
+                self.resume()
 
     def close(self, drain_s: float = 5.0) -> None:
         """Stops fetching, waits up to `drain_s` for deliveries of finished frames, commits, and leaves the group."""

@@ -46,6 +46,11 @@ class Positions:
         return str(known) if known else ""
 
     @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions of the topic, as of the latest metadata."""
+        return frozenset(self._client._cluster.partitions_for_topic(self._topic) or ())
+
+    @property
     def is_gone(self) -> bool:
         """Whether the topic that was read does not exist now."""
         return bool(self.read_id) and not self.topic_id

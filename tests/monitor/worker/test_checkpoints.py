@@ -211,7 +211,8 @@ def test_the_state_of_a_stream_that_moved_is_newer_than_the_one_it_left():
     ledger, topic = StreamLedger(), Topic()
     ledger.arrive(0, frame(0))
     ledger.finish(0, True, [])
-    ledger.begin(state(), bind, newest=500)
+    ledger.follow(500)
+    ledger.begin(state(), bind)
     ledger.advance(topic.write)
     assert topic.sent[-1].version == 501
 

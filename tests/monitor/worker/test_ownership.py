@@ -30,6 +30,9 @@ class Holder:
             self.held.pop(partition, None)
         return {partition: 100 + partition for partition in partitions}
 
+    def set_aside(self, partitions):
+        self.aside = partitions
+
 
 class Topic:
     """State topic: source and store in one; what was sent counts at once, and is delivered unless `silent`."""
@@ -37,13 +40,21 @@ class Topic:
     def __init__(self):
         self.values, self.started, self.steps, self.silent = {}, [], 1, False
 
+    def client(self):
+        """Another client of the same topic."""
+        made = Topic()
+        made.__dict__ = self.__dict__
+        return made
+
     def start(self, partitions):
         self.started.append(sorted(partitions))
         self._left = self.steps
 
     def step(self, timeout_s):
         self._left -= 1
-        return None if self._left > 0 else {p: dict(self.values.get(p, {})) for p in self.started[-1]}
+        present = {p: self.values.get(p, {}) for p in self.started[-1]}
+        kept = {p: {key: value for key, value in keys.items() if value is not None} for p, keys in present.items()}
+        return None if self._left > 0 else kept
 
     def close(self):
         pass
@@ -66,7 +77,9 @@ class Pipeline:
 
     def take_up(self, found: Found):
         self.calls.append(("take up", found.stream_id))
-        self.states[found.stream_id] = found.stored.state
+        self.states.pop(found.stream_id, None)
+        if found.stored is not None:
+            self.states[found.stream_id] = found.stored.state
 
     def forget(self, stream_id):
         self.calls.append(("forget", stream_id))
@@ -269,7 +282,7 @@ def test_a_change_without_a_frame_is_stored_over_what_was_loaded(ownership):
     holder = Holder()
     ownership._source.values = {0: {"town": dump(stored_state(next_offset=10, seq=4))}}
     opened(ownership, holder, 0)
-    assert ownership.idle_s(ownership._ledgers[0, "town"]._arrived_s + 7.0) == {"town": 7.0}
+    assert ownership.idle_s(ownership._ledgers.get((0, "town"))._arrived_s + 7.0) == {"town": 7.0}
     published = Delivery()
     ownership._pipeline.states["town"] = JudgeState("town", "run", next_seq=5)
     ownership.note_change("town", [published])

@@ -13,7 +13,9 @@ import msgspec
 import pytest
 
 from gradwatch.monitor.config import load
+from gradwatch.monitor.worker import ledgers
 from gradwatch.monitor.worker.build import build_judge, topics_of
+from gradwatch.monitor.worker.moved_streams import MovedStreams
 from gradwatch.monitor.worker.ownership import Ownership
 from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.monitor.worker.threads import Worker
@@ -33,6 +35,7 @@ from gradwatch.streams.wire.topics import Topics
 
 from ...brokers import unused_names
 from ...stub_worker import SeqObserver, WorkerProcess, picture, write_configuration
+from ...waiting import wait_until
 
 FRAMES = 200  # of a stream, when it is watched and not only calibrates
 SHIFTED = range(125, 165)
@@ -111,8 +114,8 @@ def worker_thread(config: Path, sleep_s: float = 0.0) -> Iterator[Worker]:
     pipeline = Pipeline(
         observer, build_judge(settings, observer), KafkaSink(producer, topics), DeadLetters(producer, topics)
     )
-    states = StateReader(servers, topics.state), StateTopic(producer, topics.state)
-    ownership = Ownership(pipeline, *states, settings.worker.state_interval_s)
+    states, moved = StateReader(servers, topics.state), MovedStreams(StateReader(servers, topics.state))
+    ownership = Ownership(pipeline, states, StateTopic(producer, topics.state), settings.worker.state_interval_s, moved)
     group, session_s = settings.worker.group_id, settings.worker.session_timeout_s
     consumer = FrameConsumer(servers, topics.frames, group, session_timeout_s=session_s, owner=ownership)
     worker = Worker(consumer, pipeline, settings.worker, ownership=ownership)
@@ -188,6 +191,46 @@ def test_a_partition_that_moves_takes_its_stream_along(broker: str, topics: Topi
     assert min(first.reports, second.reports) > 20
     assert_nothing_tells(outputs, undisturbed(tmp_path, broker, topics, frames))
     assert outputs.repeated <= 10  # what was begun was finished, stored and committed before it went
+
+
+def test_a_stream_that_moves_to_a_partition_of_another_worker_keeps_its_calibration(
+    broker: str, topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its source is started again with another partition; what it left behind is removed."""
+    monkeypatch.setattr(ledgers, "MOVED_AFTER_S", 0.2)
+    config = configuration(tmp_path, broker, topics)
+    outputs = Outputs(broker, topics)
+    with worker_thread(config) as first, worker_thread(config) as second:
+        wait_until(lambda: len(first.consumer.assigned) + len(second.consumer.assigned) == PARTITIONS)
+        wait_until(lambda: min(len(first.consumer.assigned), len(second.consumer.assigned)) > 0)
+        wait_until(lambda: not first.consumer.held and not second.consumer.held)
+        (old, *_), (new, *_) = sorted(first.consumer.assigned), sorted(second.consumer.assigned)
+        for partition, frames in ((old, 120), (new, 20)):
+            play_one(broker, topics, partition, frames)
+            seen = frames + len(outputs.reports)
+            outputs.read_until(lambda seen_now, enough=seen: len(seen_now.reports) == enough)
+        wait_until(lambda: stored_in(broker, topics, old) == set())
+    outputs.read_rest()
+    reports = sorted(
+        (one for (one,) in outputs.reports.values()), key=lambda report: (report.partition == new, report.offset)
+    )
+    made = reports[119].calibration_id
+    assert made
+    assert {report.calibration_id for report in reports[120:]} == {made}
+    assert stored_in(broker, topics, new) == {"cam0", "cam0/calibration"}
+
+
+def play_one(broker: str, topics: Topics, partition: int, frames: int) -> None:
+    """Publishes a run of the first stream to this partition."""
+    with BoundedProducer(broker) as producer:
+        source = jpegs([picture(0)] * frames, Playback(rate_hz=5))
+        publish(source, producer, topics, "cam0", pace=False, partition=partition)
+
+
+def stored_in(broker: str, topics: Topics, partition: int) -> set[str]:
+    reader = StateReader(broker, topics.state)
+    reader.start([partition])
+    return set(wait_until(lambda: reader.step(0.1))[partition])
 
 
 def stored_keys(broker: str, topics: Topics) -> set[str]:
