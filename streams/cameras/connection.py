@@ -13,7 +13,7 @@ from av.container import InputContainer
 
 from .address import CameraAddress
 from .camera_error import OPEN_TIMEOUT_S, READ_TIMEOUT_S, CameraError, camera_error
-from .hosts import check_redirects
+from .hosts import checked_redirects
 from .http_stream import HttpClient, HttpStream
 from .jpeg_splitter import JpegSplitter, NoPictureError
 
@@ -80,8 +80,9 @@ def connect(address: CameraAddress) -> Generator[Connection]:
             with closing(_open_http(client, stream, address)) as container:
                 yield _connection(container, address, client)
         return
-    check_redirects(address)
-    with closing(_open(address)) as container:
+    with checked_redirects(address):
+        opened = _open(address)
+    with closing(opened) as container:
         yield _connection(container, address)
 
 

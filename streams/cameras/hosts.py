@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from urllib.parse import SplitResult, urlsplit
 
 from .address import CameraAddress
@@ -40,24 +41,28 @@ def check_host(address: CameraAddress, url: str) -> str:
     return url
 
 
-def check_redirects(address: CameraAddress) -> None:
-    """Follows the camera's redirects. Raises CameraError if one leads away from its hosts.
+@contextmanager
+def checked_redirects(address: CameraAddress) -> Iterator[None]:
+    """For a `with` block that connects to an RTSP camera: follows its redirects first.
 
-    A camera that can't be reached, or does not answer, passes: FFmpeg's attempt then explains that better. So does a
-    camera that redirects only those who have logged in.
+    Raises CameraError if one leads away from its hosts. The connections stay open for the block, because a server that
+    has prepared its stream for a DESCRIBE answers 503 while it takes that back. A camera that can't be reached, or does
+    not answer, passes: the attempt to connect explains that better. So does a camera that redirects only those who
+    have logged in.
     """
-    at = address.url if address.url.startswith("rtsp") else ""
-    for _ in range(MAX_REDIRECTS if at else 0):
-        location = _location(urlsplit(at))
-        if location is None:
-            return
-        at = check_host(address, location)
+    with ExitStack() as held:
+        url: str | None = address.url if address.url.startswith("rtsp") else None
+        for _ in range(MAX_REDIRECTS):
+            location = _location(urlsplit(url), held) if url is not None else None
+            url = check_host(address, location) if location is not None else None
+        yield
 
 
-def _location(parts: SplitResult) -> str | None:
-    """Where the camera redirects its clients to, None if nowhere."""
+def _location(parts: SplitResult, held: ExitStack) -> str | None:
+    """Where the camera redirects its clients to, None if nowhere; `held` gets the connection."""
     url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    with suppress(OSError, ValueError), closing(_connected(parts)) as sock:
+    with suppress(OSError, ValueError):
+        sock = held.enter_context(closing(_connected(parts)))
         for number, method in enumerate(METHODS, 1):
             sock.sendall(f"{method} {url} RTSP/1.0\r\nCSeq: {number}\r\nUser-Agent: gradwatch\r\n\r\n".encode())
             redirect = REDIRECT.match(_head(sock))

@@ -125,7 +125,7 @@ def test_a_hanging_server_is_recorded(port: int) -> None:
     with server, watched(server.url) as watching:
         watching.wait_for_frames()
         watching.expect(Disturbance.NO_FRAMES, BEGIN, lambda: server.signal(signal.SIGSTOP))
-        watching.expect(Disturbance.DISCONNECTED, BEGIN, lambda: None)
+        wait_until(lambda: watching.count(Disturbance.DISCONNECTED, BEGIN), LIMIT_S, "the camera is disconnected")
         watching.expect(Disturbance.RECONNECTED, MOMENT, lambda: server.signal(signal.SIGCONT))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from gradwatch.streams.cameras.address import camera_address
+from gradwatch.streams.cameras.address import CameraAddress, camera_address
 from gradwatch.streams.cameras.camera_error import CameraError
-from gradwatch.streams.cameras.hosts import check_redirects
+from gradwatch.streams.cameras.hosts import checked_redirects
 
 
 @contextmanager
@@ -20,20 +20,23 @@ def rtsp_camera(answers: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
     requests: list[str] = []
 
     def serve() -> None:
-        while True:
-            try:
+        with suppress(OSError):  # the server is closed
+            while True:
                 client, _ = server.accept()
-            except OSError:
-                return
-            with client:
-                while data := client.recv(4096).decode():
-                    requests.append(data)
-                    client.sendall(answers[data.split()[0]].encode())
+                with client:
+                    while data := client.recv(4096).decode():
+                        requests.append(data)
+                        client.sendall(answers[data.split()[0]].encode())
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, daemon=True).start()
         yield f"127.0.0.1:{server.getsockname()[1]}", requests
         server.shutdown(socket.SHUT_RDWR)
+
+
+def check(address: CameraAddress) -> None:
+    with checked_redirects(address):
+        pass
 
 
 OK = "RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n"
@@ -48,14 +51,14 @@ def test_a_camera_that_leads_to_another_host_is_refused(method: str) -> None:
     answers = {"OPTIONS": OK, "DESCRIBE": OK} | {method: moved("rtsp://127.0.0.2:554/x")}
     with rtsp_camera(answers) as (host, requests):
         with pytest.raises(CameraError, match=r"leads to the host '127\.0\.0\.2'"):
-            check_redirects(camera_address(f"rtsp://user:hunter2@{host}/x"))
+            check(camera_address(f"rtsp://user:hunter2@{host}/x"))
         assert "hunter2" not in "".join(requests)
 
 
 def test_a_camera_may_lead_to_its_own_host_and_to_those_allowed() -> None:
     with rtsp_camera({"OPTIONS": OK, "DESCRIBE": OK}) as (target, requests):
         with rtsp_camera({"OPTIONS": moved(f"rtsp://{target}/y")}) as (host, _):
-            check_redirects(camera_address(f"rtsp://{host}/x"))
+            check(camera_address(f"rtsp://{host}/x"))
         assert [request.split()[:2] for request in requests] == [
             ["OPTIONS", f"rtsp://{target}/y"],
             ["DESCRIBE", f"rtsp://{target}/y"],
@@ -65,10 +68,10 @@ def test_a_camera_may_lead_to_its_own_host_and_to_those_allowed() -> None:
 def test_a_camera_that_does_not_answer_is_left_to_the_attempt_to_connect() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    check_redirects(camera_address(f"rtsp://127.0.0.1:{port}/x"))
+    check(camera_address(f"rtsp://127.0.0.1:{port}/x"))
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "rtsp://[", "concat:a|b"])
 def test_a_camera_leads_to_network_streams_only(location: str) -> None:
     with rtsp_camera({"OPTIONS": moved(location)}) as (host, _), pytest.raises(CameraError):
-        check_redirects(camera_address(f"rtsp://{host}/x"))
+        check(camera_address(f"rtsp://{host}/x"))
