@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gradwatch import MissingPackageError
+from gradwatch import GradwatchError, MissingPackageError
 
-from .coco import COCO_CLASSES
 from .manifest import InstrumentationError, Level, Manifest, NotInstrumentedError, Preprocessing, read_manifest
-from .onnx_runtime import Device, import_onnx, load_session
+from .onnx_runtime import Device, ModelError, first_line, import_onnx, load_session
 
 if TYPE_CHECKING:
     from .instrumentation.recognition import Recognition
@@ -34,11 +33,8 @@ def recognize(model: Any, decoder: str | None = None, *, input_size: tuple[int, 
     from .instrumentation.graphs import Graph
     from .instrumentation.recognition import recognize_graph
 
-    try:
+    with _naming(Path(model).name if isinstance(model, str | Path) else ""):
         return recognize_graph(Graph(model, input_size), decoder)
-    except InstrumentationError as error:
-        where = f"{Path(model).name}: " if isinstance(model, str | Path) else ""
-        raise InstrumentationError(f"{where}{error}") from error
 
 
 def instrument(
@@ -57,32 +53,50 @@ def instrument(
     model, decoder, input_size: as in `recognize`; or model is a result of `recognize`, whose graph is then changed.
     keep: number of locations returned for each level, best first. classes: their names; default: those in the file,
     else COCO's if there are 80, else numbers. ranked: class ids by whose best score locations are ranked, default
-    all; at run time only these can be detected. preprocessing: default that of the family's authors. anchors_px:
-    (width, height) of each head of a YOLOv5 without decoded boxes whose anchors are not the published ones.
+    all; at run time only these can be detected.
+    preprocessing: of the file's input; default that of the family's authors, or that which the file's own arithmetic
+    implies. anchors_px: (width, height) of each head of a YOLOv5 without decoded boxes whose anchors are not the
+    published ones.
     Raises as `recognize` does, and for names, ids or anchors that do not match the heads.
     """
     import_onnx("instrumenting a model")
     from .instrumentation.recognition import Recognition
-    from .instrumentation.surgery import GraphExtension, add_classifier, add_level
 
     recognition = model if isinstance(model, Recognition) else recognize(model, decoder, input_size=input_size)
+    with _naming(recognition.graph.file):
+        return _extend(recognition, keep, classes, ranked, preprocessing, anchors_px)
+
+
+def _extend(
+    recognition: Recognition,
+    keep: int,
+    classes: Sequence[str] | None,
+    ranked: Sequence[int] | None,
+    preprocessing: Preprocessing | None,
+    anchors_px: Sequence[tuple[float, float]] | None,
+) -> Any:
+    from .instrumentation.names import class_names
+    from .instrumentation.surgery import GraphExtension, add_classifier, add_level
+
     count, graph = recognition.class_count, recognition.graph
     chosen = tuple(range(count)) if ranked is None else tuple(sorted(set(ranked)))
     if keep < 1 or not chosen or chosen[0] < 0 or chosen[-1] >= count:
         raise InstrumentationError(
             f"expected to keep at least one location, ranked by classes of 0 to {count - 1}; got {keep} and {chosen}"
         )
+    if classes is not None and len(classes) != count:
+        raise InstrumentationError(f"expected {count} class names as the head has rows, got {len(classes)}")
     is_detector = recognition.decoder is not None
     manifest = Manifest(
         family=recognition.family,
         decoder=recognition.decoder,
         activation=recognition.matched.activation,
-        classes=_class_names(classes, graph.model, count),
+        classes=class_names(graph.model, count) if classes is None else tuple(classes),
         ranked=chosen if is_detector else (),
         objectness=recognition.matched.heads[0].objectness is not None,
         input_size=graph.input_size,
         levels=_with_anchors(recognition, anchors_px) if is_detector else (),
-        preprocessing=preprocessing or recognition.preprocessing,
+        preprocessing=_as_given(recognition, preprocessing) if preprocessing else recognition.preprocessing,
     )
     extension = GraphExtension(graph)
     for number, head in enumerate(recognition.matched.heads):
@@ -99,11 +113,11 @@ def open_instrumented(path: Path, device: Device = "auto", threads: int = 1, dec
     Raises as `load_session` and `recognize` do; NotInstrumentedError, which names `gradwatch instrument`, for a file
     that is not instrumented where the package onnx is absent.
     """
-    session = load_session(path, device, threads)
     try:
+        session = load_session(path, device, threads)
         read_manifest(session)
-    except NotInstrumentedError:
-        del session
+    except ModelError:  # what is wrong with it, instrumenting it says best
+        session = None
     else:
         return session
     try:
@@ -117,6 +131,28 @@ def open_instrumented(path: Path, device: Device = "auto", threads: int = 1, dec
         instrumented = Path(folder) / path.name
         instrumented.write_bytes(model.SerializeToString())
         return load_session(instrumented, device, threads)
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Puts the file's name before an error, and makes one of whatever its content leads to."""
+    where = f"{file}: " if file else ""
+    try:
+        yield
+    except InstrumentationError as error:
+        raise InstrumentationError(f"{where}{error}") from error
+    except GradwatchError:
+        raise
+    except Exception as error:  # reading relies on rules of ONNX, which a damaged file can break in any way
+        raise InstrumentationError(
+            f"{where}expected a graph by the rules of ONNX, got {type(error).__name__}: {first_line(error)}"
+        ) from error
+
+
+def _as_given(recognition: Recognition, preprocessing: Preprocessing) -> Preprocessing:
+    """The preprocessing that was given for the file's input, and then what the file did to it."""
+    arithmetic = recognition.graph.arithmetic
+    return arithmetic.after(preprocessing) if arithmetic else preprocessing
 
 
 def _with_anchors(recognition: Recognition, anchors_px: Sequence[tuple[float, float]] | None) -> tuple[Level, ...]:
@@ -136,24 +172,3 @@ def _with_anchors(recognition: Recognition, anchors_px: Sequence[tuple[float, fl
             "networks: specify the anchors (anchors_px)"
         )
     return levels
-
-
-def _class_names(classes: Sequence[str] | None, model: Any, count: int) -> tuple[str, ...]:
-    """The given names, else those that ultralytics' exporter wrote into the file, else COCO's if 80, else numbers."""
-    if classes is not None:
-        if len(classes) != count:
-            raise InstrumentationError(f"expected {count} class names as the head has rows, got {len(classes)}")
-        return tuple(classes)
-    stored = {entry.key: entry.value for entry in model.metadata_props}.get("names", "")
-    try:
-        names = ast.literal_eval(stored)
-    except (ValueError, SyntaxError):
-        names = None
-    if not isinstance(names, dict):
-        return COCO_CLASSES if count == len(COCO_CLASSES) else tuple(str(number) for number in range(count))
-    if set(names) != set(range(count)):
-        raise InstrumentationError(
-            f"the file contains names of {len(names)} classes, but its head has rows for {count}: "
-            "it may be recognized as the wrong family; specify the decoder, or the names"
-        )
-    return tuple(str(names[number]) for number in range(count))

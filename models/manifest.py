@@ -38,6 +38,11 @@ class Preprocessing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     fill: int = 114
     stretch: bool = False
 
+    def __str__(self) -> str:
+        mean, deviation = (", ".join(f"{x:.4g}" for x in each) for each in (self.mean, self.deviation))
+        pixel = "pixel" if self.scale == 1 else f"pixel * {self.scale:.4g}"
+        return f"{self.channel_order.upper()}, ({pixel} - ({mean})) / ({deviation})"
+
     def __call__(self, canvas: NDArray[np.uint8], dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
         """A canvas (H, W, 3) uint8 RGB as the input (1, 3, H, W)."""
         blob = np.empty((1, 3, *canvas.shape[:2]), dtype)
@@ -73,6 +78,10 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return f"{self.rows}x{self.columns} locations{stride}{anchor}"
 
 
+class _Versioned(msgspec.Struct):
+    version: int
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The JSON under `METADATA_KEY` of an instrumented file; a classifier has no levels.
 
@@ -101,9 +110,13 @@ def read_manifest(session: Any) -> Manifest:
             f"expected an instrumented graph, got one that only returns {outputs}: "
             "gradwatch instrument MODEL.onnx --out FILE"
         )
-    version = msgspec.json.decode(text).get("version")
-    if version != VERSION:
-        raise NotInstrumentedError(
-            f"expected a graph instrumented as version {VERSION}, got version {version}: instrument the original again"
-        )
-    return msgspec.json.decode(text, type=Manifest)
+    try:
+        version = msgspec.json.decode(text, type=_Versioned).version
+        if version == VERSION:
+            return msgspec.json.decode(text, type=Manifest)
+        found = f"version {version}"
+    except msgspec.MsgspecError as error:
+        found = str(error)
+    raise NotInstrumentedError(
+        f"expected a graph instrumented as version {VERSION}, got {found}: instrument the original again"
+    )

@@ -28,7 +28,8 @@ def load_session(path: Path, device: Device = "auto", threads: int = 1) -> Any:
     device: `cuda` requires a GPU, `cpu` never tries one, `auto` uses one if ONNX Runtime has one that works.
     threads: threads within one operator, 0 = ONNX Runtime's choice; operators run one after the other.
     Raises MissingFileError, DeviceError when CUDA was asked for and not obtained (ONNX Runtime itself falls
-    back to the CPU without an error), MissingPackageError without ONNX Runtime, ValueError for another device.
+    back to the CPU without an error), ModelError for a file that it can't open, MissingPackageError without ONNX
+    Runtime, ValueError for another device.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device: expected auto, cpu or cuda, got {device!r}")
@@ -48,7 +49,10 @@ def load_session(path: Path, device: Device = "auto", threads: int = 1) -> Any:
     options.log_severity_level = 3
     # Threads that spin while they wait would take the cores from decoding and judging.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = runtime.InferenceSession(str(path), options, providers=[CUDA, CPU] if wants_cuda else [CPU])
+    try:
+        session = runtime.InferenceSession(str(path), options, providers=[CUDA, CPU] if wants_cuda else [CPU])
+    except Exception as error:  # ONNX Runtime's own errors have no parent but Exception
+        raise ModelError(f"{path.name}: ONNX Runtime cannot open this graph: {first_line(error)}") from error
     if device == "cuda" and CUDA not in session.get_providers():
         raise DeviceError(
             f"device cuda was asked for, but {path.name} was opened on {session.get_providers()}: "
@@ -58,17 +62,32 @@ def load_session(path: Path, device: Device = "auto", threads: int = 1) -> Any:
 
 
 def input_type(session: Any) -> type[Any]:
-    """The type of a session's first input: uint8, float16 or float32."""
+    """The type of a session's first input: uint8, float16 or float32. Raises ModelError for another one."""
     types = {"tensor(uint8)": np.uint8, "tensor(float16)": np.float16, "tensor(float)": np.float32}
-    return types[session.get_inputs()[0].type]
+    found = session.get_inputs()[0].type
+    if found not in types:
+        raise ModelError(f"expected an input of {', '.join(types)}, got {found}")
+    return types[found]
 
 
 def run_on_zeros(session: Any, names: list[str] | None = None) -> list[Any]:
-    """Outputs of one run with free axes of 1: reads constants of a graph without the package onnx."""
+    """Outputs of one run with free axes of 1: reads constants of a graph without the package onnx.
+
+    Raises ModelError for a graph without these outputs, or that can't be run.
+    """
     feed = session.get_inputs()[0]
     shape = [size if isinstance(size, int) else 1 for size in feed.shape]
-    outputs: list[Any] = session.run(names, {feed.name: np.zeros(shape, input_type(session))})
+    zeros = np.zeros(shape, input_type(session))
+    try:
+        outputs: list[Any] = session.run(names, {feed.name: zeros})
+    except Exception as error:  # ONNX Runtime's own errors have no parent but Exception
+        raise ModelError(f"ONNX Runtime cannot run this graph: {first_line(error)}") from error
     return outputs
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library says, in one line."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def import_runtime() -> Any:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..manifest import InstrumentationError
 from ..outputs import Floats
-from .graphs import Graph, attributes_of
+from .graphs import Graph
+from .nodes import attributes_of
 
 QUANTIZED = {"DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "QGemm"}
 

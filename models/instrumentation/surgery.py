@@ -10,8 +10,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from ..manifest import METADATA_KEY, InstrumentationError, Manifest
+from ..manifest import METADATA_KEY, Manifest
 from .graphs import Graph
+from .nodes import prune, rename
 from .rows import BoxColumns, FoundHead, LayerRows
 
 
@@ -45,9 +46,7 @@ class GraphExtension:
         return self.add("Reshape", name, self.weight(np.array(shape, np.int64)))
 
     def output(self, name: str, tensor: str, *shape: int, dtype: int = onnx.TensorProto.FLOAT) -> None:
-        """Makes a tensor an output of the graph."""
-        if name in self._graph.producer or name in self._graph.initializers:
-            raise InstrumentationError(f"this graph already has a tensor called {name}: is it instrumented?")
+        """Makes a tensor an output of the graph, under a name that `finish` takes from other tensors."""
         self._nodes.append(helper.make_node("Identity", [tensor], [name]))
         self._outputs.append(helper.make_tensor_value_info(name, dtype, shape))
 
@@ -86,12 +85,16 @@ class GraphExtension:
         """The model with the new outputs instead of the old ones, and without nodes that no output needs."""
         model = self._graph.model
         graph = model.graph
+        taken = {value.name: f"gradwatch/original/{value.name}" for value in self._outputs}
+        rename(graph, taken)
+        for node in self._nodes:
+            node.input[:] = [taken.get(name, name) for name in node.input]
         graph.node.extend(self._nodes)
         graph.initializer.extend(self._weights)
         for values in (graph.output, graph.value_info):
             del values[:]
         graph.output.extend(self._outputs)
-        _prune(graph)
+        prune(graph)
         model.metadata_props.add(key=METADATA_KEY, value=msgspec.json.encode(manifest).decode())
         onnx.checker.check_model(model)
         return model
@@ -155,33 +158,3 @@ def _boxes_at(extension: GraphExtension, head: FoundHead, index: str, features: 
     bounds = [extension.weight(np.array([x], np.int64)) for x in (boxes.first, boxes.first + 4, 2)]
     columns = extension.add("Slice", extension.add("Cast", boxes.name, to=onnx.TensorProto.FLOAT), *bounds)
     return extension.add("Gather", extension.reshape(columns, head.level.locations, 4), index, axis=0), 4
-
-
-def _prune(graph: Any) -> None:
-    """Removes nodes and weights that no output needs."""
-    producer = {name: node for node in graph.node for name in node.output}
-    needed: set[str] = set()
-    waiting = [value.name for value in graph.output]
-    while waiting:
-        name = waiting.pop()
-        if name in needed:
-            continue
-        needed.add(name)
-        if name in producer:
-            waiting += [*producer[name].input, *_outer_names(producer[name])]
-    nodes = [node for node in graph.node if not needed.isdisjoint(node.output)]
-    weights = [tensor for tensor in graph.initializer if tensor.name in needed]
-    for kept, field in ((nodes, graph.node), (weights, graph.initializer)):
-        del field[:]
-        field.extend(kept)
-
-
-def _outer_names(node: Any) -> set[str]:
-    """The tensors that a node's own subgraphs (of If and Loop) may read from the graph around them."""
-    return {
-        name
-        for attribute in node.attribute
-        if attribute.type == onnx.AttributeProto.GRAPH
-        for inner in attribute.g.node
-        for name in (*inner.input, *_outer_names(inner))
-    }

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..manifest import InstrumentationError
-from .graphs import Graph, attributes_of
+from .graphs import Graph
 from .linear import LinearLayer, is_expectation, linear_layer
+from .nodes import attributes_of
 
 Numbers = NDArray[Any]
 Shapes = list[tuple[int, ...]]

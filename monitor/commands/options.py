@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,6 +80,13 @@ def stop_on_signal(stop: Callable[[], None]) -> None:
     """From here on SIGTERM and Ctrl-C call `stop`."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
+
+
+def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
+    """Raises OutputError where the file to write is one of those to read, by whatever name."""
+    for path in inputs:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise OutputError(f"--out: expected another file than {path}, which is read, got {out}")
 
 
 def write_output(path: Path, content: bytes | str) -> None:

@@ -20,7 +20,7 @@ from ...evaluate.observing import observe_all
 from ...judging.offline import clean_frames
 from ...worker.build import build_judge, build_observer
 from ...worker.stored_state import dump
-from ..options import ConfigOption, load_configuration, numeric, write_output
+from ..options import ConfigOption, load_configuration, numeric, refuse_overwriting, write_output
 
 
 def calibrate(
@@ -37,6 +37,7 @@ def calibrate(
 ) -> None:
     """Calibrate a stream on clean recordings of its own camera; that they are clean is not checked."""
     check_stream_id(source)
+    refuse_overwriting(out, recordings)
     configuration = load_configuration(config)
     if false_alarms_per_hour is not None:
         alarms = replace(configuration.judge.alarms, false_alarms_per_hour=false_alarms_per_hour)

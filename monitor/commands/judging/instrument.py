@@ -14,7 +14,7 @@ from gradwatch import MissingFileError
 from gradwatch.models.instrument import KEEP, recognize
 from gradwatch.models.instrument import instrument as instrument_model
 
-from ..options import numeric, write_output
+from ..options import numeric, refuse_overwriting, write_output
 
 SIZE = re.compile(r"(\d+)x(\d+)")
 KeptLocations = Annotated[int, Meta(ge=1, le=100_000)]
@@ -35,6 +35,7 @@ def instrument(
     ] = None,
 ) -> None:
     """Add the outputs that gradient scores need to an ONNX detector or classifier, and print what was recognized."""
+    refuse_overwriting(out, [model, *([] if names is None else [names])])
     console = Console(stderr=True)
     recognition = recognize(model, decoder, input_size=_parse_size(size))
     description = recognition.describe()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -14,7 +16,7 @@ from torch import nn
 
 from gradwatch.models.instrument import instrument, recognize
 from gradwatch.models.instrumentation.recognition import FAMILIES
-from gradwatch.models.manifest import InstrumentationError
+from gradwatch.models.manifest import InstrumentationError, Manifest
 
 from ...places import DOCS
 
@@ -279,12 +281,65 @@ def test_half_precision(foreign, tmp_path):
     np.testing.assert_allclose(logits[0][index[0].argsort()], wanted[0][wanted_index[0].argsort()], atol=0.02)
 
 
-def test_class_names_in_the_file(foreign):
+NAMES = ("Fußgänger", "авто", "狗", "driver's mate", "e")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        str(dict(enumerate(NAMES))),
+        str(list(NAMES)),
+        json.dumps(dict(enumerate(NAMES))),
+        json.dumps(list(NAMES), ensure_ascii=False),
+    ],
+    ids=["Python's dict", "Python's list", "JSON's object", "JSON's list"],
+)
+def test_class_names_in_the_file(foreign, text):
     model = onnx.load(foreign("yolov8", "decoded").path)
-    model.metadata_props.add(key="names", value="{0: 'a', 1: 'b', 2: 'c', 3: 'd', 4: 'e'}")
-    assert '"classes":["a","b","c","d","e"]' in instrument(model).metadata_props[-1].value
-    model.metadata_props[-1].value = "{0: 'a', 1: 'b'}"
-    with pytest.raises(InstrumentationError, match="contains names of 2 classes, but its head has rows for 5"):
-        instrument(model)
-    model.metadata_props[-1].value = "no dictionary"
-    assert '"classes":["0","1","2","3","4"]' in instrument(model).metadata_props[-1].value
+    model.metadata_props.add(key="names", value=text)
+    recognition = recognize(model)
+    assert f"class names in the file: {', '.join(NAMES)}" in recognition.describe()
+    assert classes_of(instrument(recognition)) == NAMES
+
+
+@pytest.mark.parametrize("text", ["no dictionary", "a,b,c,d,e", "", "7", "(" * 10_000, "[" * 100_000, "9**9**9"])
+def test_other_names_are_left_out_and_it_is_said(foreign, text):
+    model = onnx.load(foreign("yolov8", "decoded").path)
+    model.metadata_props.add(key="names", value=text)
+    recognition = recognize(model)
+    assert "class names: none in the file that can be read, numbers are used" in recognition.describe()
+    assert classes_of(instrument(recognition)) == ("0", "1", "2", "3", "4")
+
+
+@pytest.mark.parametrize("text", ["{0: 'a', 1: 'b'}", '["a", "b"]', "{}"])
+def test_names_of_another_number_of_classes_are_refused(foreign, tmp_path, text):
+    model = onnx.load(foreign("yolov8", "decoded").path)
+    model.metadata_props.add(key="names", value=text)
+    onnx.save(model, tmp_path / "some.onnx")
+    with pytest.raises(InstrumentationError, match=r"^some.onnx: .* names of \d classes, but its head has rows for 5"):
+        instrument(tmp_path / "some.onnx")
+
+
+def classes_of(model):
+    return msgspec.json.decode(model.metadata_props[-1].value, type=Manifest).classes
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [("NonMaxSuppression", "non-maximum suppression"), ("TopK", "an end-to-end export")]
+)
+def test_graphs_that_select_boxes_themselves_are_named_as_their_users_do(foreign, kind, message):
+    model = onnx.load(foreign("yolov8", "decoded", opset=13).path)
+    del model.graph.output[:]
+    for name, values in (("rows", [4, 5]), ("one", [1])):
+        model.graph.initializer.append(helper.make_tensor(name, TensorProto.INT64, [len(values)], values))
+    name = model.graph.node[-1].output[0]
+    split = helper.make_node("Split", [name, "rows"], ["boxes", "scores"], axis=1)
+    turned = helper.make_node("Transpose", ["boxes"], ["turned"], perm=[0, 2, 1])
+    ends = {
+        "NonMaxSuppression": helper.make_node(kind, ["turned", "scores", "one"], ["selected"]),
+        "TopK": helper.make_node(kind, ["scores", "one"], ["best", "selected"]),
+    }
+    model.graph.node.extend([split, turned, ends[kind]])
+    model.graph.output.append(helper.make_tensor_value_info("selected", TensorProto.INT64, None))
+    with pytest.raises(InstrumentationError, match=message):
+        recognize(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -9,9 +10,9 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from gradwatch import GradwatchError, MissingFileError  # noqa: E402
+from gradwatch.models.instrumented import InstrumentedClassifier  # noqa: E402
 from gradwatch.models.manifest import InstrumentationError, read_manifest  # noqa: E402
 from gradwatch.models.onnx_runtime import load_session  # noqa: E402
-from gradwatch.models.zoo import MODELS  # noqa: E402
 from gradwatch.monitor.commands import app  # noqa: E402
 
 
@@ -91,8 +92,32 @@ def test_a_size_in_another_form_is_refused(classifier, tmp_path):
     assert "WIDTHxHEIGHT" in result.output
 
 
-def test_our_own_networks_are_refused(tmp_path):
-    """The shipped sign classifier takes bytes and already gives its head's inputs."""
-    result = run(MODELS["sign_classifier"].path(), "--out", tmp_path / "out.onnx")
-    assert isinstance(result.exception, InstrumentationError)
-    assert "expected an input (1, 3, H, W) of floats" in str(result.exception)
+@pytest.mark.parametrize("name", ["classifier.onnx", "link.onnx", "hard.onnx", "../{folder}/classifier.onnx"])
+def test_the_input_is_never_overwritten(classifier, tmp_path, name):
+    (tmp_path / "link.onnx").symlink_to(classifier)
+    (tmp_path / "hard.onnx").hardlink_to(classifier)
+    before = classifier.read_bytes()
+    out = tmp_path / name.format(folder=tmp_path.name)
+    result = run(classifier, "--out", out, "--size", "64x64")
+    assert isinstance(result.exception, GradwatchError)
+    assert "--out: expected another file than" in str(result.exception)
+    assert classifier.read_bytes() == before
+
+
+def test_tensors_that_are_called_as_the_new_outputs_are_renamed(classifier, tmp_path):
+    """Many exporters call the output of a classifier `logits`, and the layer before it `features`."""
+    model = onnx.load(classifier)
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [{"logits_made": "logits", "flat": "features", "w": "weight"}.get(name, name) for name in names]
+    model.graph.output[0].name, model.graph.initializer[0].name = "logits", "weight"
+    renamed = tmp_path / "renamed.onnx"
+    onnx.save(model, renamed)
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    results = []
+    for path in (classifier, renamed):
+        out = tmp_path / f"made_{path.name}"
+        assert run(path, "--out", out, "--size", "64x64").exit_code == 0
+        results.append(InstrumentedClassifier(load_session(out, "cpu"))([picture]))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
