@@ -8,16 +8,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
+import structlog
 from ulid import ULID
 
 from .disturbances import Disturbances
 from .health_topic import HealthTopic
 from .observability.health import Condition, Health
 from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG, count_invalid_traceparent
-from .recordings.played import FrameSource, SourceFrame
+from .recordings.damage import RecordingError
+from .recordings.played import PlayedSource, SourceFrame
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
 from .wire.frames import encode_frame
 from .wire.messages import Disturbance, EncodedFrame, FrameIdentity, FrameStamp, OutcomeCause, check_stream_id
@@ -25,14 +27,18 @@ from .wire.records import WireRecord
 from .wire.topics import Topics
 from .wire.tracing import new_traceparent, valid_traceparent
 
+MAX_PAUSE_S = 10.0
 SILENCE_S = 10.0  # a source is not ready once the broker has acknowledged no frame for so long
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSummary:
     """The outcomes of a source's frames: `frames` = `published` + all `dropped`, by cause.
 
-    `max_lag_s` is the longest delay behind the pace (0 when not paced).
+    `max_lag_s` is the longest delay behind the pace (0 when not paced). `failure` says why the source ended before its
+    end, "" where it did not.
     """
 
     stream_id: str
@@ -42,10 +48,11 @@ class SourceSummary:
     dropped: dict[str, int] = field(default_factory=dict)
     published_bytes: int = 0
     max_lag_s: float = 0.0
+    failure: str = ""
 
 
 def publish(
-    source: FrameSource,
+    source: Iterable[SourceFrame],
     producer: BoundedProducer,
     topics: Topics,
     stream_id: str,
@@ -61,26 +68,60 @@ def publish(
 
     With `pace`, frames are sent at their capture times; while the broker accepts nothing the newest `queue_bytes` wait
     here, beside the producer's own budget, and older ones are dropped (`broker_unavailable`). Without, frames are sent
-    as fast as the broker accepts them and none is dropped; raises `BrokerUnavailableError` after its timeout.
+    as fast as the broker accepts them and none is dropped; raises `BrokerUnavailableError` after its timeout. With
+    `pace`, a gap in the capture times beyond `MAX_PAUSE_S` is not waited for, see `Pacer`.
     `health` gets the beats of this thread (`source`), and is ready while the broker answers.
     """
     health = health or Health()
     run = RunPublisher(producer, topics, stream_id, partition, queue_bytes)
     health.require("broker", run.broker_condition)
-    stop = stop or threading.Event()
-    started_s, first_ns = time.monotonic(), None
+    stop, pacer, failure = stop or threading.Event(), Pacer(), ""
     health.beat("source")
-    for frame in source:
-        if pace:
-            health.rest("source")
-            first_ns = frame.capture_ns if first_ns is None else first_ns
-            run.wait_until(started_s + (frame.capture_ns - first_ns) / 1e9, stop)
-        health.beat("source")  # so that a frame that blocks in sending or reading shows
-        if stop.is_set():
-            break
-        run.put(frame, wait_for_room=not pace)
+    try:
+        for frame in source:
+            if pace:
+                health.rest("source")
+                run.wait_until(pacer.due_s(frame.capture_ns), stop)
+            health.beat("source")  # so that a frame that blocks in sending or reading shows
+            if stop.is_set():
+                break
+            run.put(frame, wait_for_room=not pace)
+    except RecordingError as error:
+        if not run.frames:
+            raise
+        failure = str(error)
     health.rest("source")
-    return run.finish(flush_s)
+    summary = run.finish(flush_s)
+    passed_over = source.dropped if isinstance(source, PlayedSource) else {}
+    dropped = Counter(summary.dropped) + Counter({str(cause): count for cause, count in passed_over.items()})
+    frames = summary.published + dropped.total()
+    return replace(summary, frames=frames, dropped=dict(dropped), failure=failure)
+
+
+class Pacer:
+    """When frames are due, on the monotonic clock: at the steps of their capture times, without gaps.
+
+    A gap is a step beyond `MAX_PAUSE_S` that follows a step of less than half of it.
+    """
+
+    def __init__(self) -> None:
+        self._due_s = 0.0
+        self._step_s: float | None = None
+        self._last_ns: int | None = None
+
+    def due_s(self, capture_ns: int) -> float:
+        """When the frame with this capture time is due."""
+        if self._last_ns is None:
+            self._due_s = time.monotonic()
+        else:
+            step_s = max(0.0, (capture_ns - self._last_ns) / 1e9)
+            if self._step_s is not None and step_s > max(MAX_PAUSE_S, 2 * self._step_s):
+                log.info("does not wait for a gap in the recording", gap_s=round(step_s, 1))
+            else:
+                self._due_s += step_s
+            self._step_s = step_s
+        self._last_ns = capture_ns
+        return self._due_s
 
 
 class RunPublisher:
@@ -103,6 +144,11 @@ class RunPublisher:
         self._max_lag_s = 0.0
         self._last_outcome = "no frame acknowledged yet"  # of the frames that were not too large
         self._unanswered_since_s = 0.0
+
+    @property
+    def frames(self) -> int:
+        """How many frames were put."""
+        return self._frames
 
     def wait_until(self, due_s: float, stop: threading.Event) -> None:
         """Sleeps until the frame is due, and meanwhile sends the queue."""

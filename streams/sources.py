@@ -16,12 +16,12 @@ from gradwatch import MissingFileError
 from .cameras.address import is_live
 from .cameras.camera import camera
 from .observability.logs import scrub
-from .recordings.bag_storage import is_bag
-from .recordings.bags import bag
+from .recordings.bags.bag import bag
+from .recordings.bags.files import is_bag
 from .recordings.labeled import CURE_OR, CURE_TSR
-from .recordings.pictures import pictures
+from .recordings.pictures import has_pictures, pictures
 from .recordings.played import AS_RECORDED, FrameSource, Playback, SourceOptionError
-from .recordings.video import video
+from .recordings.video import has_videos, video, videos
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,9 @@ SOURCES = {
     "bag": SourceKind(is_bag, bag, frozenset(["topic"])),
     "curetsr": SourceKind(CURE_TSR.matches, CURE_TSR.open, frozenset(["only"])),
     "cureor": SourceKind(CURE_OR.matches, CURE_OR.open, frozenset(["only"])),
+    "videos": SourceKind(lambda path: has_videos(path) and not has_pictures(path), videos, frozenset(["track"])),
     "pictures": SourceKind(lambda address: Path(address).is_dir(), pictures),
-    "video": SourceKind(lambda address: Path(address).is_file(), video),
+    "video": SourceKind(lambda address: Path(address).is_file(), video, frozenset(["track"])),
 }
 """The first kind that matches an address opens it, so special kinds precede general ones: a folder of CURE-TSR is a
 folder of pictures too.
@@ -67,7 +68,7 @@ def open_source(
         raise MissingFileError(
             f"expected a camera's address (rtsp://…, http://…, a number), a file or a folder, got {scrub(str(address))}"
         )
-    options = {option: value for option, value in options.items() if value}
+    options = {option: value for option, value in options.items() if value not in (None, "", [], {})}
     for option in options.keys() - SOURCES[kind].options:
         raise SourceOptionError(f"{option} does not apply to {scrub(str(address))}, which is opened as: {kind}")
     return SOURCES[kind].open(address, playback, name, **options)

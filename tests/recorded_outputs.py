@@ -47,7 +47,8 @@ if sys.argv[1:2] == ["record"]:
     from gradwatch.monitor.worker.pipeline import Pipeline
     from gradwatch.monitor.worker.verdict_feed import CorrectionBook
     from gradwatch.streams.dead_letters import DeadLetters
-    from gradwatch.streams.recordings.played import ChallengeOnset, Playback, PlayedSource, SourceFrame, Still
+    from gradwatch.streams.recordings.played import ChallengeOnset, Playback, PlayedSource, SourceFrame
+    from gradwatch.streams.recordings.still import Still
     from gradwatch.streams.recordings.video import video
     from gradwatch.streams.sinks import SINKS
     from gradwatch.streams.transport.producer import Delivery

@@ -58,7 +58,7 @@ def replay(name: str, recording: Path) -> Replayed:
         judged = ["--policy", "every_frame", "--until-idle", IDLE_S]
         Child("work", "-c", config, *judged, log=Path(scratch) / "work.log").wait()
         worked_s = time.monotonic() - started_s - IDLE_S
-        frames = int(msgspec.json.decode(summary.read_bytes())["frames"])
+        frames = int(msgspec.json.decode(summary.read_bytes())["published"])
         reports = _read_reports(broker.bootstrap_servers, topics.reports, frames)
         return Replayed(reports, frames, worked_s, broker.rss_bytes() >> 20)
 

@@ -1,4 +1,4 @@
-"""Turns a camera's packets into JPEGs: a JPEG passes unchanged, any other picture is decoded and encoded once."""
+"""Turns a camera's packets into JPEGs: an upright JPEG passes unchanged, others are decoded and encoded once."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import av
-import numpy as np
 import simplejpeg
 from av.video.codeccontext import VideoCodecContext
-from av.video.reformatter import Colorspace
-from numpy.typing import NDArray
 
+from ..recordings.upright import AS_STORED, exif_turn, frame_pixels, frame_size, whole_picture
 from ..wire.pixels import JPEG_MAGIC, MAX_PIXELS, BadRecordError, picture_size
 from .connection import CodecSetup, Packet
 from .picture_health import Luma, jpeg_thumbnail, thumbnail
 
 JPEG_QUALITY = 90
-# The color matrix by its number in H.273; a stream without one is taken for BT.709 from 720 lines on.
-MATRICES = {1: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 9: Colorspace.BT2020}
-HD_HEIGHT = 720
 
 
 class UndecodableError(ValueError):
@@ -40,7 +35,7 @@ class CameraPicture:
         if self.jpeg is not None:
             return self.jpeg, jpeg_thumbnail(self.jpeg) if with_thumbnail else None
         assert self.frame is not None
-        image = _pixels(self.frame)
+        image = frame_pixels(self.frame)
         content = simplejpeg.encode_jpeg(image, JPEG_QUALITY, "RGB", "420")
         return content, thumbnail(image) if with_thumbnail else None
 
@@ -77,7 +72,7 @@ class Decoder:
             frames = context.decode(packet)
         except av.error.FFmpegError as error:
             raise UndecodableError(type(error).__name__) from None
-        return [CameraPicture((frame.width, frame.height), frame.pts, frame=frame) for frame in frames]
+        return [CameraPicture(frame_size(frame), frame.pts, frame=frame) for frame in frames]
 
 
 def _context(setup: CodecSetup) -> VideoCodecContext:
@@ -96,14 +91,7 @@ def _jpeg_picture(packet: Packet) -> CameraPicture:
     if not packet.content.startswith(JPEG_MAGIC):
         raise UndecodableError("not a JPEG")
     try:
-        size = picture_size(packet.content)
+        upright = packet.content if exif_turn(packet.content) == AS_STORED else whole_picture(packet.content)
+        return CameraPicture(picture_size(upright), packet.media_ns, jpeg=upright)
     except BadRecordError as error:
         raise UndecodableError(str(error)) from None
-    return CameraPicture(size, packet.media_ns, jpeg=packet.content)
-
-
-def _pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB of a frame, by the color matrix that it states, or by default."""
-    default = Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
-    matrix = MATRICES.get(int(frame.colorspace), default)
-    return np.asarray(frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray(), np.uint8)

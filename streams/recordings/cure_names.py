@@ -32,7 +32,7 @@ from typing import ClassVar
 
 from ..challenges.table import CHALLENGES
 from ..world.signs import SIGN_LABELS
-from .played import RecordingError
+from .damage import RecordingError
 
 CURE_TSD_CHALLENGES = ("none", *CHALLENGES)
 """The challenge of each type number, from 0, in CURE-TSD and CURE-TSR."""

@@ -16,7 +16,7 @@ from gradwatch import MissingFileError
 
 from ..world.signs import SIGN_LABELS
 from .cure_names import CURE_TSD_CHALLENGES, CureNameError, check_challenge_numbers, check_ranges, name_numbers
-from .played import RecordingError
+from .damage import RecordingError
 
 NAME_FORM = "sequenceType_sequenceNumber_challengeSourceType_challengeType_challengeLevel.mp4"
 NAME = re.compile(r"(0[12])_([0-9]{2})_(0[01])_([0-9]{2})_(0[0-5])(?:\.mp4)?")

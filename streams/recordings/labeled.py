@@ -14,9 +14,12 @@ import cv2
 
 from gradwatch import MissingFileError
 
+from ..wire.messages import OutcomeCause
+from ..wire.pixels import BadRecordError
 from .cure_names import CropName, ObjectName
-from .pictures import PICTURE_SUFFIXES, stills
-from .played import AS_RECORDED, FrameSource, Playback, PlayedSource, RecordingError
+from .damage import RecordingError
+from .pictures import PICTURE_SUFFIXES, is_hidden, read_pictures
+from .played import AS_RECORDED, FrameSource, Playback, PlayedSource
 
 Only = Mapping[str, Collection[str]]
 """Which pictures to play, by facets of their names: {"challenge": ["none", "rain"]}; a facet left out admits all."""
@@ -36,9 +39,12 @@ class LabeledPictures:
     def open(
         self, folder: Path | str, playback: Playback = AS_RECORDED, name: str | None = None, only: Only | None = None
     ) -> FrameSource:
-        """The pictures that `read` returns as a source: JPEG and PNG unchanged, anything else as (lossless) PNG."""
+        """The pictures that `read` returns as a source: JPEG and PNG unchanged, anything else as (lossless) PNG.
+
+        Files that can't be decoded are passed over.
+        """
         paths = [path for path, _ in self.read(folder, only)]
-        return PlayedSource(name or Path(folder).name, lambda: stills(map(_encoded, paths)), playback)
+        return PlayedSource(name or Path(folder).name, lambda damage: read_pictures(paths, damage, _encoded), playback)
 
     def read(self, folder: Path | str, only: Only | None = None) -> list[tuple[Path, CropName | ObjectName]]:
         """The pictures below a folder that `only` admits and their labels, in `play_order`.
@@ -62,9 +68,11 @@ class LabeledPictures:
         return sorted(found, key=lambda picture: (picture[1].play_order, str(picture[0])))
 
     def _paths(self, folder: Path) -> Iterator[Path]:
-        """All pictures below `folder`, in no order and one at a time: these data sets have millions."""
-        for at, _, files in os.walk(folder):
-            yield from (Path(at, file) for file in files if file.lower().endswith(self.name_type.SUFFIXES))
+        """All pictures below `folder`, in no order and one at a time: these data sets have millions; no hidden ones."""
+        for at, folders, files in os.walk(folder):
+            folders[:] = [name for name in folders if not is_hidden(Path(name))]
+            paths = (Path(at, file) for file in files if file.lower().endswith(self.name_type.SUFFIXES))
+            yield from (path for path in paths if not is_hidden(path))
 
     def _check(self, only: Only) -> None:
         facets = self.name_type.FACETS
@@ -85,5 +93,6 @@ def _encoded(path: Path) -> bytes:
         return path.read_bytes()
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise RecordingError(f"expected a picture at {path}, got {path.stat().st_size} bytes that can't be decoded")
+        message = f"expected a picture, got {path.stat().st_size} bytes that can't be decoded"
+        raise BadRecordError(OutcomeCause.UNDECODABLE, message)
     return bytes(cv2.imencode(".png", image)[1])

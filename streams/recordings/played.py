@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gradwatch import GradwatchError
 
 from ..challenges.table import apply_challenge, check_challenge
-from ..wire.messages import check_stream_id
-from ..wire.pixels import Encoding, decode_picture, encode_jpeg, picture_encoding
+from ..wire.messages import STREAM_ID, check_stream_id
+from ..wire.pixels import Encoding, encode_jpeg, picture_encoding
+from .damage import Damage, RecordingError
+from .still import Still
 
 MAX_LOOP_BYTES = 1 << 30  # of the frames that are played to and fro, which are kept in memory
-
-
-class RecordingError(GradwatchError, ValueError):
-    """A recording that can't be read or written: a damaged file, a file name with no meaning, a wrong choice."""
+MAX_ID_LENGTH, HASH_LENGTH = 63, 6
 
 
 class SourceOptionError(GradwatchError, ValueError):
@@ -91,38 +89,42 @@ class Playback:
 AS_RECORDED = Playback()
 
 
-@dataclass(frozen=True, slots=True)
-class Still:
-    """A picture of a recording, encoded or as (H, W, 3) uint8 RGB, and its time on the recording's timeline."""
-
-    time_ns: int
-    content: bytes | None = None
-    image: NDArray[np.uint8] | None = None
-    clock: Literal["utc", "media"] = "media"
-
-    def pixels(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB."""
-        return decode_picture(self.content or b"") if self.image is None else self.image
-
-    def size_bytes(self) -> int:
-        """Memory that the picture takes."""
-        return len(self.content or b"") if self.image is None else self.image.nbytes
-
-
 class PlayedSource:
-    """Plays the pictures that `read` yields as `playback` describes; each iteration reads the recording again."""
+    """Plays the pictures that `read` yields as `playback` describes; each iteration reads the recording again.
 
-    def __init__(self, name: str, read: Callable[[], Iterable[Still]], playback: Playback) -> None:
+    What `read` passes over it says to the `Damage` that it is given. Raises RecordingError where nothing is left to
+    play.
+    """
+
+    def __init__(self, name: str, read: Callable[[Damage], Iterable[Still]], playback: Playback) -> None:
         self.name = legal_stream_id(name)
         self._read = read
         self._playback = playback
+        self._damage = Damage(self.name)
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """The frames that the latest iteration passed over, by cause."""
+        return self._damage.counts
 
     def __iter__(self) -> Iterator[SourceFrame]:
         play = self._playback
-        chosen = itertools.islice(self._read(), play.first, None if play.last is None else play.last + 1)
-        stills = self._to_and_fro(chosen) if play.to_and_fro else chosen
+        self._damage = Damage(self.name)
+        stills = self._to_and_fro(self._chosen()) if play.to_and_fro else self._chosen()
         for seq, still in enumerate(itertools.islice(stills, play.frames)):
             yield self._frame(seq, still)
+
+    def _chosen(self) -> Iterator[Still]:
+        play, count = self._playback, 0
+        for still in itertools.islice(self._read(self._damage), None if play.last is None else play.last + 1):
+            self._damage.any_played = True
+            count += 1
+            if count > play.first:
+                yield still
+        if count == 0:
+            raise RecordingError(f"{self.name}: no frame can be played; {self._damage.first or 'it has none'}")
+        if count <= play.first:
+            raise RecordingError(f"first: expected a frame from 0 to {count - 1} of {self.name}, got {play.first}")
 
     def _frame(self, seq: int, still: Still) -> SourceFrame:
         play = self._playback
@@ -156,5 +158,16 @@ class PlayedSource:
 
 
 def legal_stream_id(name: str) -> str:
-    """A stream id made of any name: illegal characters become `-`, and at most 63 are kept."""
-    return check_stream_id(re.sub("[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:63] or "source")
+    """A stream id made of any name, the same for the same name and another for another.
+
+    A legal id stays as it is, and the separators of an address become `-`. Otherwise accents are removed, other illegal
+    characters become `-`, and a hash of the whole name follows, so that names that differ only in what was replaced
+    stay apart.
+    """
+    name = unicodedata.normalize("NFC", name)  # macOS stores file names decomposed
+    name = re.sub("[:/]+", "-", name) if "/" in name else name
+    if STREAM_ID.fullmatch(name):
+        return name
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    legal = re.sub("[^A-Za-z0-9._-]+", "-", plain)[: MAX_ID_LENGTH - HASH_LENGTH - 1].strip("._-") or "source"
+    return check_stream_id(f"{legal}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:HASH_LENGTH]}")

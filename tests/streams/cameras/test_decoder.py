@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 
 import av
@@ -103,6 +104,16 @@ def test_nothing_is_decoded_before_a_key_frame() -> None:
         with pytest.raises(UndecodableError, match="no key frame yet"):
             decoder.decode(packet)
     assert len(decoder.decode(packets[4])) == 1
+
+
+def test_a_jpeg_that_exif_turns_arrives_upright_as_from_a_folder() -> None:
+    jpeg = encode_jpeg(colors(64, 96))
+    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    turned = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff + jpeg[2:]
+    (picture,) = Decoder(setup("mjpeg")).decode(Packet(turned, None, True))
+    assert picture.size == (64, 96)
+    shown = decode_picture(picture.encode(with_thumbnail=False)[0])
+    assert np.abs(shown.astype(int) - np.rot90(decode_picture(jpeg), -1)).mean() < 5
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\xff\xd8\xff\xe0"])

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from gradwatch.streams.recordings.cure_names import CureNameError
+from gradwatch.streams.recordings.damage import RecordingError
 from gradwatch.streams.recordings.labeled import CURE_OR, CURE_TSR, LabeledPictures
-from gradwatch.streams.recordings.played import Playback, RecordingError
+from gradwatch.streams.recordings.played import Playback
 from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 CROP_FILES = [
