@@ -82,6 +82,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instance_id: Name | None = None  # makes a static group member: unique to each worker, the same after a restart
     state_interval_s: Seconds = 1.0  # time between two stored states; after a crash later frames are judged again
     close_after_s: PositiveSeconds = 60.0  # without a frame: the stream's open alerts are closed
+    forget_after_s: PositiveSeconds = 3600.0  # without a frame: the memory and the metrics of the stream are freed
+    remove_state_after_s: Annotated[float, Meta(gt=0, le=1e9)] = 30 * 86_400.0  # … and its stored state is removed
     metrics_port: Port | None = None  # serves /metrics, /healthz and /readyz
     metrics_address: str = "127.0.0.1"  # address of that port; "0.0.0.0" where Prometheus runs elsewhere
     metrics_streams: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000  # with metrics of their own; others share `other`

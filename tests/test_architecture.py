@@ -109,6 +109,7 @@ CLOCK_ALLOWED = (
     "monitor/worker/threads.py",
     "streams/cameras/camera.py",
     "streams/observability/health.py",
+    "streams/observability/metrics.py",
     "streams/publish.py",
     "streams/transport/",
     "models/training/",

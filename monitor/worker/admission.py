@@ -45,6 +45,12 @@ class Live:
             self._ready.notify()
         return superseded
 
+    def forget(self, stream_id: str) -> None:
+        """Drops what is kept of a stream without waiting frames: when it was served."""
+        with self._ready:
+            if not self._streams.get(stream_id, True):
+                del self._streams[stream_id]
+
     def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
         """The oldest frame young enough of the stream whose turn it is, and the stale frames passed over for it.
 
@@ -108,6 +114,9 @@ class EveryFrame:
             self._bytes += frame.stamp.size_bytes
             self._ready.notify()
         return []
+
+    def forget(self, stream_id: str) -> None:
+        """Does nothing: nothing is kept of a stream."""
 
     def take(self, now_ns: int, timeout_s: float) -> tuple[EncodedFrame | None, list[EncodedFrame]]:
         """The frame that has waited longest; none is ever stale."""

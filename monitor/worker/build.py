@@ -113,6 +113,7 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         StateTopic(producer, names.state),
         configuration.worker.state_interval_s,
         MovedStreams(_state_reader(configuration)),
+        configuration.worker.remove_state_after_s,
     )
     consumer = FrameConsumer(
         broker.bootstrap_servers,

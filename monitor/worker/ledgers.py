@@ -61,6 +61,10 @@ class Ledgers:
         """The ledgers of a stream."""
         return [self._ledgers[partition, stream_id] for partition in self._homes.get(stream_id, ())]
 
+    def keys_of(self, stream_id: str) -> list[Key]:
+        """The keys of a stream."""
+        return [(partition, stream_id) for partition in self._homes.get(stream_id, ())]
+
     def keys_in(self, partitions: Collection[int]) -> list[Key]:
         """The keys of these partitions."""
         return [key for key in self._ledgers if key[0] in partitions]

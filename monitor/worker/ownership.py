@@ -25,10 +25,13 @@ client notices; both states follow from the same frames.
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Collection, Iterable
+
+from msgspec.structs import replace
 
 from gradwatch.streams.observability.metrics import FRAMES_SKIPPED, STATES_STORED
 from gradwatch.streams.transport.consumer import FrameConsumer
@@ -37,46 +40,22 @@ from gradwatch.streams.transport.state import StateReader, StateTopic
 from gradwatch.streams.wire.frames import bare_stream_id
 from gradwatch.streams.wire.messages import BARE_RUN, FrameStamp
 
+from ..judging.state import JudgeState
 from .checkpoints import Cover, StreamLedger
 from .ledgers import MOVED_AFTER_S, Key, Ledgers
 from .losses import Losses
 from .moved_streams import Elsewhere, MovedStreams
 from .pipeline import Pipeline
-from .stored_state import NOTHING, Covered, Found, found_in
+from .stored_state import NOTHING, Covered, Found, StoredState, found_in
 
 CHECK_EVERY_S = 0.02
 
 
-class Stateless:
-    """Ownership without stored states, for benchmarks and tests: owns every partition, loads and stores nothing."""
-
-    def owns(self, *_: object) -> bool:
-        """Returns True: every partition is owned, and nothing is left to store."""
-        return True
-
-    def is_leaving(self, *_: object) -> bool:
-        """Returns False: no partition is revoked or waits for its states, and no earlier worker is known."""
-        return False
-
-    def finish(self, *_: object) -> list[Cover]:
-        """Returns []: offsets wait for their deliveries alone."""
-        return []
-
-    def tick(self, *_: object) -> None:
-        """Does nothing."""
-
-    def idle_s(self, *_: object) -> dict[str, float]:
-        """Returns {}: no arrivals are known."""
-        return {}
-
-    store_now = owns
-    load_states = already_judged = is_leaving
-    must_wait = look_for_moved = is_leaving
-    note_arrival = note_done = leave_to_next_owner = account = close = note_change = tick
-
-
 class Ownership:
-    """The partitions of one worker and the states of their streams, each stored at most every `interval_s`."""
+    """The partitions of one worker and the states of their streams, each stored at most every `interval_s`.
+
+    A state that was stored longer than `keep_s` ago is removed instead of taken up.
+    """
 
     def __init__(
         self,
@@ -85,9 +64,11 @@ class Ownership:
         store: StateTopic,
         interval_s: float = 1.0,
         moved: MovedStreams | None = None,
+        keep_s: float = math.inf,
     ) -> None:
         self._pipeline, self._source, self._store, self._interval_s = pipeline, source, store, interval_s
         self._moved = moved
+        self._keep_ns = keep_s * 1e9
         self._foreign: frozenset[int] = frozenset()  # partitions of other workers
         self._runs: dict[Key, str] = {}  # the run for which the newest state of a stream is known
         self._waiting: dict[Key, int] = {}  # records of streams that are looked for
@@ -150,20 +131,20 @@ class Ownership:
     def must_wait(self, stamp: FrameStamp) -> bool:
         """Whether the stream's state is looked for in partitions of other workers, until `look_for_moved` has it.
 
-        So it is where the stream is new in its partition, or begins a run after a pause: it may come from another.
+        So it is where the stream is new in its partition, or begins a run after a pause: it may come from another. A
+        forgotten stream is looked for in its own.
         """
         identity, key = stamp.identity, (stamp.partition, stamp.identity.stream_id)
-        if (
-            self._moved is None
-            or not self._foreign
-            or identity.run_id == BARE_RUN
-            or stamp.partition not in self._owned
-        ):
+        if self._moved is None or stamp.partition not in self._owned:
+            return False
+        is_forgotten = identity.stream_id in self._moved.forgotten
+        if not is_forgotten and (not self._foreign or identity.run_id == BARE_RUN):
             return False
         with self._lock:
             ledger = self._ledgers.get(key)
             paused = ledger is None or ledger.idle_s(time.monotonic()) > MOVED_AFTER_S
-            if key not in self._waiting and key in self._runs and not (paused and self._runs[key] != identity.run_id):
+            may_go = not is_forgotten and key not in self._waiting and key in self._runs
+            if may_go and not (paused and self._runs[key] != identity.run_id):
                 return False
             self._waiting[key] = self._waiting.get(key, 0) + 1
             self._in_flight[stamp.partition] += 1
@@ -257,6 +238,27 @@ class Ownership:
                 for stream_id in self._ledgers.streams
             }
 
+    def forget(self, stream_id: str, now_s: float) -> None:
+        """Frees the memory of a stream of which nothing is in flight, and removes its stored state.
+
+        The state stays if the stream has calibrated itself; the next frame of the stream takes it up again.
+        """
+        with self._lock:
+            keys = self._ledgers.keys_of(stream_id)
+            if len(keys) != 1 or any(key[1] == stream_id for key in self._waiting):
+                return
+            ledger = self._ledgers.of(stream_id)[0]
+            is_kept = self._pipeline.is_worth_keeping(stream_id)
+            if not ledger.idle_s(now_s) or (is_kept and self._moved is None):
+                return
+            if is_kept and self._moved is not None:
+                self._moved.forgotten[stream_id] = keys[0][0]
+            else:
+                ledger.remove_all(stream_id)
+                self._ledgers.advance(keys[0])
+            if ledger.removed:  # else the producer has no room, and this is called again
+                self._drop(keys[0])
+
     def note_done(self, partition: int) -> None:
         """Records that a record that arrived is no longer in flight."""
         with self._lock:
@@ -306,6 +308,8 @@ class Ownership:
             self._revoking -= set(partitions)
             for key in self._ledgers.keys_in(partitions):
                 self._drop(key)
+            if self._moved is not None:
+                self._moved.revoke(partitions)
             for place in [place for place in self._records if place[0] in partitions]:
                 del self._records[place]
 
@@ -315,17 +319,23 @@ class Ownership:
         """Takes up what was found for a partition that ends before offset `end`; -1: its offsets count anew."""
         with self._lock:
             for stream in found:
-                covered = _still_covered(stream, self._topic_id, end)
-                ledger = StreamLedger(covered, stream.shelf, time.monotonic())
-                if stream.stored is None:
-                    ledger.remove([stream.stream_id])  # what can't be read has a version that may hide newer ones
-                self._ledgers.add((partition, stream.stream_id), ledger)
-                self._runs[partition, stream.stream_id] = covered.run_id
-                self._tasks.append(stream)
-                if covered.version == self._ledgers.newest_version(stream.stream_id):
-                    self._losses.resume(stream.stream_id, covered.run_id, covered.seq)
+                self._take(partition, stream, end)
             self._owned.add(partition)
         self._losses.extend(partition)
+
+    def _take(self, partition: int, found: Found, end: int) -> None:
+        """Takes up what was found of a stream in a partition that ends before offset `end`."""
+        covered = _still_covered(found, self._topic_id, end)
+        ledger = self._ledgers.add((partition, found.stream_id), StreamLedger(covered, found.shelf, time.monotonic()))
+        self._runs[partition, found.stream_id] = covered.run_id
+        if found.stored is None:
+            ledger.remove([found.stream_id])  # what can't be read has a version that may hide newer ones
+        elif found.stored.stored_ns and time.time_ns() - found.stored.stored_ns > self._keep_ns:
+            ledger.remove_all(found.stream_id)
+            return
+        self._tasks.append(found)
+        if covered.version == self._ledgers.newest_version(found.stream_id):
+            self._losses.resume(found.stream_id, covered.run_id, covered.seq)
 
     def _stream_of(self, partition: int) -> str:
         """The only stream of a partition, else the name of the partition itself."""
@@ -350,6 +360,9 @@ class Ownership:
         """Goes on from a state that was found in a partition of another worker, unless an own one is newer."""
         if elsewhere is None or elsewhere.found.version <= self._ledgers.newest_version(key[1]):
             return
+        if elsewhere.partition == key[0]:  # it was forgotten here
+            self._take(key[0], elsewhere.found, sys.maxsize)
+            return
         ledger = self._ledgers.get(key) or self._ledgers.add(key, StreamLedger(Covered(topic_id=self._topic_id)))
         ledger.follow(elsewhere.found.version)
         self._ledgers.left(elsewhere.partition, elsewhere.found, time.monotonic())
@@ -357,13 +370,16 @@ class Ownership:
         if elsewhere.found.stored is not None:
             self._losses.resume(key[1], elsewhere.found.stored.seen_run, elsewhere.found.stored.seen_seq)
 
+    def _bind(self, state: JudgeState, covered: Covered) -> StoredState:
+        return replace(self._pipeline.bind(state, covered), stored_ns=time.time_ns())
+
     def _store_state(self, key: Key, ledger: StreamLedger, now_s: float) -> None:
         partition, stream_id = key
         state = self._pipeline.states.get(stream_id)
         due = self._urgent or partition in self._revoking or now_s >= self._due_s.get(key, 0.0)
         if due and state is not None:
             ledger.follow(self._ledgers.newest_version(stream_id))
-            if ledger.begin(state, self._pipeline.bind):
+            if ledger.begin(state, self._bind):
                 self._due_s[key] = now_s + self._interval_s
         given = self._pipeline.calibrations.get(stream_id)
         if self._ledgers.advance(key, given.calibration_id if given is not None else ""):

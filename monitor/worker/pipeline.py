@@ -213,10 +213,17 @@ class Pipeline:
         return deliveries
 
     def forget(self, stream_id: str) -> None:
-        """Drops the state of a stream that another worker owns now."""
+        """Drops the state of a stream that another worker owns now, or that is silent for long."""
         self.failures.forget(stream_id)
+        self.health.forget(stream_id)
         if self.states.pop(stream_id, None) is not None:
             ALERTS_OPEN.labels(stream_id).set(0)
+
+    def is_worth_keeping(self, stream_id: str) -> bool:
+        """Whether the stored state of a silent stream has a calibration that was made on the stream's own start."""
+        state, given = self.states.get(stream_id), self.calibrations.get(stream_id)
+        made = state.calibration if state is not None else None
+        return made is not None and (given is None or given.calibration_id != made.calibration_id)
 
     def bind(self, state: JudgeState, covered: Covered) -> StoredState:
         """`state` as it is stored: with the frames that it covers, and the ids that it may be continued with."""

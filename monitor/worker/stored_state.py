@@ -103,6 +103,7 @@ class StoredState(msgspec.Struct, frozen=True):
     topic_id: str = ""
     seen_run: str = NO_RUN
     seen_seq: int = -1
+    stored_ns: int = 0  # wall clock of the worker; 0: not known, an older version stored it
 
     @property
     def covered(self) -> Covered:

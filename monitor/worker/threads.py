@@ -42,9 +42,10 @@ from gradwatch.streams.wire.records import Record
 
 from ..config import WorkerSettings
 from .admission import Admission, EveryFrame, Live
-from .ownership import Ownership, Stateless
+from .ownership import Ownership
 from .pipeline import Pipeline
 from .silence import Silence
+from .stateless import Stateless
 
 log = structlog.get_logger()
 
@@ -113,7 +114,7 @@ class Worker:
             if settings.policy == "live"
             else EveryFrame(settings.max_pending_bytes)
         )
-        self.silence = Silence(pipeline, self.ownership, settings.close_after_s)
+        self.silence = Silence(pipeline, self.ownership, self.admission, settings)
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
         self.reports = 0

@@ -6,7 +6,9 @@ Names contain base units and never a camera or model; labels are `stream_id`, `s
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -27,32 +29,39 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series fo
 class StreamLabels:
     """The streams that have a label of their own: reserved ones, and the first others until there are `limit`.
 
-    Stream ids come from untrusted producers, and each new label would stay for ever, here and in Prometheus. All other
-    streams are counted together under `other`, where a gauge shows the one that set it last.
+    Stream ids come from untrusted producers, and each new label stays in Prometheus. All other streams are counted
+    together under `other`, where a gauge shows the one that set it last.
     """
 
     def __init__(self, limit: int = 1000) -> None:
         self.limit = limit
-        self._own: set[str] = set()
+        self._used_s: dict[str, float] = {}  # when a label was used last; infinite for a reserved one
         self._lock = threading.Lock()
 
     def reserve(self, stream_ids: Iterable[str]) -> None:
         """Gives these streams labels of their own, regardless of the limit; for streams that a user has named."""
         with self._lock:
-            self._own.update(stream_ids)
+            self._used_s |= dict.fromkeys(stream_ids, math.inf)
 
     def label(self, stream_id: str) -> str:
         """`stream_id`, or `other` once there are `limit` labels without it. Thread-safe."""
-        if stream_id in self._own:
-            return stream_id
         with self._lock:
-            if len(self._own) >= self.limit:
+            used_s = self._used_s.get(stream_id)
+            if used_s is None and len(self._used_s) >= self.limit:
                 return OTHER
-            self._own.add(stream_id)
+            self._used_s[stream_id] = max(used_s or 0.0, time.monotonic())
         return stream_id
 
+    def drop_unused(self, since_s: float) -> list[str]:
+        """Drops the labels that were not used after `since_s`, on the monotonic clock; returns them. Thread-safe."""
+        with self._lock:
+            unused = [stream_id for stream_id, used_s in self._used_s.items() if used_s < since_s]
+            for stream_id in unused:
+                del self._used_s[stream_id]
+        return unused
+
     def __len__(self) -> int:
-        return len(self._own)
+        return len(self._used_s)
 
 
 STREAMS = StreamLabels()
@@ -134,6 +143,18 @@ READY = Gauge("gradwatch_ready", "1 while /readyz answers 200.")
 BUILD = Info("gradwatch_build", "Running version.")
 
 STREAM_LABELS.set_function(lambda: len(STREAMS))
+
+_PER_STREAM = [metric for metric in list(globals().values()) if isinstance(metric, _PerStream)]
+
+
+def forget_streams(unused_since_s: float) -> None:
+    """Removes the series of streams that no metric has named after `unused_since_s`, on the monotonic clock.
+
+    Those of reserved streams stay.
+    """
+    for stream_id in STREAMS.drop_unused(unused_since_s):
+        for metric in _PER_STREAM:
+            metric.remove_by_labels({"stream_id": stream_id})
 
 
 def count_invalid_traceparent(text: str | None, stream_id: str) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from gradwatch.monitor.judging.state import JudgeState
+from gradwatch.monitor.worker.moved_streams import MovedStreams
 from gradwatch.monitor.worker.ownership import Ownership
 from gradwatch.monitor.worker.stored_state import Found, StoredState, dump, load
 from gradwatch.monitor.worker.stream_health import StreamHealth
 from gradwatch.streams.transport.producer import Delivery
 
-from ...builders import frame_stamp
+from ...builders import SECOND_NS, frame_stamp
 
 
 class Holder:
     topic, topic_id = "frames", "first"
+    partitions = frozenset({0, 1})
 
     def __init__(self):
         self.held, self.released, self.coming, self.begun_anew = {}, [], 0, set()
@@ -24,14 +29,14 @@ class Holder:
         self.coming += 1
         self.held |= dict.fromkeys(partitions, self.coming)
 
+    def set_aside(self, partitions):
+        self.aside = partitions
+
     def release(self, partitions):
         self.released += sorted(partitions)
         for partition in partitions:
             self.held.pop(partition, None)
         return {partition: 100 + partition for partition in partitions}
-
-    def set_aside(self, partitions):
-        self.aside = partitions
 
 
 class Topic:
@@ -293,3 +298,75 @@ def test_a_change_without_a_frame_is_stored_over_what_was_loaded(ownership):
     ownership.tick(6.0)
     stored = load(ownership._source.values[0]["town"], StoredState)
     assert (stored.next_offset, stored.state.next_seq) == (10, 5)
+
+
+class TestForgetting:
+    @pytest.fixture
+    def source(self):
+        return Topic()
+
+    @pytest.fixture
+    def owner(self, source):
+        made = Ownership(Pipeline(), source, None, interval_s=1.0, moved=MovedStreams(source), keep_s=100.0)
+        made._store = source
+        opened(made, Holder(), 0)
+        for stream in ("town", "city"):
+            judge(made, 5, stream=stream)
+        made.tick(10.0)
+        assert source.values[0].keys() == {"town", "city"}
+        return made
+
+    @staticmethod
+    def forget(owner, stream="town", is_kept=True):
+        owner._pipeline.is_worth_keeping = lambda stream_id: is_kept
+        owner.forget(stream, time.monotonic() + 1)
+        owner.tick(20.0)
+
+    def test_a_stream_that_calibrated_itself_comes_back_as_it_was_stored(self, owner, source):
+        self.forget(owner)
+        assert "town" not in owner._pipeline.states
+        assert owner.idle_s(0.0).keys() == {"city"}
+        assert not owner.must_wait(stamp(6, stream="city"))
+        assert owner.must_wait(stamp(6))
+        assert owner.must_wait(stamp(7))
+        holder = Holder()
+        holder.partitions = frozenset({0})  # no other worker has one
+        while not owner.look_for_moved(holder):
+            pass
+        assert source.started[-1] == [0]
+        owner.tick(21.0)
+        assert owner._pipeline.states["town"].next_seq == 6
+        assert not owner.must_wait(stamp(6))
+        assert owner.already_judged(stamp(5))
+        judge(owner, 6)
+        owner.tick(30.0)
+        assert load(source.values[0]["town"], StoredState).next_offset == 7
+
+    def test_what_is_not_worth_keeping_is_removed(self, owner, source):
+        self.forget(owner, is_kept=False)
+        assert source.values[0]["town"] is None
+        assert source.values[0]["city"] is not None
+        assert not owner.must_wait(stamp(6))
+
+    def test_a_stream_under_way_is_not_forgotten(self, owner):
+        owner.note_arrival(stamp(6))
+        self.forget(owner)
+        assert "town" in owner._pipeline.states
+
+    def test_the_next_owner_of_the_partition_takes_up_the_forgotten(self, owner):
+        self.forget(owner)
+        owner.on_revoking([0])
+        owner.on_revoked([0])
+        opened(owner, Holder(), 0)
+        assert owner._pipeline.states["town"].next_seq == 6
+        assert not owner.must_wait(stamp(6))
+
+    def test_a_state_that_was_stored_long_ago_is_removed(self, owner, source):
+        states = source.values[0]
+        states["town"] = dump(replace(load(states["town"], StoredState), stored_ns=time.time_ns() - 101 * SECOND_NS))
+        states["city"] = dump(replace(load(states["city"], StoredState), stored_ns=time.time_ns() - 50 * SECOND_NS))
+        owner.on_revoked([0])
+        opened(owner, Holder(), 0)
+        owner.tick(40.0)
+        assert owner._pipeline.states.keys() == {"city"}
+        assert states["town"] is None

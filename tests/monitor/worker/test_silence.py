@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from gradwatch.monitor.alarms.episodes import Episode, Moment
+from gradwatch.monitor.config import WorkerSettings
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.monitor.judging.state import JudgeState
+from gradwatch.monitor.worker.admission import Live
 from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.monitor.worker.silence import AWAY_S, Silence
 from gradwatch.streams.dead_letters import DeadLetters
@@ -17,20 +19,24 @@ from gradwatch.streams.wire.messages import AlertKind, AlertState, ClosedBecause
 
 from ...builders import StubObserver
 
-CLOSE_S = 60.0
+CLOSE_S, FORGET_S = 60.0, 600.0
 
 
 class Arrivals:
     """Stands where the ownership stands: for how long each stream is silent, and whose state has changed."""
 
     def __init__(self):
-        self.last_s, self.changed = {"town": 0.0}, []
+        self.last_s, self.changed, self.forgotten = {"town": 0.0}, [], []
 
     def idle_s(self, now_s):
         return {stream_id: now_s - last_s for stream_id, last_s in self.last_s.items()}
 
     def note_change(self, stream_id, deliveries):
         self.changed.append(stream_id)
+
+    def forget(self, stream_id, now_s):
+        self.forgotten.append((stream_id, now_s))
+        del self.last_s[stream_id]
 
 
 @pytest.fixture
@@ -49,7 +55,8 @@ def pipeline():
 
 @pytest.fixture
 def silence(pipeline, arrivals):
-    return Silence(pipeline, arrivals, CLOSE_S)
+    settings = WorkerSettings(close_after_s=CLOSE_S, forget_after_s=FORGET_S)
+    return Silence(pipeline, arrivals, Live(2, 0.5), settings)
 
 
 def pass_time(silence, until_s, since_s=0.0):
@@ -100,3 +107,11 @@ def test_a_broker_that_takes_nothing_is_asked_again(silence, pipeline, arrivals,
     down = False
     pass_time(silence, CLOSE_S + 10, CLOSE_S + 5)
     assert len(pipeline.sink.alerts) == 1
+
+
+def test_a_stream_is_forgotten_after_its_alerts_are_closed(silence, pipeline, arrivals):
+    pass_time(silence, FORGET_S + 5)
+    assert len(pipeline.sink.alerts) == 1
+    ((stream_id, at_s),) = arrivals.forgotten
+    assert stream_id == "town"
+    assert FORGET_S <= at_s < FORGET_S + 2

@@ -344,8 +344,13 @@ def test_a_broker_that_is_away_for_a_while_loses_nothing(make, policy):
 def test_a_broker_that_stays_away_does_not_keep_a_stopping_worker(make):
     sink = UnsteadySink(failures=10**9)
     worker = make([records(20)], sink=sink)
-    timer = threading.Timer(0.1, worker.stop)
-    timer.start()
+    take = sink.publish
+
+    def stop_at_first(*results):
+        worker.stop()
+        return take(*results)
+
+    sink.publish = stop_at_first
     (error,) = run(worker, until_idle_s=None)
     assert isinstance(error, BrokerUnavailableError)
     assert worker.consumer.finished == []  # so all will be read again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -85,3 +86,24 @@ def test_a_gauge_is_folded_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_limit_is_a_thousand() -> None:
     assert STREAMS.limit == 1000
+
+
+def test_streams_that_are_gone_take_all_their_series_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry, "STREAMS", StreamLabels())
+    telemetry.STREAMS.reserve(["named"])
+    series = [
+        (telemetry.FRAMES, ("judged", "")),
+        (telemetry.FRAME_AGE, ()),
+        (telemetry.ALERTS_OPEN, ()),
+    ]
+    for metric, labels in series:
+        for stream_id in ("gone", "named"):
+            metric.labels(stream_id, *labels)
+    since_s = time.monotonic() + 1
+    monkeypatch.setattr(time, "monotonic", lambda: since_s + 1)
+    telemetry.FRAMES.labels("here", "judged", "").inc()
+    telemetry.forget_streams(since_s)
+    for metric, _ in series:
+        (family,) = metric.collect()
+        assert {"gone", "named", "here"} & {s.labels["stream_id"] for s in family.samples} <= {"named", "here"}
+    assert len(telemetry.STREAMS) == 2
