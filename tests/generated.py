@@ -36,8 +36,7 @@ gauge shows the stream that set it last.
 REVIEW_METRICS = """
 ## The review process
 
-Of `gradwatch review`, at the address of its page; where log-in is required, Prometheus sends an API token
-(`Authorization: Bearer`). From `monitor/review/metrics.py`.
+Of `gradwatch review` (`review.metrics_port`). From `monitor/review/metrics.py`.
 
 """
 METRIC_COLUMNS = "| metric | type | labels | meaning |\n|---|---|---|---|\n"

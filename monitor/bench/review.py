@@ -127,13 +127,16 @@ def fill(service: ReviewService) -> None:
             service.live.put_report(make_report(camera, seq, published_ns))
 
 
-def measure_requests(app: ASGIApp, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
+def measure_requests(service: ReviewService, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
     """Server time of each request, ms: p50, p95 and maximum of `rounds`."""
+
+    app = build_app(service)
 
     async def measure() -> dict[str, dict[str, float]]:
         found = {}
         for name, path in REQUESTS.items():
-            took_ms = [await _ask(app, path.format(alert_id=make_alert(37 * n).alert_id)) for n in range(rounds)]
+            paths = [path.format(alert_id=make_alert(37 * n).alert_id) for n in range(rounds)]
+            took_ms = [await _ask(app, service.secret, path) for path in paths]
             p50, p95 = np.percentile(took_ms, [50, 95])
             found[name] = {"p50": float(p50), "p95": float(p95), "max": max(took_ms)}
         return found
@@ -141,7 +144,7 @@ def measure_requests(app: ASGIApp, rounds: int = ROUNDS) -> dict[str, dict[str, 
     return asyncio.run(measure())
 
 
-async def _ask(app: ASGIApp, path: str) -> float:
+async def _ask(app: ASGIApp, secret: str, path: str) -> float:
     path, _, query = path.partition("?")
     status = 0
 
@@ -157,7 +160,7 @@ async def _ask(app: ASGIApp, path: str) -> float:
         "method": "GET",
         "path": path,
         "query_string": query.encode(),
-        "headers": [(b"host", b"127.0.0.1")],
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {secret}".encode())],
         "scheme": "http",
         "server": ("127.0.0.1", 80),
         "client": ("127.0.0.1", 1),
@@ -250,7 +253,7 @@ def bench_review(database: str, broker: Broker, rounds: int = ROUNDS) -> Figures
         deadline_s = time.monotonic() + 60.0
         while any(reader.failure for reader in service.readers) and time.monotonic() < deadline_s:
             time.sleep(0.1)
-        requests = measure_requests(build_app(service), rounds)
+        requests = measure_requests(service, rounds)
         return {"database": kind, "rounds": rounds, "requests_ms": requests, "storm": measure_storm(service)}
 
 

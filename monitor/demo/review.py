@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 import shutil
+import sys
 import time
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,15 +18,19 @@ from ..children import Child, ChildError
 from .pictures import STREAMS, DemoSettings
 
 READY_TIMEOUT_S = 60.0
-ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/")
 
 
 @dataclass(frozen=True, slots=True)
 class DemoReview:
-    """The review page at `address` and the processes behind it."""
+    """The review page at `link`, which lets in whoever has it, and the processes behind it."""
 
-    address: str
+    link: str
     children: tuple[Child, ...]
+
+    def open(self) -> None:
+        """Opens the page in the browser of a desktop; without one there is only the link."""
+        if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+            webbrowser.open(self.link)
 
     def wait(self) -> None:
         """Waits until somebody presses Ctrl-C. Raises ChildError if a process ends before."""
@@ -51,13 +57,15 @@ def review_page(settings: DemoSettings, config: str) -> Iterator[DemoReview]:
     shutil.rmtree(folder / "evidence", ignore_errors=True)
     _write_truth(settings)
     database, evidence = f"--database=sqlite:///{folder / 'review.db'}", folder / "evidence"
-    options = ["--port=0", database, f"--evidence={evidence}", f"--truth={folder / 'truth'}"]
+    link = folder / "review.link"
+    link.unlink(missing_ok=True)
+    options = ["--port=0", database, f"--evidence={evidence}", f"--truth={folder / 'truth'}", f"--link-file={link}"]
     with (
         Child("review", config, *options, log=folder / "review.log") as page,
         Child("evidence", config, f"--folder={evidence}", database, log=folder / "evidence.log") as service,
     ):
-        logged = page.wait_until(lambda: ADDRESS.search(page.log.read_text(errors="replace")), READY_TIMEOUT_S)
-        yield DemoReview(logged.group(), (page, service))
+        page.wait_until(link.exists, READY_TIMEOUT_S)
+        yield DemoReview(link.read_text().strip(), (page, service))
 
 
 def _write_truth(settings: DemoSettings) -> None:

@@ -67,13 +67,15 @@ def run_demo(settings: DemoSettings, console: Console, review: bool = False) -> 
         config = f"--config={_write_configuration(folder, broker.bootstrap_servers)}"
         page = stack.enter_context(review_page(settings, config)) if review else None
         if page is not None:
-            console.print(f"review page: [link={page.address}]{page.address}[/link]")
+            console.print(f"review page: {page.link}", soft_wrap=True)
+            if console.is_terminal:
+                page.open()
         logs = _play(settings, config, broker, names, console)
         console.print("drawing the videos …")
         summaries = {stream: _summarize(settings, stream, logs[stream]) for stream in STREAMS}
         console.print(summary_table(summaries))
         if page is not None:
-            console.print(f"review the alerts at [link={page.address}]{page.address}[/link]; Ctrl-C ends it")
+            console.print(f"review the alerts at {page.link}\nCtrl-C ends it", soft_wrap=True)
             page.wait()
     return {"streams": summaries}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import structlog
 
 from gradwatch.streams.observability.health import Condition, Health
+from gradwatch.streams.observability.logs import hide
 
 from . import presenting, shapes
 from .feed.broker import Broker, BrokerWatch
@@ -20,7 +22,7 @@ from .feed.ingest import AlertIngest, reader_threads
 from .feed.live_state import LiveState
 from .feed.maintenance import Maintenance
 from .settings import ReviewSettings
-from .store import listing
+from .store import accounts, listing
 from .store.alerts import StoredRevision
 from .store.database import Database
 from .store.login_limits import LoginLimits
@@ -34,11 +36,14 @@ NO_USER = ""  # events go to all users, so they show the alert to none in partic
 class ReviewService:
     """Owns the parts of the review process and announces their changes as events.
 
-    The parts work before `start`, which starts the threads; `stop` ends them. Raises DatabaseUnavailableError.
+    `secret` is that of the link which lets in whoever runs the server; None makes one. The parts work before `start`,
+    which starts the threads; `stop` ends them. Raises DatabaseUnavailableError.
     """
 
-    def __init__(self, settings: ReviewSettings, broker: Broker) -> None:
+    def __init__(self, settings: ReviewSettings, broker: Broker, secret: str | None = None) -> None:
         self.settings, self.broker = settings, broker
+        self.secret = secret or secrets.token_urlsafe(32)
+        hide([self.secret])
         self.health = Health()
         self.database = Database(settings.database)
         self.live = LiveState(settings.max_cameras, settings.max_live_bytes)
@@ -56,6 +61,13 @@ class ReviewService:
         maintenance = Maintenance(self.database, settings.retention, self.health, unsnoozed, self._announce_cameras)
         self._threads = (self.watch, *self.readers, self.corrections, maintenance)
         self._announced: dict[str, int] = {}  # camera -> its number of updates
+
+    def takes_link(self) -> bool:
+        """Whether the link lets in: where nobody has to log in, and until an admin can."""
+        if not self.settings.demands_login:
+            return True
+        with self.database.reading() as session:
+            return not accounts.can_admin_log_in(session, by_proxy=bool(self.settings.trusted_proxies))
 
     def start(self) -> None:
         """Starts the threads; the broker need not be reachable."""

@@ -19,6 +19,8 @@ import structlog
 from ..wire.messages import FrameIdentity
 
 HIDDEN = "***"
+RARELY_S = 60.0  # between two lines of a message that strangers can cause
+MAX_MESSAGES = 1000  # that are remembered for it
 MIN_SECRET = 4  # letters; replacing a shorter one would blank innocent words
 WORDS = r"pas+w(?:or)?d|passphrase|secret|token|credential|private_?key|keyfile|api_?key|authorization"
 FIELD = re.compile(WORDS + "|sasl|cookie", re.IGNORECASE)
@@ -70,6 +72,35 @@ def configure_logging(json: bool | None = None, level: int = logging.INFO) -> No
     # The Kafka client logs each connection and rebalance, alembic each plug-in; only their warnings matter.
     for chatty in ("kafka", "alembic"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+
+
+class _OnceAMinute(logging.Filter):
+    """Lets each message pass once a minute, whatever its fields, and adds how many were held back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged: dict[str, tuple[float, int]] = {}  # message -> when, and how many were held back since
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        fields: Any = record.msg  # structlog's are dicts
+        message = str(fields["event"] if isinstance(fields, dict) else fields).partition("\n")[0]
+        logged_s, held = self._logged.get(message, (0.0, 0))
+        if record.created - logged_s < RARELY_S:
+            self._logged[message] = (logged_s, held + 1)
+            return False
+        if len(self._logged) >= MAX_MESSAGES:
+            self._logged.clear()
+        self._logged[message] = (record.created, 0)
+        if held:
+            record.msg = fields | {"held_back": held} if isinstance(fields, dict) else f"{fields} (and {held} more)"
+        return True
+
+
+def limit_logs(names: Iterable[str]) -> None:
+    """Logs each message of these loggers once a minute: whoever may cause them can't fill the disk."""
+    for name in names:
+        logging.getLogger(name).addFilter(_OnceAMinute())
 
 
 def identify(identity: FrameIdentity | None) -> None:

@@ -14,7 +14,7 @@ import pytest
 from gradwatch.streams.transport.embedded import EmbeddedBrokerMissingError
 
 from ..waiting import wait_until
-from .scene import Camera, Scene, ask, running
+from .scene import SECRETS, Camera, Scene, ask, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -94,6 +94,8 @@ def open_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
     def make(**options: object) -> BrowserContext:
         made.append(browser.new_context(**{"viewport": SIZE, "accept_downloads": True, **options}))
         made[-1].set_default_timeout(PATIENCE_MS)
+        if secret := SECRETS.get(str(options.get("base_url"))):
+            made[-1].request.get(f"/?token={secret}")  # leaves its cookie with the browser
         return made[-1]
 
     yield make

@@ -33,6 +33,7 @@ from ..waiting import LIMIT_S, wait_until
 RATE_HZ = 5.0
 ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/")
 READY_S = 60.0
+SECRETS: dict[str, str] = {}  # of the links of review processes, by address
 ROW = ".row"  # selects the rows of the list of alerts
 
 
@@ -102,8 +103,12 @@ class Scene:
         """Starts a review process. Returns it and its address once it is ready."""
         truth, evidence = f"--truth={self.folder / 'truth'}", f"--evidence={self.folder / 'evidence'}"
         database = f"--database={self.database}"  # an option given twice: the last one wins
+        link = self.folder / "review.link"  # one for all: each takes the secret that it finds
+        options = (*options, f"--link-file={link}")
         child = self.start("review", self.config, f"--port={port}", database, truth, evidence, *options)
-        return child, wait_for_page(child)
+        address = wait_for_page(child)
+        SECRETS[address] = link.read_text().strip().rpartition("=")[2]
+        return child, address
 
     def play(self, camera: Camera, partition: int) -> Child:
         """Starts to publish a camera's pictures in real time."""
@@ -152,19 +157,18 @@ def wait_for_page(child: Child) -> str:
 def is_serving(address: str) -> bool:
     """Whether the review process at `address` is ready."""
     try:
-        return request(address, "/readyz")[0] == 200
+        return request(address, "/login")[0] == 200
     except OSError:
         return False
 
 
-def request(
-    address: str, path: str, method: str = "GET", body: Any = None, headers: dict[str, str] | None = None
-) -> tuple[int, bytes]:
-    """Sends a request with a JSON body. Returns the status and the content of the response."""
+def request(address: str, path: str, method: str = "GET", body: Any = None) -> tuple[int, bytes]:
+    """Sends a request with a JSON body and the secret of the link. Returns status and content of the response."""
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
     content = None if body is None else msgspec.json.encode(body)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {SECRETS.get(address, '')}"}
     try:
-        connection.request(method, path, content, {"Content-Type": "application/json"} | (headers or {}))
+        connection.request(method, path, content, headers)
         response = connection.getresponse()
         return response.status, response.read()
     finally:

@@ -31,7 +31,8 @@ from ...review.store.database import Database
 from ...review.store.errors import InvalidRequestError
 from ...worker.build import topics_of
 from ...worker.startup import limit_arenas
-from ..options import BootstrapOption, ConfigOption, JsonOption, numeric
+from ..options import BootstrapOption, ConfigOption, JsonOption, MetricsPortOption, numeric
+from .link import secret_in, tell_link
 
 review = typer.Typer(help="Serve the review page, or manage its users.", invoke_without_command=True)
 users = typer.Typer(help="Manage the users: viewers look, reviewers act, admins do everything.", no_args_is_help=True)
@@ -63,6 +64,11 @@ def serve(
         list[str] | None, typer.Option(help="Network (CIDR) of a proxy that authenticates users.")
     ] = None,
     user_header: Annotated[str | None, typer.Option(help="Header in which such a proxy names the user.")] = None,
+    link_file: Annotated[
+        Path | None,
+        typer.Option(help="Write the link to this file, for you alone, instead of printing it; a restart keeps it."),
+    ] = None,
+    metrics_port: MetricsPortOption = None,
 ) -> None:
     """Serve the review page until stopped (SIGTERM or Ctrl-C)."""
     if context.invoked_subcommand is not None:
@@ -79,13 +85,15 @@ def serve(
             login=login or None,
             trusted_proxies=None if not trusted_proxy else tuple(trusted_proxy),
             user_header=user_header,
+            metrics_port=metrics_port,
         ),
     )
-
     servers = bootstrap_servers or configuration.broker.bootstrap_servers
     broker = Broker(servers, configuration.broker.client, topics_of(configuration))
     with server.bind(settings.host, settings.port) as listening:
-        server.serve(ReviewService(settings, broker), listening)
+        service = ReviewService(settings, broker, None if link_file is None else secret_in(link_file))
+        tell_link(service, server.address_of(listening), link_file)
+        server.serve(service, listening)
 
 
 @users.command("add")

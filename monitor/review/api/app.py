@@ -14,12 +14,14 @@ from ..service import ReviewService
 from ..settings import is_loopback
 from . import admin, alerts, cameras, clips, corrections, live_events, pages, problems, session
 from .access import COOKIE, CSRF_HEADER, Authenticator, Viewer
+from .door import Door
 from .guard import Guard
 
 PREFIX = "/api/v1"
 DESCRIPTION = f"""Alerts of gradwatch, and the actions of their reviewers.
 
-On loopback nobody logs in; else a session cookie (POST {PREFIX}/session) or a header `Authorization: Bearer TOKEN`.
+Send a session cookie (POST {PREFIX}/session, or open the link that the server printed) or a header
+`Authorization: Bearer TOKEN`, with an API token or the secret of that link.
 Everything but GET needs the header `{CSRF_HEADER}` with the token of GET {PREFIX}/session, unless an API token is sent.
 Errors are `application/problem+json` (RFC 9457). Times named `_ns` are decimal strings."""
 REPEATABLE = {"camera", "kind", "severity", "state", "review", "challenge"}  # several values are alternatives
@@ -37,7 +39,7 @@ def build_app(service: ReviewService) -> ASGIApp:
         openapi_url=None,  # FastAPI's own pages of documentation load scripts from other sites
         exception_handlers=problems.HANDLERS,
     )
-    app.state.authenticator = Authenticator(service)
+    app.state.authenticator = authenticator = Authenticator(service)
     api = APIRouter(
         prefix=PREFIX,
         dependencies=[Depends(check_not_repeated)],
@@ -56,7 +58,7 @@ def build_app(service: ReviewService) -> ASGIApp:
     settings = service.settings
     # Where visitors log in, a foreign name has no cookie and can read nothing, so any is answered unless configured.
     checks_hosts = is_loopback(settings.host) or settings.allowed_hosts
-    return Guard(app, settings.allowed_hosts if checks_hosts else None)
+    return Guard(app, settings.allowed_hosts if checks_hosts else None, Door(authenticator))
 
 
 def check_not_repeated(request: Request) -> None:

@@ -1,13 +1,16 @@
-"""The outermost ASGI layer: checks host and size of requests, adds security headers, and measures."""
+"""The outermost ASGI layer: checks host, size and sender of requests, adds security headers, and measures."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..metrics import REFUSED, REQUESTS
@@ -33,11 +36,11 @@ class Guard:
     """Wraps an ASGI application.
 
     `hosts` are the accepted names in the Host header; None: any. Without them a page of any site could let its own name
-    resolve to 127.0.0.1 and read everything (DNS rebinding).
+    resolve to 127.0.0.1 and read everything (DNS rebinding). `admit` returns the answer to whom it does not let in.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] | None) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] | None, admit: Callable[[Request], Response | None]) -> None:
+        self.app, self._admit = app, admit
         self._hosts = None if hosts is None else {*LOOPBACK_NAMES, *(host.lower() for host in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,6 +62,8 @@ class Guard:
 
         refusal = self._refusal(Headers(scope=scope))
         try:
+            if refusal is None:
+                refusal = await run_in_threadpool(self._admit, Request(scope))
             if refusal is not None:
                 await refusal(scope, receive, send_guarded)
             else:

@@ -1,17 +1,13 @@
-"""Everything outside /api/v1: the files of the page, probes and metrics."""
+"""Everything outside /api/v1: the files of the page."""
 
 from __future__ import annotations
 
 import hashlib
 import mimetypes
 from pathlib import Path
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from .access import Service, Viewer, authenticator_of
 from .pictures import is_cached
 from .problems import ProblemError, problem
 
@@ -19,26 +15,7 @@ router = APIRouter(include_in_schema=False)
 
 PAGE = Path(__file__).resolve().parent.parent / "page"
 LOGIN_PAGE, APPLICATION = "login.html", "index.html"
-# Served to anybody: the log-in page needs them, and they contain no data.
 SUFFIXES = {".html", ".css", ".js", ".mjs", ".svg", ".png", ".ico", ".woff2", ".webmanifest", ".json", ".txt"}
-
-
-@router.get("/healthz")
-def healthz(service: Service) -> Response:
-    """Alive: 200, or 503 if a thread has died. No details, since anybody may ask."""
-    return _probe(all(check.ok for check in service.health.liveness()))
-
-
-@router.get("/readyz")
-def readyz(service: Service) -> Response:
-    """Ready: the database answers. Without a broker stored alerts can still be reviewed."""
-    return _probe(all(check.ok for check in service.health.readiness()))
-
-
-@router.get("/metrics")
-def metrics(visitor: Viewer) -> Response:
-    """For Prometheus, which needs an API token where log-in is required."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/login")
@@ -60,21 +37,10 @@ def asset(request: Request, path: str) -> Response:
 @router.get("/")
 @router.get("/{path:path}")
 def application(request: Request, path: str = "") -> Response:
-    """The page, under every path that it gives itself (`/alerts/…`). Redirects to the log-in page."""
+    """The page, under every path that it gives itself (`/alerts/…`)."""
     if path.startswith("api/"):
         return problem(404, "expected a path of the API; /api/v1/openapi.json lists all of them")
-    try:
-        authenticator_of(request).authenticate(request)
-    except ProblemError as error:
-        if error.status != 401:
-            raise
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse("/login" if wanted == "/" else f"/login?next={quote(wanted, safe='')}", 303)
     return _file(request, PAGE / APPLICATION)
-
-
-def _probe(ok: bool) -> Response:
-    return Response(b'{"ok": true}\n' if ok else b'{"ok": false}\n', 200 if ok else 503, media_type="application/json")
 
 
 def _file(request: Request, path: Path) -> Response:

@@ -103,3 +103,9 @@ HANDLERS: dict[int | type[Exception], Handler] = {
     Exception: _internal_error,
 }
 """The answer to each error that a route may raise."""
+
+
+def answer_to(request: Request, error: Exception) -> Response:
+    """The answer to an error outside of a route."""
+    answer: Response = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)(request, error)
+    return answer

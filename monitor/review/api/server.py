@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
+import resource
 import signal
 import socket
+from functools import partial
 from types import FrameType
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gradwatch.streams.observability.status_server import PortUnavailableError
+from gradwatch.streams.observability.logs import limit_logs
+from gradwatch.streams.observability.status_server import PortUnavailableError, serving
 
 from ..service import ReviewService
-from ..store import accounts
+from . import connections, problems
+from .access import Authenticator
 from .app import build_app
 
 log = structlog.get_logger()
 
-MAX_CONNECTIONS = 400
 GRACE_S = 5
-REQUEST_WITHIN_S = 20.0  # for its headers; the guard limits the body
+ACCEPTED_AT_ONCE = 100  # connections, before those too many are closed
+QUEUE = 1024  # connections that wait to be accepted
+FILES = 2048  # at least; where 256 is the default, connections could take them all
+RARELY = ("asyncio", "uvicorn.error", connections.__name__, problems.__name__)
 
 
 class _Server(uvicorn.Server):
@@ -32,42 +36,17 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Lets more connections wait than asyncio accepts at once."""
+        await super().startup(sockets)
+        for listening in sockets or []:
+            listening.listen(QUEUE)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Handles SIGTERM or SIGINT; does not raise it again, as uvicorn would, so that `serve` can clean up."""
         self._service.events.close()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
-
-
-class _Protocol(H11Protocol):
-    """Closes connections without a request: uvicorn would wait for ever, and their number is bounded."""
-
-    _timeout: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Starts the timeout of the first request."""
-        super().connection_made(transport)
-        self._restart_timeout()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Cancels the timeout."""
-        super().connection_lost(exc)
-        if self._timeout is not None:
-            self._timeout.cancel()
-
-    def on_response_complete(self) -> None:
-        """Starts the timeout of the next request."""
-        super().on_response_complete()
-        self._restart_timeout()
-
-    def _restart_timeout(self) -> None:
-        if self._timeout is not None:
-            self._timeout.cancel()
-        self._timeout = self.loop.call_later(REQUEST_WITHIN_S, self._close_if_idle)
-
-    def _close_if_idle(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -81,33 +60,49 @@ def bind(host: str, port: int) -> socket.socket:
 
 def server_config(service: ReviewService) -> uvicorn.Config:
     """The settings of uvicorn."""
+    app = build_app(service)
+    opened = connections.Connections(Authenticator(service).is_trusted)
     return uvicorn.Config(
-        build_app(service),
-        http=_Protocol,
+        app,
+        http=partial(connections.Connection, opened),  # type: ignore[arg-type]  # a factory is all that is needed
+        ws="none",
         log_config=None,
         access_log=False,  # metrics count requests; a log would contain visitors' addresses
         proxy_headers=False,  # access.py decides which proxies to trust
         server_header=False,
         lifespan="off",
-        limit_concurrency=MAX_CONNECTIONS,
+        backlog=ACCEPTED_AT_ONCE,
+        log_level="error",  # what is wrong with a request is counted, not logged
         timeout_graceful_shutdown=GRACE_S,
     )
 
 
-def serve(service: ReviewService, listening: socket.socket) -> None:
-    """Serves until SIGTERM or Ctrl-C; open requests are answered."""
-    config = server_config(service)
-    gc.freeze()  # searching the code for garbage delayed all answers by 0.1 s
-    service.start()
+def _allow_files() -> None:
+    """Raises this process's limit of open files to `FILES`, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < FILES:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (FILES if hard == resource.RLIM_INFINITY else min(FILES, hard), hard)
+        )
+
+
+def address_of(listening: socket.socket) -> str:
+    """The address of the page, with a slash at its end."""
     host, port = listening.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    log.info("review page", address=f"http://{shown}:{port}/", login=service.settings.demands_login)
-    if service.settings.demands_login:
-        with service.database.reading() as session:
-            if not accounts.list_users(session):
-                log.warning("no user can log in yet", remedy="gradwatch review users add NAME --role admin")
-    try:
-        _Server(config, service).run([listening])
-    finally:
-        service.stop()
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def serve(service: ReviewService, listening: socket.socket) -> None:
+    """Serves until SIGTERM or Ctrl-C; open requests are answered. Raises `PortUnavailableError`."""
+    settings, config = service.settings, server_config(service)
+    limit_logs(RARELY)
+    _allow_files()
+    with serving(settings.metrics_port, settings.metrics_address, service.health):
+        gc.freeze()  # searching the code for garbage delayed all answers by 0.1 s
+        service.start()
+        log.info("review page", address=address_of(listening), login=settings.demands_login)
+        try:
+            _Server(config, service).run([listening])
+        finally:
+            service.stop()
     log.info("stopped")

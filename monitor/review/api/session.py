@@ -14,7 +14,17 @@ from ..shapes import Shape, Text
 from ..store import accounts
 from ..store.audit import Actor, Role
 from ..store.schema import UserRow
-from .access import COOKIE, Authenticator, Service, Viewer, Visitor, authenticator_of, check_origin
+from .access import (
+    COOKIE,
+    Authenticator,
+    Service,
+    Viewer,
+    Visitor,
+    authenticator_of,
+    check_origin,
+    link_cookie,
+    set_cookie,
+)
 from .problems import ProblemError, documented
 
 router = APIRouter(prefix="/session", tags=["session"])
@@ -76,9 +86,8 @@ def log_in(
             raise ProblemError(*WRONG)
         secret, csrf_token = accounts.log_in(session, now)
     LOGINS.labels("right").inc()
-    lasts_s = accounts.SESSION_NS // 1_000_000_000
-    https = authenticator.is_https(request)
-    response.set_cookie(COOKIE, secret, max_age=lasts_s, path="/", secure=https, httponly=True, samesite="lax")
+    # it outlives the session: a browser that is known is not slowed by those who guess from elsewhere
+    set_cookie(response, COOKIE, secret, authenticator.is_https(request), accounts.DEVICE_NS // 1_000_000_000)
     return _shape(Visitor(Actor(now.username, Role(now.role), "session"), csrf_token))
 
 
@@ -88,7 +97,7 @@ def log_out(visitor: Viewer, request: Request, response: Response, service: Serv
     if (secret := request.cookies.get(COOKIE)) is not None:
         with service.database.writing() as session:
             accounts.log_out(session, secret)
-    response.delete_cookie(COOKIE, path="/")
+    response.delete_cookie(link_cookie(request), path="/")
 
 
 def _shape(visitor: Visitor) -> SessionShape:
@@ -98,6 +107,6 @@ def _shape(visitor: Visitor) -> SessionShape:
         role=actor.role,
         via=actor.via,
         csrf_token=visitor.csrf_token,
-        can_log_out=actor.via == "session",
+        can_log_out=actor.via in {"session", "local"},
         version=gradwatch.__version__,
     )

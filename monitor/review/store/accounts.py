@@ -81,6 +81,14 @@ def remove_user(session: Session, actor: Actor, username: str) -> None:
     session.delete(user)
 
 
+def can_admin_log_in(session: Session, by_proxy: bool) -> bool:
+    """Whether there is an admin with a password, or without one where a trusted proxy names users."""
+    admins = select(func.count()).select_from(UserRow).where(UserRow.role == Role.ADMIN)
+    if not by_proxy:
+        admins = admins.where(UserRow.password_hash.is_not(None))
+    return bool(session.scalar(admins))
+
+
 def list_users(session: Session) -> list[UserRow]:
     """All users by name."""
     return list(session.scalars(select(UserRow).order_by(UserRow.username)))

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address, ip_network
 
 FREE = 5.0  # wrong passwords without a wait
 HALF_LIFE_S = 300.0  # in which half of the wrong passwords are forgiven
@@ -22,6 +23,17 @@ MAX_RECORDS = 10_000  # addresses and names; the one without an attempt for long
 class _Record:
     wrong: float
     at_s: float
+
+
+def network_of(host: str) -> str:
+    """What a client can't choose of its address: all of IPv4, the /64 of IPv6. Other text stays as it is."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
 class LoginLimits:

@@ -100,13 +100,12 @@ def service(sqlite_url: str, tmp_path: Path) -> Iterator[ReviewService]:
 
 
 class Client(TestClient):
-    """Sends the CSRF token, as the page does."""
+    """A browser that has opened the link; sends the CSRF token, as the page does."""
 
     def __init__(self, service: ReviewService, **more: Any) -> None:
         super().__init__(build_app(service), "http://127.0.0.1:8080", raise_server_exceptions=False, **more)
-        token = self.get("/api/v1/session").json().get("csrf_token")
-        if token:
-            self.headers["X-CSRF-Token"] = token
+        self.get("/", params={"token": service.secret})
+        self.headers["X-CSRF-Token"] = self.get("/api/v1/session").json()["csrf_token"]
 
 
 @pytest.fixture

@@ -44,9 +44,10 @@ class ReviewProcess:
         self.config = folder / "gradwatch.yaml"
         names = {"frames": topics.frames, "prefix": topics.prefix}
         self.config.write_text(json.dumps({"broker": {"bootstrap_servers": servers}, "topics": names}))
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as probe, socket.create_server(("127.0.0.1", 0)) as other:
+            self.port, self.metrics_port = probe.getsockname()[1], other.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.status_url = f"http://127.0.0.1:{self.metrics_port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -56,18 +57,24 @@ class ReviewProcess:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "gradwatch.monitor.commands", "review", "--config", str(self.config)]
-        command += ["--port", str(self.port), "--database", self.database]
+        command += ["--port", str(self.port), "--database", self.database, "--link-file", str(self.folder / "link")]
+        command += ["--metrics-port", str(self.metrics_port)]
         with (self.folder / "review.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"})
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline_s and self._process.poll() is None:
             try:
-                httpx.get(self.url + "/healthz", timeout=2.0)
+                httpx.get(self.url + "/login", timeout=2.0)
                 return
             except httpx.TransportError:
                 time.sleep(0.05)
         self.kill()
         raise RuntimeError(f"the review process did not start: {(self.folder / 'review.log').read_text()[-2000:]}")
+
+    def sign(self, request: httpx.Request) -> httpx.Request:
+        """Adds the secret of its link to a request."""
+        request.headers["Authorization"] = f"Bearer {(self.folder / 'link').read_text().strip().rpartition('=')[2]}"
+        return request
 
     def kill(self) -> None:
         assert self._process is not None
@@ -85,8 +92,9 @@ class ReviewProcess:
 class Reviewer:
     """A client that goes on after the process was killed."""
 
-    def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=20.0)
+    def __init__(self, process: ReviewProcess) -> None:
+        self._client = httpx.Client(base_url=process.url, timeout=20.0, auth=process.sign)
+        self.status_url = process.status_url
 
     def get(self, path: str) -> Any:
         return self._client.get(path).raise_for_status().json()
@@ -95,9 +103,6 @@ class Reviewer:
         """Whether the answer was a success."""
         try:
             answer = self._client.request(method, path, **more)
-            if answer.status_code == 403 and answer.json()["type"] == "csrf":
-                self._client.headers["X-CSRF-Token"] = self.get("/api/v1/session")["csrf_token"]
-                answer = self._client.request(method, path, **more)
         except (httpx.TransportError, httpx.HTTPStatusError):
             return False
         return answer.is_success

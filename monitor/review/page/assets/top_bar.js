@@ -77,7 +77,6 @@ function userMenu(session) {
       text,
     ),
   );
-  const noLogIn = session.via === "proxy" ? "Logged in by the proxy." : "No log-in is needed on this machine.";
   const menu = el(
     "details.menu",
     el(
@@ -90,7 +89,7 @@ function userMenu(session) {
       "div.menu-sheet.card.popup",
       el("p.apart", el("strong", session.username), el("span.tag", humanize(session.role))),
       el("fieldset.choices", el("legend", "Theme"), themes),
-      session.can_log_out ? button("Log out", logOut, { class: "wide" }) : el("p.muted.small", noLogIn),
+      session.can_log_out ? button("Log out", logOut, { class: "wide" }) : el("p.muted.small", "Logged in by the proxy."),
       el("p.muted.small", `gradwatch ${session.version}`),
     ),
   );

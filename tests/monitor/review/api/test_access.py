@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any
 
 import pytest
-from starlette.routing import Route
-from starlette.testclient import TestClient
-from starlette.types import ASGIApp
+from prometheus_client import generate_latest
 
-from gradwatch.monitor.review.api import pages
-from gradwatch.monitor.review.api.app import build_app, openapi
 from gradwatch.monitor.review.service import ReviewService
-from gradwatch.monitor.review.settings import ReviewSettings
 from gradwatch.monitor.review.store import accounts
 from gradwatch.monitor.review.store.audit import Actor, Role
 from gradwatch.monitor.review.store.login_limits import NAME_LIMIT_S, LoginLimits
 from gradwatch.monitor.review.store.schema import SessionRow, TokenRow, UserRow
 
-from ..builders import NO_BROKER
-
-PASSWORD = "correct horse battery"
-ROOT = Actor("command", Role.ADMIN, "command")
-
-
-@contextmanager
-def serving(url: str, **settings: Any) -> Iterator[ReviewService]:
-    service = ReviewService(ReviewSettings(database=url, **settings), NO_BROKER)
-    try:
-        yield service
-    finally:
-        service.database.close()
-
-
-@lru_cache(maxsize=1)
-def app_of(service: ReviewService) -> ASGIApp:
-    return build_app(service)
-
-
-def client_of(service: ReviewService, host: str = "review.example", peer: str = "192.0.2.7") -> TestClient:
-    return TestClient(app_of(service), f"http://{host}", follow_redirects=False, client=(peer, 50000))
+from ..visitors import PASSWORD, ROOT, client_of, enter, log_in, serving
 
 
 @pytest.fixture
@@ -57,74 +27,7 @@ def guarded(sqlite_url: str) -> Iterator[ReviewService]:
         yield service
 
 
-def log_in(client: TestClient, username: str, password: str = PASSWORD) -> Any:
-    answer = client.post("/api/v1/session", json={"username": username, "password": password})
-    if answer.status_code == 200:
-        client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
-    return answer
-
-
-# --- loopback: no log-in, and no stranger's page either -------------------------------------------------------------
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "127.0.0.1"])
-def test_loopback_needs_no_log_in(service: ReviewService, host: str) -> None:
-    found = client_of(service, host).get("/api/v1/session").json()
-    assert (found["username"], found["role"]) == ("local", "admin")
-
-
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8080", ""])
-def test_loopback_answers_only_to_its_own_names(service: ReviewService, host: str) -> None:
-    answer = client_of(service).get("/api/v1/alerts", headers={"Host": host})
-    assert (answer.status_code, answer.json()["type"]) == (421, "host")
-
-
-def test_another_sites_page_can_change_nothing(service: ReviewService) -> None:
-    client = client_of(service, "127.0.0.1:8080")
-    body = {"name": "x", "role": "admin"}
-    token = client.get("/api/v1/session").json()["csrf_token"]
-    for headers, kind in [
-        ({}, "csrf"),
-        ({"X-CSRF-Token": "x"}, "csrf"),
-        ({"X-CSRF-Token": token, "Origin": "http://evil.example"}, "cross-site"),
-        ({"X-CSRF-Token": token, "Origin": "null"}, "cross-site"),
-        ({"X-CSRF-Token": token, "Origin": "http://127.0.0.1:9999"}, "cross-site"),
-        ({"X-CSRF-Token": token, "Sec-Fetch-Site": "cross-site"}, "cross-site"),
-    ]:
-        answer = client.post("/api/v1/tokens", json=body, headers=headers)
-        assert (answer.status_code, answer.json()["type"]) == (403, kind)
-    own = {"X-CSRF-Token": token, "Origin": "http://127.0.0.1:8080", "Sec-Fetch-Site": "same-origin"}
-    assert client.post("/api/v1/tokens", json=body, headers=own).status_code == 201
-
-
 # --- log-in -----------------------------------------------------------------------------------------------------
-
-
-PUBLIC = {"/healthz", "/readyz", "/login", "/assets/{path:path}"}
-
-
-def test_without_a_session_only_the_log_in_page_is_served(guarded: ReviewService) -> None:
-    client = client_of(guarded)
-    app: Any = build_app(guarded)
-    paths = [(path, method) for path, operations in openapi(app.app)["paths"].items() for method in operations]
-    assert len(paths) > 30
-    for path, method in paths:
-        if (path, method) == ("/api/v1/session", "post"):
-            continue
-        answer = client.request(method, re.sub(r"{\w+}", "1", path))
-        assert answer.status_code == 401, (method, path, answer.text)
-    for path in ("/metrics", "/api/v1/openapi.json"):
-        assert client.get(path).status_code == 401
-    for path in ("/", "/alerts/7"):
-        answer = client.get(path)
-        assert answer.status_code == 303
-        assert answer.headers["location"].split("?")[0] == "/login"
-
-
-def test_every_route_is_known_to_this_test() -> None:
-    """A new route outside the API is either public on purpose or authenticates."""
-    outside = {route.path for route in pages.router.routes if isinstance(route, Route)}
-    assert outside == PUBLIC | {"/metrics", "/", "/{path:path}"}
 
 
 def test_log_in_and_out(guarded: ReviewService) -> None:
@@ -136,7 +39,7 @@ def test_log_in_and_out(guarded: ReviewService) -> None:
     assert client.get("/api/v1/session").json()["username"] == "reviewer"
     secret = client.cookies["gradwatch_session"]
     assert client.delete("/api/v1/session").status_code == 204
-    client.cookies.set("gradwatch_session", secret)
+    assert client.cookies["gradwatch_session"] == secret  # it tells later that this browser is known
     assert client.get("/api/v1/session").status_code == 401  # ended in the database, not only in the browser
 
 
@@ -239,7 +142,6 @@ def test_a_token_opens_what_its_role_may_until_it_is_revoked(guarded: ReviewServ
     made = admin.post("/api/v1/tokens", json={"name": "grafana", "role": "viewer"}).json()
     program = client_of(guarded)
     program.headers["Authorization"] = f"Bearer {made['secret']}"
-    assert program.get("/metrics").status_code == 200
     assert program.get("/api/v1/alerts").status_code == 200
     assert program.put("/api/v1/alerts/none/acknowledgement").status_code == 403
     admin.delete(f"/api/v1/tokens/{made['token_id']}")
@@ -300,7 +202,7 @@ def test_a_cookie_is_for_https_alone_where_the_browser_speaks_it(sqlite_url: str
 # --- what every answer carries ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/api/v1/alerts", "/healthz", "/nothing", "/api/v1/alerts/none"])
+@pytest.mark.parametrize("path", ["/api/v1/alerts", "/login", "/nothing", "/api/v1/alerts/none"])
 def test_every_answer_has_the_security_headers(service: ReviewService, path: str) -> None:
     headers = client_of(service, "127.0.0.1").get(path).headers
     policy = headers["content-security-policy"]
@@ -312,14 +214,12 @@ def test_every_answer_has_the_security_headers(service: ReviewService, path: str
 
 
 def test_a_large_body_is_refused_before_it_is_read(service: ReviewService) -> None:
-    client = client_of(service, "127.0.0.1")
-    client.headers["X-CSRF-Token"] = client.get("/api/v1/session").json()["csrf_token"]
+    client = enter(service)
     assert client.post("/api/v1/tokens", content=b"x" * 300_000).status_code == 413
 
 
 def test_metrics_have_routes_and_no_ids(service: ReviewService) -> None:
-    client = client_of(service, "127.0.0.1")
-    client.get("/api/v1/alerts/2541c2ee-4512-5ef1-818e-ab7a67646363")
-    text = client.get("/metrics").text
+    enter(service).get("/api/v1/alerts/2541c2ee-4512-5ef1-818e-ab7a67646363")
+    text = generate_latest().decode()
     assert 'route="/api/v1/alerts/{alert_id}"' in text
     assert "2541c2ee" not in text

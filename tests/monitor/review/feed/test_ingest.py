@@ -49,7 +49,7 @@ def reviewer(broker: EmbeddedBroker, topics: Topics, tmp_path_factory: pytest.Te
     folder = tmp_path_factory.mktemp("review")
     process = ReviewProcess(broker.bootstrap_servers, topics, f"sqlite:///{folder / 'review.db'}", folder)
     with running(process):
-        yield Reviewer(process.url)
+        yield Reviewer(process)
 
 
 def report(seq: int) -> FrameReport:
@@ -154,7 +154,7 @@ def test_unreadable_records_are_refused_and_counted(
     wait_until(lambda: any(a["onset_seq"] == 777 for a in reviewer.alerts()))
     refused = [
         line
-        for line in reviewer._client.get("/metrics").text.splitlines()
+        for line in reviewer._client.get(f"{reviewer.status_url}/metrics").text.splitlines()
         if line.startswith('gradwatch_review_records_total{outcome="refused",topic="alerts"}')
     ]
     assert float(refused[0].split()[-1]) >= 3
@@ -193,4 +193,4 @@ def test_without_a_broker_alerts_can_still_be_reviewed(reviewer: Reviewer, broke
     state = wait_until(lambda: (now := reviewer.get("/api/v1/status")["broker"])["error"] and now)
     assert (state["ok"], int(state["since_ns"]) > 0) == (False, True)
     assert reviewer.act("PUT", f"/api/v1/alerts/{alert_id}/acknowledgement")
-    assert reviewer._client.get("/readyz").status_code == 200
+    assert reviewer._client.get(f"{reviewer.status_url}/readyz").status_code == 200

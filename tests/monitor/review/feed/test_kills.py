@@ -100,7 +100,7 @@ def survive(kills: int, folder: Path, seed: int) -> dict[str, float]:
         process = ReviewProcess(broker.bootstrap_servers, topics, f"sqlite:///{folder / 'review.db'}", folder)
         stream = Stream(producer, lambda alert: publish_alert(producer, topics, alert))
         stream.start()
-        reviewer = Reviewer(process.url)
+        reviewer = Reviewer(process)
         for _ in range(kills):
             process.start()
             enough = sum(map(len, answered.values())) + generator.randint(2, 12)

@@ -68,7 +68,7 @@ export class PeopleView {
     };
     const none =
       this.#app.session.via === "local"
-        ? "No log-in is needed on this machine. Add users before serving the page to others."
+        ? "You came by the server's link. Add an admin before serving the page to others."
         : "No users yet.";
     const add = button("Add user", () => this.#addUser(), { class: "small" });
     drawList(this.users, "Users", add, ["User", "Role", "Since", ""], users.map(row), none);
