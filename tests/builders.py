@@ -35,6 +35,8 @@ STEP_NS = SECOND_NS // 5
 RUN = "01JD0000000000000000000000"
 
 ROWS, COLUMNS, TILES_PER_FRAME, STATISTICS = 10, 18, 9, 12
+CONTRAST = np.zeros(STATISTICS, np.float32)
+CONTRAST[3] = 20.0  # of the image statistics: a picture whose lumas differ, so that it is not of one color
 
 NO_TILES = Tiles(
     np.empty((0, 2), np.int32),
@@ -119,13 +121,13 @@ def shift_alert(
 
 
 def plain_observation(**changes: Any) -> Observation:
-    """A picture of 96 x 54 px in which nothing was seen, at the middle of all statistics."""
+    """A picture of 96 x 54 px in which nothing was seen, at the middle of all statistics but that of its contrast."""
     fields: dict[str, Any] = {
         "size": (96, 54),
         "detections": NO_DETECTIONS,
         "heads": {},
         "tiles": NO_TILES,
-        "image_statistics": np.zeros(STATISTICS, np.float32),
+        "image_statistics": CONTRAST,
     }
     return Observation(**fields | changes)
 
@@ -154,7 +156,7 @@ def draw_observations(frames: int, seed: int, shift: float = 0.0, shifted_from: 
     for t in range(frames):
         level = 0.9 * level + np.sqrt(1 - 0.81) * generator.normal(size=STATISTICS)
         moved = shift if shifted_from is not None and t >= shifted_from else 0.0
-        statistics = (level + moved).astype(np.float32)
+        statistics = (level + moved + CONTRAST).astype(np.float32)
         tiles = draw_tiles(generator, moved)
         result.append(plain_observation(size=(960, 540), tiles=tiles, image_statistics=statistics))
     return result

@@ -25,7 +25,7 @@ from gradwatch.models.outputs import Head, Observation
 from gradwatch.streams.wire.pixels import encode_jpeg
 from gradwatch.streams.wire.topics import Topics
 
-from .builders import STATISTICS, add_signs, draw_tiles, plain_observation
+from .builders import CONTRAST, STATISTICS, add_signs, draw_tiles, plain_observation
 from .places import ROOT
 from .waiting import wait_until
 
@@ -58,7 +58,7 @@ def levels(number: int) -> NDArray[np.float64]:
 def observation(number: int, seq: int, moved: float = 0.0) -> Observation:
     """What is seen in frame `seq` of stream `number`, `moved` deviations from a clean one; the same whenever asked."""
     tiles = draw_tiles(np.random.default_rng([number, seq]), moved)
-    statistics = (levels(number)[seq % FRAMES] + moved).astype(np.float32)
+    statistics = (levels(number)[seq % FRAMES] + moved + CONTRAST).astype(np.float32)
     return plain_observation(size=SIZE, tiles=tiles, image_statistics=statistics)
 
 

@@ -43,6 +43,7 @@ CONFINED = {
 # Pure folders: functions of their arguments. What they may import beside each other, by prefix.
 PURE = ("monitor/scorers/", "monitor/alarms/", "monitor/judging/")
 PURE_MAY_IMPORT = (
+    "gradwatch.models.image_statistics",
     "gradwatch.ranges",
     "gradwatch.monitor.scorers",
     "gradwatch.monitor.alarms",

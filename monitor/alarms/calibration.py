@@ -27,6 +27,7 @@ from .change import CHANGE_DETECTORS
 from .false_alarms import block_indices, extrapolated_threshold, run_detector, sustained, window_maxima
 from .p_values import NEUTRAL_EVIDENCE_NATS, Array, Reference, evidence_nats, p_value, reference
 from .policy import Policy
+from .variation import check_variation
 
 Scores = dict[str, Array]
 
@@ -34,6 +35,10 @@ MIN_FRAMES = 100
 MIN_REFERENCE = 60  # values of a score below which it gets no p-value and carries no alarm
 FOLDS = 5
 REACHABLE = 0.9  # of a detector's ceiling: a threshold above it could hardly be crossed by anything
+# A change statistic rests at NEUTRAL_EVIDENCE_NATS where a score is absent, and at 0 where all its clean values are
+# equal: a threshold there would be crossed by any frame, and a ratio to it would have no bound.
+MIN_THRESHOLD_NATS = 2 * NEUTRAL_EVIDENCE_NATS
+INTERVAL_S = (0.004, 600.0)  # between frames; the bootstrap of an hour needs memory for each frame
 BLOCK_S = 10.0  # bootstrap blocks, or a fifth of the data where that is shorter
 
 
@@ -156,14 +161,19 @@ def fit_clean(clean: Sequence[CleanFrame]) -> CleanFit:
 
     Raises:
         TooFewFramesError: fewer than MIN_FRAMES frames.
-        ValueError: capture times that do not increase from frame to frame.
+        NoVariationError: frames that show nothing, or one picture.
+        ValueError: capture times that do not increase from frame to frame, or not by INTERVAL_S.
     """
     if len(clean) < MIN_FRAMES:
         missing = MIN_FRAMES - len(clean)
         raise TooFewFramesError(f"calibration needs {MIN_FRAMES} clean frames, got {len(clean)}: {missing} are missing")
     interval_s = float(np.median(np.diff([frame.capture_ns for frame in clean]))) / 1e9
-    if interval_s <= 0:
-        raise ValueError(f"calibration needs frames in order of capture, got a median interval of {interval_s:g} s")
+    if not INTERVAL_S[0] <= interval_s <= INTERVAL_S[1]:
+        raise ValueError(
+            f"calibration needs frames in order of capture, {INTERVAL_S[0]:g} to {INTERVAL_S[1]:g} s apart, "
+            f"got a median interval of {interval_s:g} s"
+        )
+    check_variation([frame.observation.image_statistics for frame in clean])
     scored = _cross_fitted(clean)
     pooled = {name: np.concatenate([s[name] for s in scored if name in s] or [np.empty(0)]) for name in SCORERS}
     references = {name: reference(values) for name, values in pooled.items() if len(values) >= MIN_REFERENCE}
@@ -188,7 +198,7 @@ def calibrate(
         budget: how often false alarms may come.
 
     Raises:
-        TooFewFramesError, ValueError: see `fit_clean`.
+        TooFewFramesError, NoVariationError, ValueError: see `fit_clean`.
     """
     fit = clean if isinstance(clean, CleanFit) else fit_clean(clean)
     carriers = {kind: tuple(n for n in own.carriers if n in fit.references) for kind, own in policy.items()}
@@ -264,7 +274,7 @@ def _thresholds(
         return extrapolated_threshold(values, budget.false_alarms_per_hour, 1 / fit.hours, budget.bootstrap_hours)
 
     names = [name for own in carriers.values() for name in own]
-    alone = [threshold(maxima[..., s]) for s in range(len(names))]
+    alone = [max(threshold(maxima[..., s]), MIN_THRESHOLD_NATS) for s in range(len(names))]
     scale = max(threshold((maxima / np.array(alone)).max(axis=-1)), 1.0)
     return {name: scale * value for name, value in zip(names, alone, strict=True)}
 

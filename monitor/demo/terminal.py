@@ -23,6 +23,7 @@ from ..overlay.annotations import finite_change
 from ..overlay.canvas import bar_fraction, format_ratio, short_name, words
 
 STATE_STYLES = {
+    StreamState.NO_SIGNAL: "dim",
     StreamState.CALIBRATING: "bold yellow",
     StreamState.WATCHING: "bold bright_blue",
     StreamState.ALERTING: "bold white on red",

@@ -26,6 +26,7 @@ from .expectation import Expectations
 from .forecasts import FORECASTERS, Regions, disc_radius, update_ledger
 from .report import as_float32, empty_report, report_detections, report_forecasts, report_tracks
 from .settings import JudgeSettings
+from .start import gather
 from .state import JudgeState
 from .stream_time import NS_PER_S, advanced
 from .watch import Watch
@@ -74,7 +75,9 @@ class Judge:
             score_detections={name: crops[name].detection_index for name in scores if name in crops},
         )
         if calibration is None:
-            return Judgement(report, [], self._calibrate_on_start(_clean_frame(observation, crops, state), state))
+            state = self._calibrate_on_start(_clean_frame(observation, crops, state), state)
+            name = StreamState.NO_SIGNAL if state.no_signal else StreamState.CALIBRATING
+            return Judgement(replace(report, state=name), [], state)
         dt_s = (_now_ns(state) - before_ns) / NS_PER_S
         watched = self.watch(stamp, scores, contradiction, dt_s, state)
         report = replace(
@@ -159,10 +162,11 @@ class Judge:
 
     def _calibrate_on_start(self, clean: CleanFrame, state: JudgeState) -> JudgeState:
         """Keeps a frame of the stream's start; the last of them calibrates the stream."""
-        gathered = (*state.clean, clean)
-        if len(gathered) < self.settings.calibration_frames:
-            return replace(state, clean=gathered)
-        return replace(state, clean=(), calibration=self.calibrate(gathered, state.stream_id, clean.observation.size))
+        state = gather(state, clean)
+        if len(state.clean) < self.settings.calibration_frames:
+            return state
+        calibration = self.calibrate(state.clean, state.stream_id, clean.observation.size)
+        return replace(state, clean=(), calibration=calibration)
 
     def _report(
         self,

@@ -19,12 +19,15 @@ from .runs import Runs, begun
 from .stream_time import StreamTime
 from .tracking import TrackSet, no_tracks
 
+NOTHING_FRAMES = 20  # in a row that add nothing to the clean frames: then the stream has no signal
+
 
 class JudgeState(msgspec.Struct, frozen=True):
     """The memory of one run of one stream.
 
     `change` is the change statistic of every alarm-carrying score; `clean` the frames gathered so far while
-    the stream calibrates on its own start.
+    the stream calibrates on its own start, `clean_from` the seq at which gathering began again (0: it did
+    not), `idle_frames` how many frames in a row have added nothing (`start.py`).
     """
 
     stream_id: str
@@ -37,6 +40,8 @@ class JudgeState(msgspec.Struct, frozen=True):
     change: dict[str, float] = msgspec.field(default_factory=dict)
     episodes: dict[AlertKind, Episode] = msgspec.field(default_factory=dict)
     clean: tuple[CleanFrame, ...] = ()
+    clean_from: int = 0
+    idle_frames: int = 0
     calibration: Calibration | None = None
     corrections: tuple[ScheduledCorrection, ...] = msgspec.field(name="verdicts", default=())  # the stored name
     runs: Runs = Runs()
@@ -45,6 +50,11 @@ class JudgeState(msgspec.Struct, frozen=True):
     def alerting(self) -> bool:
         """Whether an alert is open."""
         return any(episode.revision for episode in self.episodes.values())
+
+    @property
+    def no_signal(self) -> bool:
+        """Whether the stream waits for a picture that it could be calibrated on."""
+        return self.calibration is None and self.idle_frames >= NOTHING_FRAMES
 
 
 def new_run(previous: JudgeState | None, stream_id: str, run_id: str) -> JudgeState:

@@ -44,7 +44,16 @@ ORANGE: Color = (245, 170, 30)
 VERMILION: Color = (226, 66, 24)
 PINK: Color = (222, 150, 196)
 
-STATE_COLORS = {StreamState.CALIBRATING: YELLOW, StreamState.WATCHING: SKY, StreamState.ALERTING: VERMILION}
+STATE_COLORS = {
+    StreamState.NO_SIGNAL: MUTED,
+    StreamState.CALIBRATING: YELLOW,
+    StreamState.WATCHING: SKY,
+    StreamState.ALERTING: VERMILION,
+}
+STATE_HINTS = {
+    StreamState.NO_SIGNAL: "nothing to learn from: black, one color or the same picture all the time",
+    StreamState.CALIBRATING: "learning what is normal here; the start is assumed healthy",
+}
 SEVERITY_COLORS = {Severity.INFO: SKY, Severity.WARNING: ORANGE, Severity.CRITICAL: VERMILION}
 KIND_COLORS = {"sign": PAPER, "pedestrian": PINK}
 
@@ -294,9 +303,8 @@ def _draw_strip(canvas: Canvas, report: FrameReport, top: int) -> None:
     change = finite_change(report)
     if change:
         _draw_bars(canvas, change, split + left, top, size)
-    elif report.state is StreamState.CALIBRATING and report.outcome is Outcome.JUDGED:
-        hint = Span("learning what is normal here; the start is assumed healthy", MUTED)
-        canvas.text(split + left, first, [hint], size)
+    elif report.outcome is Outcome.JUDGED and (hint := STATE_HINTS.get(report.state)):
+        canvas.text(split + left, first, [Span(hint, MUTED)], size)
 
 
 def _draw_bars(canvas: Canvas, change: dict[str, float], left: float, top: int, size: int) -> None:

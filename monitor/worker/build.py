@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gradwatch import MissingFileError
+import structlog
+from msgspec.structs import replace
+
+from gradwatch import GradwatchError, MissingFileError
 from gradwatch.models.observe import Observer
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.health_topic import HealthTopic
 from gradwatch.streams.observability.health import Health
+from gradwatch.streams.observability.metrics import STATES_REFUSED
 from gradwatch.streams.sinks import SINKS
 from gradwatch.streams.transport.admin import add_partitions
 from gradwatch.streams.transport.consumer import FrameConsumer
@@ -23,12 +27,15 @@ from ..judging.judge import Judge
 from .moved_streams import MovedStreams
 from .ownership import Ownership
 from .pipeline import Pipeline
-from .stored_state import load
+from .stored_state import StateFormatError, load
 from .stream_health import StreamHealth
 from .threads import Worker
 from .verdict_feed import CorrectionFeed
 
+log = structlog.get_logger()
+
 SHIPPED_CALIBRATION = Path(__file__).parent.parent / "alarms" / "calibrations" / "synthetic.calibration"
+MAX_CALIBRATION_BYTES = 64 * 2**20  # twenty times as much as any
 
 
 def topics_of(configuration: Configuration) -> Topics:
@@ -62,6 +69,11 @@ def read_calibrations(configuration: Configuration) -> dict[str, Calibration]:
 
 def _read_calibration(path: Path, stream_id: str) -> Calibration:
     try:
+        size = path.stat().st_size
+        if size > MAX_CALIBRATION_BYTES:
+            raise StateFormatError(
+                f"{path}: expected a calibration of at most {MAX_CALIBRATION_BYTES} bytes, got {size}"
+            )
         return load(path.read_bytes(), Calibration)
     except OSError as error:
         raise MissingFileError(
@@ -88,12 +100,27 @@ def load_calibrations(configuration: Configuration, judge: Judge) -> dict[str, C
     return calibrations
 
 
+def usable_calibrations(configuration: Configuration, judge: Judge) -> tuple[dict[str, Calibration], dict[str, str]]:
+    """Those of `load_calibrations` that can be used, and by stream why another one can't: a missing, damaged or foreign
+    file is the trouble of its stream, which then calibrates on its own start."""
+    usable: dict[str, Calibration] = {}
+    refused: dict[str, str] = {}
+    for stream_id, stream in configuration.streams.items():
+        try:
+            usable |= load_calibrations(replace(configuration, streams={stream_id: stream}), judge)
+        except GradwatchError as error:
+            refused[stream_id] = str(error)
+            STATES_REFUSED.labels(stream_id, "calibration_file").inc()
+            log.error("calibration refused, the stream calibrates on its own start", stream=stream_id, why=str(error))
+    return usable, refused
+
+
 def build_worker(configuration: Configuration, health: Health | None = None) -> tuple[Worker, BoundedProducer]:
     """A worker that has joined its group, and the producer to close after it."""
     broker, names = configuration.broker, topics_of(configuration)
     observer = build_observer(configuration)
     judge = build_judge(configuration, observer)
-    calibrations = load_calibrations(configuration, judge)
+    calibrations, refused = usable_calibrations(configuration, judge)
     producer = BoundedProducer(broker.bootstrap_servers, broker.client)
     corrections = CorrectionFeed(lambda: TopicReader(broker.bootstrap_servers, [names.verdicts], broker.client))
     corrections.start()
@@ -107,6 +134,7 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         corrections.book,
         StreamHealth(HealthTopic(producer, names).put),
     )
+    pipeline.refused_calibrations = refused
     ownership = Ownership(
         pipeline,
         _state_reader(configuration),

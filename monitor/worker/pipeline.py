@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 from gradwatch.models.observe import Observer
 from gradwatch.models.outputs import Observation
 from gradwatch.streams.dead_letters import DeadLetters
-from gradwatch.streams.observability.metrics import ALERTS_OPEN, FRAMES, STATES_REFUSED, count_invalid_traceparent
+from gradwatch.streams.observability.metrics import (
+    ALERTS_OPEN,
+    FRAMES,
+    OVERLAYS_SKIPPED,
+    STATES_REFUSED,
+    count_invalid_traceparent,
+)
 from gradwatch.streams.sinks import Overlay, ReportSink
 from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
@@ -40,6 +46,7 @@ from gradwatch.streams.wire.pixels import MAX_PIXELS, BadRecordError, decode_pic
 from gradwatch.streams.wire.records import Record
 
 from ..alarms.calibration import Calibration, CalibrationMismatchError, check_origin
+from ..alarms.variation import one_color
 from ..judging import runs
 from ..judging.corrections import schedule
 from ..judging.judge import Judge, Judgement
@@ -81,6 +88,7 @@ class Pipeline:
         self.sink = sink
         self.dead_letters = dead_letters
         self.calibrations = dict(calibrations or {})
+        self.refused_calibrations: dict[str, str] = {}  # by stream, why the file that it names can't be used
         self.max_pixels = max_pixels  # of a picture; a larger one is rejected before it is decoded
         self.states: dict[str, JudgeState] = {}
         self.corrections = corrections or CorrectionBook()
@@ -158,8 +166,7 @@ class Pipeline:
         """
         try:
             report = judgement.report
-            overlay = overlays.annotations(report) if report.outcome is Outcome.JUDGED else None
-            return self._publish(report, overlay, judgement.alerts)
+            return self._publish(report, _overlay(report), judgement.alerts)
         except MACHINE:
             raise
         except Exception as error:
@@ -253,6 +260,7 @@ class Pipeline:
             made = judgement.state.calibration
             log.info("calibrated", stream=stamp.identity.stream_id, can_alarm=list(made.thresholds), note=made.note)
         ALERTS_OPEN.labels(stamp.identity.stream_id).set(len(judgement.report.alert_ids))
+        self.health.signal(stamp.identity, judgement.state.no_signal, one_color(observation.image_statistics))
         return judgement
 
     def _refuse(self, stamp: FrameStamp) -> Judgement:
@@ -327,8 +335,19 @@ class Pipeline:
     def _state_name(self, stamp: FrameStamp) -> StreamState:
         state = self.states.get(stamp.identity.stream_id)
         if state is None or state.calibration is None:
-            return StreamState.CALIBRATING
+            return StreamState.NO_SIGNAL if state is not None and state.no_signal else StreamState.CALIBRATING
         return StreamState.ALERTING if state.alerting else StreamState.WATCHING
+
+
+def _overlay(report: FrameReport) -> Overlay | None:
+    """The drawing of a judged frame; best effort, so one that can't be made is counted and left out."""
+    if report.outcome is not Outcome.JUDGED:
+        return None
+    try:
+        return overlays.annotations(report)
+    except Exception:
+        OVERLAYS_SKIPPED.labels(report.identity.stream_id, "not_drawn").inc()
+        return None
 
 
 def _of_record(read: Callable[..., T], *arguments: object) -> T:

@@ -76,10 +76,11 @@ def require_worker(health: Health, worker: Worker) -> None:
 def bound_calibrations(pipeline: Pipeline) -> Condition:
     """Whether every stream that names a calibration is judged by it, as far as its frames have come.
 
-    A calibration for another picture size is refused at the stream's first frame, and the stream calibrates on its own
-    start: that is not what the configuration asks for, and a rollout should halt.
+    A file that can't be used is refused before, a calibration for another picture size at the stream's first frame.
+    Either way the stream calibrates on its own start: that is not what the configuration asks for, and a rollout should
+    halt.
     """
-    refused = []
+    refused = list(pipeline.refused_calibrations)
     for stream_id, given in pipeline.calibrations.items():
         state = pipeline.states.get(stream_id)
         if state is not None and (

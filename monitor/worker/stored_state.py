@@ -2,7 +2,8 @@
 
     <stream>                      StoredState: small, written about once a second
     <stream>/calibration          Calibration: some hundred kB, written when it changes
-    <stream>/clean/<run>/<n>      CleanChunk: CHUNK clean frames, while the stream calibrates
+    <stream>/clean/<run>/<n>      CleanChunk: CHUNK clean frames, while the stream calibrates; <seq>.<n> where it
+                                  gathers from a frame <seq> on, because it had no signal before
 
 A clean frame takes 0.7 kB and a few hundred bytes a crop, so 300 of them up to a megabyte. Chunks make that
 append-only: each second only the last chunk is written again, where one record would be written whole and could exceed
@@ -186,7 +187,9 @@ def _chunks(state: JudgeState) -> Iterator[tuple[str, CleanChunk]]:
 
 
 def _chunk_key(state: JudgeState, number: int) -> str:
-    return f"{state.stream_id}/clean/{state.run_id}/{number}"
+    """A run may begin to gather more than once: each time its chunks have other keys."""
+    begun = f"{state.clean_from}." if state.clean_from else ""
+    return f"{state.stream_id}/clean/{state.run_id}/{begun}{number}"
 
 
 def _found(stream_id: str, values: Mapping[str, bytes]) -> Found:

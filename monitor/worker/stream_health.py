@@ -56,6 +56,15 @@ class StreamHealth:
                 self._moments_s[key] = now_s
                 self._of(stream_id, run_id, last_seq).moment(disturbance, time.time_ns(), detail)
 
+    def signal(self, identity: FrameIdentity, is_missing: bool, shown: str) -> None:
+        """Begins or ends the wait of a stream with nothing to be calibrated on; `shown` is its one color, or ""."""
+        stream_id, run_id, seq = identity.stream_id, identity.run_id, identity.seq
+        if is_missing:
+            detail = f"{shown or 'frozen, or a slate'}: the stream is calibrated once it shows a picture"
+            self.begin(stream_id, run_id, Disturbance.NO_SIGNAL, detail, seq)
+        else:
+            self.end(stream_id, run_id, Disturbance.NO_SIGNAL, seq)
+
     def clock(self, identity: FrameIdentity, before: StreamTime | None, now: StreamTime | None) -> None:
         """Reports what the capture time of a judged frame shows; `before` is the time of the frame before it."""
         if before is None or now is None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from gradwatch.ranges import PositiveSeconds
 from gradwatch.streams.observability.status_server import serving
 
-from ...worker.build import build_worker, read_calibrations
+from ...worker.build import build_worker
 from ...worker.startup import check_broker, limit_arenas, require_loading, require_worker
 from .. import options
 from ..options import BootstrapOption, ConfigOption, WaitOption, numeric
@@ -38,7 +38,6 @@ def work(
     configuration = options.load_configuration(config, bootstrap_servers)
     settings = replace(configuration.worker, **options.given(policy=policy, device=device))
     configuration = replace(configuration, worker=settings)
-    read_calibrations(configuration)  # an unreadable file is reported before any broker is needed
     health = options.service_health(configuration)
     require_loading(health)
     with serving(settings.metrics_port, settings.metrics_address, health):

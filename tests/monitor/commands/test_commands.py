@@ -98,7 +98,6 @@ def test_a_missing_extra_is_named_with_its_command(words: list[object], missing:
     ("words", "expected"),
     [
         (["work", "-c", "nowhere.yaml"], "expected a configuration file at nowhere.yaml, got No such file"),
-        (["work", "-c", "calibration.yaml"], "streams.north.calibration: expected a file at nowhere.calibration"),
         (["calibrate", "nowhere.mp4", "--source", "a", "--out", "c"], "nowhere.mp4"),
         (["calibrate", MOTORWAY, "--source", "a/b", "--out", "c"], "got 'a/b'"),
         (["instrument", "nowhere.onnx", "--out", "o.onnx"], "nowhere.onnx"),
@@ -169,12 +168,3 @@ def test_calibrate_then_replay_then_work(embedded, tmp_path):
     assert json.loads(counts.read_text())["published"] == 30
     assert sorted(report.identity.seq for report in reports) == list(range(30))
     assert all(report.outcome is Outcome.JUDGED and report.p_values for report in reports)
-
-
-@pytest.mark.parametrize("text", ["not a calibration", ""])
-def test_a_broken_calibration_file_is_refused(tmp_path: Path, text: str) -> None:
-    broken = tmp_path / "c.calibration"
-    broken.write_text(text)
-    config = tmp_path / "gradwatch.yaml"
-    config.write_text(f"streams: {{motorway: {{calibration: '{broken}'}}}}\n")
-    assert "expected Calibration" in gradwatch("work", "--config", config, code=1)

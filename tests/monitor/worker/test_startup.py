@@ -15,14 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
-from gradwatch.monitor.config import WorkerSettings
+from gradwatch.monitor.alarms.calibration import Calibration
+from gradwatch.monitor.config import Configuration, StreamSettings, WorkerSettings
 from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
+from gradwatch.monitor.worker.build import SHIPPED_CALIBRATION, build_judge, build_observer, usable_calibrations
 from gradwatch.monitor.worker.pipeline import Pipeline
 from gradwatch.monitor.worker.startup import bound_calibrations, require_loading, require_worker
+from gradwatch.monitor.worker.stored_state import dump, load
 from gradwatch.monitor.worker.threads import Worker
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.observability import metrics as telemetry
@@ -217,6 +221,29 @@ def test_a_refused_calibration_is_told() -> None:
     condition = bound_calibrations(pipeline)
     assert not condition.ok
     assert condition.reason.endswith(": gate")
+    pipeline.refused_calibrations = {"east": "no such file"}
+    assert bound_calibrations(pipeline).reason.endswith(": east, gate")
+
+
+def test_a_calibration_file_that_can_not_be_used_is_its_streams_trouble_alone(tmp_path: Path) -> None:
+    judge = build_judge(Configuration(), build_observer(Configuration()))
+    made = load(SHIPPED_CALIBRATION.read_bytes(), Calibration)
+    good = replace(made, origin=judge.origin("good", (960, 540)))
+    files = {
+        "good": dump(good),
+        "foreign": dump(good),
+        "text": b"not a calibration",
+        "empty": b"",
+        "cut": dump(good)[:-9],
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "folder").mkdir()
+    streams = {name: StreamSettings(str(tmp_path / name)) for name in (*files, "folder", "missing")}
+    usable, refused = usable_calibrations(Configuration(streams=streams), judge)
+    assert list(usable) == ["good"]
+    assert list(refused) == ["foreign", "text", "empty", "cut", "folder", "missing"]
+    assert "gradwatch calibrate RECORDING --source missing" in refused["missing"]
 
 
 # -- Prometheus --------------------------------------------------------------------------------------------

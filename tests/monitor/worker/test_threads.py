@@ -111,7 +111,7 @@ def make():
 
     def worker(batches, before=lambda seq: None, sink=None, **settings):
         settings = {"policy": "every_frame", "drain_s": 5.0} | settings
-        observer = StubObserver(draw_observations(1, seed=0), before)
+        observer = StubObserver(draw_observations(64, seed=0), before)
         pipeline = Pipeline(observer, Judge({}, "models", JudgeSettings()), sink or MemorySink(), DeadLetterBox())
         return Worker(ScriptedConsumer(batches), pipeline, WorkerSettings(**settings))
 

@@ -7,7 +7,7 @@ const LABELS = {
 };
 
 export const SEVERITIES = ["critical", "warning", "info"];
-export const CAMERA_STATES = ["alerting", "offline", "stale", "calibrating", "watching"]; // worst first
+export const CAMERA_STATES = ["alerting", "offline", "stale", "no_signal", "calibrating", "watching"]; // worst first
 
 /** An id as a label: "distribution_shift" becomes "Distribution shift". */
 export function humanize(id) {

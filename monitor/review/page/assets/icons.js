@@ -15,6 +15,7 @@ const PATHS = {
   watching: { line: EYE },
   calibrating: { line: "M3 3v14h14M6.5 13.5l3-4 2.6 2.4 4-5.6" },
   stale: { line: "M10 2a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM10 5.6V10l3 2" },
+  no_signal: { line: "M2.5 4h15v12h-15zM2.5 4l15 12" },
   offline: { line: "M10 2a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM4.6 4.6l10.8 10.8" },
   // actions
   back: { line: "M12.5 4 6.5 10l6 6" },
