@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradwatch.models.image_statistics import STATISTICS as IMAGE_STATISTICS
 from gradwatch.models.outputs import NO_DETECTIONS, Detections, HeadOutputs, Observation, Tiles
 from gradwatch.monitor.scorers import ClosedForm
 from gradwatch.streams.wire.frames import encode_frame
@@ -34,7 +35,7 @@ SECOND_NS = 1_000_000_000
 STEP_NS = SECOND_NS // 5
 RUN = "01JD0000000000000000000000"
 
-ROWS, COLUMNS, TILES_PER_FRAME, STATISTICS = 10, 18, 9, 12
+ROWS, COLUMNS, TILES_PER_FRAME, STATISTICS = 10, 18, 9, len(IMAGE_STATISTICS)
 CONTRAST = np.zeros(STATISTICS, np.float32)
 CONTRAST[3] = 20.0  # of the image statistics: a picture whose lumas differ, so that it is not of one color
 

@@ -61,6 +61,11 @@ class CleanFrame(msgspec.Struct, frozen=True):
     crops: CropScores
     segment: int = 0
 
+    @property
+    def layer_count(self) -> int:
+        """Gradient cosines of each tile: as many as the networks' decoder has layers."""
+        return int(self.observation.tiles.grad_cosines.shape[1])
+
 
 class Origin(msgspec.Struct, frozen=True):
     """What a calibration is bound to."""

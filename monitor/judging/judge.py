@@ -127,7 +127,7 @@ class Judge:
             raise ValueError(f"judge: expected outputs of the heads {list(self.heads)}, got also {sorted(unknown)}")
         alive, seq = state.tracks.track_id, stamp.identity.seq
         # by kind of this judge's heads: expectations that an older version stored under other names are dropped here
-        before = {kind: state.expectations.get(kind, Expectations.none(len(c))) for kind, c in self._classes.items()}
+        before = {kind: _known(state, kind, len(classes)) for kind, classes in self._classes.items()}
         after = dict(before)
         by_head: list[CropScores] = []
         contradictions = [Contradiction()]
@@ -197,6 +197,12 @@ class Judge:
             calibration_id=state.calibration.calibration_id if state.calibration else "",
             configuration_id=self.configuration_id,
         )
+
+
+def _known(state: JudgeState, kind: Kind, classes: int) -> Expectations:
+    """The expectations of a kind; none where they are missing, or of other classes."""
+    known = state.expectations.get(kind)
+    return known if known is not None and known.q.shape[1] == classes else Expectations.none(classes)
 
 
 def classes_by_kind(heads: dict[str, Head]) -> dict[Kind, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -13,6 +13,8 @@ from gradwatch.models.outputs import Observation
 
 Array = NDArray[np.float64]
 Parameters = dict[str, Array]
+Layout = Mapping[str, str]
+"""The parameters of a score: by name a letter for each axis, the same for axes of equal length."""
 Family = Literal["gradient", "baseline"]  # whether the score uses gradients
 Unit = Literal["crop", "frame"]  # what one value is about
 
@@ -45,6 +47,10 @@ class Scorer(Protocol):
     @property
     def unit(self) -> Unit:
         """What one value is about."""
+
+    @property
+    def layout(self) -> Layout:
+        """The parameters that `fit` returns, where it returns any."""
 
     def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
         """The parameters of the score on clean frames and the crops in them; {} where it has none."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from gradwatch.models.outputs import Observation
 
-from .contract import Array, CropScores, Family, Parameters, Unit
+from .contract import Array, CropScores, Family, Layout, Parameters, Unit
 
 MIN_HEAD_CROPS = 20  # heads with fewer clean crops than this are standardized by the crops of all heads
 MAD_TO_DEVIATION = 1.4826  # of a Gaussian
@@ -30,6 +31,7 @@ class SignScore:
     name: str
     family: Family
     unit: Unit = "crop"
+    layout: ClassVar[Layout] = {}
 
     def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
         """{}: the closed forms have no parameters."""
@@ -48,6 +50,7 @@ class PedestrianScore:
     name: str
     family: Family
     unit: Unit = "crop"
+    layout: ClassVar[Layout] = {"centre": "h", "spread": "h"}
 
     def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
         """`centre` and `spread` (heads + 1,) of the clean crops by number of their head, the last ones of all heads.

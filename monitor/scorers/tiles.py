@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradwatch.models.outputs import Observation, Tiles
 
-from .contract import Array, CropScores, Family, Parameters, Unit
+from .contract import Array, CropScores, Family, Layout, Parameters, Unit
 from .gaussian import fit_gaussian, mahalanobis
 
 BETA = 0.12  # weight of the cosines in the published score
@@ -50,6 +51,7 @@ class TileScore:
     features: Callable[[Tiles], Array]
     family: Family
     unit: Unit = "frame"
+    layout: ClassVar[Layout] = {"centre": "rk", "spread": "rk", "mean": "k", "whitening": "kk"}
 
     def fit(self, observations: Sequence[Observation], crops: Sequence[CropScores]) -> Parameters:
         """Mean and deviation of every grid row's tiles, then a Gaussian of the frames' averages.

@@ -14,24 +14,30 @@ that judged the same frames write equal chunks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 from msgspec.structs import replace
 
 from gradwatch import GradwatchError
+from gradwatch.streams.wire.outputs import UNREADABLE
 
 from ..alarms.calibration import Calibration, CleanFrame
 from ..judging.state import JudgeState
+from ..judging.stored_checks import StoredValueError, check
 
 FORMAT = 1  # of the bytes that `dump` writes
 CHUNK = 8  # frames
+DTYPES = {name: np.dtype(name) for name in ("<f4", "<f8", "<i4", "<i8", "|b1")}
+MAX_AXES, MAX_LENGTH = 8, 2**24
 NO_RUN = ""  # the run of no frame: the next frame begins one
 
 T = TypeVar("T")
+Natural = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 
 
 class StateFormatError(GradwatchError, ValueError):
@@ -48,10 +54,20 @@ def encode_array(value: object) -> object:
 
 
 def decode_array(kind: type, value: object) -> object:
-    """Decodes what `encode_array` made, into a writable array; the dec_hook of msgspec."""
-    if isinstance(value, dict):
-        return np.frombuffer(value["bytes"], dtype=value["dtype"]).reshape(value["shape"]).copy()
-    raise TypeError(f"expected an array for {kind}, got {type(value).__name__}")
+    """Decodes what `encode_array` made, into a writable array; the dec_hook of msgspec.
+
+    Raises TypeError, ValueError for anything else.
+    """
+    if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "bytes"}:
+        raise TypeError(f"expected an array for {kind}, got {type(value).__name__}")
+    dtype, shape, content = DTYPES.get(str(value["dtype"])), value["shape"], value["bytes"]
+    if dtype is None or not isinstance(shape, list) or not isinstance(content, bytes):
+        raise ValueError(f"expected an array of {', '.join(DTYPES)}, got {str(value['dtype'])[:80]!r}")
+    if len(shape) > MAX_AXES or not all(isinstance(n, int) and 0 <= n <= MAX_LENGTH for n in shape):
+        raise ValueError(f"expected the shape of an array, got {str(shape)[:80]}")
+    if math.prod(shape) * dtype.itemsize != len(content):
+        raise ValueError(f"expected the bytes of an array of shape {shape} {dtype}, got {len(content)}")
+    return np.frombuffer(content, dtype).reshape(shape).copy()
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=encode_array)
@@ -63,13 +79,15 @@ def dump(value: msgspec.Struct) -> bytes:
 
 
 def load(content: bytes, kind: type[T]) -> T:
-    """Decodes a value of type `kind` that `dump` encoded. Raises StateFormatError."""
+    """Decodes a value of type `kind` that `dump` encoded, and checks it whole. Raises StateFormatError."""
     try:
         number, name, value = msgspec.msgpack.decode(content, type=tuple[int, str, msgspec.Raw])
         if (number, name) != (FORMAT, kind.__name__):
             raise StateFormatError(f"expected {kind.__name__} of format {FORMAT}, got {name} of format {number}")
-        return msgspec.msgpack.decode(value, type=kind, dec_hook=decode_array)
-    except msgspec.DecodeError as error:
+        loaded = msgspec.msgpack.decode(value, type=kind, dec_hook=decode_array)
+        check(loaded)
+        return loaded
+    except (*UNREADABLE, StoredValueError) as error:
         raise StateFormatError(f"expected {kind.__name__} as MessagePack, got {len(content)} bytes: {error}") from error
 
 
@@ -94,12 +112,12 @@ NOTHING = Covered()
 class StoredState(msgspec.Struct, frozen=True):
     """A stream's state without its calibration and clean frames, and what it covers, as in `Covered`."""
 
-    next_offset: int
-    version: int = msgspec.field(name="published_ns")  # the stored name: earlier versions took it from a clock
+    next_offset: Natural
+    version: Natural = msgspec.field(name="published_ns")  # the stored name: earlier versions took it from a clock
     models_id: str
     configuration_id: str
     calibration_id: str  # "" while the stream calibrates
-    clean_frames: int
+    clean_frames: Natural
     state: JudgeState
     topic_id: str = ""
     seen_run: str = NO_RUN
@@ -217,12 +235,14 @@ def _found(stream_id: str, values: Mapping[str, bytes]) -> Found:
 
 
 def _in_order(stored: StoredState, chunks: Mapping[str, CleanChunk]) -> Iterable[CleanFrame]:
-    """The clean frames of the state's run up to the first hole, or the first step back in time."""
-    last_ns = -(2**63)
+    """The clean frames of the state's run up to the first hole, the first step back in time, or the first of other
+    networks."""
+    last_ns, layer_count = -(2**63), None
     for number in range(len(chunks)):
         chunk = chunks.get(_chunk_key(stored.state, number), CleanChunk(()))
         for frame in chunk.frames:
-            if frame.capture_ns <= last_ns:
+            layer_count = frame.layer_count if layer_count is None else layer_count
+            if frame.capture_ns <= last_ns or frame.layer_count != layer_count:
                 return
             last_ns = frame.capture_ns
             yield frame
