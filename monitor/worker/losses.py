@@ -59,6 +59,7 @@ class Losses:
     def __init__(self, health: StreamHealth) -> None:
         self._health = health
         self._last: dict[str, tuple[str, int]] = {}  # by stream: its run, and the highest seq that arrived
+        self._unnumbered: Counter[str] = Counter()  # since the last frame of their stream
         self._gaps: dict[int, _Gap] = {}
         self._sums: dict[str, _Sum] = {}
         self._reported_s: dict[str, float] = {}
@@ -71,6 +72,7 @@ class Losses:
     def forget(self, stream_id: str) -> None:
         """Drops what is known of a stream; what it lost and is not reported yet is reported now."""
         self._last.pop(stream_id, None)
+        self._unnumbered.pop(stream_id, None)
         self._report(stream_id, time.monotonic())
         self._reported_s.pop(stream_id, None)
 
@@ -80,6 +82,11 @@ class Losses:
         before = self._gaps.get(loss.partition)
         left = count + (before.left if before is not None else 0)
         self._gaps[loss.partition] = _Gap(loss.cause, left, time.monotonic() + SETTLE_S)
+
+    def note_unnumbered(self, stream_id: str) -> None:
+        """Notes a record of the stream whose number can't be read: it is reported, so its number is not missing."""
+        if stream_id in self._last:
+            self._unnumbered[stream_id] += 1
 
     def note_arrival(self, partition: int, identity: FrameIdentity) -> None:
         """Counts what is missing between a frame and the one of its stream before it."""
@@ -91,7 +98,7 @@ class Losses:
             return
         gap = self._gaps.get(partition)
         is_first = gap is not None and stream_id not in gap.seen
-        missing = seq - last_seq - 1 if same else seq
+        missing = (seq - last_seq - 1 if same else seq) - self._unnumbered.pop(stream_id, 0)
         if gap is not None and is_first:
             gap.seen.add(stream_id)
             if not same:  # how much of a run was before the gap is unknown, but for the offsets

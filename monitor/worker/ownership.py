@@ -181,6 +181,11 @@ class Ownership:
             self._records[stamp.partition, stamp.offset] = key
         self._losses.note_arrival(stamp.partition, stamp.identity)
 
+    def note_rejected(self, stamp: FrameStamp, key: bytes | None) -> None:
+        """Records that a record is no frame; `key` names its stream, even where its headers can't be read."""
+        if stamp.identity.run_id == BARE_RUN and key is not None:
+            self._losses.note_unnumbered(key.decode("utf-8", "replace"))
+
     def account(self, losses: list[Loss]) -> None:
         """Takes the consumer's `losses` and accounts for them; must be called often."""
         for loss in losses:

@@ -30,4 +30,4 @@ class Stateless:
     store_now = owns
     load_states = already_judged = is_leaving
     must_wait = look_for_moved = is_leaving
-    note_arrival = note_done = leave_to_next_owner = account = close = note_change = forget = tick
+    note_arrival = note_done = leave_to_next_owner = account = close = note_change = note_rejected = forget = tick

@@ -194,7 +194,9 @@ class Worker:
         try:
             frame = self.pipeline.read(record)
         except BadRecordError as error:
-            if self._is_new(rejected_stamp(record)):
+            stamp = rejected_stamp(record)
+            if self._is_new(stamp):
+                self.ownership.note_rejected(stamp, record.key)
                 self._to_judge.put(Rejected(record, error))
             return
         if self.ownership.must_wait(frame.stamp):

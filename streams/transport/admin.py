@@ -152,6 +152,19 @@ def add_partitions(bootstrap_servers: str, topics: Topics, client_settings: Sett
         log.warning("topic %s: raised to %s partitions, as %s has", problem.topic, problem.expected, topics.frames)
 
 
+def has_members_of_new_protocol(bootstrap_servers: str, group_id: str, client_settings: Settings = NO_SETTINGS) -> bool:
+    """Whether clients with `group.protocol=consumer` (KIP-848) are members of the group.
+
+    False where the broker does not know of the protocol, or does not say.
+    """
+    with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:
+        try:
+            groups = admin.list_groups(types_filter=["consumer"])
+        except KafkaError:
+            return False
+    return any(group["group_id"] == group_id for group in groups)
+
+
 def delete_topics(bootstrap_servers: str, names: Iterable[str], client_settings: Settings = NO_SETTINGS) -> None:
     """Deletes those of the topics that exist; only this frees memory of the embedded broker."""
     with connect(KafkaAdminClient, bootstrap_servers, client_settings) as admin:

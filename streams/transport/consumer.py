@@ -14,14 +14,21 @@ from typing import Any, Protocol
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError, RebalanceInProgressError
+from kafka.errors import InconsistentGroupProtocolError, KafkaError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
 from ..observability.metrics import CONSUMER_PAUSED, CONSUMER_UNFINISHED
 from ..wire.records import Record
 from ..wire.topics import MAX_RECORD_BYTES
+from .admin import has_members_of_new_protocol
 from .client.settings import NO_SETTINGS, Settings
-from .connection import GROUP_REFUSALS, GroupRefusedError, connect
+from .connection import (
+    GROUP_REFUSALS,
+    BrokerRefusedError,
+    BrokerUnavailableError,
+    GroupRefusedError,
+    connect,
+)
 from .offsets import Awaited, FinishedOffsets, Loss
 from .partitions import METADATA_AGE_MS
 from .positions import Positions
@@ -72,7 +79,8 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self.topic = topic
         self.offsets = FinishedOffsets()
-        self._group_id = group_id
+        self._servers, self._group_id, self._client_settings = bootstrap_servers, group_id, client_settings
+        self._generation = -1  # of the group, when its members were looked at
         self._committed: dict[int, int] = {}
         self._polled_to: dict[int, int] = {}
         self._commit_at_s = 0.0
@@ -261,10 +269,25 @@ class FrameConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _poll(self, timeout_s: float) -> list[Record]:
         try:
-            return self._positions.poll(timeout_s)
+            records = self._positions.poll(timeout_s)
+            generation = self._client.group_metadata().generation_id
+            if generation > self._generation:
+                self._generation = generation
+                self._check_group()
         except tuple(GROUP_REFUSALS) as error:
             reason = GROUP_REFUSALS[type(error)].format(group=self._group_id)
             raise GroupRefusedError(f"group {self._group_id} {reason}") from None
+        return records
+
+    def _check_group(self) -> None:
+        """The broker lets members of the new protocol share partitions with this one, which would not be judged."""
+        try:
+            mixed = has_members_of_new_protocol(self._servers, self._group_id, self._client_settings)
+        except (BrokerUnavailableError, BrokerRefusedError) as error:
+            log.warning("can't look who else is in group %s: %s", self._group_id, error)
+            return
+        if mixed:
+            raise InconsistentGroupProtocolError
 
     def _begin_anew(self) -> None:
         """Follows the topic; where it was made anew, reads it from its beginning once what was polled is finished."""

@@ -7,7 +7,7 @@ member.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -76,9 +76,19 @@ class PartitionReader:
             raise TopicMissingError(f"expected topic {topic} at {self.bootstrap_servers}, got none of that name")
         return [TopicPartition(topic, number) for number in sorted(numbers)]
 
-    def known_partitions(self, topic: str) -> list[TopicPartition]:
-        """The partitions of a topic as of the latest metadata; none while it is unknown. Asks nobody."""
-        return [TopicPartition(topic, number) for number in self.client._cluster.partitions_for_topic(topic) or ()]
+    def new_partitions(self, topics: Iterable[str], known: Mapping[TopicPartition, str]) -> dict[TopicPartition, str]:
+        """Partitions that are not `known`, or known under another identity of their topic; each with its identity.
+
+        As of the latest metadata: asks nobody.
+        """
+        found = {}
+        for topic in topics:
+            identity = topic_id(self.client, topic)
+            for number in self.client._cluster.partitions_for_topic(topic) or ():
+                place = TopicPartition(topic, number)
+                if place not in known or (identity and known[place] and identity != known[place]):
+                    found[place] = identity
+        return found
 
     def first_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The oldest offset that each partition still holds."""
@@ -167,6 +177,15 @@ class PartitionReader:
             yield
         except KafkaError as error:
             raise BrokerUnavailableError(f"{self.bootstrap_servers} did not answer: {error}") from error
+
+
+def topic_id(client: Any, topic: str) -> str:
+    """The identity of a topic, as of the client's latest metadata: one made anew under the same name has another.
+
+    "" where the broker tells none, or the topic is gone.
+    """
+    known = client._cluster.topic_id(topic)  # no public method of the client tells it
+    return str(known) if known else ""
 
 
 def records_of(polled: Mapping[TopicPartition, Collection[Any]]) -> list[Record]:

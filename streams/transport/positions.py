@@ -6,6 +6,7 @@ The client is told to reset no offset by itself: it would pass over what is gone
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from kafka.errors import KafkaError, LogTruncationError, NoOffsetForPartitionErr
 from ..wire.records import Record
 from .client.unreadable import UnreadableBatchError, pass_over
 from .offsets import Loss
-from .partitions import records_of
+from .partitions import records_of, topic_id
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +39,8 @@ class Positions:
 
     @property
     def topic_id(self) -> str:
-        """The identity of the topic, as of the latest metadata: one made anew under the same name has another.
-
-        "" where the broker tells none, or the topic is gone.
-        """
-        known = self._client._cluster.topic_id(self._topic)  # no public method of the client tells it
-        return str(known) if known else ""
+        """The identity of the topic; "" where it is unknown."""
+        return topic_id(self._client, self._topic)
 
     @property
     def partitions(self) -> frozenset[int]:
@@ -68,6 +65,10 @@ class Positions:
             self._mend(self._leave_gap, error.args[0])
         except LogTruncationError as error:
             self._mend(self._leave_gap, dict.fromkeys(error.divergent_offsets, BEYOND))
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            time.sleep(timeout_s)  # the broker is away; the client has logged it
         return []
 
     def prepare(self, partitions: Collection[int]) -> dict[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ..wire.records import Record
 from .client.settings import NO_SETTINGS, Settings
-from .partitions import PartitionReader
+from .partitions import PartitionReader, topic_id
 
 Place = tuple[str, int]  # topic, partition
 LOOK_TIMEOUT_S = 2.0
@@ -17,9 +17,9 @@ class TopicReader(PartitionReader):
     """`with TopicReader(servers, topics) as reader:` reads every partition from its first record on.
 
     `offsets` sets the start of some partitions (where that record is gone: the oldest left); with `since_ms` all
-    others start at the first record published then or later. Partitions that are added later are read from their
-    first record on, once the client knows of them (`METADATA_AGE_MS`). Raises `TopicMissingError`,
-    `BrokerUnavailableError`, `BrokerRefusedError`.
+    others start at the first record published then or later. Partitions that are added later, and topics that are made
+    anew, are read from their first record on, once the client knows of them (`METADATA_AGE_MS`). Raises
+    `TopicMissingError`, `BrokerUnavailableError`, `BrokerRefusedError`.
     """
 
     def __init__(
@@ -37,14 +37,15 @@ class TopicReader(PartitionReader):
             given = {partition: offset for partition, offset in (offsets or {}).items() if partition in partitions}
             starts = self.first_offsets(partitions) if since_ms is None else self.offsets_at(partitions, since_ms)
             self.seek(starts | given)
-            self._read = set(partitions)
+            self._read = {place: topic_id(self.client, place.topic) for place in partitions}
 
     def poll(self, timeout_s: float) -> list[Record]:
         """The records that have arrived; waits at most `timeout_s` for the first."""
-        added = {place for topic in self._topics for place in self.known_partitions(topic)} - self._read
-        if added:
-            self.seek({place: self.position(place) for place in self._read} | self.first_offsets(added))
-            self._read |= added
+        new = self.new_partitions(self._topics, self._read)
+        if new:
+            read_on = {place: self.position(place) for place in self._read if place not in new}
+            self.seek(read_on | self.first_offsets(new))
+            self._read |= new
         return super().poll(timeout_s)
 
 
@@ -56,6 +57,7 @@ class NewestRecords(PartitionReader):
         self._topic = topic
         with self.closed_on_error():
             self._read_to = dict.fromkeys(self.partitions(topic), 0)
+            self._read = {place: topic_id(self.client, topic) for place in self._read_to}
 
     def look(self, depth: Callable[[int], int]) -> list[Record]:
         """The last `depth(partition)` records of each partition that are newer than those of the last look.
@@ -63,7 +65,9 @@ class NewestRecords(PartitionReader):
         Only those that arrive within `LOOK_TIMEOUT_S`; the next look starts at the end again.
         """
         read_to = self._read_to
-        read_to |= {place: 0 for place in self.known_partitions(self._topic) if place not in read_to}
+        new = self.new_partitions([self._topic], self._read)
+        self._read |= new
+        read_to |= dict.fromkeys(new, 0)
         ends = {place: end for place, end in self.end_offsets(read_to).items() if end > read_to[place]}
         if not ends:
             return []

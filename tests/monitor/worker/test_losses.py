@@ -164,3 +164,13 @@ def test_a_stream_that_loses_all_the_time_is_reported_in_sums(book, monkeypatch)
     counts = Counter(int(record.detail.split()[0]) for record in book.records)
     assert sum(count * times for count, times in counts.items()) == book.lost()["seq_gap"] == 99
     assert len(book.records) == 3
+
+
+def test_a_frame_with_broken_headers_is_reported_and_so_not_lost(book):
+    book.arrive(0, 1)
+    book.losses.note_unnumbered(book.name + "a")  # it was number 2
+    book.arrive(3)
+    assert book.lost() == {}
+    book.losses.note_unnumbered(book.name + "unknown")
+    book.arrive(5)
+    assert book.lost() == {"seq_gap": 1}

@@ -215,3 +215,18 @@ def test_a_group_with_members_of_another_kind_is_refused_in_one_line(kafka: str,
     assert "--describe --members --group" in str(raised.value)
     consumer.close()
     other.close()
+
+
+@pytest.mark.parametrize("new", [1, 5])
+def test_readers_of_a_topic_made_anew_begin_again(kafka: str, topics: Topics, monkeypatch, new: int) -> None:
+    monkeypatch.setitem(reading.SETTINGS, "metadata_max_age_ms", 500)
+    fill(kafka, topics.frames, b"a", b"b", b"c")
+    with TopicReader(kafka, [topics.frames]) as reader, NewestRecords(kafka, topics.frames) as newest:
+        wait_until(lambda: len(newest.look(lambda partition: 5)) == 3)
+        wait_until(lambda: reader.poll(0.1))
+        make_anew(kafka, topics)
+        values = {b"%d" % i for i in range(new)}
+        fill(kafka, topics.frames, *sorted(values))
+        for poll in (lambda: reader.poll(0.1), lambda: newest.look(lambda partition: 5)):
+            seen: set[bytes | None] = set()
+            wait_until(lambda poll=poll, seen=seen: seen.update(r.value for r in poll()) or seen == values)
