@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,13 +73,25 @@ def summary_of(letter: Letter) -> LetterSummary:
 
 
 def table(summaries: Iterable[LetterSummary]) -> Table:
-    """The list of letters as a table."""
-    listing = Table("place", "rejected", "stream", "cause", "bytes", "requeued", "why")
+    """The list of letters as a table; their texts are whole."""
+    listing = Table()
+    for heading in ("place", "rejected", "stream", "cause", "bytes", "requeued", "why"):
+        listing.add_column(heading, overflow="fold")  # on a narrow terminal nothing is cut off
     for summary in summaries:
         size = f"{summary.size}" + ("+" if summary.left_out else "")
         row = [summary.place, moment(summary.timestamp_ms), summary.stream_id, summary.cause, size]
         listing.add_row(*(_plain(text) for text in [*row, str(summary.requeued or ""), summary.message]))
     return listing
+
+
+def by_stream(summaries: Iterable[LetterSummary]) -> Iterator[str]:
+    """A line for each stream: how many letters of which cause it has."""
+    counts: dict[str, Counter[str]] = {}
+    for summary in summaries:
+        counts.setdefault(summary.stream_id, Counter())[summary.cause or summary.error] += 1
+    for stream_id, causes in sorted(counts.items()):
+        shares = ", ".join(f"{count} {escaped(cause.encode())}" for cause, count in causes.most_common())
+        yield f"{escaped(stream_id.encode())}: {shares}"
 
 
 def details(letter: Letter) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,14 +17,20 @@ BUILD = "from setuptools import setup; setup()"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Paths of the files that setuptools puts into the wheel, without building the archive."""
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that setuptools puts into the wheel, without building the archive."""
     pytest.importorskip("setuptools", minversion="77", reason="builds with setuptools, as pip does")
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-c", BUILD, "-q", "build_py", "--build-lib", str(folder)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(installed: Path) -> set[str]:
+    """Paths of these files."""
+    return {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
 
 
 def sources(pattern: str) -> set[str]:
@@ -50,6 +58,7 @@ def test_training_is_not_in_the_wheel(built: set[str]) -> None:
     [
         "models/weights/*",
         "monitor/alarms/calibrations/synthetic.calibration",
+        "monitor/demo/recordings/*",
         "monitor/review/migrations/script.py.mako",
         "monitor/review/page/**/*",
     ],
@@ -57,6 +66,23 @@ def test_training_is_not_in_the_wheel(built: set[str]) -> None:
 def test_files_that_are_read_at_run_time_are_in_the_wheel(built: set[str], pattern: str) -> None:
     assert sources(pattern)
     assert sources(pattern) <= built
+
+
+def test_the_shipped_calibration_and_the_demo_s_recording_are_found_outside_of_the_sources(
+    installed: Path, tmp_path: Path
+) -> None:
+    """What `gradwatch demo` and `calibration: shipped` need: the calibration fits the weights beside it."""
+    code = """
+from gradwatch.monitor.config import from_tree
+from gradwatch.monitor.demo.pictures import MOTORWAY
+from gradwatch.monitor.worker.build import build_judge, build_observer, load_calibrations
+configuration = from_tree({"streams": {"town": {"calibration": "shipped", "source": "synthetic"}}})
+print(MOTORWAY.is_file(), *load_calibrations(configuration, build_judge(configuration, build_observer(configuration))))
+"""
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(installed)!r})\n{code}"]
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.stdout.split() == ["True", "town"], run.stderr
 
 
 def test_the_wheel_is_typed(built: set[str]) -> None:

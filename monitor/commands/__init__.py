@@ -10,13 +10,13 @@ import sys
 import traceback
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from gradwatch import GradwatchError, MissingPackageError
+from gradwatch import GradwatchError, MissingPackageError, __version__
 from gradwatch.streams.observability.logs import configure_logging, scrub
 
 
@@ -82,6 +82,23 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # settings may hold credentials
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gradwatch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 for _name, _verb in VERBS.items():
     app.command(_name, help=_verb.help)(lambda: None)
 

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import gradwatch
 from gradwatch import MissingFileError
 from gradwatch.streams.challenges.table import apply_challenge
 from gradwatch.streams.recordings.video import read_video, write_video
@@ -20,7 +19,7 @@ from gradwatch.streams.world.drive import Drive
 
 from ..overlay import annotations as overlays
 
-MOTORWAY = Path(gradwatch.__file__).parent.parent / "tests" / "recordings" / "motorway.mp4"
+MOTORWAY = Path(__file__).parent / "recordings" / "motorway.mp4"
 CALIBRATION_FRAMES = 110  # of the motorway; the rest is played
 STREAMS = ("town", "motorway")
 ONSET = {"town": 0.45, "motorway": 0.6}  # share of the drive after which the challenge sets in
@@ -55,7 +54,7 @@ def render(settings: DemoSettings) -> None:
     Raises MissingFileError.
     """
     if not MOTORWAY.is_file():
-        raise MissingFileError(f"expected the recording at {MOTORWAY}, got nothing there: run the demo from a clone")
+        raise MissingFileError(f"expected the recording at {MOTORWAY}, got nothing there: install gradwatch again")
     drive = Drive("town", settings.seed, settings.frames, settings.rate_hz)
     _save_stream(settings, "town", map(drive.image, range(settings.frames)))
     recorded = [frame.pixels() for frame in read_video(MOTORWAY)]

@@ -21,7 +21,7 @@ from gradwatch.streams.wire.messages import OutcomeCause
 from gradwatch.streams.wire.topics import Topics
 
 from ...config import BrokerSettings
-from ...letters import LetterFilter, details, table
+from ...letters import LetterFilter, by_stream, details, table
 from ...worker.build import topics_of
 from ..options import BootstrapOption, ConfigOption, JsonOption, load_configuration, numeric, write_json, write_output
 
@@ -29,6 +29,7 @@ dlq = typer.Typer(help="Inspect the records that could not be processed, and req
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PLACE = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
+UNFOLDED = 10_000  # columns where the list goes into a file or a pipe
 ACKNOWLEDGED_S = 30.0  # timeout of the acknowledgments of requeued records
 
 LetterCount = Annotated[int, Meta(ge=1, le=100_000)]
@@ -47,19 +48,23 @@ def list_letters(
     limit: Annotated[int, numeric(LetterCount, "Most dead letters to list.")] = 50,
     json: JsonOption = None,
 ) -> None:
-    """List the dead letters, newest first."""
+    """List the dead letters, newest first, and how many each stream has of them."""
     broker, topics = _broker(config, bootstrap_servers)
     wanted = LetterFilter(stream, cause, _since_ms(since))
     with TopicHistory(broker.bootstrap_servers, topics.dlq, broker.client) as history:
         found = list(islice(history.newest_first(wanted.summary), limit))
     write_json(json, found)
-    console = Console()
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = UNFOLDED
     if not found:
-        console.print(f"no such dead letters on {topics.dlq}", highlight=False)
+        console.print(f"no such dead letters on {topics.dlq}")
         return
     console.print(table(found))
+    for line in by_stream(found):
+        console.print(line, markup=False, soft_wrap=True)
     if len(found) == limit:
-        console.print(f"stopped at {limit}; for more use --limit or --since", highlight=False)
+        console.print(f"stopped at {limit}; for more use --limit or --since")
 
 
 @dlq.command()

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from typer.testing import CliRunner
 
+from gradwatch import __version__
 from gradwatch.monitor.commands import VERBS, app, load_verb
 from gradwatch.streams.wire.messages import Outcome
 from gradwatch.streams.wire.outputs import decode_report
@@ -63,6 +64,11 @@ def test_numbers_out_of_range_and_options_that_contradict_are_refused(words: lis
     done = CliRunner().invoke(app, [*map(str, words)], env={"COLUMNS": "200"})
     assert done.exit_code == 2, done.output
     assert refused in done.output.replace("'", "")
+
+
+def test_the_version_is_printed() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"gradwatch {__version__}\n")
 
 
 def test_help_names_the_verbs_without_any_extra() -> None:

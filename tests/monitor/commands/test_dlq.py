@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from gradwatch.monitor.commands import app
-from gradwatch.monitor.letters import escaped, hexdump, moment
+from gradwatch.monitor.letters import LetterSummary, escaped, hexdump, moment, table
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.connection import TopicMissingError
@@ -83,6 +85,23 @@ def test_the_list_is_filtered_and_newest_first(dlq: Run, tmp_path: Path) -> None
         output = dlq("list", "--json", listed, option, value)
         assert len(json.loads(listed.read_bytes())) == count
         assert ("no such dead letters" in output) == (count == 0)
+
+
+def test_the_list_is_whole_and_counted_by_stream(dlq: Run) -> None:
+    output = dlq("list")
+    assert "expected a JPEG, got [bold]" in output
+    assert "…" not in output
+    assert "gradwatch.frames.1: 3 undecodable" in output.splitlines()
+    assert "gradwatch.frames.0: 1 too_large" in output.splitlines()
+
+
+def test_the_list_is_folded_on_a_narrow_terminal() -> None:
+    shown = StringIO()
+    summary = LetterSummary("0:1", 0, "w" * 100, "undecodable", "", "zz " * 50, "", 9, (), 0)
+    Console(width=60, file=shown, force_terminal=True).print(table([summary]))
+    assert shown.getvalue().count("z") == 100
+    assert shown.getvalue().count("w") == 100 + 1  # and that of the heading
+    assert "…" not in shown.getvalue()
 
 
 def test_a_letter_is_shown_without_control_characters(dlq: Run, tmp_path: Path) -> None:
