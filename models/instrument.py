@@ -114,12 +114,11 @@ def open_instrumented(path: Path, device: Device = "auto", threads: int = 1, dec
     that is not instrumented where the package onnx is absent.
     """
     try:
-        session = load_session(path, device, threads)
-        read_manifest(session)
-    except ModelError:  # what is wrong with it, instrumenting it says best
-        session = None
-    else:
-        return session
+        # Only its metadata: to compute the constants of a foreign graph may take all memory.
+        read_manifest(load_session(path, "cpu", optimized=False))
+        return load_session(path, device, threads)
+    except ModelError:
+        pass  # what is wrong with it, instrumenting it says best
     try:
         model = instrument(path, decoder)
     except MissingPackageError as error:

@@ -22,11 +22,12 @@ class ModelError(GradwatchError, ValueError):
     """An ONNX file that does not fit its purpose; the message states what was expected and what was found."""
 
 
-def load_session(path: Path, device: Device = "auto", threads: int = 1) -> Any:
+def load_session(path: Path, device: Device = "auto", threads: int = 1, *, optimized: bool = True) -> Any:
     """An `onnxruntime.InferenceSession` of the graph at `path`.
 
     device: `cuda` requires a GPU, `cpu` never tries one, `auto` uses one if ONNX Runtime has one that works.
-    threads: threads within one operator, 0 = ONNX Runtime's choice; operators run one after the other.
+    threads: threads within one operator, 0 = ONNX Runtime's choice; operators run one after the other. optimized:
+    whether the graph is simplified first, for which ONNX Runtime computes all of its constants.
     Raises MissingFileError, DeviceError when CUDA was asked for and not obtained (ONNX Runtime itself falls
     back to the CPU without an error), ModelError for a file that it can't open, MissingPackageError without ONNX
     Runtime, ValueError for another device.
@@ -47,6 +48,8 @@ def load_session(path: Path, device: Device = "auto", threads: int = 1) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if not optimized:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # Threads that spin while they wait would take the cores from decoding and judging.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

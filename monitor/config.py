@@ -35,6 +35,7 @@ Name = Annotated[str, Meta(min_length=1)]
 TopicName = Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")]
 TopicPrefix = Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{0,200}$")]
 LagBudget = Annotated[float, Meta(ge=0, le=365 * 86_400)]
+SECRET_BYTES = 64 * 1024
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
 
 
@@ -181,7 +182,8 @@ def _value(match: re.Match[str], environment: Mapping[str, str]) -> str:
 def _secret(name: str, path: Path) -> str:
     """The content of a secret's file, as Docker and Kubernetes mount it, without the newline at its end."""
     try:
-        return path.read_text().rstrip("\n")
+        with path.open("rb") as file:
+            return file.read(SECRET_BYTES).decode().rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"expected a text file at {path}, which {name} names, got {type(error).__name__}"

@@ -35,7 +35,9 @@ def read_model(source: Any) -> Any:
     if not model.graph.node or not model.opset_import:
         raise InstrumentationError("expected an ONNX graph with nodes, got a file without any")
     if any(entry.key == METADATA_KEY for entry in model.metadata_props):
-        raise InstrumentationError("expected a file as its exporter wrote it, got one that is instrumented already")
+        raise InstrumentationError(
+            "expected a file as its exporter wrote it, got one that is instrumented already: use the original"
+        )
     # The first version that allows weights that are not inputs.
     model.ir_version = max(model.ir_version, 4)
     return model

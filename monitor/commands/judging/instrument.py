@@ -14,9 +14,10 @@ from gradwatch import MissingFileError
 from gradwatch.models.instrument import KEEP, recognize
 from gradwatch.models.instrument import instrument as instrument_model
 
-from ..options import numeric, refuse_overwriting, write_output
+from ..options import OutputError, numeric, refuse_overwriting, write_output
 
-SIZE = re.compile(r"(\d+)x(\d+)")
+SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+NAMES_BYTES = 1024 * 1024
 KeptLocations = Annotated[int, Meta(ge=1, le=100_000)]
 ClassId = Annotated[int, Meta(ge=0, le=99_999)]
 
@@ -49,8 +50,12 @@ def _read_names(path: Path | None) -> list[str] | None:
         return None
     if not path.is_file():
         raise MissingFileError(f"no file with the names of the classes at {path}")
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line]
+    try:
+        with path.open("rb") as file:
+            text = file.read(NAMES_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OutputError(f"--names: expected a text file in UTF-8, one name a line, got {path}: {error}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _parse_size(size: str | None) -> tuple[int, int] | None:

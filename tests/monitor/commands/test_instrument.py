@@ -86,6 +86,15 @@ def test_a_missing_file_of_names_is_named(classifier, tmp_path):
     assert "absent.txt" in str(result.exception)
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\x89PNG\r\n"])
+def test_names_that_are_no_text_are_refused(classifier, tmp_path, content):
+    names = tmp_path / "names.txt"
+    names.write_bytes(content)
+    result = run(classifier, "--out", tmp_path / "out.onnx", "--size", "96x64", "--names", names)
+    assert isinstance(result.exception, GradwatchError)
+    assert "--names: expected a text file in UTF-8" in str(result.exception)
+
+
 def test_a_size_in_another_form_is_refused(classifier, tmp_path):
     result = run(classifier, "--out", tmp_path / "out.onnx", "--size", "640")
     assert result.exit_code == 2
