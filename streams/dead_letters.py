@@ -11,13 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
+
 from gradwatch import GradwatchError
 
-from .observability.metrics import DEAD_LETTERS
-from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
+from .observability.metrics import DEAD_LETTERS, OUTPUTS_LOST
+from .transport.connection import BrokerUnavailableError
+from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError, cause_of
 from .wire.frames import rejected_stamp
 from .wire.records import Headers, Record
 from .wire.topics import MAX_RECORD_BYTES, Topics
+
+log = structlog.get_logger()
 
 PREFIX = "dlq_"
 FIRST = PREFIX + "topic"  # of the context's headers
@@ -64,18 +69,44 @@ class Letter:
 
 
 class DeadLetters:
-    """Publishes records that could not be processed: bytes and headers unchanged, the reason in headers `dlq_…`."""
+    """Publishes records that could not be processed: bytes and headers unchanged, the reason in headers `dlq_…`.
+
+    Best effort: one that its topic does not take is lost, logged and counted; its frame is reported in any case.
+    """
 
     def __init__(self, producer: BoundedProducer, topics: Topics) -> None:
         self._producer = producer
         self._topics = topics
+        self._is_stuck = False  # then no letter waits for room
 
     def publish(self, record: Record, error: BaseException, stage: str) -> Delivery:
-        """Sends `record` to the dead letters; `stage` is the step that refused it. Raises `BrokerUnavailableError`.
+        """Sends `record` to the dead letters; `stage` is the step that refused it.
 
-        If record and context together are too large, the value is left out, and if still too large, headers and key
-        too: then the context only tells where the record is.
+        The delivery is done once the letter is acknowledged or lost, and never fails. If record and context together
+        are too large, the value is left out, and if still too large, headers and key too: then the context only tells
+        where the record is.
         """
+        settled = Delivery()
+        try:
+            self._cut_and_send(record, error, stage).add_done_callback(lambda done: self._settle(settled, record, done))
+        except (BrokerUnavailableError, RecordTooLargeError) as failure:
+            lost = Delivery()
+            lost.finish(exception=failure)
+            self._settle(settled, record, lost)
+        return settled
+
+    def _settle(self, settled: Delivery, record: Record, done: Delivery) -> None:
+        self._is_stuck = done.exception is not None
+        if done.exception is not None:
+            stream_id = rejected_stamp(record).identity.stream_id
+            OUTPUTS_LOST.labels(stream_id, "dlq", cause_of(done.exception)).inc()
+            place = f"{record.topic}[{record.partition}] offset {record.offset}"
+            log.warning(
+                "a dead letter is lost, its record remains while it is retained", at=place, why=str(done.exception)
+            )
+        settled.finish(done.offset)
+
+    def _cut_and_send(self, record: Record, error: BaseException, stage: str) -> Delivery:
         for cut in CUTS:
             kept = _without(record, cut)
             if kept.size + CONTEXT_BYTES <= MAX_RECORD_BYTES:
@@ -87,7 +118,11 @@ class DeadLetters:
         # The client refuses null headers, and a record without key and value; the context tells which were null.
         headers = [(name, value or b"") for name, value in record.headers] + context
         value = b"" if record.key is None and record.value is None else record.value
-        delivery = self._producer.send(self._topics.dlq, record.key, value, headers)
+        delivery = self._producer.try_send(self._topics.dlq, record.key, value, headers)
+        if delivery is None and not self._is_stuck:
+            delivery = self._producer.send(self._topics.dlq, record.key, value, headers)
+        if delivery is None:
+            raise BrokerUnavailableError(f"topic {self._topics.dlq} takes no records")
         fields = {name.removeprefix(PREFIX): value.decode() for name, value in context if value is not None}
         DEAD_LETTERS.labels(fields["stream_id"], fields["stage"], fields["cause"]).inc()
         return delivery

@@ -1,4 +1,4 @@
-"""Publishes health records of cameras; a bounded number waits while the broker is unavailable."""
+"""Publishes health records of streams, best effort; a bounded number waits while their topic takes none."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import msgspec
 
 from .observability.metrics import SOURCE_HEALTH_RECORDS
 from .transport.connection import BrokerUnavailableError
-from .transport.producer import BoundedProducer
-from .wire.messages import HealthRecord, OutcomeCause
+from .transport.producer import BoundedProducer, RecordTooLargeError, cause_of
+from .wire.messages import HealthRecord
 from .wire.outputs import encode_health
 from .wire.records import cloud_event_headers
 from .wire.topics import Topics
@@ -18,9 +18,9 @@ MAX_WAITING = 1000  # of a few hundred bytes each
 
 
 class HealthTopic:
-    """Publishes the health records of one source in order, on the source's thread.
+    """Publishes the health records of one process in order; one thread uses it, and it never waits.
 
-    While the broker accepts nothing the newest `MAX_WAITING` wait; older ones are dropped and counted.
+    While the topic takes nothing the newest `MAX_WAITING` wait; older ones are dropped and counted.
     """
 
     def __init__(self, producer: BoundedProducer, topics: Topics) -> None:
@@ -32,7 +32,7 @@ class HealthTopic:
         """Queues a record and sends it as soon as the producer has room."""
         self._waiting.append(record)
         if len(self._waiting) > MAX_WAITING:
-            _count(self._waiting.popleft(), published=False)
+            _count(self._waiting.popleft(), BrokerUnavailableError())
         self.drain()
 
     def drain(self) -> None:
@@ -48,16 +48,18 @@ class HealthTopic:
         value = encode_health(msgspec.to_builtins(record))
         try:
             delivery = self._producer.try_send(self._topic, record.stream_id.encode(), value, headers)
-        except BrokerUnavailableError:  # the topic is missing: waiting for it would hold up frames
-            _count(record, published=False)
+        except BrokerUnavailableError:  # the topic is missing, for instance
+            return False
+        except RecordTooLargeError as error:
+            _count(record, error)
             return True
         if delivery is None:
             return False
         self._number += 1
-        delivery.add_done_callback(lambda done: _count(record, published=done.exception is None))
+        delivery.add_done_callback(lambda done: _count(record, done.exception))
         return True
 
 
-def _count(record: HealthRecord, published: bool) -> None:
-    outcome = ("published", "") if published else ("dropped", OutcomeCause.BROKER_UNAVAILABLE)
+def _count(record: HealthRecord, failure: BaseException | None) -> None:
+    outcome = ("published", "") if failure is None else ("dropped", cause_of(failure))
     SOURCE_HEALTH_RECORDS.labels(record.stream_id, *outcome).inc()

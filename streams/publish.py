@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -20,6 +21,7 @@ from .observability.health import Condition, Health
 from .observability.metrics import SOURCE_FRAMES, SOURCE_LAG, count_invalid_traceparent
 from .recordings.damage import RecordingError
 from .recordings.played import PlayedSource, SourceFrame
+from .transport.connection import BrokerUnavailableError
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
 from .wire.frames import encode_frame
 from .wire.messages import Disturbance, EncodedFrame, FrameIdentity, FrameStamp, OutcomeCause, check_stream_id
@@ -222,9 +224,10 @@ class RunPublisher:
         return Condition(outcome == "published", outcome)
 
     def drain(self) -> None:
-        """Sends queued frames while the producer has room."""
-        while self._queue and self._send(self._producer.try_send, *self._queue[0]):
-            self._remove_oldest()
+        """Sends queued frames while the topic is there and the producer has room."""
+        with suppress(BrokerUnavailableError):
+            while self._queue and self._send(self._producer.try_send, *self._queue[0]):
+                self._remove_oldest()
 
     def _remove_oldest(self) -> None:
         record, _ = self._queue.popleft()

@@ -6,17 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
+import structlog
 
-from .observability.metrics import ALERTS, OVERLAYS_SKIPPED
-from .transport.producer import BoundedProducer, Delivery
-from .wire.messages import Alert, FrameReport
+from .observability.metrics import ALERTS, OUTPUTS_LOST, OVERLAYS_SKIPPED
+from .transport.connection import BrokerUnavailableError
+from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError, Sender, cause_of
+from .wire.messages import Alert, FrameReport, Outcome, OutcomeCause
 from .wire.outputs import encode_alert, encode_report
 from .wire.records import Headers, cloud_event_headers
 from .wire.topics import Topics
 
 Overlay = dict[str, Any]
 
-OVERLAY_SHARE = 0.75  # of the producer's budget; beyond it overlays are skipped, to keep room for alerts
+log = structlog.get_logger()
 
 
 class ReportSink(Protocol):
@@ -34,42 +36,64 @@ class ReportSink(Protocol):
 
 
 class KafkaSink:
-    """Sends reports and alerts at least once, overlays best effort; keyed by stream, so in order per stream."""
+    """Sends reports and alerts at least once; keyed by stream, so in order per stream.
 
-    def __init__(self, producer: BoundedProducer, topics: Topics) -> None:
-        self._producer = producer
+    Overlays go by a producer of their own, best effort: one that is not taken at once is skipped and counted.
+    """
+
+    def __init__(self, sender: Sender, topics: Topics, best_effort: BoundedProducer) -> None:
+        self._sender, self._best_effort = sender, best_effort
         self._topics = topics
 
     def publish(self, report: FrameReport, overlay: Overlay | None, alerts: Sequence[Alert]) -> list[Delivery]:
         """Sends alerts first, because people wait for them. No commit waits for an overlay."""
-        key = report.identity.stream_id.encode()
-        deliveries = self.publish_alerts(alerts)
-        headers = _frame_headers("report", report)
-        deliveries.append(self._producer.send(self._topics.reports, key, encode_report(report), headers))
+        deliveries = [*self.publish_alerts(alerts), self._report(report)]
         if overlay is not None:
-            self._overlay(key, report, overlay)
+            self._overlay(report, overlay)
         return deliveries
 
     def publish_alerts(self, alerts: Sequence[Alert]) -> list[Delivery]:
-        """Sends alerts."""
-        return [self._alert(alert) for alert in alerts]
+        """Sends alerts; one that is larger than any topic of ours may take is lost, and counted."""
+        return [delivery for alert in alerts if (delivery := self._alert(alert)) is not None]
 
-    def _alert(self, alert: Alert) -> Delivery:
+    def _alert(self, alert: Alert) -> Delivery | None:
         event_id = f"{alert.alert_id}/{alert.revision}"
         headers = cloud_event_headers("alert", alert.stream_id, event_id, alert.last_capture_ns)
         headers.append(("content-type", b"application/json"))
         if alert.traceparent is not None:
             headers.append(("traceparent", alert.traceparent.encode()))
-        delivery = self._producer.send(self._topics.alerts, alert.stream_id.encode(), encode_alert(alert), headers)
+        try:
+            delivery = self._sender.send(self._topics.alerts, alert.stream_id.encode(), encode_alert(alert), headers)
+        except RecordTooLargeError as error:
+            OUTPUTS_LOST.labels(alert.stream_id, "alerts", error.cause).inc()
+            log.error("an alert is lost", stream=alert.stream_id, alert=event_id, why=str(error))
+            return None
         ALERTS.labels(alert.stream_id, alert.kind, alert.state).inc()
         return delivery
 
-    def _overlay(self, key: bytes, report: FrameReport, overlay: Overlay) -> None:
-        value = msgspec.json.encode(overlay)
-        room = self._producer.pending_bytes + len(value) < OVERLAY_SHARE * self._producer.max_bytes
-        headers = _frame_headers("overlay", report)
-        if not room or self._producer.try_send(self._topics.overlays, key, value, headers) is None:
-            OVERLAYS_SKIPPED.labels(report.identity.stream_id, "no_room").inc()
+    def _report(self, report: FrameReport) -> Delivery:
+        """Sends a report, or, where it is larger than any topic of ours may take, one that only says so."""
+        key = report.identity.stream_id.encode()
+        try:
+            return self._sender.send(self._topics.reports, key, encode_report(report), _frame_headers("report", report))
+        except RecordTooLargeError as error:
+            OUTPUTS_LOST.labels(report.identity.stream_id, "reports", error.cause).inc()
+            log.error("a report is published without its content", why=str(error))
+            short = _without_content(report)
+            return self._sender.send(self._topics.reports, key, encode_report(short), _frame_headers("report", short))
+
+    def _overlay(self, report: FrameReport, overlay: Overlay) -> None:
+        stream_id = report.identity.stream_id
+        key, value, headers = stream_id.encode(), msgspec.json.encode(overlay), _frame_headers("overlay", report)
+        try:
+            delivery = self._best_effort.try_send(self._topics.overlays, key, value, headers)
+        except (BrokerUnavailableError, RecordTooLargeError) as error:
+            OVERLAYS_SKIPPED.labels(stream_id, error.cause).inc()
+            return
+        if delivery is None:
+            OVERLAYS_SKIPPED.labels(stream_id, "no_room").inc()
+        else:
+            delivery.add_done_callback(lambda done: _count_skipped(stream_id, done))
 
 
 class MemorySink:
@@ -106,3 +130,23 @@ def _frame_headers(kind: str, report: FrameReport) -> Headers:
     if report.traceparent is not None:
         headers.append(("traceparent", report.traceparent.encode()))
     return headers
+
+
+def _count_skipped(stream_id: str, done: Delivery) -> None:
+    if done.exception is not None:
+        OVERLAYS_SKIPPED.labels(stream_id, cause_of(done.exception)).inc()
+
+
+def _without_content(report: FrameReport) -> FrameReport:
+    return FrameReport(
+        report.identity,
+        report.partition,
+        report.offset,
+        report.capture_ns,
+        report.published_ns,
+        report.clock,
+        Outcome.FAILED,
+        report.state,
+        OutcomeCause.TOO_LARGE,
+        traceparent=report.traceparent,
+    )

@@ -65,7 +65,7 @@ LAYERS = {
         ("transport",),
         ("challenges", "world"),
         ("recordings",),
-        ("cameras", "dead_letters", "disturbances", "health_topic", "publish", "sinks", "sources"),
+        ("cameras", "dead_letters", "disturbances", "health_topic", "outbox", "publish", "sinks", "sources"),
     ),
     "monitor": (
         ("scorers",),
@@ -111,6 +111,7 @@ CLOCK_ALLOWED = (
     "streams/cameras/camera.py",
     "streams/observability/health.py",
     "streams/observability/metrics.py",
+    "streams/outbox.py",
     "streams/publish.py",
     "streams/transport/",
     "models/training/",

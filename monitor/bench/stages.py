@@ -72,7 +72,9 @@ class StagedPipeline(Pipeline):
         self, observer: Observer, judge: Judge, producer: BoundedProducer, topics: Topics, drive: PrecomputedDrive
     ) -> None:
         calibrations = {stream_name(partition): drive.calibration for partition in range(64)}
-        super().__init__(observer, judge, KafkaSink(producer, topics), DeadLetters(producer, topics), calibrations)
+        super().__init__(
+            observer, judge, KafkaSink(producer, topics, producer), DeadLetters(producer, topics), calibrations
+        )
         self.drive = drive
         self.on: frozenset[str] = frozenset()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import structlog
@@ -13,6 +14,7 @@ from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.health_topic import HealthTopic
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.observability.metrics import STATES_REFUSED
+from gradwatch.streams.outbox import Outbox
 from gradwatch.streams.sinks import SINKS
 from gradwatch.streams.transport.admin import add_partitions
 from gradwatch.streams.transport.consumer import FrameConsumer
@@ -34,6 +36,8 @@ from .verdict_feed import CorrectionFeed
 
 log = structlog.get_logger()
 
+BEST_EFFORT_SHARE = 0.3  # of the budget for each of overlays, health records and dead letters
+BEST_EFFORT_CLOSE_S = 1.0
 SHIPPED_CALIBRATION = Path(__file__).parent.parent / "alarms" / "calibrations" / "synthetic.calibration"
 MAX_CALIBRATION_BYTES = 64 * 2**20  # twenty times as much as any
 
@@ -115,30 +119,31 @@ def usable_calibrations(configuration: Configuration, judge: Judge) -> tuple[dic
     return usable, refused
 
 
-def build_worker(configuration: Configuration, health: Health | None = None) -> tuple[Worker, BoundedProducer]:
-    """A worker that has joined its group, and the producer to close after it."""
+def build_worker(configuration: Configuration, health: Health | None = None) -> tuple[Worker, Callable[[float], None]]:
+    """A worker that has joined its group, and what closes its producers after it, within so many seconds."""
     broker, names = configuration.broker, topics_of(configuration)
     observer = build_observer(configuration)
     judge = build_judge(configuration, observer)
     calibrations, refused = usable_calibrations(configuration, judge)
-    producer = BoundedProducer(broker.bootstrap_servers, broker.client)
+    outbox = Outbox(_producer(configuration, (names.reports, names.alerts, names.state)))
+    best_effort = _producer(configuration, (names.overlays, names.health, names.dlq), BEST_EFFORT_SHARE)
     corrections = CorrectionFeed(lambda: TopicReader(broker.bootstrap_servers, [names.verdicts], broker.client))
     corrections.start()
     pipeline = Pipeline(
         observer,
         judge,
-        SINKS["kafka"](producer, names),
-        DeadLetters(producer, names),
+        SINKS["kafka"](outbox, names, best_effort),
+        DeadLetters(best_effort, names),
         calibrations,
         configuration.worker.max_pixels,
         corrections.book,
-        StreamHealth(HealthTopic(producer, names).put),
+        StreamHealth(HealthTopic(best_effort, names).put),
     )
     pipeline.refused_calibrations = refused
     ownership = Ownership(
         pipeline,
         _state_reader(configuration),
-        StateTopic(producer, names.state),
+        StateTopic(outbox, names.state),
         configuration.worker.state_interval_s,
         MovedStreams(_state_reader(configuration)),
         configuration.worker.remove_state_after_s,
@@ -152,7 +157,21 @@ def build_worker(configuration: Configuration, health: Health | None = None) -> 
         instance_id=configuration.worker.instance_id,
         owner=ownership,
     )
-    return Worker(consumer, pipeline, configuration.worker, health, ownership), producer
+
+    def close(timeout_s: float) -> None:
+        outbox.close(timeout_s)
+        best_effort.close(BEST_EFFORT_CLOSE_S)
+
+    return Worker(consumer, pipeline, configuration.worker, health, ownership, outbox.blocked), close
+
+
+def _producer(configuration: Configuration, topics: Iterable[str], share: float = 1.0) -> BoundedProducer:
+    """A producer that knows `topics`, as far as they are there: else the first record of each would have to wait."""
+    broker = configuration.broker
+    producer = BoundedProducer(broker.bootstrap_servers, broker.client, independent=True, share=share)
+    for topic in topics:
+        producer.learn(topic)
+    return producer
 
 
 def _state_reader(configuration: Configuration) -> StateReader:

@@ -67,10 +67,11 @@ def require_loading(health: Health) -> None:
 
 
 def require_worker(health: Health, worker: Worker) -> None:
-    """Ready once `worker` has joined its group, unless it is stopping or has refused a calibration."""
+    """Ready once `worker` has joined its group, unless it stops, has refused a calibration or can't publish."""
     health.require("models", lambda: Condition(True, worker.pipeline.judge_frame.models_id))
     health.require("calibrations", partial(bound_calibrations, worker.pipeline))
     health.require("group", partial(group, worker))
+    health.require("outputs", partial(outputs, worker))
 
 
 def bound_calibrations(pipeline: Pipeline) -> Condition:
@@ -103,6 +104,12 @@ def group(worker: Worker) -> Condition:
         return Condition(False, "has not joined yet")
     count = len(worker.consumer.assigned)
     return Condition(True, f"joined, {count} partitions" if count else "joined, stands by without a partition")
+
+
+def outputs(worker: Worker) -> Condition:
+    """Whether reports, alerts and states are published; best-effort outputs don't count."""
+    blocked = worker.blocked()
+    return Condition(not blocked, blocked or "published")
 
 
 def limit_arenas() -> bool:

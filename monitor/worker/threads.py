@@ -93,7 +93,8 @@ Work = Observed | Dropped | Rejected
 class Worker:
     """Consumes frames, judges them and publishes the results. Every frame gets exactly one report.
 
-    Without `ownership` it owns every partition and stores no states.
+    Without `ownership` it owns every partition and stores no states. `blocked` names the outputs that must not be lost
+    and can't be published, "" if there are none: until then it consumes nothing more.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Worker:
         settings: WorkerSettings,
         health: Health | None = None,
         ownership: Ownership | None = None,
+        blocked: Callable[[], str] = lambda: "",
     ) -> None:
         self.consumer = consumer
         self.pipeline = pipeline
@@ -114,6 +116,7 @@ class Worker:
             if settings.policy == "live"
             else EveryFrame(settings.max_pending_bytes)
         )
+        self.blocked = blocked
         self.silence = Silence(pipeline, self.ownership, self.admission, settings)
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
@@ -180,7 +183,7 @@ class Worker:
                 records, self._waiting = [*self._waiting, *records], []
             for record in records:
                 self._admit(record)
-            full = self.admission.full or self._to_judge.qsize() > BACKLOG
+            full = self.admission.full or self._to_judge.qsize() > BACKLOG or self.blocked() != ""
             if full != paused:
                 paused = full
                 self.consumer.pause() if full else self.consumer.resume()

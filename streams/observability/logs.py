@@ -56,6 +56,8 @@ def configure_logging(json: bool | None = None, level: int = logging.INFO) -> No
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
+    # It logs each of ten attempts a second for as long as a topic is missing.
+    handler.addFilter(_OnceAMinute("kafka"))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
@@ -75,14 +77,19 @@ def configure_logging(json: bool | None = None, level: int = logging.INFO) -> No
 
 
 class _OnceAMinute(logging.Filter):
-    """Lets each message pass once a minute, whatever its fields, and adds how many were held back."""
+    """Lets each message pass once a minute, whatever its fields, and adds how many were held back.
 
-    def __init__(self) -> None:
-        super().__init__()
+    On a handler it looks at the loggers below `library` alone.
+    """
+
+    def __init__(self, library: str = "") -> None:
+        super().__init__(library)
         self._logged: dict[str, tuple[float, int]] = {}  # message -> when, and how many were held back since
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is logged."""
+        if not super().filter(record):
+            return True
         fields: Any = record.msg  # structlog's are dicts
         message = str(fields["event"] if isinstance(fields, dict) else fields).partition("\n")[0]
         logged_s, held = self._logged.get(message, (0.0, 0))

@@ -106,7 +106,12 @@ FRAMES_LOST = StreamCounter(
 )
 STATES_STORED = StreamCounter("gradwatch_states_stored", "States of streams that were stored.", BY_STREAM)
 STATES_REFUSED = StreamCounter("gradwatch_states_refused", "Stored states that could not be restored.", BY_CAUSE)
-OVERLAYS_SKIPPED = StreamCounter("gradwatch_overlays_skipped", "Overlays skipped while the broker was slow.", BY_CAUSE)
+OVERLAYS_SKIPPED = StreamCounter("gradwatch_overlays_skipped", "Overlays that were not published.", BY_CAUSE)
+OUTPUTS_LOST = StreamCounter(
+    "gradwatch_outputs_lost",
+    "Dead letters that their topic did not take; reports, alerts and states too large for any topic.",
+    ["stream_id", "output", "cause"],
+)
 DEAD_LETTERS = StreamCounter(
     "gradwatch_dead_letters",
     "Records sent to the dead letter topic, by the stage that refused them.",

@@ -32,6 +32,8 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
 message.max.bytes=8388608
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 """
 LOGGING = "appender.console.type=Console\nappender.console.name=console\nrootLogger=WARN, console\n"
 

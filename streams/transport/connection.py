@@ -48,6 +48,8 @@ MAX_CUT_OFF = 3  # connections closed during authentication before the credentia
 class BrokerUnavailableError(GradwatchError):
     """The broker did not answer in time, or the topic does not exist; waiting may help."""
 
+    cause = "broker_unavailable"
+
 
 class TopicMissingError(GradwatchError, ValueError):
     """The topic, or a partition of it, does not exist."""

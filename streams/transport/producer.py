@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
 
 from ..observability.metrics import PRODUCER_PENDING
 from ..wire.records import Headers
 from ..wire.topics import MAX_RECORD_BYTES
+from .client.refusals import go_on_after_refusals
 from .client.settings import NO_SETTINGS, Settings
 from .connection import BrokerUnavailableError, connect
 from .partitions import METADATA_AGE_MS
@@ -28,11 +36,55 @@ SETTINGS: dict[str, Any] = {
     "linger_ms": 5,
     "batch_size": 256 * 1024,  # with the client's 16 KiB each overlay was a request of its own: 40 % more work
     "max_request_size": MAX_RECORD_BYTES,
+    "max_block_ms": 1,  # the client would block its caller while a topic is missing; `send` waits itself
+    "reconnect_backoff_max_ms": 2_000,
+    "metadata_max_age_ms": METADATA_AGE_MS,
+    # A topic that the broker creates by itself has the wrong partitions; `ensure_topics` creates ours.
+    "allow_auto_create_topics": False,
 }
+# An idempotent client has one sequence for all topics, which an error of one topic breaks for the others.
+INDEPENDENT = {"enable_idempotence": False, "max_in_flight_requests_per_connection": 1}  # one: keeps the order
+POLL_S = 0.02
+LEARN_S = 2.0
+FRESH_S = 15.0  # metadata younger than this comes from a broker that answers
 
 
 class RecordTooLargeError(ValueError):
     """A record above the size that producer, topic and consumer agree on (8 MiB unless configured)."""
+
+    cause = "too_large"
+
+
+class TopicUnavailableError(BrokerUnavailableError):
+    """The broker answers, and does not take records for this topic; the message has the remedy."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause  # topic_missing or not_allowed
+
+
+class Sender(Protocol):
+    """Sends records: `BoundedProducer`, and `Outbox`, which loses none."""
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+    ) -> Delivery:
+        """Sends as soon as there is room. Raises `RecordTooLargeError`, `BrokerUnavailableError`."""
+
+    def try_send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+    ) -> Delivery | None:
+        """Sends if there is room now, else returns None. Raises as `send`."""
 
 
 class Delivery:
@@ -72,9 +124,10 @@ class Delivery:
 
 
 class BoundedProducer:
-    """Idempotent, acks=all; holds at most `max_bytes` of records that the broker has not acknowledged.
+    """Holds at most `max_bytes` of records that the broker has not acknowledged, at most `share` of it for one topic.
 
-    `client_settings` go to `kafka.KafkaProducer` as they are (TLS, SASL, timeouts, …) and win over ours.
+    `client_settings` go to `kafka.KafkaProducer` as they are (TLS, SASL, timeouts, …) and win over ours. It is
+    idempotent, so frames are not repeated; with `independent` it is not, and no topic's trouble is another one's.
     `timeout_s` bounds every wait of `send`. Raises `BrokerUnavailableError` if no broker answers within
     `bootstrap_timeout_ms` (8 s unless set), `BrokerRefusedError` if one refuses.
     """
@@ -85,21 +138,31 @@ class BoundedProducer:
         client_settings: Settings = NO_SETTINGS,
         max_bytes: int = 64 * 1024 * 1024,
         timeout_s: float = 5.0,
+        *,
+        independent: bool = False,
+        share: float = 1.0,
     ) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.max_bytes = max_bytes
         self.timeout_s = timeout_s
         self.pending_bytes = 0  # of records (with a small overhead each) neither acknowledged nor given up
+        self._topic_bytes: Counter[str] = Counter()
+        self._max_topic_bytes = share * max_bytes
         self._room = threading.Condition()
-        settings = {
-            **SETTINGS,
-            "max_block_ms": int(timeout_s * 1000),
-            "reconnect_backoff_max_ms": 2_000,
-            "metadata_max_age_ms": METADATA_AGE_MS,
-            # A topic that the broker creates by itself has the wrong partitions; `ensure_topics` creates ours.
-            "allow_auto_create_topics": False,
-        }
-        self._client = connect(KafkaProducer, bootstrap_servers, settings | dict(client_settings))
+        settings = SETTINGS | dict(client_settings)
+        if independent or str(settings["acks"]) not in ("all", "-1"):
+            settings |= INDEPENDENT
+        self._client = connect(KafkaProducer, bootstrap_servers, settings)
+        go_on_after_refusals(self._client)
+
+    def learn(self, topic: str, timeout_s: float = LEARN_S) -> bool:
+        """Looks up a topic, so that its first record need not wait; returns whether it is there."""
+        deadline_s = time.monotonic() + timeout_s
+        while not self._is_known(topic, None):
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(POLL_S)
+        return True
 
     def send(
         self,
@@ -111,8 +174,13 @@ class BoundedProducer:
         timestamp_ms: int | None = None,
     ) -> Delivery:
         """Sends as soon as there is room. Raises `RecordTooLargeError`, `BrokerUnavailableError` after `timeout_s`."""
+        deadline_s = time.monotonic() + self.timeout_s
         size = self._size(topic, key, value, headers)
-        if not self._reserve(size, self.timeout_s):
+        while not self._is_known(topic, partition):
+            if time.monotonic() > deadline_s:
+                raise self._unavailable(topic, partition)
+            time.sleep(POLL_S)
+        if not self._reserve(topic, size, deadline_s - time.monotonic()):
             raise BrokerUnavailableError(
                 f"expected room for {size} bytes within {self.timeout_s} s, got {self.pending_bytes} of "
                 f"{self.max_bytes} bytes still unacknowledged by {self.bootstrap_servers}"
@@ -128,12 +196,14 @@ class BoundedProducer:
         partition: int | None = None,
         timestamp_ms: int | None = None,
     ) -> Delivery | None:
-        """Sends if there is room now, else returns None. Only the first record for a topic may wait (metadata).
+        """Sends if there is room now, else returns None; never waits.
 
-        Also returns None while the client does not know the partition, which may have been added just now.
+        Raises `RecordTooLargeError`, and `BrokerUnavailableError` while the client knows no such topic or partition.
         """
         size = self._size(topic, key, value, headers)
-        if not self._knows(topic, partition) or not self._reserve(size, 0.0):
+        if not self._is_known(topic, partition):
+            raise self._unavailable(topic, partition)
+        if not self._reserve(topic, size, 0.0):
             return None
         return self._send(size, topic, value, key, headers or [], partition, timestamp_ms)
 
@@ -159,12 +229,19 @@ class BoundedProducer:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _reserve(self, size: int, timeout_s: float) -> bool:
+    def _reserve(self, topic: str, size: int, timeout_s: float) -> bool:
         """Reserves `size` bytes of the budget; returns whether they became free in time."""
+
+        def is_free() -> bool:
+            of_topic = self._topic_bytes[topic]
+            within_share = of_topic == 0 or of_topic + size <= self._max_topic_bytes
+            return within_share and self.pending_bytes + size <= self.max_bytes
+
         with self._room:
-            if not self._room.wait_for(lambda: self.pending_bytes + size <= self.max_bytes, timeout_s):
+            if not self._room.wait_for(is_free, max(0.0, timeout_s)):
                 return False
             self.pending_bytes += size
+            self._topic_bytes[topic] += size
         PRODUCER_PENDING.inc(size)
         return True
 
@@ -177,47 +254,79 @@ class BoundedProducer:
             )
         return size
 
-    def _knows(self, topic: str, partition: int | None) -> bool:
+    def _is_known(self, topic: str, partition: int | None) -> bool:
+        """Whether the client knows where to send records; if not, it asks the broker, and does not wait for it."""
         cluster = self._client._metadata
         known = cluster.partitions_for_topic(topic)
-        if partition is None or known is None or partition in known:
+        if known is not None and (partition is None or partition in known):
             return True
+        self._client._sender.add_topic(topic)
         cluster.request_update()
         return False
+
+    def _unavailable(self, topic: str, partition: int | None) -> BrokerUnavailableError:
+        cluster = self._client._metadata
+        place = topic if partition is None else f"{topic}[{partition}]"
+        if topic in cluster.unauthorized_topics:
+            return _not_allowed(topic, self.bootstrap_servers)
+        if time.monotonic() * 1000 - cluster._last_successful_refresh_ms < FRESH_S * 1000:
+            return TopicUnavailableError(
+                f"{self.bootstrap_servers} has no topic {place}: create it with `gradwatch topics --create`",
+                "topic_missing",
+            )
+        return BrokerUnavailableError(f"{self.bootstrap_servers} did not answer, or topic {place} does not exist")
 
     def _send(self, size: int, topic: str, *rest: Any) -> Delivery:
         delivery = Delivery()
 
         def on_success(metadata: Any) -> None:
-            self._release(size)
+            self._release(topic, size)
             delivery.finish(offset=metadata.offset)
 
         def on_error(error: BaseException) -> None:
-            self._release(size)
+            self._release(topic, size)
             delivery.finish(exception=_translated(error, topic, size, self.bootstrap_servers))
 
         try:
             future = self._client.send(topic, *rest)
         except Exception as error:
-            self._release(size)
+            self._release(topic, size)
             if isinstance(error, KafkaError):
                 raise _translated(error, topic, size, self.bootstrap_servers) from error
+            if not self._is_known(topic, rest[-2]):  # deleted in this moment
+                raise self._unavailable(topic, rest[-2]) from error
             raise
         future.add_callback(on_success)
         future.add_errback(on_error)
         return delivery
 
-    def _release(self, size: int) -> None:
+    def _release(self, topic: str, size: int) -> None:
         with self._room:
             self.pending_bytes -= size
+            self._topic_bytes[topic] -= size
             self._room.notify_all()
         PRODUCER_PENDING.dec(size)
 
 
+def cause_of(error: BaseException) -> str:
+    """The cause of a failed delivery, as metrics count it."""
+    return str(getattr(error, "cause", BrokerUnavailableError.cause))
+
+
 def _translated(error: BaseException, topic: str, size: int, servers: str) -> Exception:
     """The client's error as an error of this package, so that callers don't depend on the client."""
-    if isinstance(error, MessageSizeTooLargeError):
-        return RecordTooLargeError(f"record for {topic}: {size} bytes are more than producer or topic allow: {error}")
+    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        return RecordTooLargeError(
+            f"record for {topic}: {size} bytes are more than its max.message.bytes or broker.client.max_request_size "
+            f"allow; `gradwatch topics --mend` raises the topic's: {error}"
+        )
+    if isinstance(error, AuthorizationError):
+        return _not_allowed(topic, servers)
     if isinstance(error, KafkaTimeoutError):
         return BrokerUnavailableError(f"{servers} did not answer, or topic {topic} does not exist: {error}")
     return BrokerUnavailableError(f"{servers} did not take a record for topic {topic}: {type(error).__name__} {error}")
+
+
+def _not_allowed(topic: str, servers: str) -> TopicUnavailableError:
+    message = f"{servers} does not allow writing to topic {topic}: grant Write and Describe on it to this user"
+    return TopicUnavailableError(message, "not_allowed")

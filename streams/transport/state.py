@@ -14,10 +14,11 @@ from collections.abc import Callable, Collection, Mapping
 
 from kafka import TopicPartition
 
+from ..observability.metrics import OUTPUTS_LOST
 from .client.settings import NO_SETTINGS, Settings
-from .connection import TopicMissingError
+from .connection import BrokerUnavailableError, TopicMissingError
 from .partitions import PartitionReader
-from .producer import BoundedProducer, Delivery
+from .producer import Delivery, RecordTooLargeError, Sender
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +30,27 @@ LOG_EVERY_S = 2.0
 class StateTopic:
     """Writes records of the state topic."""
 
-    def __init__(self, producer: BoundedProducer, topic: str) -> None:
-        self._producer = producer
+    def __init__(self, sender: Sender, topic: str) -> None:
+        self._sender = sender
         self._topic = topic
 
     def try_write(self, partition: int, key: str, value: bytes | None, version: int = 0) -> Delivery | None:
-        """Sends `value` (None removes the key), or returns None while the producer has no room.
+        """Sends `value` (None removes the key), or returns None while there is no room or no such partition.
 
-        Raises `RecordTooLargeError` and `BrokerUnavailableError`.
+        A value that is larger than any topic may take is lost and counted: its stream goes on, and begins anew, or
+        with an older state, after a restart.
         """
         headers = [(VERSION_HEADER, str(version).encode())]
-        return self._producer.try_send(self._topic, key.encode(), value, headers, partition=partition)
+        try:
+            return self._sender.try_send(self._topic, key.encode(), value, headers, partition)
+        except BrokerUnavailableError:
+            return None
+        except RecordTooLargeError as error:
+            OUTPUTS_LOST.labels(key.partition("/")[0], "state", error.cause).inc()
+            log.error("the state %s is not stored: %s", key, error)
+            lost = Delivery()
+            lost.finish()
+            return lost
 
 
 class Values:

@@ -82,7 +82,7 @@ class Overload:
         self.producer, self.out = BoundedProducer(address), BoundedProducer(address)
         # not calibrated: every frame would be kept for it, and this is about time and memory
         judge = Judge({}, "stub", JudgeSettings(calibration_frames=10**6))
-        sink, dead = KafkaSink(self.out, self.topics), DeadLetters(self.out, self.topics)
+        sink, dead = KafkaSink(self.out, self.topics, self.out), DeadLetters(self.out, self.topics)
         consumer = FrameConsumer(address, self.topics.frames, self.topics.prefix + "group", session_timeout_s=3.0)
         self.worker = Worker(consumer, Pipeline(SleepingObserver(), judge, sink, dead), WorkerSettings(**settings))
         self.published: dict[str, int] = {}

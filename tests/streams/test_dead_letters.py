@@ -45,6 +45,8 @@ class Outbox:
         self.sent.append(SimpleNamespace(topic=topic, key=key, value=value, headers=headers, partition=partition))
         return Delivery()
 
+    try_send = send
+
 
 def as_letter(record: Record, outbox: Outbox | None = None, error: Exception = ERROR) -> Letter:
     """`record` as a dead letter, as it is read from the topic."""

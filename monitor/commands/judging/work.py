@@ -42,12 +42,12 @@ def work(
     require_loading(health)
     with serving(settings.metrics_port, settings.metrics_address, health):
         check_broker(configuration, options.mend_topics_command(config, bootstrap_servers), wait)
-        worker, producer = build_worker(configuration, health)
+        worker, close = build_worker(configuration, health)
         require_worker(health, worker)
         options.stop_on_signal(worker.stop)
         log.info("working", frames=configuration.topics.frames, policy=settings.policy)
         try:
             worker.run(until_idle, ready_file.touch if ready_file is not None else lambda: None)
         finally:
-            producer.close(settings.drain_s)
+            close(settings.drain_s)
     log.info("stopped", reports=worker.reports)

@@ -1,4 +1,4 @@
-"""What gradwatch changes about kafka-python: which settings reach its clients, and records that it can't read.
+"""What gradwatch changes about kafka-python: the settings that reach its clients, what they read, when they go on.
 
 May import: kafka. Must never know: topics, and what their records mean.
 """

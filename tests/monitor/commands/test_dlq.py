@@ -39,6 +39,7 @@ def broker() -> Iterator[str]:
         ensure_topics(tansu.bootstrap_servers, TOPICS, 2)
         with BoundedProducer(tansu.bootstrap_servers) as producer:
             letters = DeadLetters(producer, TOPICS)
+            assert producer.learn(TOPICS.dlq)
             for _ in range(3):
                 letters.publish(CAME, BAD, "decode")
             large = Record(TOPICS.frames, 0, 71, 10**17, None, bytes(9_000_000), ())

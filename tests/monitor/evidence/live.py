@@ -36,7 +36,7 @@ class RunPublisher:
     def __init__(self, broker: str, topics: Topics) -> None:
         self.broker, self.topics = broker, topics
         self._producer = BoundedProducer(broker)
-        self._sink = KafkaSink(self._producer, topics)
+        self._sink = KafkaSink(self._producer, topics, self._producer)
 
     def frames(
         self, seqs: Iterable[int], rate_hz: int, stream_id: str = "north", content: bytes = JPEG, judged: bool = True

@@ -58,7 +58,7 @@ class Run:
         pipeline = Pipeline(
             self.observer,
             Judge({}, "models", JudgeSettings()),
-            KafkaSink(producer, self.topics),
+            KafkaSink(producer, self.topics, producer),
             DeadLetters(producer, self.topics),
         )
         consumer = FrameConsumer(servers, self.topics.frames, self.topics.prefix + "group", session_timeout_s=6.0)

@@ -36,7 +36,7 @@ def records(embedded: str) -> dict[str, list[Record]]:
     topics = make_topics(embedded, partitions=1)
     with BoundedProducer(embedded) as producer:
         publish(jpegs([gray_jpeg()] * FRAMES, Playback(rate_hz=5)), producer, topics, "north", pace=False)
-        sink, dead_letters = KafkaSink(producer, topics), DeadLetters(producer, topics)
+        sink, dead_letters = KafkaSink(producer, topics, producer), DeadLetters(producer, topics)
         pipeline = Pipeline(StubObserver(observations), judge, sink, dead_letters)
         consumer = FrameConsumer(embedded, topics.frames, topics.prefix + "group", session_timeout_s=6.0)
         Worker(consumer, pipeline, WorkerSettings(policy="every_frame")).run(until_idle_s=0.5)

@@ -149,3 +149,30 @@ def test_without_a_terminal_logs_are_json(capsys: pytest.CaptureFixture[str]) ->
     line = capsys.readouterr().err
     assert msgspec.json.decode(line)["event"] == "größer"
     assert "größer" in line
+
+
+def test_a_line_that_a_library_repeats_is_written_once_a_minute_with_the_number_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging(json=True)
+    handler, kafka = logging.root.handlers[0], logging.getLogger("kafka.cluster")
+
+    def emit(name: str, message: str, at_s: float) -> None:
+        record = logging.LogRecord(name, logging.ERROR, "cluster.py", 590, message, ("alerts",), None)
+        record.created = at_s
+        handler.handle(record)
+
+    for _ in range(668):
+        emit(kafka.name, "Topic %s not found", 1000.0)
+    emit(kafka.name, "Topic %s is not authorized", 1000.0)
+    emit("gradwatch", "Topic %s not found", 1000.0)
+    emit("gradwatch", "Topic %s not found", 1000.0)
+    emit(kafka.name, "Topic %s not found", 1060.0)
+    written = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert written == [
+        "Topic alerts not found",
+        "Topic alerts is not authorized",
+        "Topic alerts not found",
+        "Topic alerts not found",
+        "Topic alerts not found (and 667 more)",
+    ]

@@ -5,13 +5,16 @@ import time
 from pathlib import Path
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.transport.embedded import EmbeddedBroker
-from gradwatch.streams.transport.producer import BoundedProducer, RecordTooLargeError
+from gradwatch.streams.transport.producer import BoundedProducer, RecordTooLargeError, TopicUnavailableError
 from gradwatch.streams.wire.topics import Topics
 
-from ...waiting import LIMIT_S
+from ...brokers import make_topics
+from ...waiting import LIMIT_S, wait_until
 
 FRAME = bytes(200_000)
 
@@ -82,3 +85,42 @@ def test_close_gives_up_what_a_dead_broker_does_not_take() -> None:
     assert time.monotonic() - started_s < LIMIT_S
     assert delivery.wait(5)
     assert delivery.exception is not None
+
+
+def test_a_source_goes_on_after_a_frame_that_its_topic_does_not_take(kafka: str) -> None:
+    """For kafka-python such an error is the end of an idempotent producer."""
+    topic = make_topics(kafka, 1).frames
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": "1000"})
+    with KafkaAdminClient(bootstrap_servers=kafka) as admin:
+        admin.alter_configs([resource])
+    with BoundedProducer(kafka) as producer:
+        wait_until(lambda: _refused(producer, topic), what="the new limit")
+        small = [producer.send(topic, b"cam", b"small") for _ in range(3)]
+        assert producer.flush(LIMIT_S)
+        assert [delivery.exception for delivery in small] == [None] * 3
+
+
+def _refused(producer: BoundedProducer, topic: str) -> bool:
+    delivery = producer.send(topic, b"cam", bytes(5000))
+    assert delivery.wait(LIMIT_S)
+    return isinstance(delivery.exception, RecordTooLargeError)
+
+
+def test_a_missing_topic_never_makes_try_send_wait_and_is_named(kafka: str) -> None:
+    with BoundedProducer(kafka) as producer:
+        producer.learn("none.such", 0.5)
+        with pytest.raises(TopicUnavailableError, match=r"none\.such.*gradwatch topics --create") as raised:
+            producer.try_send("none.such", b"cam", b"x")
+        assert raised.value.cause == "topic_missing"
+
+
+def test_no_topic_takes_more_than_its_share_of_the_budget() -> None:
+    with EmbeddedBroker() as embedded:
+        producer = BoundedProducer(embedded.bootstrap_servers, max_bytes=1_000_000, share=0.3)
+        assert producer.send("frames", b"cam", b"x").wait(5)
+        assert producer.send("others", b"cam", b"x").wait(5)
+    while producer.try_send("frames", b"cam", bytes(50_000)) is not None:
+        pass
+    assert producer.pending_bytes <= 300_000
+    assert producer.try_send("others", b"cam", bytes(50_000)) is not None
+    producer.close(0.1)

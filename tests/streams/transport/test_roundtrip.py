@@ -226,6 +226,7 @@ def test_dead_letters_keep_bytes_and_headers(broker: str, topics: Topics) -> Non
         decode_frame(record)
     with BoundedProducer(broker) as producer:
         letters = DeadLetters(producer, topics)
+        assert producer.learn(topics.dlq)
         letters.publish(record, caught.value, "decode")
         letters.publish(Record(topics.frames, 0, 1, 0, None, None), ValueError("nothing"), "decode")
     consumer = FrameConsumer(broker, topics.dlq, topics.prefix + "dlq", session_timeout_s=SESSION_S)

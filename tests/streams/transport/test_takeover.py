@@ -112,7 +112,7 @@ def worker_thread(config: Path, sleep_s: float = 0.0) -> Iterator[Worker]:
     servers, topics, observer = settings.broker.bootstrap_servers, topics_of(settings), SeqObserver(sleep_s, SHIFTED)
     producer = BoundedProducer(servers)
     pipeline = Pipeline(
-        observer, build_judge(settings, observer), KafkaSink(producer, topics), DeadLetters(producer, topics)
+        observer, build_judge(settings, observer), KafkaSink(producer, topics, producer), DeadLetters(producer, topics)
     )
     states, moved = StateReader(servers, topics.state), MovedStreams(StateReader(servers, topics.state))
     ownership = Ownership(pipeline, states, StateTopic(producer, topics.state), settings.worker.state_interval_s, moved)
