@@ -37,7 +37,7 @@ from gradwatch.streams.wire.topics import Topics
 from ..evaluate.reports import heading, table
 from ..review.api.app import build_app
 from ..review.feed.broker import Broker
-from ..review.feed.events import RING_BYTES
+from ..review.feed.events import RING_BYTES, Asker
 from ..review.service import ReviewService
 from ..review.settings import ReviewSettings
 from ..review.store import actions, alerts
@@ -179,7 +179,7 @@ def measure_storm(service: ReviewService) -> Figures:
     sent: dict[str, float] = {}
 
     async def listen() -> None:
-        async for event in service.events.read(None):
+        async for event in service.events.read(None, Asker()):
             name, body = _fields(event)
             if name == "alert":
                 received[body["alert"]["alert_id"]] = time.perf_counter()

@@ -21,6 +21,7 @@ from .feed.ground_truth import GroundTruth
 from .feed.ingest import AlertIngest, reader_threads
 from .feed.live_state import LiveState
 from .feed.maintenance import Maintenance
+from .feed.turns import Turns
 from .settings import ReviewSettings
 from .store import accounts, listing
 from .store.alerts import StoredRevision
@@ -49,6 +50,8 @@ class ReviewService:
         self.live = LiveState(settings.max_cameras, settings.max_live_bytes)
         self.events = Events()
         self.limits = LoginLimits()
+        self.password_checks = Turns(at_once=2, waiting=10, of_one=3)
+        self.thumbnails = Turns(at_once=2, waiting=8, of_one=6)  # a browser asks for six at once
         self.truth = GroundTruth(None if settings.truth is None else Path(settings.truth))
         self.clips = Clips(broker, Path(settings.evidence))
         self.watch = BrokerWatch(broker, self.health, self._announce_broker)

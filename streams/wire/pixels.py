@@ -85,9 +85,10 @@ def without_exif(content: bytes) -> bytes:
     return bytes(kept) + content[copied:]
 
 
-def decode_picture(content: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode_picture(content: bytes, max_pixels: int = MAX_PIXELS, min_width: int = 0) -> NDArray[np.uint8]:
     """Decodes a JPEG or PNG to (H, W, 3) uint8 RGB.
 
+    With `min_width` px a JPEG is decoded at the smallest eighths of its size that are as wide, in as little memory.
     EXIF orientation is ignored, so that boxes, `picture_size` and what the camera sent agree. Raises `BadRecordError`:
     too_large above `max_pixels` or `MAX_SCANS`, undecodable for anything truncated or damaged. A flipped bit that
     leaves a legal JPEG can't be detected.
@@ -97,7 +98,7 @@ def decode_picture(content: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
     if pixels > max_pixels:
         message = f"expected at most {max_pixels} pixels, got {width} x {height} = {pixels}"
         raise BadRecordError(OutcomeCause.TOO_LARGE, message)
-    return _decode_jpeg(content, pixels) if content.startswith(JPEG_MAGIC) else _decode_png(content)
+    return _decode_jpeg(content, pixels, min_width) if content.startswith(JPEG_MAGIC) else _decode_png(content)
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
@@ -157,7 +158,7 @@ def _png_exif(content: bytes) -> Iterator[tuple[int, int]]:
         at = end
 
 
-def _decode_jpeg(content: bytes, pixels: int) -> NDArray[np.uint8]:
+def _decode_jpeg(content: bytes, pixels: int, min_width: int) -> NDArray[np.uint8]:
     scans = content.count(START_OF_SCAN)
     if scans > MAX_SCANS:
         raise BadRecordError(OutcomeCause.TOO_LARGE, f"expected a JPEG of at most {MAX_SCANS} scans, got {scans}")
@@ -165,11 +166,11 @@ def _decode_jpeg(content: bytes, pixels: int) -> NDArray[np.uint8]:
         message = f"expected {pixels // PIXELS_PER_BYTE} bytes or more for {pixels} pixels, got {len(content)}"
         raise BadRecordError(OutcomeCause.UNDECODABLE, message)
     try:
-        return np.asarray(simplejpeg.decode_jpeg(content), np.uint8)
+        return np.asarray(simplejpeg.decode_jpeg(content, min_width=min_width), np.uint8)
     except ValueError as error:
         padding = PADDING.match(str(error))
         if padding is not None and int(padding[1]) <= MAX_PADDING_BYTES:
-            return np.asarray(simplejpeg.decode_jpeg(content, strict=False), np.uint8)
+            return np.asarray(simplejpeg.decode_jpeg(content, min_width=min_width, strict=False), np.uint8)
         message = f"expected a whole JPEG, got {len(content)} bytes that libjpeg can't decode: {error}"
         raise BadRecordError(OutcomeCause.UNDECODABLE, message) from error
 

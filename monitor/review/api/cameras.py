@@ -113,11 +113,11 @@ def camera(service: Service, visitor: Viewer, stream_id: StreamPath) -> Camera:
     return _camera(service, _known(service, stream_id), _open_alerts(service).get(stream_id, 0))
 
 
-@router.get("/{stream_id}/thumbnail.jpg", response_class=Response, responses=documented(404) | PICTURE)
+@router.get("/{stream_id}/thumbnail.jpg", response_class=Response, responses=documented(404, 503) | PICTURE)
 def thumbnail(service: Service, visitor: Viewer, request: Request, stream_id: StreamPath) -> Response:
     """The newest picture, at most 320 px wide."""
     try:
-        made = service.live.thumbnail(stream_id)
+        made = service.live.thumbnail(stream_id, service.thumbnails.turn(visitor.actor.username))
     except BadRecordError as error:
         raise ProblemError(404, f"could not decode the newest picture: {error}") from error
     if made is None:

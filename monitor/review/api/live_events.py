@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 import gradwatch
 
-from ..feed.events import TooManyReadersError
+from ..feed.events import Asker, TooManyReadersError
 from ..shapes import BrokerShape, Ns, Shape
 from ..store.database import DatabaseUnavailableError
 from ..store.schema import AlertRow, CorrectionRow
@@ -92,14 +92,15 @@ async def events(
     after: Annotated[EventId | None, Query(description="as Last-Event-ID, for the first connection")] = None,
 ) -> StreamingResponse:
     """Server-sent events."""
+    asker = Asker(visitor.actor.account or visitor.actor.via, authenticator_of(request).address(request))
     try:
-        service.events.check_room()
+        service.events.check_room(asker)
     except TooManyReadersError as error:
         raise ProblemError(503, str(error), "too-many-readers", **{"Retry-After": "10"}) from error
 
     async def stream() -> AsyncIterator[bytes]:
         authenticated_s = time.monotonic()
-        async with aclosing(service.events.read(last_event_id or after)) as published:
+        async with aclosing(service.events.read(last_event_id or after, asker)) as published:
             async for event in published:
                 if time.monotonic() - authenticated_s > AUTHENTICATED_S:
                     if not await run_in_threadpool(_is_valid, request, visitor):

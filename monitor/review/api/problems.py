@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from gradwatch.streams.observability.logs import scrub
 from gradwatch.streams.transport.connection import BrokerRefusedError, BrokerUnavailableError, TopicMissingError
 
+from ..feed.turns import BusyError
 from ..store.database import DatabaseUnavailableError
 from ..store.errors import ConflictError, InvalidRequestError, NotFoundError
 
@@ -74,6 +75,10 @@ def _invalid_request(request: Request, error: RequestValidationError) -> Respons
     return problem(422, "the request has values that can't be used", violations=violations)
 
 
+def _busy(request: Request, error: Exception) -> Response:
+    return problem(503, f"busy: {error}", "busy", {"Retry-After": "1"})
+
+
 def _broker_unavailable(request: Request, error: Exception) -> Response:
     return problem(503, str(error), "broker-unavailable", RETRY)
 
@@ -98,6 +103,7 @@ HANDLERS: dict[int | type[Exception], Handler] = {
     BrokerRefusedError: _broker_unavailable,
     BrokerUnavailableError: _broker_unavailable,
     TopicMissingError: lambda request, error: problem(503, str(error), "broker-unavailable"),
+    BusyError: _busy,
     DatabaseUnavailableError: _database_unavailable,
     NoConnection: _database_unavailable,
     Exception: _internal_error,

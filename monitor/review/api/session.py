@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -58,7 +59,7 @@ def session(visitor: Viewer) -> SessionShape:
     return _shape(visitor)
 
 
-@router.post("", responses=documented(403, 429), openapi_extra={"security": []})
+@router.post("", responses=documented(403, 429, 503), openapi_extra={"security": []})
 def log_in(
     credentials: Credentials,
     request: Request,
@@ -66,25 +67,28 @@ def log_in(
     service: Service,
     authenticator: Annotated[Authenticator, Depends(authenticator_of)],
 ) -> SessionShape:
-    """Logs in and sets a session cookie. Wrong passwords are slowed down by address and by name."""
+    """Logs in and sets a session cookie. Whoever sends wrong passwords is slowed down."""
     check_origin(request)
-    address = authenticator.address(request)
-    wait_s = service.limits.attempt(address, credentials.username)
+    address, cookie = authenticator.address(request), request.cookies.get(COOKIE)
+    with service.database.reading() as session:
+        user = session.get(UserRow, credentials.username)
+        device = cookie if accounts.is_device_of(session, cookie, credentials.username) else None
+    wait_s = service.limits.attempt(address, credentials.username, device)
     if wait_s > 0:
         LOGINS.labels("slowed").inc()
         after = {"Retry-After": str(int(wait_s) + 1)}
         raise ProblemError(429, f"too many wrong passwords; wait {wait_s:.0f} s", "login-slowed", **after)
-    with service.database.reading() as session:
-        user = session.get(UserRow, credentials.username)
-    if not accounts.check_password(user, credentials.password) or user is None:
+    with nullcontext() if device else service.password_checks.turn(address):
+        is_right = accounts.check_password(user, credentials.password)
+    if not is_right or user is None:
         LOGINS.labels("wrong").inc()
         raise ProblemError(*WRONG)
-    service.limits.succeeded(address, credentials.username)
+    service.limits.succeeded(address, credentials.username, device)
     with service.database.writing() as session:
         now = session.get(UserRow, user.username)
         if now is None or now.password_hash != user.password_hash:  # removed or changed since it was read
             raise ProblemError(*WRONG)
-        secret, csrf_token = accounts.log_in(session, now)
+        secret, csrf_token = accounts.log_in(session, now, cookie)
     LOGINS.labels("right").inc()
     # it outlives the session: a browser that is known is not slowed by those who guess from elsewhere
     set_cookie(response, COOKIE, secret, authenticator.is_https(request), accounts.DEVICE_NS // 1_000_000_000)

@@ -11,7 +11,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,7 +20,8 @@ from ..metrics import EVENT_READERS, EVENT_READERS_DROPPED
 RING_EVENTS = 5_000
 RING_BYTES = 8 * 1024 * 1024
 QUEUE_EVENTS = 1_000  # by which one reader may lag behind
-MAX_READERS = 100
+MAX_READERS = 200
+MAX_OF_ACCOUNT, MAX_OF_ADDRESS = 20, 40  # a browser has one for each of its tabs
 HEARTBEAT_S = 15.0
 RETRY_MS = 2_000
 
@@ -29,8 +30,16 @@ class TooManyReadersError(RuntimeError):
     """The number of readers is at its bound."""
 
 
+class Asker(NamedTuple):
+    """Who reads."""
+
+    account: str = ""
+    address: str = ""
+
+
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, asker: Asker) -> None:
+        self.asker = asker
         self.loop = asyncio.get_running_loop()
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_EVENTS + 1)
         self.is_slow = False
@@ -87,9 +96,9 @@ class Events:
             for reader in self._readers:
                 reader.loop.call_soon_threadsafe(reader.queue.put_nowait, None)
 
-    async def read(self, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
+    async def read(self, last_event_id: str | None, asker: Asker) -> AsyncGenerator[bytes, None]:
         """Events after `last_event_id`, or from now on for None, with heartbeats. Raises TooManyReadersError."""
-        reader, missed = self._enter(last_event_id)
+        reader, missed = self._enter(last_event_id, asker)
         try:
             yield b"retry: %d\n\n" % RETRY_MS
             for event in missed:
@@ -108,10 +117,16 @@ class Events:
                 self._readers.discard(reader)
                 EVENT_READERS.set(len(self._readers))
 
-    def check_room(self) -> None:
-        """Raises TooManyReadersError if no reader can be added."""
-        if len(self._readers) >= MAX_READERS:
-            raise TooManyReadersError(f"expected at most {MAX_READERS} readers of events")
+    def check_room(self, asker: Asker) -> None:
+        """Raises TooManyReadersError if no reader can be added, or none of this account or address."""
+        others = [reader.asker for reader in list(self._readers)]
+        for bound, number, of in (
+            (MAX_READERS, len(others), ""),
+            (MAX_OF_ACCOUNT, sum(one.account == asker.account for one in others), " of one account"),
+            (MAX_OF_ADDRESS, sum(one.address == asker.address for one in others), " of one address"),
+        ):
+            if number >= bound:
+                raise TooManyReadersError(f"expected at most {bound} readers of events{of}")
 
     def _remember(self, event: bytes) -> bytes:
         self._number += 1
@@ -122,10 +137,10 @@ class Events:
             self._bytes -= len(self._ring.popleft()[1])
         return event
 
-    def _enter(self, last_event_id: str | None) -> tuple[_Reader, list[bytes]]:
+    def _enter(self, last_event_id: str | None, asker: Asker) -> tuple[_Reader, list[bytes]]:
         with self._lock:
-            self.check_room()
-            reader = _Reader()
+            self.check_room(asker)
+            reader = _Reader(asker)
             self._readers.add(reader)
             EVENT_READERS.set(len(self._readers))
             return reader, self._missed(last_event_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,15 +120,18 @@ class LiveState:
             camera = self._cameras.get(stream_id)
             return None if camera is None else camera.scores.at(run_id, seq)
 
-    def thumbnail(self, stream_id: str) -> tuple[FrameStamp, bytes] | None:
-        """The newest frame and a small JPEG of it. Raises `BadRecordError` if it can't be decoded."""
+    def thumbnail(self, stream_id: str, turn: AbstractContextManager[None]) -> tuple[FrameStamp, bytes] | None:
+        """The newest frame and a small JPEG of it, made in `turn`. Raises `BadRecordError` if it can't be decoded."""
         camera = self.camera(stream_id)
         frame = camera.frame if camera is not None else None
         if camera is None or frame is None:
             return None
         made = camera.thumbnail
         if made is None or made[0] is not frame.stamp:
-            made = (frame.stamp, _shrink(frame.content))
+            with turn:
+                made = camera.thumbnail  # whoever had the turn before may have made it
+                if made is None or made[0] is not frame.stamp:
+                    made = (frame.stamp, _shrink(frame.content))
             with self._lock:
                 camera.thumbnail = made
                 if camera.stream_id in self._cameras:
@@ -170,7 +173,7 @@ def _partition(camera: CameraState) -> int | None:
 
 
 def _shrink(content: bytes) -> bytes:
-    image: Any = decode_picture(content)
+    image: Any = decode_picture(content, min_width=THUMBNAIL_WIDTH_PX)
     height, width = image.shape[:2]
     if width > THUMBNAIL_WIDTH_PX:
         size = (THUMBNAIL_WIDTH_PX, max(1, round(height * THUMBNAIL_WIDTH_PX / width)))

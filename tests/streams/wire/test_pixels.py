@@ -105,3 +105,13 @@ def test_flipped_bytes_never_do_more_than_refuse_a_picture(position: int, value:
 def test_encode_jpeg_refuses_what_is_no_picture() -> None:
     with pytest.raises(ValueError, match=r"image must be \(H, W, 3\) uint8 RGB, got \(4, 4\)"):
         encode_jpeg(np.zeros((4, 4), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [((1600, 3200), (200, 400, 3)), ((90, 330), (90, 330, 3)), ((8, 8), (8, 8, 3))]
+)
+def test_a_jpeg_is_decoded_no_larger_than_needed(size: tuple[int, int], shape: tuple[int, int, int]) -> None:
+    rows, columns = np.indices(size)
+    image = np.stack([rows % 256, columns % 256, np.full(size, 90)], axis=-1).astype(np.uint8)
+    assert decode_picture(encode_jpeg(image), min_width=320).shape == shape
+    assert decode_picture(encode_jpeg(image)).shape == image.shape

@@ -70,6 +70,20 @@ def test_right_passwords_do_not_count_as_guesses(sqlite_url: str) -> None:
         assert [log_in(client).status_code for _ in range(9)] == [200] * 9
 
 
+def test_who_guesses_for_a_name_locks_nobody_out(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with guarded(sqlite_url) as service:
+        known = client_of(service, "198.51.100.1")
+        assert log_in(known).status_code == 200
+        monkeypatch.setattr(accounts, "check_password", lambda user, password: password == PASSWORD)
+        for n in range(1, 26):
+            guesser = client_of(service, f"198.51.100.{n}")
+            while log_in(guesser, "wrong").status_code == 401:
+                pass
+        assert log_in(client_of(service, "198.51.100.1")).status_code == 429
+        assert log_in(known).status_code == 200  # from an address that guesses, in a browser that is known
+        assert log_in(client_of(service, "192.0.2.7")).status_code == 200
+
+
 @pytest.mark.parametrize(
     "forwarded",
     [

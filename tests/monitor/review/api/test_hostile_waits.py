@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from gradwatch.monitor.review.feed import clips
+from gradwatch.monitor.review.feed import clips, live_state
 from gradwatch.monitor.review.service import ReviewService
 from gradwatch.monitor.review.store import database
 from gradwatch.monitor.review.store.errors import NotFoundError
 from gradwatch.streams.transport.connection import BrokerUnavailableError
 
-from ....waiting import LIMIT_S
-from ..builders import ALERT, make_alert, store
+from ....waiting import LIMIT_S, wait_until
+from ..builders import ALERT, make_alert, make_frame, store
 from ..conftest import Client
 
 
@@ -82,6 +82,28 @@ def test_clips_that_wait_for_a_broker_block_nothing_else(
         answers.set()
         assert (listed.status_code, waiting) == (200, True)
         assert {one.result().status_code for one in asked} == {503}
+
+
+def test_thumbnails_are_made_few_at_a_time(service: ReviewService, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish, at_work = threading.Event(), []
+
+    def slowly(content: bytes) -> bytes:
+        at_work.append(content)
+        finish.wait(LIMIT_S)
+        return b"small"
+
+    monkeypatch.setattr(live_state, "_shrink", slowly)
+    for n in range(40):
+        service.live.put_frame(make_frame(1, f"camera-{n}", (16, 16)))
+    client = Client(service)
+    with client, ThreadPoolExecutor(40) as pool:
+        asked = [pool.submit(client.get, f"/api/v1/cameras/camera-{n}/thumbnail.jpg") for n in range(40)]
+        wait_until(lambda: sum(one.done() for one in asked) == 34)
+        assert (client.get("/api/v1/alerts").status_code, len(at_work)) == (200, 2)
+        finish.set()
+        answers = [one.result() for one in asked]
+    assert sorted(answer.status_code for answer in answers) == [200] * 6 + [503] * 34
+    assert {answer.json()["type"] for answer in answers if answer.status_code == 503} == {"busy"}
 
 
 @pytest.mark.parametrize("name", ["review.db", "north-gate/.a.mcap.partial", "north-gate/a", "north-gate"])

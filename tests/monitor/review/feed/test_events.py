@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 import pytest
 
 from gradwatch.monitor.review.feed import events as module
-from gradwatch.monitor.review.feed.events import Events, TooManyReadersError
+from gradwatch.monitor.review.feed.events import Asker, Events, TooManyReadersError
+
+ADA = Asker("ada", "192.0.2.7")
 
 Result = TypeVar("Result")
 
@@ -37,7 +39,7 @@ def test_a_reader_hears_what_is_published_from_another_thread() -> None:
     events = Events()
 
     async def listen() -> list[bytes]:
-        stream = events.read(None)
+        stream = events.read(None, ADA)
         found = await first(stream, 2)
         await asyncio.to_thread(events.publish, "alert", {"number": 7})
         return found + await first(stream, 1)
@@ -56,7 +58,7 @@ def test_missed_events_are_sent_again_and_lost_ones_cause_a_reset(monkeypatch: p
     events.publish("cameras", {}, is_kept=False)
 
     async def missed(last: str, count: int) -> list[bytes]:
-        return (await first(events.read(last), count + 1))[1:]
+        return (await first(events.read(last, ADA), count + 1))[1:]
 
     assert ids(run(missed(f"{events.boot}-7", 3))) == [f"{events.boot}-{n}" for n in (8, 9, 10)]
     assert len(run(missed(f"{events.boot}-5", 5))) == 5
@@ -84,7 +86,7 @@ def test_a_slow_reader_is_disconnected_and_the_others_are_not(monkeypatch: pytes
     events = Events()
 
     async def listen() -> tuple[int, int]:
-        slow, quick = events.read(None), events.read(None)
+        slow, quick = events.read(None, ADA), events.read(None, ADA)
         await first(slow, 2)
         await first(quick, 2)
         heard = 0
@@ -105,11 +107,30 @@ def test_the_number_of_readers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     events = Events()
 
     async def listen() -> None:
-        one = events.read(None)
+        one = events.read(None, ADA)
         await anext(one)
         with pytest.raises(TooManyReadersError):
-            await anext(events.read(None))
+            await anext(events.read(None, ADA))
         await one.aclose()  # type: ignore[attr-defined]
-        await anext(events.read(None))
+        await anext(events.read(None, ADA))
 
     run(listen())
+
+
+@pytest.mark.parametrize(
+    ("others", "bound"), [(Asker("ada", "{}"), "MAX_OF_ACCOUNT"), (Asker("{}", "192.0.2.7"), "MAX_OF_ADDRESS")]
+)
+def test_one_reader_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch, others: Asker, bound: str) -> None:
+    monkeypatch.setattr(module, bound, 3)
+
+    async def scenario() -> None:
+        events = Events()
+        opened = []
+        for n in range(3):
+            opened.append(events.read(None, Asker(others.account.format(n), others.address.format(n))))
+            await anext(opened[-1])
+        with pytest.raises(TooManyReadersError, match="of one"):
+            await anext(events.read(None, ADA))
+        await anext(events.read(None, Asker("bob", "198.51.100.1")))
+
+    asyncio.run(scenario())
