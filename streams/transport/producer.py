@@ -207,6 +207,13 @@ class BoundedProducer:
             return None
         return self._send(size, topic, value, key, headers or [], partition, timestamp_ms)
 
+    def partitions(self, topic: str) -> list[int]:
+        """The partitions of a topic. Raises `BrokerUnavailableError` where it does not exist or nobody answers."""
+        try:
+            return sorted(self._client.partitions_for(topic))
+        except KafkaError as error:
+            raise _translated(error, topic, 0, self.bootstrap_servers) from error
+
     def flush(self, timeout_s: float | None = None) -> bool:
         """Waits until nothing is pending; returns whether that happened within `timeout_s`."""
         with self._room:

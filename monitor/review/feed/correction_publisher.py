@@ -56,15 +56,15 @@ class CorrectionPublisher(BackgroundThread):
             return corrections.partition_of(session, stream_id)
 
     def _publish(self, producer: BoundedProducer, row: CorrectionRow, partition: int | None) -> None:
-        delivery = producer.send(
-            self._broker.topics.verdicts,
-            f"{row.stream_id}/{row.verdict_id}".encode(),
-            None if row.deleted_ns is not None else msgspec.json.encode(row.body),
-            cloud_event_headers("verdict", row.stream_id, row.verdict_id, row.created_ns),
-            partition,
-        )
-        if not delivery.wait(ACKNOWLEDGED_WITHIN_S) or delivery.exception is not None:
-            raise BrokerUnavailableError(f"correction {row.verdict_id} was not acknowledged: {delivery.exception}")
+        topic, is_withdrawn = self._broker.topics.verdicts, row.deleted_ns is not None
+        key = f"{row.stream_id}/{row.verdict_id}".encode()
+        value = None if is_withdrawn else msgspec.json.encode(row.body)
+        headers = cloud_event_headers("verdict", row.stream_id, row.verdict_id, row.created_ns)
+        # The stream may have moved since, and the correction lie in the partition where its frames came then.
+        partitions = producer.partitions(topic) if is_withdrawn else [partition]
+        for delivery in [producer.send(topic, key, value, headers, one) for one in partitions]:
+            if not delivery.wait(ACKNOWLEDGED_WITHIN_S) or delivery.exception is not None:
+                raise BrokerUnavailableError(f"correction {row.verdict_id} was not acknowledged: {delivery.exception}")
         with self._database.writing() as session:
             now = session.get(CorrectionRow, row.verdict_id)
             if now is not None and now.deleted_ns == row.deleted_ns:  # otherwise its tombstone is still unpublished
