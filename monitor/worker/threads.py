@@ -371,9 +371,9 @@ class Worker:
             loop(*arguments)
             self.health.rest(threading.current_thread().name)
         except BaseException as error:
+            self.failure = error  # first: the main thread may be about to end
             self.health.fail(threading.current_thread().name, f"{type(error).__name__}: {error}")
             log.exception("thread failed", thread=threading.current_thread().name)
-            self.failure = error
             self.stopping.set()
 
 
