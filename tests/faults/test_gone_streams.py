@@ -1,0 +1,94 @@
+"""Two thousand stream ids that come and go: a worker's memory, its metrics and the state topic return."""
+
+from __future__ import annotations
+
+import os
+import time
+import urllib.request
+from pathlib import Path
+
+from ulid import ULID
+
+from gradwatch.streams.transport.apache import free_ports
+from gradwatch.streams.transport.producer import BoundedProducer
+from gradwatch.streams.transport.state import StateReader
+from gradwatch.streams.wire.frames import encode_frame
+from gradwatch.streams.wire.topics import Topics
+
+from ..builders import encoded_frame
+from ..stub_worker import WorkerProcess, picture, write_configuration
+from .cluster import Cluster
+from .figures import Figures, is_quick
+from .traffic import wait
+
+STREAMS, FRAMES = 200 if is_quick() else 2000, 5
+FORGET_S = 5.0
+LIMIT_S = 600.0
+RETURNS_WITHIN_MIB = 15
+
+
+def test_streams_that_are_gone_leave_nothing(
+    cluster: Cluster, topics: Topics, tmp_path: Path, figures: Figures
+) -> None:
+    servers, (port,) = cluster.bootstrap_servers, free_ports(1)
+    config = write_configuration(
+        tmp_path,
+        servers,
+        topics,
+        metrics_port=port,
+        session_timeout_s=10.0,
+        metrics_streams=10_000,
+        close_after_s=2.0,
+        forget_after_s=FORGET_S,
+    )
+    with BoundedProducer(servers) as producer, WorkerProcess(config) as worker:
+        publish(producer, topics, "warm", 20)
+        wait(lambda: labels(port) == 20, LIMIT_S, "the first streams", worker)
+        wait(lambda: labels(port) == 0, LIMIT_S, "their end", worker)
+        before_mib = resident_mib(worker)
+        publish(producer, topics, "cam", STREAMS)
+        wait(lambda: labels(port) > STREAMS // 2, LIMIT_S, "half of the streams", worker)
+        most_mib = resident_mib(worker)
+        wait(lambda: labels(port) == 0, LIMIT_S, "the end of all streams", worker)
+        time.sleep(2.0)  # the tombstones are sent
+        after_mib = resident_mib(worker)
+        assert stored(servers, topics) == set()
+    grown_mib = after_mib - before_mib
+    figures.keep({"streams": STREAMS, "before_mib": before_mib, "most_mib": most_mib, "after_mib": after_mib})
+    assert grown_mib <= RETURNS_WITHIN_MIB
+
+
+def publish(producer: BoundedProducer, topics: Topics, prefix: str, streams: int) -> None:
+    """A few frames of each of so many streams."""
+    for number in range(streams):
+        run_id = str(ULID())
+        for seq in range(FRAMES):
+            now_ns = time.time_ns()
+            frame = encoded_frame(
+                f"{prefix}-{number}", seq, run_id, content=picture(1), capture_ns=now_ns, published_ns=now_ns
+            )
+            producer.send(topics.frames, *encode_frame(frame))
+
+
+def labels(port: int) -> int:
+    """How many streams have metrics; -1 where the worker does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return -1
+    return next(int(float(line.split()[1])) for line in lines if line.startswith("gradwatch_stream_labels "))
+
+
+def resident_mib(worker: WorkerProcess) -> int:
+    pages = int(Path(f"/proc/{worker.process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+def stored(servers: str, topics: Topics) -> set[str]:
+    """The keys of the state topic that have a value."""
+    reader = StateReader(servers, topics.state)
+    reader.start(range(4))
+    while (values := reader.step(0.1)) is None:
+        pass
+    return {key for keys in values.values() for key in keys}
