@@ -86,7 +86,7 @@ class Live:
         return min(round(self._ahead_ns), self.max_age_ns // 2)
 
     def _stale(self, stamp: FrameStamp, now_ns: int) -> bool:
-        return now_ns - stamp.published_ns > self.max_age_ns
+        return 0 < stamp.published_ns < now_ns - self.max_age_ns  # 0: its producer gave it no date
 
     def __len__(self) -> int:
         with self._ready:

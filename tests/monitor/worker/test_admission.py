@@ -133,6 +133,12 @@ class TestLive:
         live.put(frame("a", 0, age_s=-30.0))
         assert taken(live, 1) == [("a", 0)]
 
+    def test_a_frame_without_a_date_is_never_stale(self, live):
+        undated = encoded_frame("a", 0, published_ns=0)
+        live.put(undated)
+        assert taken(live, 1) == [("a", 0)]
+        assert not live.expire(undated.stamp, NOW_NS)
+
     def test_is_never_full(self, live):
         for seq in range(1000):
             live.put(frame("a", seq))
