@@ -152,14 +152,16 @@ STREAM_LABELS.set_function(lambda: len(STREAMS))
 _PER_STREAM = [metric for metric in list(globals().values()) if isinstance(metric, _PerStream)]
 
 
-def forget_streams(unused_since_s: float) -> None:
+def forget_streams(unused_since_s: float) -> list[str]:
     """Removes the series of streams that no metric has named after `unused_since_s`, on the monotonic clock.
 
-    Those of reserved streams stay.
+    Those of reserved streams stay. Returns the streams.
     """
-    for stream_id in STREAMS.drop_unused(unused_since_s):
+    unused = STREAMS.drop_unused(unused_since_s)
+    for stream_id in unused:
         for metric in _PER_STREAM:
             metric.remove_by_labels({"stream_id": stream_id})
+    return unused
 
 
 def count_invalid_traceparent(text: str | None, stream_id: str) -> None:

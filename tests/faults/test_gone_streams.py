@@ -43,11 +43,11 @@ def test_streams_that_are_gone_leave_nothing(
     )
     with BoundedProducer(servers) as producer, WorkerProcess(config) as worker:
         publish(producer, topics, "warm", 20)
-        wait(lambda: labels(port) == 20, LIMIT_S, "the first streams", worker)
+        wait(lambda: judged(port) >= 20 * FRAMES, LIMIT_S, "the first frames", worker)
         wait(lambda: labels(port) == 0, LIMIT_S, "their end", worker)
         before_mib = resident_mib(worker)
         publish(producer, topics, "cam", STREAMS)
-        wait(lambda: labels(port) > STREAMS // 2, LIMIT_S, "half of the streams", worker)
+        wait(lambda: judged(port) >= (20 + STREAMS) * FRAMES, LIMIT_S, "all frames", worker)
         most_mib = resident_mib(worker)
         wait(lambda: labels(port) == 0, LIMIT_S, "the end of all streams", worker)
         time.sleep(2.0)  # the tombstones are sent
@@ -70,14 +70,24 @@ def publish(producer: BoundedProducer, topics: Topics, prefix: str, streams: int
             producer.send(topics.frames, *encode_frame(frame))
 
 
-def labels(port: int) -> int:
-    """How many streams have metrics; -1 where the worker does not answer."""
+def labels(port: int) -> float:
+    """How many streams have metrics."""
+    return sample(port, "gradwatch_stream_labels")
+
+
+def judged(port: int) -> float:
+    """How many frames were judged."""
+    return sample(port, 'gradwatch_stage_duration_seconds_count{stage="judge"}')
+
+
+def sample(port: int, series: str) -> float:
+    """A figure of the worker; -1 where it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
     except OSError:
         return -1
-    return next(int(float(line.split()[1])) for line in lines if line.startswith("gradwatch_stream_labels "))
+    return next((float(line.split()[-1]) for line in lines if line.startswith(f"{series} ")), -1)
 
 
 def resident_mib(worker: WorkerProcess) -> int:
