@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from ..health_topic import HealthTopic
 from ..observability.health import Condition, Health
 from ..observability.logs import scrub
 from ..publish import RunPublisher, SourceSummary, publish
-from ..recordings.played import Playback
+from ..recordings.played import Playback, SourceOptionError
 from ..sources import open_source
 from ..transport.producer import BoundedProducer
 from ..wire.topics import Topics
@@ -82,7 +82,7 @@ def attach(
         played = publish(
             source, producer, topics, plan.stream_id, pace=True, partition=plan.partition, stop=stop, health=health
         )
-        return _summary(played, played.frames, {}, {})
+        return replace(_summary(played, played.frames, {}, {}), failure=played.failure)
     run = RunPublisher(producer, topics, plan.stream_id, plan.partition, QUEUE_BYTES)
     records = HealthTopic(producer, topics)
     camera = LiveCamera(
@@ -123,8 +123,12 @@ def attach_all(
 ) -> list[CameraSummary]:
     """Publishes every source on its own thread and returns when all have ended; an error is in its source's summary.
 
-    Waits for cameras that can't be reached.
+    Waits for cameras that can't be reached. Raises SourceOptionError where two sources have one stream: their frames
+    would be mixed.
     """
+    shared = [name for name, count in Counter(plan.stream_id for plan in plans).items() if count > 1]
+    if shared:
+        raise SourceOptionError(f"expected a stream of its own for each source, got several as {', '.join(shared)}")
     health = health or Health()
     summaries: dict[str, CameraSummary] = {}
 

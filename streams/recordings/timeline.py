@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import structlog
 
+from .damage import RecordingError
 from .still import Still
 
 MAX_TIME_NS = 2**63 - 1
@@ -41,12 +42,17 @@ def steady(stored: Iterable[tuple[StoredTime, Still]], interval_ns: int) -> Iter
     timeline = Timeline(interval_ns)
     iterator = iter(stored)
     try:
-        current = next(iterator, None)
+        current, failure = next(iterator, None), None
         while current is not None:
-            following = next(iterator, None)
+            try:
+                following = next(iterator, None)
+            except RecordingError as error:
+                following, failure = None, error  # the current still was read before
             time, still = current
             yield replace(still, time_ns=timeline.time_ns(time, None if following is None else following[0]))
             current = following
+        if failure is not None:
+            raise failure
     finally:
         if timeline.wrong or timeline.resets:
             log.warning("times of the recording mended", wrong_times=timeline.wrong, clock_resets=timeline.resets)

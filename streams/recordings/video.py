@@ -150,7 +150,8 @@ def _choose_track(tracks: Sequence[Any], asked: str | None, path: Path) -> Any:
         raise RecordingError(f"track of {path}: expected one of {', '.join(described)}, got {asked}")
     number = int(asked or 0)
     if len(films) > 1 and asked is None:
-        log.warning("several video tracks", file=str(path), played=described[0], others=described[1:], choose="--track")
+        chosen = {"played": described[0], "others": described[1:], "choose": "--track of replay and calibrate"}
+        log.warning("several video tracks", file=str(path), **chosen)
     return films[number]
 
 
@@ -164,7 +165,7 @@ def _decode(container: Any, stream: Any, path: Path, damage: Damage) -> Iterator
                 jpeg = _stored_jpeg(packet, stream)
                 frames = packet.decode() if jpeg is None else []
             except (av.error.FFmpegError, BadRecordError) as error:
-                damage.pass_over(f"packet {number} of {path.name}", error)
+                damage.pass_over(f"packet {number} of {path.name}", getattr(error, "strerror", None) or error)
                 continue
             if jpeg is not None:
                 yield StoredTime(_ns(packet)), Still(0, content=jpeg)

@@ -47,7 +47,8 @@ def _choose_topic(found: list[StoredTopic], asked: str | None, path: Path) -> st
         raise BagError(f"expected a topic of pictures in {path}, got {listed}; {PLAYABLE}")
     names = [topic.name for topic in playable]
     if asked is None and len(names) > 1:
-        raise BagError(f"{path} has several topics of pictures, name one: {', '.join(map(str, playable))}")
+        listed = ", ".join(map(str, playable))
+        raise BagError(f"{path} has several topics of pictures, name one (--topic of replay and calibrate): {listed}")
     if asked is not None and asked not in names:
         raise BagError(f"topic of {path}: expected one of {', '.join(map(str, playable))}, got {asked}")
     return asked or names[0]

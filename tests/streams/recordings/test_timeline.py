@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gradwatch.streams.recordings.damage import RecordingError
 from gradwatch.streams.recordings.still import Still
 from gradwatch.streams.recordings.timeline import StoredTime, steady
 
@@ -72,6 +73,18 @@ def test_of_the_recordings_own_times(own: list[float | None], expected: list[flo
 def test_with_log_times_as_the_witness(own: list[float | None], logged: list[float], expected: list[float]) -> None:
     times = mended([None if time is None else UTC + time for time in own], [UTC + time for time in logged])
     assert [time - UTC for time in times] == pytest.approx(expected)
+
+
+def test_what_was_read_before_a_recording_breaks_off_is_played() -> None:
+    def broken():
+        yield StoredTime(0), Still(0, content=b"")
+        yield StoredTime(STEP_NS), Still(0, content=b"")
+        raise RecordingError("the rest is gone")
+
+    played = []
+    with pytest.raises(RecordingError, match="the rest is gone"):
+        played.extend(still.time_ns for still in steady(broken(), STEP_NS))
+    assert played == [0, STEP_NS]
 
 
 def test_simulated_time_from_zero_is_kept_beside_a_wall_clock() -> None:

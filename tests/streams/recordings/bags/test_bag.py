@@ -144,7 +144,7 @@ def test_with_several_topics_of_pictures_one_must_be_named(storage: str, tmp_pat
         "/imu": ("sensor_msgs/msg/Imu", []),
     }
     path = write_ros_bag(tmp_path / "drive", topics, storage)
-    with pytest.raises(BagError, match=r"name one: /front \(sensor_msgs/msg/CompressedImage, cdr\), /rear \("):
+    with pytest.raises(BagError, match=r"name one .*: /front \(sensor_msgs/msg/CompressedImage, cdr\), /rear \("):
         bag(path)
     assert len(list(bag(path, topic="/rear"))) == 2
     with pytest.raises(BagError, match=r"expected one of /front .*, /rear .*, got /imu"):
