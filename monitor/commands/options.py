@@ -43,6 +43,11 @@ MetricsPortOption = Annotated[int | None, numeric(Port, "Serve /metrics, /health
 MetricsAddressOption = Annotated[str, typer.Option(help="Address of that port; 0.0.0.0 opens it to the network.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 
+TopicOption = Annotated[str | None, typer.Option(help="Topic of a bag to play; needed where several have pictures.")]
+TrackOption = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="Track of a video to play, from 0. Default: the first film.")
+]
+
 
 class OutputError(GradwatchError):
     """A file or folder that the user named can't be written."""

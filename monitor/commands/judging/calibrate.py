@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 from rich.console import Console
-from rich.progress import track
 
 from gradwatch.ranges import FrameNumber, FrameRate
-from gradwatch.streams.recordings.played import Playback
+from gradwatch.streams.recordings.played import Playback, PlayedSource
 from gradwatch.streams.sources import open_source
 from gradwatch.streams.wire.messages import check_stream_id
 
@@ -20,7 +19,16 @@ from ...evaluate.observing import observe_all
 from ...judging.offline import clean_frames
 from ...worker.build import build_judge, build_observer
 from ...worker.stored_state import dump
-from ..options import ConfigOption, load_configuration, numeric, refuse_overwriting, write_output
+from ..options import (
+    ConfigOption,
+    TopicOption,
+    TrackOption,
+    load_configuration,
+    numeric,
+    refuse_overwriting,
+    write_output,
+)
+from ..progress import counted
 
 
 def calibrate(
@@ -33,6 +41,8 @@ def calibrate(
     ] = None,
     first: Annotated[int, numeric(FrameNumber, "First frame of each, from 0.")] = 0,
     last: Annotated[int | None, numeric(FrameNumber, "Last frame of each, included.")] = None,
+    topic: TopicOption = None,
+    track: TrackOption = None,
     false_alarms_per_hour: Annotated[float | None, numeric(FalseAlarmRate, "Overrides judge.alarms.")] = None,
 ) -> None:
     """Calibrate a stream on clean recordings of its own camera; that they are clean is not checked."""
@@ -47,9 +57,12 @@ def calibrate(
     console = Console(stderr=True)
     clean: list[CleanFrame] = []
     for segment, recording in enumerate(recordings):
-        frames = open_source(recording, Playback(rate, first, last), None)
-        observed = observe_all(track(frames, recording.name, console=console, transient=True), observer, "calibration")
-        clean += clean_frames(observed, judge, segment)
+        frames = open_source(recording, Playback(rate, first, last), None, topic=topic, track=track)
+        with counted(frames, f"{recording.name} ({segment + 1} of {len(recordings)})") as shown:
+            clean += clean_frames(observe_all(shown, observer, "calibration"), judge, segment)
+        if isinstance(frames, PlayedSource) and frames.dropped:
+            dropped = ", ".join(f"{count} {cause}" for cause, count in frames.dropped.items())
+            console.print(f"{recording.name}: passed over: {dropped}", soft_wrap=True, markup=False)
     calibration = judge.calibrate(clean, source, clean[0].observation.size if clean else (0, 0))
     write_output(out, dump(calibration))
     console.print(describe(calibration), f"written to {out}", sep="\n", soft_wrap=True)

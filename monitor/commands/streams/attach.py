@@ -37,6 +37,7 @@ from ..options import (
     mend_topics_command,
     numeric,
 )
+from ..progress import frames_of_sources, progress
 
 
 def attach(
@@ -70,6 +71,8 @@ def attach(
     plans = [_plan(source, stream_id, transport, rate, partition, allow_host)] if source else _plans(configuration)
     servers = bootstrap_servers or configuration.broker.bootstrap_servers
     _check_topics(configuration, servers, mend_topics_command(config, bootstrap_servers))
+    if source is not None and stream_id is None:
+        Console(stderr=True).print(f"published as stream {plans[0].stream_id}; --stream-id chooses another name")
     cv2.setNumThreads(1)  # each camera has its own threads
     STREAMS.reserve(plan.stream_id for plan in plans)
     stop, health, names = threading.Event(), Health(), topics_of(configuration)
@@ -78,6 +81,7 @@ def attach(
     with (
         serving(metrics_port, metrics_address, health),
         BoundedProducer(servers, configuration.broker.client) as producer,
+        progress(lambda: frames_of_sources([plan.stream_id for plan in plans])),
     ):
         if source is not None:
             summaries = [attach_one(plans[0], producer, names, stop=stop, health=health, wait=wait)]
@@ -123,11 +127,11 @@ def _check_topics(configuration: Configuration, servers: str, remedy: str) -> No
 
 
 def _describe(summary: CameraSummary) -> str:
-    if summary.failure:
+    if summary.failure and not summary.frames:
         return f"{summary.stream_id}: {summary.failure}"
     dropped = ", ".join(f"{count} {cause}" for cause, count in summary.dropped.items()) or "none"
     disturbed = ", ".join(f"{count} {kind}" for kind, count in summary.disturbances.items()) or "none"
     return (
         f"{summary.stream_id}: {summary.published} of {summary.frames} frames published as run {summary.run_id}, "
-        f"dropped: {dropped}; disturbances: {disturbed}"
+        f"dropped: {dropped}; disturbances: {disturbed}" + f"; {summary.failure}" * bool(summary.failure)
     )

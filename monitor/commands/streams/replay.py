@@ -20,15 +20,29 @@ from gradwatch.streams.publish import publish
 from gradwatch.streams.recordings.played import ChallengeOnset, Playback, SourceOptionError
 from gradwatch.streams.sources import open_source
 from gradwatch.streams.transport.producer import BoundedProducer
+from gradwatch.streams.wire.messages import check_stream_id
 
 from ...config import load
 from ...worker.build import topics_of
-from ..options import BootstrapOption, ConfigOption, JsonOption, MetricsAddressOption, MetricsPortOption, numeric
+from ..options import (
+    BootstrapOption,
+    ConfigOption,
+    JsonOption,
+    MetricsAddressOption,
+    MetricsPortOption,
+    TopicOption,
+    TrackOption,
+    numeric,
+)
+from ..progress import frames_of_sources, progress
 
 
 def replay(
     recording: Annotated[
-        Path, typer.Argument(help="Video, ROS 2 bag, MCAP file, or folder of pictures; CURE-TSD, -TSR and -OR too.")
+        Path,
+        typer.Argument(
+            help="Video, ROS 2 bag, MCAP file, or folder of pictures or of videos; CURE-TSD, -TSR and -OR too."
+        ),
     ],
     stream_id: Annotated[str | None, typer.Option(help="Stream to publish as. Default: the file's name.")] = None,
     config: ConfigOption = None,
@@ -40,10 +54,15 @@ def replay(
     last: Annotated[int | None, numeric(FrameNumber, "Last frame, included.")] = None,
     frames: Annotated[int | None, numeric(FrameCount, "Stop after this many frames.")] = None,
     to_and_fro: Annotated[bool, typer.Option(help="Play forwards and backwards without end (needs --rate).")] = False,
-    pace: Annotated[bool, typer.Option(help="Publish at the recording's pace, or as fast as possible.")] = True,
-    topic: Annotated[
-        str | None, typer.Option(help="Topic of a bag to play; needed where several have pictures.")
-    ] = None,
+    pace: Annotated[
+        bool,
+        typer.Option(
+            help="Publish at the recording's pace (gaps over 10 s are skipped), or as fast as possible; then a worker "
+            "whose policy is live drops frames that it can't judge in time."
+        ),
+    ] = True,
+    topic: TopicOption = None,
+    track: TrackOption = None,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,16 +87,21 @@ def replay(
         raise typer.BadParameter(str(error), param_hint="--challenge") from error
     try:
         playback = Playback(rate, first, last, to_and_fro, frames, onset_of_challenge)
-        source = open_source(recording, playback, stream_id, topic=topic, only=parse_facets(only or []))
+        options = {"topic": topic, "track": track, "only": parse_facets(only or [])}
+        source = open_source(recording, playback, stream_id and check_stream_id(stream_id), **options)
     except SourceOptionError as error:
         raise typer.BadParameter(f"--{error}") from error
     servers = bootstrap_servers or configuration.broker.bootstrap_servers
+    console = Console(stderr=True)
+    for note in notes(recording, source.name, stream_id, pace, configuration.worker.policy):
+        console.print(note, soft_wrap=True, markup=False, highlight=False)
     stop, health = threading.Event(), Health()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with (
         serving(metrics_port, metrics_address, health),
         BoundedProducer(servers, configuration.broker.client) as producer,
+        progress(lambda: frames_of_sources([source.name])),
     ):
         summary = publish(
             source,
@@ -92,10 +116,27 @@ def replay(
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(asdict(summary)), indent=2))
     dropped = ", ".join(f"{count} {cause}" for cause, count in summary.dropped.items()) or "none"
-    Console(stderr=True).print(
+    console.print(
         f"{summary.stream_id}: {summary.published} of {summary.frames} frames published as run {summary.run_id}, "
-        f"dropped: {dropped}"
+        f"dropped: {dropped}",
+        soft_wrap=True,
     )
+    if summary.failure:
+        console.print(f"the recording can't be read on: {summary.failure}", soft_wrap=True, markup=False)
+        raise typer.Exit(1)
+
+
+def notes(recording: Path, name: str, stream_id: str | None, pace: bool, policy: str) -> list[str]:
+    """What a user should know before the recording `recording` is published as the stream `name`."""
+    said = []
+    if stream_id is None and name not in (recording.name, recording.stem):
+        said.append(f"{recording.name} is published as stream {name}; --stream-id chooses another name")
+    if not pace and policy == "live":
+        said.append(
+            "a worker whose policy is live judges the newest frames only, and reports those that come faster than it "
+            "works as dropped (superseded, stale); worker.policy: every_frame judges all"
+        )
+    return said
 
 
 def parse_facets(texts: Sequence[str]) -> dict[str, list[str]]:

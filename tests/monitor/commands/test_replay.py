@@ -16,8 +16,11 @@ import typer
 from typer.testing import CliRunner
 
 from gradwatch.monitor.commands import app
-from gradwatch.monitor.commands.streams.replay import parse_facets
+from gradwatch.monitor.commands.streams.replay import notes, parse_facets
+from gradwatch.streams.recordings.damage import RecordingError
+from gradwatch.streams.recordings.played import legal_stream_id
 from gradwatch.streams.wire.frames import decode_frame
+from gradwatch.streams.wire.messages import StreamIdError
 
 from ...brokers import make_topics, read_records
 from ...builders import gray_jpeg
@@ -87,6 +90,23 @@ def test_facets_are_parsed() -> None:
             parse_facets([wrong])
 
 
+def test_what_a_user_should_know_first_is_said() -> None:
+    cyrillic = Path("камера.mp4")
+    assert notes(MOTORWAY, "motorway", None, pace=True, policy="live") == []
+    assert notes(MOTORWAY, "north", "north", pace=False, policy="every_frame") == []
+    (said,) = notes(cyrillic, legal_stream_id(cyrillic.stem), None, pace=True, policy="live")
+    assert said.startswith(f"камера.mp4 is published as stream {legal_stream_id('камера')}; --stream-id")
+    (said,) = notes(MOTORWAY, "motorway", None, pace=False, policy="live")
+    assert "superseded" in said
+    assert "every_frame" in said
+
+
+def test_a_stream_id_that_was_given_is_never_changed(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["replay", str(recording(tmp_path)), "--stream-id", "видео 1"])
+    assert isinstance(done.exception, StreamIdError)
+    assert "got 'видео 1'" in str(done.exception)
+
+
 @pytest.fixture
 def restore_signals() -> Iterator[None]:
     """replay handles SIGTERM and SIGINT."""
@@ -119,3 +139,31 @@ def test_every_kind_of_recording_is_published(embedded: str, tmp_path: Path) -> 
     assert [frame.stamp.capture_ns for frame in by_stream["bag"]] == [STAMP_NS, STAMP_NS + 1_000_000_000]
     assert {frame.stamp.clock for frame in by_stream["bag"]} == {"utc"}
     assert {frame.stamp.clock for name in ("tsr", "or", "tsd") for frame in by_stream[name]} == {"media"}
+
+
+@pytest.mark.usefixtures("restore_signals")
+def test_what_is_broken_and_what_ends_a_recording_is_said_with_the_counts(embedded: str, tmp_path: Path) -> None:
+    topics, config, figures = make_topics(embedded, partitions=1), tmp_path / "gradwatch.yaml", tmp_path / "figures"
+    config.write_text(f"topics: {{frames: {topics.frames}, prefix: {topics.prefix}}}\n")
+    options = ["--no-pace", "-b", embedded, "--config", str(config), "--json", str(figures)]
+
+    folder = put(tmp_path / "folder", "f_1.jpg", "f_2.jpg", "f_10.jpg")
+    (folder / "f_3.jpg").write_bytes(b"")
+    done = CliRunner().invoke(app, ["replay", str(folder), *options])
+    assert done.exit_code == 0, done.output
+    assert "folder: 3 of 4 frames published" in done.output
+    assert "dropped: 1 undecodable" in done.output
+    assert json.loads(figures.read_bytes())["dropped"] == {"undecodable": 1}
+
+    done = CliRunner().invoke(app, ["replay", str(folder), *options, "--first", "7"])
+    assert isinstance(done.exception, RecordingError)
+    assert "first: expected a frame from 0 to 2 of folder, got 7" in str(done.exception)
+
+    content = bytearray(mcap(tmp_path).read_bytes())
+    data_end = content.rindex(b"\x0f" + (4).to_bytes(8, "little"))
+    content[data_end + 1 : data_end + 9] = b"\xff" * 8  # a length that leads nowhere, after the last picture
+    (tmp_path / "broken.mcap").write_bytes(content)
+    done = CliRunner().invoke(app, ["replay", str(tmp_path / "broken.mcap"), "--topic", "/rear", *options])
+    assert done.exit_code == 1
+    assert "broken: 2 of 2 frames published" in done.output
+    assert "can't be read on" in done.output
