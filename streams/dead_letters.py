@@ -15,6 +15,7 @@ import structlog
 
 from gradwatch import GradwatchError
 
+from .observability.logs import limit_logs
 from .observability.metrics import DEAD_LETTERS, OUTPUTS_LOST
 from .transport.connection import BrokerUnavailableError
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError, cause_of
@@ -23,6 +24,7 @@ from .wire.records import Headers, Record
 from .wire.topics import MAX_RECORD_BYTES, Topics
 
 log = structlog.get_logger()
+limit_logs([__name__])  # a topic's trouble concerns every letter
 
 PREFIX = "dlq_"
 FIRST = PREFIX + "topic"  # of the context's headers

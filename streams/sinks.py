@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from .observability.logs import limit_logs
 from .observability.metrics import ALERTS, OUTPUTS_LOST, OVERLAYS_SKIPPED
 from .transport.connection import BrokerUnavailableError
 from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError, Sender, cause_of
@@ -19,6 +20,7 @@ from .wire.topics import Topics
 Overlay = dict[str, Any]
 
 log = structlog.get_logger()
+limit_logs([__name__])  # a topic's trouble concerns every frame
 
 
 class ReportSink(Protocol):
@@ -88,12 +90,12 @@ class KafkaSink:
         try:
             delivery = self._best_effort.try_send(self._topics.overlays, key, value, headers)
         except (BrokerUnavailableError, RecordTooLargeError) as error:
-            OVERLAYS_SKIPPED.labels(stream_id, error.cause).inc()
+            _skipped(stream_id, error.cause, error)
             return
         if delivery is None:
-            OVERLAYS_SKIPPED.labels(stream_id, "no_room").inc()
+            _skipped(stream_id, "no_room", None)
         else:
-            delivery.add_done_callback(lambda done: _count_skipped(stream_id, done))
+            delivery.add_done_callback(lambda done: _settle(stream_id, done))
 
 
 class MemorySink:
@@ -132,9 +134,14 @@ def _frame_headers(kind: str, report: FrameReport) -> Headers:
     return headers
 
 
-def _count_skipped(stream_id: str, done: Delivery) -> None:
+def _settle(stream_id: str, done: Delivery) -> None:
     if done.exception is not None:
-        OVERLAYS_SKIPPED.labels(stream_id, cause_of(done.exception)).inc()
+        _skipped(stream_id, cause_of(done.exception), done.exception)
+
+
+def _skipped(stream_id: str, cause: str, why: BaseException | None) -> None:
+    OVERLAYS_SKIPPED.labels(stream_id, cause).inc()
+    log.warning("overlays are skipped", stream=stream_id, cause=cause, why=str(why or "those before are not taken yet"))
 
 
 def _without_content(report: FrameReport) -> FrameReport:

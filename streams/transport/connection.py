@@ -11,9 +11,9 @@ import logging
 import os
 import re
 import ssl
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from kafka.errors import (
@@ -122,7 +122,7 @@ def _try_servers(bootstrap_servers: str, settings: Settings, deadline_s: float) 
     network = NetworkSelector()
     failure: Exception | None = None
     try:
-        with _client_logs_off():
+        with _client_logs_off:
             manager = KafkaConnectionManager(network, bootstrap_servers=bootstrap_servers, **settings)
             for server in manager.cluster.bootstrap_brokers():
                 left_ms = max(100.0, 1000 * (deadline_s - time.monotonic()))
@@ -199,13 +199,25 @@ def _is_tls_alert(text: str) -> bool:
     return length is not None and int(length[1]) >> 16 == 0x1503
 
 
-@contextmanager
-def _client_logs_off() -> Iterator[None]:
-    """The client logs every failed attempt as an error; we report the outcome once."""
-    logger = logging.getLogger("kafka")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+class _ClientLogsOff:
+    """The client logs every failed attempt as an error; we report the outcome once. Several threads may connect."""
+
+    def __init__(self) -> None:
+        self._lock, self._threads, self._level = threading.Lock(), 0, logging.NOTSET
+        self._logger = logging.getLogger("kafka")
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._threads == 0:
+                self._level = self._logger.level
+                self._logger.setLevel(logging.CRITICAL)
+            self._threads += 1
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._threads -= 1
+            if self._threads == 0:
+                self._logger.setLevel(self._level)
+
+
+_client_logs_off = _ClientLogsOff()

@@ -100,3 +100,12 @@ def test_the_memory_sink_keeps_everything() -> None:
     assert sink.publish(report(), OVERLAY, [alert()]) == []
     sink.publish(report(5), None, [])
     assert ([r.identity.seq for r in sink.reports], sink.overlays, sink.alerts) == ([4, 5], [OVERLAY], [alert()])
+
+
+def test_a_report_larger_than_any_topic_may_take_is_published_without_its_content() -> None:
+    producer = FakeProducer(largest=700)
+    large = frame_report("north", 4, scores={"msp": np.zeros(500, np.float32)})
+    (_,) = KafkaSink(producer, TOPICS, producer).publish(large, None, [])
+    (sent,) = producer.sent
+    short = decode_report(sent.value)
+    assert (short.identity, short.outcome, short.cause) == (large.identity, "failed", "too_large")

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -25,12 +26,12 @@ from gradwatch.monitor.judging.judge import Judge
 from gradwatch.monitor.judging.settings import JudgeSettings
 from gradwatch.monitor.worker.build import SHIPPED_CALIBRATION, build_judge, build_observer, usable_calibrations
 from gradwatch.monitor.worker.pipeline import Pipeline
-from gradwatch.monitor.worker.startup import bound_calibrations, require_loading, require_worker
+from gradwatch.monitor.worker.startup import bound_calibrations, outputs, require_loading, require_worker
 from gradwatch.monitor.worker.stored_state import dump, load
 from gradwatch.monitor.worker.threads import Worker
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.observability import metrics as telemetry
-from gradwatch.streams.observability.health import Health
+from gradwatch.streams.observability.health import Condition, Health
 from gradwatch.streams.observability.status_server import StatusServer
 from gradwatch.streams.publish import publish
 from gradwatch.streams.recordings.pictures import jpegs
@@ -323,3 +324,9 @@ def test_prometheus_has_an_answer_for_every_metric_of_a_worker(working: tuple[Ru
         assert float(query(server, age)[0]["value"][1]) > 0
         wait_until(lambda: [r["value"][1] for r in query(server, "gradwatch_ready")] == ["1"])
     assert REGISTRY.get_sample_value("gradwatch_healthy") == 1
+
+
+def test_a_worker_whose_output_is_blocked_is_not_ready_and_names_it() -> None:
+    said = "topic gradwatch.alerts has taken no record for 11 s"
+    assert outputs(SimpleNamespace(blocked=lambda: said)) == Condition(False, said)
+    assert outputs(SimpleNamespace(blocked=lambda: "")).ok

@@ -229,6 +229,14 @@ def test_holds_the_consumer_back_and_lets_go(make):
     assert "judged" in {str(r.outcome) for r in worker.pipeline.sink.reports}
 
 
+def test_nothing_is_consumed_while_an_output_that_must_not_be_lost_is_blocked(make):
+    worker, asked = make([[record] for record in records(3)]), []
+    worker.blocked = lambda: asked.append(len(worker.consumer.polled)) or ("topic alerts" if len(asked) < 20 else "")
+    assert run(worker) == []
+    assert asked[:20] == [1] * 20
+    assert (worker.consumer.calls[:2], worker.reports) == (["pause", "resume"], 3)
+
+
 def test_stop_finishes_what_was_begun_and_leaves_the_rest(make):
     def stop_at_ten(seq):
         while len(worker.admission) < 49 - seq - worker.settings.decode_threads:
