@@ -8,11 +8,14 @@ A forgotten stream takes no memory but its name; its state stays in the topic, i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
 from gradwatch.streams.transport.state import StateReader
+from gradwatch.streams.wire.messages import BARE_RUN
 
+from .ledgers import Key
 from .stored_state import Found, found_in
 
 
@@ -24,32 +27,66 @@ class Elsewhere(NamedTuple):
 
 
 class MovedStreams:
-    """Looks for streams, with `source` for itself; one thread uses it."""
+    """Looks for streams, with `source` for itself; without one, no stream is looked for.
 
-    def __init__(self, source: StateReader) -> None:
+    The caller locks; one thread calls `step`.
+    """
+
+    def __init__(self, source: StateReader | None) -> None:
         self._source = source
         self._asked: set[str] = set()
         self._looking: set[str] = set()  # of the reading at work
+        self._runs: dict[Key, str] = {}  # the run for which the newest state of a stream is known
+        self.foreign: frozenset[int] = frozenset()  # partitions of other workers
         self.forgotten: dict[str, int] = {}  # the partitions of forgotten streams, which this worker owns
+        self.waiting: Counter[Key] = Counter()  # records that wait for the end of the search
 
-    def ask(self, stream_id: str) -> None:
-        """Has `step` look for a stream; one that is asked for while it reads waits for the next reading."""
-        if stream_id not in self._looking:
-            self._asked.add(stream_id)
+    @property
+    def can_look(self) -> bool:
+        """Whether there is a source."""
+        return self._source is not None
 
-    def step(self, foreign: Collection[int]) -> dict[str, Elsewhere | None]:
+    def must_wait(self, key: Key, run_id: str, paused: bool) -> bool:
+        """Whether a record of a stream waits until `step` has found its newest state; has it look for it.
+
+        So it does where the stream is new in its partition, or begins a run after a pause: it may come from another.
+        A forgotten stream is looked for in its own.
+        """
+        is_forgotten = key[1] in self.forgotten
+        if not is_forgotten and (not self.foreign or run_id == BARE_RUN):
+            return False
+        is_known = not is_forgotten and key not in self.waiting and key in self._runs
+        if is_known and not (paused and self._runs[key] != run_id):
+            return False
+        self.waiting[key] += 1
+        self._runs[key] = run_id
+        if key[1] not in self._looking:  # one that is asked for while its partitions are read waits for the next time
+            self._asked.add(key[1])
+        return True
+
+    def note_run(self, key: Key, run_id: str) -> None:
+        """Notes the run of a stream whose newest state is known."""
+        self._runs[key] = run_id
+
+    def drop(self, key: Key) -> None:
+        """Drops what is known of a stream in a partition."""
+        self._runs.pop(key, None)
+
+    def step(self) -> dict[str, Elsewhere | None]:
         """Reads on in partitions of other workers, and in those of forgotten streams that are looked for.
 
         Returns at the end of a reading the streams looked for, with what was found; they are not forgotten any more.
 
         Raises what the source raises.
         """
+        if self._source is None:
+            return {}
         if not self._looking:
             if not self._asked:
                 return {}
             self._looking, self._asked = self._asked, set()
             own = {self.forgotten[stream_id] for stream_id in self._looking & self.forgotten.keys()}
-            self._source.start({*foreign, *own})
+            self._source.start({*self.foreign, *own})
         values = self._source.step(0.0)
         if values is None:
             return {}
@@ -71,4 +108,5 @@ class MovedStreams:
 
     def close(self) -> None:
         """Stops reading."""
-        self._source.close()
+        if self._source is not None:
+            self._source.close()

@@ -67,11 +67,8 @@ class Ownership:
         keep_s: float = math.inf,
     ) -> None:
         self._pipeline, self._source, self._store, self._interval_s = pipeline, source, store, interval_s
-        self._moved = moved
+        self._moved = moved or MovedStreams(None)
         self._keep_ns = keep_s * 1e9
-        self._foreign: frozenset[int] = frozenset()  # partitions of other workers
-        self._runs: dict[Key, str] = {}  # the run for which the newest state of a stream is known
-        self._waiting: dict[Key, int] = {}  # records of streams that are looked for
         self._lock = threading.RLock()
         self._ledgers = Ledgers(lambda p, part: self._store.try_write(p, part.key, part.value, part.version))
         self._losses = Losses(pipeline.health)
@@ -129,43 +126,33 @@ class Ownership:
         return covered
 
     def must_wait(self, stamp: FrameStamp) -> bool:
-        """Whether the stream's state is looked for in partitions of other workers, until `look_for_moved` has it.
-
-        So it is where the stream is new in its partition, or begins a run after a pause: it may come from another. A
-        forgotten stream is looked for in its own.
-        """
+        """Whether the stream's newest state is looked for until `look_for_moved` has it: see `MovedStreams`."""
         identity, key = stamp.identity, (stamp.partition, stamp.identity.stream_id)
-        if self._moved is None or stamp.partition not in self._owned:
-            return False
-        is_forgotten = identity.stream_id in self._moved.forgotten
-        if not is_forgotten and (not self._foreign or identity.run_id == BARE_RUN):
-            return False
         with self._lock:
+            if stamp.partition not in self._owned:
+                return False
             ledger = self._ledgers.get(key)
             paused = ledger is None or ledger.idle_s(time.monotonic()) > MOVED_AFTER_S
-            may_go = not is_forgotten and key not in self._waiting and key in self._runs
-            if may_go and not (paused and self._runs[key] != identity.run_id):
-                return False
-            self._waiting[key] = self._waiting.get(key, 0) + 1
-            self._in_flight[stamp.partition] += 1
-        self._runs[key] = identity.run_id
-        self._moved.ask(identity.stream_id)
-        return True
+            waits = self._moved.must_wait(key, identity.run_id, paused)
+            self._in_flight[stamp.partition] += waits
+        return waits
 
     def look_for_moved(self, consumer: FrameConsumer) -> bool:
         """Goes on with the search; returns whether records that waited may be admitted now.
 
         Raises what the source raises.
         """
-        self._foreign = consumer.partitions - self._owned
-        looked_for = self._moved.step(self._foreign) if self._moved is not None else {}
-        if looked_for:
-            with self._lock:
-                for key in [key for key in self._waiting if key[1] in looked_for]:
-                    self._in_flight[key[0]] -= self._waiting.pop(key)
-                    if key[0] in self._owned:
-                        self._go_on(key, looked_for[key[1]])
-        consumer.set_aside({partition for partition, _ in self._waiting})
+        moved = self._moved
+        if not moved.can_look:
+            return False
+        moved.foreign = consumer.partitions - self._owned
+        looked_for = moved.step()
+        with self._lock:
+            for key in [key for key in moved.waiting if key[1] in looked_for]:
+                self._in_flight[key[0]] -= moved.waiting.pop(key)
+                if key[0] in self._owned:
+                    self._go_on(key, looked_for[key[1]])
+        consumer.set_aside({partition for partition, _ in moved.waiting})
         return bool(looked_for)
 
     def note_arrival(self, stamp: FrameStamp) -> None:
@@ -177,7 +164,7 @@ class Ownership:
                 return
             ledger = self._ledgers.get(key) or self._ledgers.add(key, StreamLedger(Covered(topic_id=self._topic_id)))
             ledger.arrive(stamp.offset, stamp.identity, time.monotonic())
-            self._runs[key] = stamp.identity.run_id
+            self._moved.note_run(key, stamp.identity.run_id)
             self._records[stamp.partition, stamp.offset] = key
         self._losses.note_arrival(stamp.partition, stamp.identity)
 
@@ -199,8 +186,7 @@ class Ownership:
     def close(self) -> None:
         """Stops loading states, and reports what is lost so far."""
         self._source.close()
-        if self._moved is not None:
-            self._moved.close()
+        self._moved.close()
         self._losses.settle(None, self._stream_of, math.inf)
         self._losses.report(math.inf)
 
@@ -250,13 +236,13 @@ class Ownership:
         """
         with self._lock:
             keys = self._ledgers.keys_of(stream_id)
-            if len(keys) != 1 or any(key[1] == stream_id for key in self._waiting):
+            if len(keys) != 1 or keys[0] in self._moved.waiting:
                 return
             ledger = self._ledgers.of(stream_id)[0]
             is_kept = self._pipeline.is_worth_keeping(stream_id)
-            if not ledger.idle_s(now_s) or (is_kept and self._moved is None):
+            if not ledger.idle_s(now_s) or (is_kept and not self._moved.can_look):
                 return
-            if is_kept and self._moved is not None:
+            if is_kept:
                 self._moved.forgotten[stream_id] = keys[0][0]
             else:
                 ledger.remove_all(stream_id)
@@ -313,8 +299,7 @@ class Ownership:
             self._revoking -= set(partitions)
             for key in self._ledgers.keys_in(partitions):
                 self._drop(key)
-            if self._moved is not None:
-                self._moved.revoke(partitions)
+            self._moved.revoke(partitions)
             for place in [place for place in self._records if place[0] in partitions]:
                 del self._records[place]
 
@@ -332,7 +317,7 @@ class Ownership:
         """Takes up what was found of a stream in a partition that ends before offset `end`."""
         covered = _still_covered(found, self._topic_id, end)
         ledger = self._ledgers.add((partition, found.stream_id), StreamLedger(covered, found.shelf, time.monotonic()))
-        self._runs[partition, found.stream_id] = covered.run_id
+        self._moved.note_run((partition, found.stream_id), covered.run_id)
         if found.stored is None:
             ledger.remove([found.stream_id])  # what can't be read has a version that may hide newer ones
         elif found.stored.stored_ns and time.time_ns() - found.stored.stored_ns > self._keep_ns:
@@ -356,7 +341,7 @@ class Ownership:
     def _drop(self, key: Key) -> None:
         """Drops the ledger of a stream in a partition; with the last one what is known of the stream."""
         self._due_s.pop(key, None)
-        self._runs.pop(key, None)
+        self._moved.drop(key)
         if self._ledgers.drop(key):
             self._losses.forget(key[1])
             self._tasks.append(key[1])

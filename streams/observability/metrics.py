@@ -101,9 +101,7 @@ FRAMES_SKIPPED = StreamCounter(
     "Frames received and not reported here, because another worker reports them or an earlier one did.",
     BY_CAUSE,
 )
-FRAMES_LOST = StreamCounter(
-    "gradwatch_frames_lost", "Frames that were published and never reached a worker, by cause.", BY_CAUSE
-)
+FRAMES_LOST = StreamCounter("gradwatch_frames_lost", "Frames that never reached a worker, by cause.", BY_CAUSE)
 STATES_STORED = StreamCounter("gradwatch_states_stored", "States of streams that were stored.", BY_STREAM)
 STATES_REFUSED = StreamCounter("gradwatch_states_refused", "Stored states that could not be restored.", BY_CAUSE)
 OVERLAYS_SKIPPED = StreamCounter("gradwatch_overlays_skipped", "Overlays that were not published.", BY_CAUSE)
