@@ -23,7 +23,7 @@ from .feed.live_state import LiveState
 from .feed.maintenance import Maintenance
 from .feed.turns import Turns
 from .settings import ReviewSettings
-from .store import accounts, listing
+from .store import accounts, cameras, listing
 from .store.alerts import StoredRevision
 from .store.database import Database
 from .store.login_limits import LoginLimits
@@ -47,13 +47,13 @@ class ReviewService:
         hide([self.secret])
         self.health = Health()
         self.database = Database(settings.database)
-        self.live = LiveState(settings.max_cameras, settings.max_live_bytes)
+        self.live = LiveState(settings.max_cameras, settings.max_live_bytes, settings.forget_cameras_after_s)
         self.events = Events()
         self.limits = LoginLimits()
         self.password_checks = Turns(at_once=2, waiting=10, of_one=3)
         self.thumbnails = Turns(at_once=2, waiting=8, of_one=6)  # a browser asks for six at once
         self.truth = GroundTruth(None if settings.truth is None else Path(settings.truth))
-        self.clips = Clips(broker, Path(settings.evidence))
+        self.clips = Clips(broker, Path(settings.evidence), settings.forget_cameras_after_s)
         self.watch = BrokerWatch(broker, self.health, self._announce_broker)
         self.corrections = CorrectionPublisher(broker, self.database, self.live, self.health)
         ingest = AlertIngest(
@@ -61,9 +61,10 @@ class ReviewService:
         )
         self.readers = reader_threads(broker, ingest, self.live, self.health)
         unsnoozed = partial(self.announce_changes, action="unsnooze", actor="time")
-        maintenance = Maintenance(self.database, settings.retention, self.health, unsnoozed, self._announce_cameras)
+        maintenance = Maintenance(self.database, settings.retention, self.health, unsnoozed, self._tick)
         self._threads = (self.watch, *self.readers, self.corrections, maintenance)
         self._announced: dict[str, int] = {}  # camera -> its number of updates
+        self.forget_cameras()
 
     def takes_link(self) -> bool:
         """Whether the link lets in: where nobody has to log in, and until an admin can."""
@@ -107,6 +108,18 @@ class ReviewService:
                 fields = {"is_new": one.alert.alert_id in new, "muted": one.muted, "alert": _event_item(listed)}
                 self.events.publish("alert", fields)
 
+    def forget_cameras(self) -> None:
+        """Drops the cameras that somebody has removed, here or at another process of the same database."""
+        with self.database.reading() as session:
+            removed = cameras.forgotten(session)
+        self.live.forget(removed)
+
+    def _tick(self) -> None:
+        self.forget_cameras()
+        self.live.forget_silent()
+        self.clips.drop_expired()
+        self._announce_cameras()
+
     def _announce_broker(self, state: shapes.BrokerShape) -> None:
         log.info("broker", ok=state.ok, error=state.error)
         self.events.publish("health", {"broker": state.model_dump(mode="json")})
@@ -114,9 +127,10 @@ class ReviewService:
     def _announce_cameras(self) -> None:
         """Publishes the state of the cameras that have changed; not kept, since the next event replaces it."""
         changed = []
+        announced, self._announced = self._announced, {}
         for camera in self.live.cameras():
-            if self._announced.get(camera.stream_id) != camera.changes:
-                self._announced[camera.stream_id] = camera.changes
+            self._announced[camera.stream_id] = camera.changes
+            if announced.get(camera.stream_id) != camera.changes:
                 report = camera.report
                 changed.append(
                     {
@@ -129,8 +143,6 @@ class ReviewService:
                         "change": {} if report is None else report.change,
                     }
                 )
-        if len(self._announced) > 2 * self.settings.max_cameras:
-            self._announced.clear()
         if changed:
             self.events.publish("cameras", {"cameras": changed}, is_kept=False)
 

@@ -33,6 +33,7 @@ class ReviewSettings(Struct, frozen=True, forbid_unknown_fields=True):
     user_header: str = "X-Remote-User"
     retention: Retention = Retention()
     max_cameras: Annotated[int, Meta(ge=1, le=100_000)] = 200  # in the live view; the one silent longest goes
+    forget_cameras_after_s: Annotated[float, Meta(ge=1, le=31_536_000)] = 86_400.0  # silence; its alerts stay
     max_live_bytes: Bytes = 256 * 1024 * 1024
     metrics_port: Port | None = None  # serves /metrics, /healthz and /readyz, also while the page's port is overrun
     metrics_address: str = "127.0.0.1"  # address of that port; "0.0.0.0" where Prometheus runs elsewhere

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from gradwatch.streams.wire.messages import AlertKind, AlertState, Severity
+from gradwatch.streams.wire.messages import AlertKind, AlertState, Disturbance, DisturbanceState, Severity
 
 NS_SCHEMA = {"type": "string", "pattern": "^-?[0-9]+$", "examples": ["1790000000123456789"]}
 Ns = Annotated[int, PlainSerializer(str, str), WithJsonSchema(NS_SCHEMA)]
@@ -37,6 +37,19 @@ class BrokerShape(Shape):
     ok: bool
     since_ns: Ns
     error: str
+
+
+class DisturbanceShape(Shape):
+    """A health record: a fault or event of a camera, noticed by its source or by the worker."""
+
+    disturbance: Disturbance
+    state: DisturbanceState
+    reporter: str = Field(description="source or worker")
+    run_id: str
+    at_ns: Ns = Field(description="wall clock: when it was noticed")
+    since_ns: Ns
+    last_seq: int
+    detail: str
 
 
 class Snooze(Shape):

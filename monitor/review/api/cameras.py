@@ -9,18 +9,17 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Request, Response
 from numpy.typing import NDArray
 from pydantic import AliasPath, Field
-from sqlalchemy import func, select
 
-from gradwatch.streams.wire.messages import AlertState, Outcome, OutcomeCause, StreamState
+from gradwatch.streams.wire.messages import Outcome, OutcomeCause, StreamState
 from gradwatch.streams.wire.pixels import BadRecordError
 
 from ..feed.live_state import CameraState
 from ..feed.score_ring import Series, family_of
 from ..service import ReviewService
-from ..shapes import Finite, Ns, Shape
-from ..store.errors import NotFoundError
-from ..store.schema import AlertRow
-from .access import Service, Viewer
+from ..shapes import DisturbanceShape, Finite, Ns, Shape
+from ..store import cameras as store
+from ..store.errors import ConflictError, NotFoundError
+from .access import Reviewer, Service, Viewer
 from .pictures import JSON_CONTENT, PICTURE, picture_response
 from .problems import ProblemError, documented
 
@@ -60,10 +59,8 @@ class Camera(Shape):
     frame_age_s: float | None
     open_alerts: int
     report: LastReport | None
-    health: dict[str, Any] | None = Field(
-        description="the newest health record of the source; null while none has arrived"
-    )
-    health_age_s: float | None
+    disturbances: list[DisturbanceShape] = Field(description="those that last, newest first")
+    events: list[DisturbanceShape] = Field(description="the newest health records of source and worker, newest first")
     thumbnail_url: str | None
     tags: dict[str, Any] = Field(description="of a replayed recording; empty without ground truth")
 
@@ -97,11 +94,11 @@ class ScoreSeries(Shape):
 
 @router.get("")
 def cameras(service: Service, visitor: Viewer) -> CameraList:
-    """The state of all cameras."""
-    opened = _open_alerts(service)
-    # of a camera that has been silent since the server started, only the open alerts are known
-    silent = {stream_id: CameraState(stream_id) for stream_id in opened}
-    known = silent | {camera.stream_id: camera for camera in service.live.cameras()}
+    """The state of all cameras; of those that have been silent since the start, only open alerts are known."""
+    with service.database.reading() as session:
+        opened = store.open_alerts(session)
+    known = {stream_id: CameraState(stream_id) for stream_id in opened}
+    known |= {camera.stream_id: camera for camera in service.live.cameras()}
     return CameraList(
         cameras=[_camera(service, camera, opened.get(stream_id, 0)) for stream_id, camera in sorted(known.items())]
     )
@@ -110,7 +107,24 @@ def cameras(service: Service, visitor: Viewer) -> CameraList:
 @router.get("/{stream_id}", responses=documented(404))
 def camera(service: Service, visitor: Viewer, stream_id: StreamPath) -> Camera:
     """The state of one camera."""
-    return _camera(service, _known(service, stream_id), _open_alerts(service).get(stream_id, 0))
+    with service.database.reading() as session:
+        opened = store.open_alerts(session)
+    known = CameraState(stream_id) if stream_id in opened else _known(service, stream_id)
+    return _camera(service, service.live.camera(stream_id) or known, opened.get(stream_id, 0))
+
+
+@router.delete("/{stream_id}", status_code=204, responses=documented(403, 404, 409))
+def forget(service: Service, visitor: Reviewer, stream_id: StreamPath) -> None:
+    """Removes a silent camera from the page for all users; it comes back with its next record. Alerts stay."""
+    camera = service.live.camera(stream_id)
+    if camera is not None and service.live.silent_s(camera) <= STALE_AFTER_S:
+        raise ConflictError(f"expected a camera that is silent for {STALE_AFTER_S:.0f} s, got one that sends records")
+    with service.database.writing() as session:
+        newest_ns = max(0 if camera is None else camera.newest_ns, store.last_change_ns(session, stream_id))
+        if camera is None and newest_ns == 0:
+            raise NotFoundError(f"expected the id of a camera in the live view, got {stream_id}")
+        store.forget(session, visitor.actor, stream_id, min(newest_ns, time.time_ns()))
+    service.forget_cameras()
 
 
 @router.get("/{stream_id}/thumbnail.jpg", response_class=Response, responses=documented(404, 503) | PICTURE)
@@ -189,12 +203,6 @@ def _known(service: ReviewService, stream_id: str) -> CameraState:
     return camera
 
 
-def _open_alerts(service: ReviewService) -> dict[str, int]:
-    counted = select(AlertRow.stream_id, func.count()).where(AlertRow.state == AlertState.OPEN)
-    with service.database.reading() as session:
-        return dict(session.execute(counted.group_by(AlertRow.stream_id)).all())
-
-
 def _camera(service: ReviewService, camera: CameraState, open_alerts: int) -> Camera:
     report, frame = camera.report, camera.frame
     report_age_s = None if report is None else _age_s(report.published_ns)
@@ -207,8 +215,8 @@ def _camera(service: ReviewService, camera: CameraState, open_alerts: int) -> Ca
         frame_age_s=None if frame is None else _age_s(frame.stamp.published_ns),
         open_alerts=open_alerts,
         report=None if report is None else LastReport.model_validate(report),
-        health=camera.health,
-        health_age_s=None if camera.health is None else _age_s(camera.health_published_ns),
+        disturbances=[DisturbanceShape.model_validate(one) for one in camera.health.lasting],
+        events=[DisturbanceShape.model_validate(one) for one in camera.health.events],
         thumbnail_url=None if frame is None else f"/api/v1/cameras/{camera.stream_id}/thumbnail.jpg",
         tags={} if recording is None else recording.tags,
     )

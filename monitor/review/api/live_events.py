@@ -35,9 +35,10 @@ gets the events that it missed; one that does not keep up is disconnected."""
 
 
 class Following(Shape):
-    """A thread that reads topics; `error` is "" while it works."""
+    """A thread that reads topics; `error` is "" while it works, and says otherwise why it does not."""
 
     name: str
+    topics: list[str]
     error: str
 
 
@@ -67,7 +68,9 @@ def status(service: Service, visitor: Viewer) -> Status:
         version=gradwatch.__version__,
         now_ns=time.time_ns(),
         broker=service.watch.state,
-        following=[Following(name=one.name, error=one.failure or "") for one in service.readers],
+        following=[
+            Following(name=one.name, topics=list(one.topics), error=one.failure or "") for one in service.readers
+        ],
         alerts=alerts,
         cameras=len(service.live.cameras()),
         live_bytes=service.live.nbytes,

@@ -33,6 +33,7 @@ MAX_CLIPS = 8
 MAX_READERS = 16  # reading or waiting; the server has 40 threads, and a dead broker blocks each for long
 GROWS_NS = 120 * 1_000_000_000  # after an alert's last revision, while frames of its window may still arrive
 FRESH_S = 10.0  # for which a window that may grow is cached
+KEEP_S = 600.0  # for which another one is
 
 Key = tuple[str, int, str, int]  # alert id, revision, path of the evidence, its time of writing
 
@@ -56,8 +57,8 @@ class Clip(NamedTuple):
 class Clips:
     """Reads and caches clips. Thread-safe."""
 
-    def __init__(self, broker: Broker, evidence: Path) -> None:
-        self._broker, self._evidence = broker, evidence
+    def __init__(self, broker: Broker, evidence: Path, keep_s: float = KEEP_S) -> None:
+        self._broker, self._evidence, self._keep_s = broker, evidence, min(keep_s, KEEP_S)
         self._cache: OrderedDict[Key, tuple[float, Clip]] = OrderedDict()  # expiry (monotonic s) and clip
         self._lock = threading.Lock()
         self._reading = threading.Lock()  # one at a time: a window and a consumer's buffer may be 100 MB each
@@ -80,7 +81,7 @@ class Clips:
                     return found
                 clip = self._read(alert, published_ns, evidence)
                 is_whole = clip.is_final or time.time_ns() - published_ns > GROWS_NS
-                self._add(key, clip, float("inf") if is_whole else time.monotonic() + FRESH_S)
+                self._add(key, clip, time.monotonic() + (self._keep_s if is_whole else FRESH_S))
             return clip
         finally:
             self._readers.release()
@@ -95,6 +96,12 @@ class Clips:
         except (OSError, ValueError, RuntimeError):  # too long, with zero bytes, or a link to itself
             pass
         raise NotFoundError("expected an evidence file in the evidence folder, found none of that name")
+
+    def drop_expired(self) -> None:
+        """Drops clips that have been cached for long enough, so that nobody's last view holds memory for ever."""
+        with self._lock:
+            for key in [key for key, (until_s, _) in self._cache.items() if time.monotonic() > until_s]:
+                del self._cache[key]
 
     def close(self) -> None:
         """Closes the connection to the broker."""

@@ -18,8 +18,8 @@ import structlog
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.transport.reader import NewestRecords, Place, TopicReader
 from gradwatch.streams.wire.frames import decode_frame
-from gradwatch.streams.wire.messages import STREAM_ID, Alert, FrameReport, alert_id
-from gradwatch.streams.wire.outputs import decode_alert, decode_report
+from gradwatch.streams.wire.messages import STREAM_ID, Alert, FrameReport, HealthRecord, alert_id
+from gradwatch.streams.wire.outputs import decode_alert, decode_health, decode_report
 from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
 
@@ -45,7 +45,8 @@ MAX_DEPTH = 64  # newest records of a partition that are read for its frames
 SCORES_WAIT_S = 10.0
 MAX_WAITING = 1_000
 MAX_ALERT_BYTES = 256 * 1024  # a page of the list has 500 of them
-MAX_JSON_BYTES = {"attachments": 1024 * 1024, "health": 64 * 1024}
+MAX_ATTACHMENT_BYTES = 1024 * 1024
+MAX_HEALTH_BYTES = 8 * 1024
 MAX_NESTING = 32  # JSON nested deeper can't be encoded again
 
 
@@ -90,7 +91,7 @@ class AlertIngest:
                 if record.topic == self._broker.topics.alerts:
                     received.append(self._receive(record))
                 else:
-                    attachments.append((record, _decode_json(record, "attachments")))
+                    attachments.append((record, _decode_attachment(record)))
             except (BadRecordError, ValueError) as error:
                 _refuse(self._names[record.topic], record, error)
         with self._database.writing() as session:
@@ -158,7 +159,7 @@ def reader_threads(broker: Broker, ingest: AlertIngest, live: LiveState, health:
             for record in reader.poll(POLL_S):
                 update_live(live, name, record)
 
-        return ReaderThread(name, opens, step, health)
+        return ReaderThread(name, [topic], opens, step, health)
 
     def newest_frames() -> NewestRecords:
         return NewestRecords(broker.bootstrap_servers, topics.frames, broker.client)
@@ -170,11 +171,11 @@ def reader_threads(broker: Broker, ingest: AlertIngest, live: LiveState, health:
         time.sleep(max(0.0, FRAMES_INTERVAL_S - (time.monotonic() - began_s)))
 
     return [
-        ReaderThread("alerts", ingest.open, ingest.step, health),
+        ReaderThread("alerts", [topics.alerts, topics.attachments], ingest.open, ingest.step, health),
         following("reports", topics.reports, REPORTS_BACK_MS),
         following("overlays", topics.overlays, OVERLAYS_BACK_MS),
         following("health", topics.health, HEALTH_BACK_MS),
-        ReaderThread("frames", newest_frames, step_frames, health),
+        ReaderThread("frames", [topics.frames], newest_frames, step_frames, health),
     ]
 
 
@@ -192,7 +193,7 @@ def update_live(live: LiveState, topic: str, record: Record) -> None:
                 raise ValueError("expected JSON as value, got nothing")
             live.put_overlay(_stream_id(record), record.value, record.published_ns)
         else:
-            live.put_health(_stream_id(record), _decode_json(record, "health"), record.published_ns)
+            live.put_health(_decode_health(record), record.published_ns)
     except (BadRecordError, ValueError) as error:
         _refuse(topic, record, error)
     else:
@@ -206,11 +207,22 @@ def _stream_id(record: Record) -> str:
     return stream_id
 
 
-def _decode_json(record: Record, topic: str) -> Json:
+def _decode_health(record: Record) -> HealthRecord:
+    """The health record in a record. Raises ValueError for one that is too large, or about another stream."""
+    content = record.value or b""
+    if len(content) > MAX_HEALTH_BYTES:
+        raise ValueError(f"expected at most {MAX_HEALTH_BYTES} bytes, got {len(content)}")
+    health = decode_health(content)
+    if health.stream_id != _stream_id(record):
+        raise ValueError(f"field stream_id: expected that of the key, got {health.stream_id[:80]!r}")
+    return health
+
+
+def _decode_attachment(record: Record) -> Json:
     """The JSON object in a record. Raises ValueError for one that is too large or nested too deep to be shown."""
     content = record.value or b""
-    if len(content) > MAX_JSON_BYTES[topic]:
-        raise ValueError(f"expected at most {MAX_JSON_BYTES[topic]} bytes, got {len(content)}")
+    if len(content) > MAX_ATTACHMENT_BYTES:
+        raise ValueError(f"expected at most {MAX_ATTACHMENT_BYTES} bytes, got {len(content)}")
     try:
         body: Json = msgspec.json.decode(content, type=dict[str, Any])
     except RecursionError as error:

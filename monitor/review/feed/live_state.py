@@ -1,26 +1,33 @@
-"""The newest frame, overlay, report and scores of every camera, in memory bounded by cameras and bytes.
+"""The newest frame, overlay, report, health and scores of every camera, in memory bounded by cameras and bytes.
 
-Beyond the bounds the camera silent longest is dropped and counted. Thumbnails are made on request.
+Beyond the bounds the camera silent longest is dropped and counted, and so is one that has been silent for too long.
+Thumbnails are made on request.
 """
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
+import structlog
 from msgspec.structs import replace
 
-from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp, Outcome
+from gradwatch.streams.wire.messages import EncodedFrame, FrameReport, FrameStamp, HealthRecord, Outcome
 from gradwatch.streams.wire.pixels import decode_picture, encode_jpeg
 
 from ..metrics import LIVE_BYTES, LIVE_DROPPED
 from ..store.schema import Json
+from .camera_health import CameraHealth
 from .score_ring import ScoreRing, Series
+
+log = structlog.get_logger()
 
 THUMBNAIL_WIDTH_PX = 320
 THUMBNAIL_QUALITY = 75
@@ -28,32 +35,45 @@ THUMBNAIL_QUALITY = 75
 
 @dataclass(slots=True)
 class CameraState:
-    """One camera; what has not arrived yet is None. `report` is the newest one without its arrays."""
+    """One camera; what has not arrived yet is None. `report` is the newest one without its arrays.
+
+    `newest_ns` is the latest time of publication of its records, by the clocks of those who published them;
+    `arrived_s` is when the last of them arrived, by the monotonic clock.
+    """
 
     stream_id: str
     report: FrameReport | None = None
     frame: EncodedFrame | None = None
     overlay: bytes | None = None
     overlay_published_ns: int = 0
-    health: Json | None = None
-    health_published_ns: int = 0
+    health: CameraHealth = field(default_factory=CameraHealth)
     scores: ScoreRing = field(default_factory=ScoreRing)
     thumbnail: tuple[FrameStamp, bytes] | None = None
     changes: int = 0  # number of updates
+    newest_ns: int = 0
+    arrived_s: float = -math.inf
 
     @property
     def nbytes(self) -> int:
         """Memory of this camera, with a constant for its small fields."""
         pictures = len(self.frame.content) if self.frame is not None else 0
         pictures += len(self.thumbnail[1]) if self.thumbnail is not None else 0
-        return pictures + len(self.overlay or b"") + self.scores.nbytes + 4096
+        return pictures + len(self.overlay or b"") + self.scores.nbytes + self.health.nbytes + 4096
 
 
 class LiveState:
     """The state of all cameras. Thread-safe; callers may read the fields of a returned camera, not change them."""
 
-    def __init__(self, max_cameras: int, max_bytes: int) -> None:
-        self.max_cameras, self.max_bytes = max_cameras, max_bytes
+    def __init__(
+        self,
+        max_cameras: int,
+        max_bytes: int,
+        forget_after_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.max_cameras, self.max_bytes, self.forget_after_s = max_cameras, max_bytes, forget_after_s
+        self._clock = clock
+        self._forgotten: Mapping[str, int] = {}
         self._cameras: OrderedDict[str, CameraState] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._bytes = 0
@@ -66,26 +86,51 @@ class LiveState:
 
     def put_report(self, report: FrameReport) -> None:
         """Replaces the report; the scores of a judged frame are appended to the ring."""
-        with self._updating(report.identity.stream_id) as camera:
+        with self._updating(report.identity.stream_id, report.published_ns) as camera:
             camera.report = replace(report, detections=None, scores={}, p_values={}, tracks=None, forecasts=None)
             if report.outcome is Outcome.JUDGED:
                 camera.scores.append(report)
+                camera.health.judged(report.identity.run_id, report.published_ns)
 
     def put_frame(self, frame: EncodedFrame) -> None:
         """Replaces the frame by one that is not older."""
-        with self._updating(frame.stamp.identity.stream_id) as camera:
+        with self._updating(frame.stamp.identity.stream_id, frame.stamp.published_ns) as camera:
             if camera.frame is None or frame.stamp.published_ns >= camera.frame.stamp.published_ns:
                 camera.frame = frame
 
     def put_overlay(self, stream_id: str, overlay: bytes, published_ns: int) -> None:
         """Replaces the overlay, `foxglove.ImageAnnotations` as JSON."""
-        with self._updating(stream_id) as camera:
+        with self._updating(stream_id, published_ns) as camera:
             camera.overlay, camera.overlay_published_ns = overlay, published_ns
 
-    def put_health(self, stream_id: str, health: Json, published_ns: int) -> None:
-        """Replaces the health record of the camera's source."""
-        with self._updating(stream_id) as camera:
-            camera.health, camera.health_published_ns = health, published_ns
+    def put_health(self, record: HealthRecord, published_ns: int) -> None:
+        """Takes a health record of the camera's source or of the worker."""
+        with self._updating(record.stream_id, published_ns) as camera:
+            camera.health.put(record)
+
+    def forget(self, forgotten: Mapping[str, int]) -> None:
+        """Drops cameras whose records were all published at the given times (ns since 1970) or before.
+
+        Their earlier records, which are read again after a restart, don't bring them back; a later one does.
+        """
+        with self._lock:
+            self._forgotten = forgotten
+            for stream_id in [one.stream_id for one in self._cameras.values() if self._is_forgotten(one)]:
+                self._drop(stream_id, "forgotten")
+
+    def forget_silent(self) -> None:
+        """Drops every camera of which nothing has arrived for `forget_after_s`."""
+        with self._lock:
+            now_s = self._clock()
+            for camera in list(self._cameras.values()):  # the one silent longest is the first
+                if now_s - camera.arrived_s <= self.forget_after_s:
+                    return
+                log.info("forgot a silent camera", stream=camera.stream_id, silent_s=round(now_s - camera.arrived_s))
+                self._drop(camera.stream_id, "silent")
+
+    def silent_s(self, camera: CameraState) -> float:
+        """Seconds since the last record of a camera arrived."""
+        return self._clock() - camera.arrived_s
 
     def camera(self, stream_id: str) -> CameraState | None:
         """One camera, None for an unknown one."""
@@ -139,8 +184,11 @@ class LiveState:
         return made
 
     @contextmanager
-    def _updating(self, stream_id: str) -> Iterator[CameraState]:
+    def _updating(self, stream_id: str, published_ns: int) -> Iterator[CameraState]:
         with self._lock:
+            if published_ns <= self._forgotten.get(stream_id, -1):
+                yield CameraState(stream_id)  # which nobody sees
+                return
             camera = self._cameras.get(stream_id)
             if camera is None:
                 camera = self._cameras[stream_id] = CameraState(stream_id)
@@ -149,6 +197,7 @@ class LiveState:
                     self._drop_longest_silent("cameras")
             self._cameras.move_to_end(stream_id)
             camera.changes += 1
+            camera.newest_ns, camera.arrived_s = max(camera.newest_ns, published_ns), self._clock()
             yield camera
             self._account(camera)
 
@@ -160,9 +209,16 @@ class LiveState:
             self._drop_longest_silent("bytes")
         LIVE_BYTES.set(self._bytes)
 
+    def _is_forgotten(self, camera: CameraState) -> bool:
+        return camera.newest_ns <= self._forgotten.get(camera.stream_id, -1)
+
     def _drop_longest_silent(self, cause: str) -> None:
-        stream_id, _ = self._cameras.popitem(last=False)
+        self._drop(next(iter(self._cameras)), cause)
+
+    def _drop(self, stream_id: str, cause: str) -> None:
+        del self._cameras[stream_id]
         self._bytes -= self._sizes.pop(stream_id)
+        LIVE_BYTES.set(self._bytes)
         LIVE_DROPPED.labels(cause).inc()
 
 

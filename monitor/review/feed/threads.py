@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
@@ -13,11 +13,14 @@ import structlog
 
 from gradwatch import GradwatchError
 from gradwatch.streams.observability.health import Health
+from gradwatch.streams.transport.connection import TopicMissingError
 
 log = structlog.get_logger()
 
 RETRY_S = 2.0
 LONGEST_RETRY_S = 15.0
+STARTING = "starting"
+MISSING = "make it with: gradwatch topics --create"
 EXPECTED_ERRORS = (GradwatchError, ValueError)  # logged without a traceback
 
 Reader = TypeVar("Reader")
@@ -33,7 +36,7 @@ class BackgroundThread(ABC):
 
     def __init__(self, name: str, interval_s: float, health: Health) -> None:
         self.name, self.interval_s = name, interval_s
-        self.failure: str | None = "starting"
+        self.failure: str | None = STARTING
         self.stopping = threading.Event()
         self._health = health
         self._wake = threading.Event()
@@ -69,9 +72,9 @@ class BackgroundThread(ABC):
                 self.work()
                 self.failure = None
             except Exception as error:
-                is_expected = isinstance(error, EXPECTED_ERRORS)
-                self.failure = str(error) if is_expected else f"{type(error).__name__}: {error}"
+                self.failure = _described(error)
                 if self.failure != logged:
+                    is_expected = isinstance(error, EXPECTED_ERRORS)
                     log.warning("thread failed", thread=self.name, error=self.failure, exc_info=not is_expected)
             logged = self.failure or ""
             self._health.rest(self.name)
@@ -79,21 +82,31 @@ class BackgroundThread(ABC):
             self._wake.clear()
 
 
+def _described(error: Exception) -> str:
+    """What went wrong, never empty: some errors have no text."""
+    if isinstance(error, TopicMissingError):
+        return f"{error}; {MISSING}"
+    text = str(error).strip()
+    is_told = text and isinstance(error, EXPECTED_ERRORS)
+    return text if is_told else f"{type(error).__name__}: {text or 'no further text; see the log of the review server'}"
+
+
 class ReaderThread(BackgroundThread, Generic[Reader]):
     """Opens a reader of topics and calls `step(reader)` over and over; after an error it opens a new one.
 
-    What a step has not stored is read again, so steps must be repeatable.
+    What a step has not stored is read again, so steps must be repeatable. `topics` are those that it reads.
     """
 
     def __init__(
         self,
         name: str,
+        topics: Sequence[str],
         opens: Callable[[], AbstractContextManager[Reader]],
         step: Callable[[Reader], None],
         health: Health,
     ) -> None:
         super().__init__(name, RETRY_S / 2, health)
-        self._opens, self._step = opens, step
+        self.topics, self._opens, self._step = topics, opens, step
 
     def work(self) -> None:
         """Reads until stopped; the wait after it doubles while one error follows another."""

@@ -172,7 +172,7 @@ class AuditRow(Table):
     actor: Mapped[str] = mapped_column(String(64))
     via: Mapped[str] = mapped_column(String(16))  # local | session | token | proxy | command
     action: Mapped[str] = mapped_column(String(32))
-    subject: Mapped[str] = mapped_column(String(16))  # alert | verdict | user | token
+    subject: Mapped[str] = mapped_column(String(16))  # alert | verdict | user | token | camera
     subject_id: Mapped[str] = mapped_column(String(128))
     before: Mapped[Json | None]
     after: Mapped[Json | None]

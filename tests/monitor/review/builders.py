@@ -11,7 +11,15 @@ from gradwatch.monitor.review.feed.broker import Broker
 from gradwatch.monitor.review.store.alerts import ReceivedRevision, StoredRevision, store_revisions
 from gradwatch.monitor.review.store.audit import Actor, Role
 from gradwatch.monitor.review.store.database import Database
-from gradwatch.streams.wire.messages import Alert, EncodedFrame, FrameReport, StreamState
+from gradwatch.streams.wire.messages import (
+    Alert,
+    Disturbance,
+    DisturbanceState,
+    EncodedFrame,
+    FrameReport,
+    HealthRecord,
+    StreamState,
+)
 from gradwatch.streams.wire.topics import Topics
 
 from ...builders import RUN, SECOND_NS, encoded_frame, frame_report, noise_jpeg, shift_alert
@@ -50,6 +58,14 @@ def make_frame(seq: int = 41, stream_id: str = "north-gate", size: tuple[int, in
     return encoded_frame(
         stream_id, seq, RUN, capture_ns=RAISED_NS, published_ns=RAISED_NS, content=content, partition=1
     )
+
+
+def health_record(
+    disturbance: Disturbance, state: DisturbanceState = DisturbanceState.BEGIN, run_id: str = RUN, **changes: Any
+) -> HealthRecord:
+    """A health record of the source, noticed at `RAISED_NS`."""
+    fields: dict[str, Any] = {"stream_id": "north-gate", "at_ns": RAISED_NS, "since_ns": RAISED_NS}
+    return HealthRecord(run_id=run_id, disturbance=disturbance, state=state, **fields | changes)
 
 
 ALERT = make_alert()

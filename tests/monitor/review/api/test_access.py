@@ -77,7 +77,8 @@ def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(guarded: Revie
 
 
 @pytest.mark.parametrize(
-    ("role", "expected"), [("viewer", [403, 403, 403]), ("reviewer", [404, 403, 403]), ("admin", [404, 404, 200])]
+    ("role", "expected"),
+    [("viewer", [403, 403, 403, 403]), ("reviewer", [404, 404, 403, 403]), ("admin", [404, 404, 404, 200])],
 )
 def test_each_role_has_its_rights(guarded: ReviewService, role: str, expected: list[int]) -> None:
     client = client_of(guarded)
@@ -85,6 +86,7 @@ def test_each_role_has_its_rights(guarded: ReviewService, role: str, expected: l
     assert client.get("/api/v1/alerts").status_code == 200
     answers = [
         client.put("/api/v1/alerts/none/acknowledgement"),
+        client.delete("/api/v1/cameras/none"),
         client.delete("/api/v1/verdicts/none"),
         client.get("/api/v1/users"),
     ]

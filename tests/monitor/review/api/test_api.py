@@ -11,9 +11,9 @@ import pytest
 
 from gradwatch.monitor.review.service import ReviewService
 from gradwatch.monitor.review.store.alerts import store_attachment
-from gradwatch.streams.wire.messages import AlertState, FrameReport
+from gradwatch.streams.wire.messages import AlertState, Disturbance, FrameReport
 
-from ..builders import ALERT, RAISED_NS, RUN, make_alert, make_frame, make_report, store
+from ..builders import ALERT, RAISED_NS, RUN, health_record, make_alert, make_frame, make_report, store
 
 
 def report(seq: int = 41, ratio: float = 1.25) -> FrameReport:
@@ -114,11 +114,13 @@ def test_without_a_broker_the_status_shows_it_and_clips_are_unavailable(service:
 def test_a_camera_has_its_newest_report_overlay_and_health(service: ReviewService, client: Any) -> None:
     service.live.put_report(report())
     service.live.put_overlay("north-gate", b'{"points":[]}', RAISED_NS)
-    service.live.put_health("north-gate", {"state": "frozen"}, RAISED_NS)
+    service.live.put_health(health_record(Disturbance.FROZEN), RAISED_NS)
     (camera,) = client.get("/api/v1/cameras").json()["cameras"]
     assert (camera["state"], camera["stale"], camera["thumbnail_url"]) == ("alerting", True, None)
     assert camera["report"]["change"] == {"image_statistics": 1.25, "gradcon_direction": None}
-    assert camera["health"] == {"state": "frozen"}
+    (lasting,) = camera["disturbances"]
+    assert camera["events"] == [lasting]
+    assert (lasting["disturbance"], lasting["state"], lasting["since_ns"]) == ("frozen", "begin", str(RAISED_NS))
     assert client.get("/api/v1/cameras/north-gate/overlay").json() == {"points": []}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from gradwatch.monitor.review.feed.ground_truth import GroundTruth
@@ -15,11 +16,11 @@ from gradwatch.monitor.review.settings import Retention
 from gradwatch.monitor.review.store import alerts, retention
 from gradwatch.monitor.review.store.database import Database
 from gradwatch.monitor.review.store.schema import AttachmentRow
-from gradwatch.streams.wire.messages import AlertState, FrameIdentity
-from gradwatch.streams.wire.outputs import encode_alert, encode_report
+from gradwatch.streams.wire.messages import AlertState, Disturbance, FrameIdentity
+from gradwatch.streams.wire.outputs import encode_alert, encode_health, encode_report
 from gradwatch.streams.wire.records import Record
 
-from ..builders import ALERT, NO_BROKER, RUN, make_alert, make_report, store
+from ..builders import ALERT, NO_BROKER, RUN, health_record, make_alert, make_report, store
 
 TOPICS = NO_BROKER.topics
 NOW_MS = 1_790_000_000_000
@@ -138,11 +139,27 @@ def test_a_report_that_no_array_can_hold_is_refused(change: dict[str, Any]) -> N
     assert [camera.stream_id for camera in live.cameras()] == ["north-gate"]
 
 
-@pytest.mark.parametrize("hostile", [b'{"a": %s}' % (b"[" * 300 + b"]" * 300), b'{"a": "%s"}' % (b"x" * 70_000)])
+GOOD_HEALTH = encode_health(msgspec.to_builtins(health_record(Disturbance.GAP, stream_id="south-gate")))
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b'{"a": %s}' % (b"[" * 300 + b"]" * 300),
+        b"[" * 100_000,
+        GOOD_HEALTH[:-1] + b', "more": "%s"}' % (b"x" * 70_000),
+        GOOD_HEALTH.replace(b'"gap"', b'"no such fault"'),
+        GOOD_HEALTH.replace(b"begin", b"ok"),
+        GOOD_HEALTH,  # of another stream than the key says
+    ],
+)
 def test_health_that_cannot_be_shown_does_not_break_the_list_of_cameras(
     service: ReviewService, client: Any, hostile: bytes
 ) -> None:
     update_live(service.live, "health", record(TOPICS.health, hostile))
-    update_live(service.live, "health", record(TOPICS.health, b'{"state": "ok"}', b"south-gate"))
+    assert client.get("/api/v1/cameras").json()["cameras"] == []
+    update_live(service.live, "health", record(TOPICS.health, GOOD_HEALTH, b"south-gate"))
     cameras = client.get("/api/v1/cameras").json()["cameras"]
-    assert [(camera["stream_id"], camera["health"]) for camera in cameras] == [("south-gate", {"state": "ok"})]
+    assert [(one["stream_id"], [e["disturbance"] for e in one["events"]]) for one in cameras] == [
+        ("south-gate", ["gap"])
+    ]

@@ -52,6 +52,35 @@ def test_an_older_picture_does_not_replace_a_newer_one() -> None:
     assert len(camera.frame.content) == 10
 
 
+def test_a_camera_silent_for_too_long_is_forgotten_with_all_that_is_held_of_it() -> None:
+    now_s = [0.0]
+    live = LiveState(200, 2**28, forget_after_s=60, clock=lambda: now_s[0])
+    for number in range(50):
+        live.put_frame(frame(f"camera-{number}", 10_000))
+    now_s[0] = 50.0
+    live.put_frame(frame("camera-7", 10))
+    now_s[0] = 61.0
+    live.forget_silent()
+    assert [camera.stream_id for camera in live.cameras()] == ["camera-7"]
+    assert live.nbytes == sum(camera.nbytes for camera in live.cameras())
+    now_s[0] = 111.0
+    live.forget_silent()
+    assert (live.cameras(), live.nbytes) == ([], 0)
+
+
+def test_a_removed_camera_comes_back_with_what_is_published_later() -> None:
+    live = LiveState(200, 2**28)
+    live.put_frame(frame("a", 10, published_ns=7))
+    live.put_frame(frame("b", 10, published_ns=7))
+    live.forget({"a": 7})
+    assert [camera.stream_id for camera in live.cameras()] == ["b"]
+    live.put_frame(frame("a", 10, published_ns=7))  # read again after a restart of the reader
+    assert live.camera("a") is None
+    live.put_frame(frame("a", 10, published_ns=8))
+    live.forget({"a": 7})  # read again from the database
+    assert live.camera("a") is not None
+
+
 @pytest.mark.parametrize("interval_ns", [SECOND_NS // 5, SECOND_NS // 30, 0])
 def test_a_ring_keeps_ten_minutes_in_a_bounded_size(interval_ns: int) -> None:
     ring = ScoreRing()
