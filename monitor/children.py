@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,23 @@ def end_by_exception() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, lambda *_, code=128 + number: sys.exit(code))
+
+
+def stop_together(children: Sequence[Child], within_s: float) -> None:
+    """Sends SIGTERM to all children at once, and SIGKILL to those that have not ended `within_s` later."""
+    running = [child.process for child in children if child.running]
+    for process in running:
+        process.terminate()
+    deadline_s = time.monotonic() + within_s
+    try:
+        for process in running:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline_s - time.monotonic()))
+    finally:  # also after a second Ctrl-C
+        for process in running:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
 
 class ChildError(GradwatchError):
@@ -70,13 +88,7 @@ class Child:
 
     def stop(self) -> None:
         """Sends SIGTERM, and SIGKILL if the child does not end within STOP_TIMEOUT_S."""
-        if self.running:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        stop_together([self], STOP_TIMEOUT_S)
 
     def _log_end(self) -> str:
         return f"; its log {self.log} ends:\n{self.log.read_text(errors='replace')[-2000:]}"

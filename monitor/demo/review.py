@@ -8,8 +8,6 @@ import shutil
 import sys
 import time
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gradwatch.streams.world.drive import Drive
@@ -44,9 +42,8 @@ class DemoReview:
         raise ChildError(f"gradwatch {ended.verb} ended by itself; its log is {ended.log}")
 
 
-@contextmanager
-def review_page(settings: DemoSettings, config: str) -> Iterator[DemoReview]:
-    """Serves the page until the block ends; `config` is the option that names the configuration file.
+def start_review(settings: DemoSettings, config: str, started: list[Child]) -> DemoReview:
+    """Serves the page by processes that it adds to `started`; `config` names the configuration file.
 
     Raises ChildError if the page does not start.
     """
@@ -60,12 +57,12 @@ def review_page(settings: DemoSettings, config: str) -> Iterator[DemoReview]:
     link = folder / "review.link"
     link.unlink(missing_ok=True)
     options = ["--port=0", database, f"--evidence={evidence}", f"--truth={folder / 'truth'}", f"--link-file={link}"]
-    with (
-        Child("review", config, *options, log=folder / "review.log") as page,
-        Child("evidence", config, f"--folder={evidence}", database, log=folder / "evidence.log") as service,
-    ):
-        page.wait_until(link.exists, READY_TIMEOUT_S)
-        yield DemoReview(link.read_text().strip(), (page, service))
+    page = Child("review", config, *options, log=folder / "review.log")
+    started.append(page)
+    service = Child("evidence", config, f"--folder={evidence}", database, log=folder / "evidence.log")
+    started.append(service)
+    page.wait_until(link.exists, READY_TIMEOUT_S)
+    return DemoReview(link.read_text().strip(), (page, service))
 
 
 def _write_truth(settings: DemoSettings) -> None:

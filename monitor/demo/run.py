@@ -7,9 +7,11 @@ terminal the review page is served beside it.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from gradwatch import GradwatchError
 from gradwatch.streams.transport.admin import ensure_topics
 from gradwatch.streams.transport.embedded import EmbeddedBroker
 from gradwatch.streams.transport.reader import TopicReader
@@ -24,15 +27,20 @@ from gradwatch.streams.wire.messages import Alert, AlertKind, AlertState, FrameR
 from gradwatch.streams.wire.outputs import decode_alert, decode_report
 from gradwatch.streams.wire.topics import Topics
 
-from ..children import Child
+from ..children import Child, stop_together
 from .pictures import STREAMS, DemoSettings, render, write_alert_still, write_annotated_video
-from .review import review_page
+from .review import start_review
 from .summary import OutcomeCounts, StreamSummary, summary_table
 from .terminal import DemoView
 
 READY_TIMEOUT_S = 60.0
+STOP_WITHIN_S = 4.0  # what does not end by itself until then is killed: nothing of the demo is kept but its files
 SETTLE_S = 15.0  # how long to wait for missing reports and open alerts after the sources have ended
 CLOSE_AFTER_S = 5.0  # less than SETTLE_S: alerts are closed before the worker ends
+
+
+class FolderInUseError(GradwatchError):
+    """Another demo runs in the folder."""
 
 
 @dataclass(slots=True)
@@ -51,26 +59,24 @@ class StreamLog:
 def run_demo(settings: DemoSettings, console: Console, review: bool = False) -> dict[str, Any]:
     """Runs the whole demo and returns its figures; with `review` it then serves the review page until Ctrl-C.
 
-    Raises ChildError, MissingFileError, EmbeddedBrokerMissingError.
+    Raises ChildError, MissingFileError, EmbeddedBrokerMissingError, FolderInUseError.
     """
     folder = settings.folder
-    console.print(f"rendering {settings.frames} frames of each stream …")
-    render(settings)
-    console.print("calibrating the motorway on its first half …")
-    made = folder / "motorway.calibration"
-    clean = ["--source=motorway", f"--rate={settings.rate_hz}", f"--out={made}", folder / "motorway-clean"]
-    Child("calibrate", *clean, log=folder / "calibrate.log").wait()
     with ExitStack() as stack:
+        stack.enter_context(_alone_in(folder))
+        _prepare(settings, console)
         broker = stack.enter_context(EmbeddedBroker(log_path=folder / "broker.log"))
+        started: list[Child] = []
+        stack.callback(stop_together, started, STOP_WITHIN_S)
         names = Topics()
         ensure_topics(broker.bootstrap_servers, names, partitions=len(STREAMS), replication_factor=1)
         config = f"--config={_write_configuration(folder, broker.bootstrap_servers)}"
-        page = stack.enter_context(review_page(settings, config)) if review else None
+        page = start_review(settings, config, started) if review else None
         if page is not None:
             console.print(f"review page: {page.link}", soft_wrap=True)
             if console.is_terminal:
                 page.open()
-        logs = _play(settings, config, broker, names, console)
+        logs = _play(settings, config, broker, names, console, started)
         console.print("drawing the videos …")
         summaries = {stream: _summarize(settings, stream, logs[stream]) for stream in STREAMS}
         console.print(summary_table(summaries))
@@ -78,6 +84,29 @@ def run_demo(settings: DemoSettings, console: Console, review: bool = False) -> 
             console.print(f"review the alerts at {page.link}\nCtrl-C ends it", soft_wrap=True)
             page.wait()
     return {"streams": summaries}
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other demos out of the folder. Raises FolderInUseError where one runs in it."""
+    with (folder / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given back by the system, however the demo ends
+        except BlockingIOError:
+            raise FolderInUseError(f"another demo runs in {folder}: name another folder with --folder") from None
+        yield
+
+
+def _prepare(settings: DemoSettings, console: Console) -> None:
+    """Renders the streams and calibrates the motorway."""
+    folder = settings.folder
+    console.print(f"rendering {settings.frames} frames of each stream …")
+    render(settings)
+    console.print("calibrating the motorway on its first half …")
+    made = folder / "motorway.calibration"
+    clean = ["--source=motorway", f"--rate={settings.rate_hz}", f"--out={made}", folder / "motorway-clean"]
+    with Child("calibrate", *clean, log=folder / "calibrate.log") as calibrate:
+        calibrate.wait()
 
 
 def _write_configuration(folder: Path, bootstrap_servers: str) -> Path:
@@ -97,23 +126,29 @@ def _write_configuration(folder: Path, bootstrap_servers: str) -> Path:
 
 
 def _play(
-    settings: DemoSettings, config: str, broker: EmbeddedBroker, names: Topics, console: Console
+    settings: DemoSettings,
+    config: str,
+    broker: EmbeddedBroker,
+    names: Topics,
+    console: Console,
+    started: list[Child],
 ) -> dict[str, StreamLog]:
     """The live part: starts the worker, then the sources, and reads outputs until every frame has its report."""
     folder = settings.folder
     ready = folder / "worker.ready"
     ready.unlink(missing_ok=True)
-    with ExitStack() as stack:
-        work = Child("work", config, "--policy=live", f"--ready-file={ready}", log=folder / "worker.log")
-        worker = stack.enter_context(work)
-        worker.wait_until(ready.exists, READY_TIMEOUT_S)
-        sources = []
-        for partition, stream in enumerate(STREAMS):
-            played = [folder / stream, f"--stream-id={stream}", f"--rate={settings.rate_hz}"]
-            counted = [f"--partition={partition}", f"--json={folder / f'{stream}.published.json'}"]
-            replay = Child("replay", config, *played, *counted, log=folder / f"{stream}.log")
-            sources.append(stack.enter_context(replay))
-        return _read_outputs(settings, broker, names, worker, sources, console)
+    worker = Child("work", config, "--policy=live", f"--ready-file={ready}", log=folder / "worker.log")
+    started.append(worker)
+    worker.wait_until(ready.exists, READY_TIMEOUT_S)
+    sources = []
+    for partition, stream in enumerate(STREAMS):
+        played = [folder / stream, f"--stream-id={stream}", f"--rate={settings.rate_hz}"]
+        counted = [f"--partition={partition}", f"--json={folder / f'{stream}.published.json'}"]
+        sources.append(Child("replay", config, *played, *counted, log=folder / f"{stream}.log"))
+        started.append(sources[-1])
+    logs = _read_outputs(settings, broker, names, worker, sources, console)
+    worker.stop()
+    return logs
 
 
 def _read_outputs(

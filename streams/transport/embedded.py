@@ -55,8 +55,14 @@ class EmbeddedBroker:
         command += ["--listener-url", url, "--advertised-listener-url", url]
         # Without our environment and working directory: Tansu reads settings from there and from a .env file.
         with self.log_path.open("wb") as log:
+            # In a session of its own: Ctrl-C would end it before its clients, which then complain about it.
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env={"PATH": os.defpath}, cwd=self._folder
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={"PATH": os.defpath},
+                cwd=self._folder,
+                start_new_session=True,
             )
         try:
             if wait_until_listening(self.port, self._process, START_TIMEOUT_S):
