@@ -11,7 +11,7 @@ from . import shapes
 from .feed.score_ring import family_of
 from .store import audit
 from .store.listing import ListedAlert, Selection, neighbors
-from .store.schema import AttachmentRow, CommentRow, ReviewedRow, RevisionRow, SnoozeRow
+from .store.schema import AttachmentRow, CommentRow, Json, ReviewedRow, RevisionRow, SnoozeRow
 
 
 def alert_item(listed: ListedAlert) -> shapes.AlertItem:
@@ -31,7 +31,7 @@ def alert_detail(
     return shapes.AlertDetail.model_validate(
         _fields(listed)
         | {
-            "scores": next((one.scores for one in reversed(revisions) if one.scores is not None), None),
+            **_scores(revisions, listed.alert.body),
             "revisions": revisions,
             "comments": _of_alert(session, CommentRow, CommentRow.comment_id, alert_id),
             "audit": audit.trail(session, "alert", alert_id),
@@ -48,10 +48,44 @@ def alert_detail(
     )
 
 
+def _scores(revisions: list[shapes.Revision], newest: Json) -> dict[str, Any]:
+    """The scores at the alert's peak: all of them, else those that carry it, else those of an earlier peak."""
+    peak_seq = _peak_seq(newest)
+    stored = [one for one in reversed(revisions) if one.scores is not None]
+    at_peak = next((one for one in stored if one.peak_seq == peak_seq), None)
+    if at_peak is not None or not newest.get("peak_ratios"):
+        found = at_peak or (stored[0] if stored else None)
+        return {"scores": found and found.scores, "scores_seq": found and found.peak_seq}
+    p_values = newest["peak_p_values"]
+    carriers = [
+        shapes.Score(name=name, family=family_of(name), value=None, p_value=p_values.get(name), ratio=ratio)
+        for name, ratio in newest["peak_ratios"].items()
+    ]
+    return {"scores": carriers, "scores_seq": peak_seq}
+
+
+def _peak_seq(body: Json) -> int | None:
+    """The frame of the peak; None in an alert of an older version."""
+    seq: int = body.get("peak_seq", -1)
+    return None if seq < 0 else seq
+
+
+def _duration_s(body: Json) -> float:
+    """Of an alert of an older version: by its capture times."""
+    if _peak_seq(body) is not None:
+        return float(body["duration_s"])
+    return max(0.0, (int(body["last_capture_ns"]) - int(body["onset_capture_ns"])) / 1e9)
+
+
 def _fields(listed: ListedAlert) -> dict[str, Any]:
     alert, review = listed.alert, listed.review
+    peak_seq = _peak_seq(alert.body)
     return {
+        "closed_because": None,  # in an alert of an older version
         **alert.body,
+        "duration_s": _duration_s(alert.body),
+        "peak_seq": peak_seq,
+        "peak_capture_ns": None if peak_seq is None else alert.body["peak_capture_ns"],
         "raised_ns": alert.raised_ns,
         "changed_ns": alert.changed_ns,
         "challenge": alert.challenge,
@@ -68,6 +102,7 @@ def _fields(listed: ListedAlert) -> dict[str, Any]:
 
 def _revision(row: RevisionRow) -> shapes.Revision:
     own = {"published_ns": row.published_ns, "muted": row.muted, "scores": row.scores}
+    own["peak_seq"] = _peak_seq(row.body)
     return shapes.Revision.model_validate(row.body | own)
 
 

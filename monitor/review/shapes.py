@@ -7,7 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from gradwatch.streams.wire.messages import AlertKind, AlertState, Disturbance, DisturbanceState, Severity
+from gradwatch.streams.wire.messages import (
+    AlertKind,
+    AlertState,
+    ClosedBecause,
+    Disturbance,
+    DisturbanceState,
+    Severity,
+)
 
 NS_SCHEMA = {"type": "string", "pattern": "^-?[0-9]+$", "examples": ["1790000000123456789"]}
 Ns = Annotated[int, PlainSerializer(str, str), WithJsonSchema(NS_SCHEMA)]
@@ -94,6 +101,10 @@ class AlertItem(Shape):
     last_capture_ns: Ns
     raised_ns: Ns = Field(description="wall clock: when the first revision was published; lists are ordered by it")
     changed_ns: Ns
+    duration_s: float = Field(description="from the onset to the last frame over the threshold")
+    closed_because: ClosedBecause | None = Field(description="null while it is open")
+    peak_seq: int | None = Field(description="the frame of `score`; null in alerts of older versions")
+    peak_capture_ns: Ns | None
     score: float
     p_value: float
     carried_by: list[str] = Field(examples=[["image_statistics"]])
@@ -123,7 +134,7 @@ class AlertCounts(Shape):
 
 
 class Score(Shape):
-    """One score of a revision's last frame; null where it did not apply."""
+    """One score of the frame at a revision's peak; null where it did not apply or is not known."""
 
     name: str = Field(examples=["gradcon_direction"])
     family: str = Field(description="gradient, baseline or unknown", examples=["gradient"])
@@ -142,6 +153,8 @@ class Revision(Shape):
     score: float
     reason: str
     carried_by: list[str]
+    closed_because: ClosedBecause | None = None
+    peak_seq: int | None = Field(description="the frame of `score`; null in alerts of older versions")
     muted: bool = Field(description="arrived while snoozed: nobody was notified")
     scores: list[Score] | None = Field(description="null where the frame's report was not available")
 
@@ -201,7 +214,8 @@ class AlertDetail(AlertItem):
     calibration_id: str
     configuration_id: str
     traceparent: str | None
-    scores: list[Score] | None = Field(description="of the newest revision for which they are available")
+    scores: list[Score] | None = Field(description="at the peak of the newest revision for which they are available")
+    scores_seq: int | None = Field(description="their frame; null where they are those of the last frame so far")
     revisions: list[Revision] = Field(description="oldest first")
     comments: list[Comment]
     audit: list[Action]

@@ -120,7 +120,7 @@ class AlertIngest:
             raise ValueError(f"expected at most {MAX_ALERT_BYTES} bytes, got {len(content)}")
         alert = decode_alert(content)
         _check_storable(alert)
-        scores = self._live.scores_at(alert.stream_id, alert.run_id, alert.last_seq)
+        scores = self._live.scores_at(alert.stream_id, alert.run_id, _scored_seq(alert))
         challenge = self._truth.challenge(alert.stream_id, alert.run_id, alert.onset_seq)
         return alerts.ReceivedRevision(alert, record.published_ns, scores, challenge)
 
@@ -134,7 +134,7 @@ class AlertIngest:
     def _fill_in_scores(self) -> None:
         found: dict[tuple[str, int], list[Json]] = {}
         for key, (until_s, alert) in list(self._without_scores.items()):
-            scores = self._live.scores_at(alert.stream_id, alert.run_id, alert.last_seq)
+            scores = self._live.scores_at(alert.stream_id, alert.run_id, _scored_seq(alert))
             if scores is not None:
                 found[key] = scores
             if scores is not None or time.monotonic() > until_s:
@@ -144,6 +144,11 @@ class AlertIngest:
                 for key, scores in found.items():
                     if (row := session.get(RevisionRow, key)) is not None:
                         row.scores = scores
+
+
+def _scored_seq(alert: Alert) -> int:
+    """The frame whose scores say why the alert was raised: that of the peak, the last one in older versions."""
+    return alert.peak_seq if alert.peak_seq >= 0 else alert.last_seq
 
 
 def reader_threads(broker: Broker, ingest: AlertIngest, live: LiveState, health: Health) -> list[ReaderThread[Any]]:
@@ -255,7 +260,7 @@ def _check_storable(alert: Alert) -> None:
     for name, value in fields.items():
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError(f"field {name}: expected a number of 64 bits, got one of {value.bit_length()}")
-        if "\0" in (value if isinstance(value, str) else "".join(value) if isinstance(value, list) else ""):
+        if "\0" in (value if isinstance(value, str) else "".join(value) if isinstance(value, list | dict) else ""):
             raise ValueError(f"field {name}: expected text without zero bytes")
 
 

@@ -1,20 +1,23 @@
-// Banners across the page while the server or the broker cannot be reached.
+// Banners across the page while the server or the broker cannot be reached, or topics cannot be read.
 
 import { button } from "./controls.js";
 import { el, replace } from "./dom.js";
 import { icon } from "./icons.js";
-import { outage } from "./live.js";
+import { outage, unreadable } from "./live.js";
 import { formatDuration, nowMs } from "./times.js";
 
-/** Keeps a banner in `place` while there is an outage. */
+const SHOWN_ERRORS = 2;
+
+/** Keeps a banner in `place` while there is an outage, and one while topics cannot be read. */
 export function banners(place, live) {
   let shown = null;
   const update = () => {
     const broken = outage(live);
-    const key = broken && `${broken.what} ${broken.sinceMs}`;
+    const unread = unreadable(live);
+    const key = JSON.stringify([broken && [broken.what, broken.sinceMs], unread]);
     if (key !== shown) {
       shown = key;
-      replace(place, broken && banner(broken, live));
+      replace(place, broken && banner(broken, live), unread.length > 0 ? unreadBanner(unread) : null);
     }
     const since = place.querySelector(".since");
     if (broken && since) since.textContent = sinceText(broken);
@@ -37,6 +40,25 @@ function banner(broken, live) {
     icon(isServer ? "offline" : "stale"),
     el("p", el("strong", title), " ", since, ` ${text}`, error),
     isServer ? button("Try now", () => live.retry(), { class: "small" }) : null,
+  );
+}
+
+function unreadBanner(unread) {
+  const topics = unread.flatMap((one) => one.topics);
+  const title = `The review server cannot read ${topics.length === 1 ? "a topic" : `${topics.length} topics`}.`;
+  const errors = unread.slice(0, SHOWN_ERRORS).map((one) => `${one.topics.join(", ")}: ${one.error}`);
+  const others = unread.slice(SHOWN_ERRORS).flatMap((one) => one.topics);
+  return el(
+    "div.banner.level",
+    { role: "alert" },
+    icon("warning"),
+    el(
+      "p",
+      el("strong", title),
+      " What is on them is missing from this page.",
+      errors.map((error) => el("span.banner-error.small", error)),
+      others.length > 0 ? el("span.banner-error.small", `Likewise: ${others.join(", ")}`) : null,
+    ),
   );
 }
 

@@ -4,10 +4,21 @@ const LABELS = {
   unreviewed: "To review",
   mine: "Assigned to me",
   not_published: "never published",
+  other_run: "Of another source",
+  judging_error: "Could not be judged",
+  back_off: "Waiting after a failure",
 };
 
 export const SEVERITIES = ["critical", "warning", "info"];
-export const CAMERA_STATES = ["alerting", "offline", "stale", "no_signal", "calibrating", "watching"]; // worst first
+export const CAMERA_STATES = ["alerting", "no_signal", "calibrating", "watching", "stale", "offline"];
+
+/** Why an alert was closed, after a colon. */
+export const CLOSED_BECAUSE = {
+  cleared: "the frames are as expected again",
+  new_run: "the source was started again",
+  silent: "no more frames came",
+  failed: "judging failed, and the camera's state began anew",
+};
 
 /** An id as a label: "distribution_shift" becomes "Distribution shift". */
 export function humanize(id) {

@@ -14,8 +14,8 @@ const PATHS = {
   alerting: { solid: "M10 .8 19.2 10 10 19.2.8 10z", mark: "M10 5.6v5M10 14v.2" },
   watching: { line: EYE },
   calibrating: { line: "M3 3v14h14M6.5 13.5l3-4 2.6 2.4 4-5.6" },
+  no_signal: { line: "M2.5 4h15v10h-15zM7 17.5h6M5 6.5l10 5M15 6.5l-10 5" },
   stale: { line: "M10 2a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM10 5.6V10l3 2" },
-  no_signal: { line: "M2.5 4h15v12h-15zM2.5 4l15 12" },
   offline: { line: "M10 2a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM4.6 4.6l10.8 10.8" },
   // actions
   back: { line: "M12.5 4 6.5 10l6 6" },

@@ -100,6 +100,12 @@ export class Live extends EventTarget {
   }
 }
 
+/** The server's threads that cannot read their topics, though the broker responds: [{name, topics, error}]. */
+export function unreadable(live) {
+  if (outage(live) !== null) return [];
+  return (live.status?.following ?? []).filter(({ error }) => error !== "" && error !== "starting");
+}
+
 /** What keeps the page from being live: {what: "server" | "broker", sinceMs, error}, or null. */
 export function outage(live) {
   if (live.connection === "gone") return { what: "server", sinceMs: live.sinceMs, error: "" };

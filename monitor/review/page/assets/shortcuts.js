@@ -25,8 +25,22 @@ const SHORTCUTS = [
   { keys: ["?"], shown: "?", action: "help", text: "Show this help" },
 ];
 
+const closers = []; // of popups, the last one first
+
+/** Registers a popup: `close()` closes it and returns whether it was open. Escape closes one before anything else. */
+export function onEscape(close) {
+  closers.unshift(close);
+}
+
 /** Calls `act(action)` for keys that are not typed into a field; `act` returns whether it did anything. */
 export function listen(act) {
+  const closePopup = (event) => {
+    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    if (!closers.some((close) => close())) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  document.addEventListener("keydown", closePopup, { capture: true }); // before the field that has the focus
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open]") || isForControl(event)) return;

@@ -6,7 +6,7 @@ import { el, replace } from "./dom.js";
 import { humanize } from "./format.js";
 import { icon } from "./icons.js";
 import { outage } from "./live.js";
-import { showHelp } from "./shortcuts.js";
+import { onEscape, showHelp } from "./shortcuts.js";
 import { formatTime } from "./times.js";
 
 const THEMES = { light: "Light", dark: "Dark", system: "System" };
@@ -96,11 +96,11 @@ function userMenu(session) {
   document.addEventListener("pointerdown", (event) => {
     if (!menu.contains(event.target)) menu.open = false;
   });
-  menu.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !menu.open) return;
-    event.stopPropagation();
+  onEscape(() => {
+    const isOpen = menu.open;
     menu.open = false;
-    menu.querySelector("summary").focus();
+    if (isOpen) menu.querySelector("summary").focus();
+    return isOpen;
   });
   return menu;
 }

@@ -3,7 +3,7 @@
 import { button, buttonLink, iconButton, tag } from "../controls.js";
 import { describe } from "../corrections/correction.js";
 import { el } from "../dom.js";
-import { humanize } from "../format.js";
+import { CLOSED_BECAUSE, formatRatio, humanize, humanizeLower } from "../format.js";
 import { icon } from "../icons.js";
 import { ageElement, formatDuration, formatTime, secondsBetween, timeElement } from "../times.js";
 
@@ -32,10 +32,10 @@ export function alertHead(alert, commands, listAddress) {
 }
 
 function states(alert, commands) {
-  const lasted = formatDuration(secondsBetween(alert.onset_capture_ns, alert.last_capture_ns));
   const { review, reviewed_by: seen } = alert;
   return [
-    alert.state === "open" ? tag("tag-open", null, `Open, for ${lasted}`) : tag("", null, `Closed, lasted ${lasted}`),
+    lifeTag(alert),
+    peakTag(alert),
     el("span.muted", "raised ", timeElement(alert.raised_ns), " (", ageElement(alert.raised_ns), ")"),
     alert.challenge
       ? el(
@@ -52,6 +52,21 @@ function states(alert, commands) {
     correctionTag(commands.correction),
     snoozeTag(alert.snooze, commands),
   ];
+}
+
+/** How long the frames were over the threshold, and why the alert was closed. */
+function lifeTag({ state, duration_s: seconds, closed_because: cause }) {
+  const title = "From the onset to the last frame over the threshold";
+  const lasted = formatDuration(seconds);
+  if (state === "open") return el("span.tag.tag-open", { title }, `Open, for ${lasted}`);
+  const why = cause ? `: ${CLOSED_BECAUSE[cause] ?? humanizeLower(cause)}` : "";
+  return el("span.tag", { title }, `Closed, lasted ${lasted}${why}`);
+}
+
+function peakTag({ score, peak_capture_ns: peakNs, onset_capture_ns: onsetNs, peak_seq: seq }) {
+  const when = peakNs === null ? "" : ` ${formatDuration(secondsBetween(onsetNs, peakNs))} after the onset`;
+  const title = seq === null ? null : `Frame ${seq}: the largest change statistic, as a ratio to its threshold`;
+  return el("span.tag.number", { title }, `Peak ${formatRatio(score)}${when}`);
 }
 
 function correctionTag(correction) {

@@ -3,7 +3,7 @@
 import { el } from "../dom.js";
 import { SEVERITIES, formatRatio, humanize, humanizeLower, pluralize } from "../format.js";
 import { familyMark, icon } from "../icons.js";
-import { ageElement, formatDuration, secondsBetween } from "../times.js";
+import { ageElement, formatDuration } from "../times.js";
 
 /** An alert in two lines and its state; `scores` is the score catalog. */
 export function alertRow(alert, scores, isCurrent, isMember = false) {
@@ -60,11 +60,11 @@ function summary(alert, scores) {
 
 function states(alert) {
   const { review } = alert;
-  const lasted = formatDuration(secondsBetween(alert.onset_capture_ns, alert.last_capture_ns));
+  const lasted = formatDuration(alert.duration_s);
   const isBaselineOnly = alert.carried_by.length > 0 && !alert.carried_by_gradients;
   return [
     alert.state === "open" ? state("status-open", null, "Open") : state("", null, `lasted ${lasted}`),
-    state("number", null, formatRatio(alert.score), "Largest change statistic, as a ratio to its threshold"),
+    state("number", null, formatRatio(alert.score), "Peak: largest change statistic, as a ratio to its threshold"),
     isBaselineOnly ? state("", null, "baseline only", "No gradient score is over its threshold") : null,
     alert.challenge ? state("", null, humanize(alert.challenge)) : null,
     review.acknowledged_by !== null ? state("status-done", "check", `by ${review.acknowledged_by}`) : null,

@@ -2,7 +2,7 @@
 
 import { definitions, folded, table } from "../controls.js";
 import { el } from "../dom.js";
-import { formatBytes, formatRatio, humanize } from "../format.js";
+import { formatBytes, formatRatio, humanize, humanizeLower } from "../format.js";
 import { icon } from "../icons.js";
 import { formatTime, timeElement } from "../times.js";
 
@@ -11,6 +11,7 @@ const IDENTIFIERS = [
   "stream_id",
   "run_id",
   "onset_seq",
+  "peak_seq",
   "last_seq",
   "partition",
   "first_offset",
@@ -67,6 +68,7 @@ function recording(tags) {
 }
 
 function revisions(found) {
+  const cause = ({ closed_because: id }) => (id ? `: ${humanizeLower(id)}` : "");
   const row = (one) =>
     el(
       "tr",
@@ -74,9 +76,9 @@ function revisions(found) {
       el("td.number", one.revision),
       el("td.number", timeElement(one.published_ns)),
       el("td", humanize(one.severity)),
-      el("td", humanize(one.state)),
+      el("td", humanize(one.state), cause(one)),
       el("td.number", formatRatio(one.score)),
       el("td", one.muted ? "muted" : ""),
     );
-  return table(["", "At", "Severity", "State", "Score", ""], [...found].reverse().map(row));
+  return table(["", "At", "Severity", "State", "Peak", ""], [...found].reverse().map(row));
 }

@@ -4,6 +4,7 @@ import { button, choice, field, select, tab } from "../controls.js";
 import { el, keepFocus, replace } from "../dom.js";
 import { humanize } from "../format.js";
 import { icon } from "../icons.js";
+import { onEscape } from "../shortcuts.js";
 import { ANY, FACETS } from "./filter.js";
 
 const TABS = { unreviewed: "To review", mine: "Mine", snoozed: "Snoozed", [ANY]: "All" };
@@ -42,10 +43,10 @@ export class FilterPanel {
     });
     this.tabs = el("div.tabs", { role: "group", "aria-label": "Review state" });
     this.facets = el("div.facets.card.popup", { id: "facets", hidden: true });
-    this.facets.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      event.stopPropagation();
-      this.#close();
+    onEscape(() => {
+      const isOpen = this.facets.checkVisibility();
+      if (isOpen) this.#close();
+      return isOpen;
     });
     this.element = el(
       "div.filters.stack",

@@ -5,7 +5,7 @@ import { el } from "../dom.js";
 import { formatPValue, formatRatio, humanize } from "../format.js";
 import { familyMark } from "../icons.js";
 import { FAMILIES } from "../score_catalog.js";
-import { formatDuration } from "../times.js";
+import { formatDuration, secondsBetween } from "../times.js";
 
 /** The contents of the card; `scores` is the score catalog. */
 export function reasonCard(alert, scores) {
@@ -15,6 +15,7 @@ export function reasonCard(alert, scores) {
     el("p.reason", alert.reason),
     alert.expected || alert.observed ? expectation(alert) : null,
     carriers(alert, scores),
+    peakNote(alert),
     bars(alert, scores),
     definitions("rate", [
       ["Accepted false alarms", `one per ${formatDuration(alert.mean_time_between_false_alarms_s)} of watching`],
@@ -25,6 +26,15 @@ export function reasonCard(alert, scores) {
       ? callout("warning", "callout-warning", el("strong", "Calibration. "), alert.calibration_note)
       : null,
   ];
+}
+
+/** Which frame the scores below are of. */
+function peakNote({ scores, scores_seq: seq, peak_seq: peakSeq, peak_capture_ns: peakNs, onset_capture_ns: onsetNs }) {
+  if (scores === null) return null;
+  if (seq === null) return el("h3", "Scores of the last frame over the threshold");
+  if (seq !== peakSeq) return el("h3", "Scores at an earlier peak", el("span.muted", ` (frame ${seq})`));
+  const when = `${formatDuration(secondsBetween(onsetNs, peakNs))} after the onset`;
+  return el("h3", "Scores at the peak", el("span.muted", ` (frame ${seq}, ${when})`));
 }
 
 function expectation({ expected, observed, track_id: track }) {
@@ -59,7 +69,7 @@ function carriers({ carried_by: names, carried_by_gradients: byGradients }, scor
 
 function bars(alert, scores) {
   if (alert.scores === null)
-    return el("p.muted.small", "No scores are stored for the newest revision; the timeline shows those of its frames.");
+    return el("p.muted.small", "No scores are stored for this alert; the timeline shows those of its frames.");
   const carrying = alert.scores.filter((score) => score.ratio !== null).sort((a, b) => b.ratio - a.ratio);
   const most = Math.max(1.25, ...carrying.map((score) => score.ratio));
   const group = ([family, title]) => {

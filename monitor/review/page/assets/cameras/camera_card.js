@@ -6,14 +6,15 @@ import { clearedContext } from "../clip/canvas.js";
 import { el, replace } from "../dom.js";
 import { formatRatio } from "../format.js";
 import { formatDuration } from "../times.js";
-import { ageOf, drawState, drawTrouble, largestRatio, openAlertsLink, stateOf } from "./camera_state.js";
+import { ageOf, drawState, drawTrouble, isDead, largestRatio, openAlertsLink, stateOf } from "./camera_state.js";
+import { forgetButton } from "./forget.js";
 import { Sparkline } from "./sparkline.js";
 
 const LIVE_WITHIN_S = 5;
 const OLD_AFTER_S = 10;
 const PICTURE_INTERVAL_MS = 800; // at least, between two pictures of one camera
 
-/** Shows a camera's `status`; loads pictures only while `isVisible`. */
+/** Shows a camera's `status`; loads pictures only while `isVisible`; a dead camera can be `forgotten` by some roles. */
 export class CameraCard {
   isVisible = false;
   status;
@@ -22,7 +23,7 @@ export class CameraCard {
   #loadedAtMs = 0;
   #hasScores = false;
 
-  constructor(status) {
+  constructor(status, role, forgotten) {
     this.status = status;
     const { streamId } = status;
     this.picture = el("img.card-picture.layer", { alt: "", width: 320, height: 180, hidden: true });
@@ -33,6 +34,7 @@ export class CameraCard {
     this.alerts = el("span");
     this.ratio = el("span.number.card-ratio");
     this.trouble = el("p.card-trouble", { hidden: true });
+    this.forget = el("span", { hidden: true }, forgetButton(streamId, role, forgotten));
     this.sparkline = new Sparkline();
     this.element = el(
       "article.camera-card",
@@ -43,7 +45,7 @@ export class CameraCard {
       ),
       el(
         "div.card-text",
-        el("div.card-line.apart", el("h2", streamId), this.alerts),
+        el("div.card-line.apart", el("h2", streamId), this.alerts, this.forget),
         this.trouble,
         el("div.card-spark.level", this.sparkline.element, this.ratio),
       ),
@@ -71,6 +73,7 @@ export class CameraCard {
     this.age.textContent = ageS === Infinity ? "" : ageS < LIVE_WITHIN_S ? "live" : `${formatDuration(ageS)} old`;
     this.age.classList.toggle("is-old", ageS >= OLD_AFTER_S);
     replace(this.alerts, openAlertsLink(status, "&state=open"));
+    this.forget.hidden = !isDead(status);
     const largest = largestRatio(status);
     this.ratio.textContent = formatRatio(largest);
     this.ratio.classList.toggle("is-over", largest !== null && largest >= 1);

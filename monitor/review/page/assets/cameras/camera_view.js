@@ -1,4 +1,4 @@
-// One camera: its newest frame with the overlay, ten minutes of scores, corrections, and its newest report.
+// One camera: its newest frame with the overlay, ten minutes of scores, health, corrections, and its newest report.
 
 import { cameraPath, get, isFailure } from "../api.js";
 import { drawAnnotations } from "../clip/annotations.js";
@@ -10,10 +10,13 @@ import { RegionLayer, regionSwitch } from "../corrections/regions.js";
 import { el, replace } from "../dom.js";
 import { humanize, humanizeLower } from "../format.js";
 import { icon } from "../icons.js";
-import { ageElement, msOf, nowMs } from "../times.js";
-import { drawState, drawTrouble, openAlertsLink, stateOf, statusOf, updated } from "./camera_state.js";
+import { msOf, nowMs } from "../times.js";
+import { drawState, drawTrouble, isDead, openAlertsLink, stateOf, statusOf, updated } from "./camera_state.js";
+import { forgetButton } from "./forget.js";
+import { HealthCard } from "./health_card.js";
 
 const SCORES_INTERVAL_MS = 2_000;
+const RELOAD_INTERVAL_MS = 5_000; // for health and the newest report
 
 /** The view at `/cameras/<id>`. */
 export class CameraView {
@@ -24,7 +27,7 @@ export class CameraView {
   #camera = null;
   #isLoading = false;
   #shownNs = null;
-  #timer = 0;
+  #timers = [];
   #listening = new AbortController();
   #corrections;
 
@@ -60,12 +63,22 @@ export class CameraView {
     this.timeline = new Timeline(this.#app.scores, `Scores of ${id} in the last ten minutes`);
     replace(this.element, skeletons(1, "skeleton-head"), skeletons(1, "skeleton-picture"));
     this.#load();
-    clearInterval(this.#timer);
-    this.#timer = setInterval(() => document.visibilityState === "visible" && this.#loadScores(), SCORES_INTERVAL_MS);
+    this.#timers.forEach(clearInterval);
+    const whileVisible = (act) => () => document.visibilityState === "visible" && act();
+    this.#timers = [
+      setInterval(
+        whileVisible(() => this.#loadScores()),
+        SCORES_INTERVAL_MS,
+      ),
+      setInterval(
+        whileVisible(() => this.#reload()),
+        RELOAD_INTERVAL_MS,
+      ),
+    ];
   }
 
   close() {
-    clearInterval(this.#timer);
+    this.#timers.forEach(clearInterval);
     this.#listening.abort();
   }
 
@@ -80,6 +93,18 @@ export class CameraView {
     this.#build();
     this.#refresh();
     this.#loadScores();
+  }
+
+  /** Brings the health and the newest report up to date. */
+  async #reload() {
+    if (this.#camera === null) return;
+    try {
+      this.#camera = await get(cameraPath(this.#id));
+      this.#status = statusOf(this.#camera);
+      this.#draw();
+    } catch (error) {
+      isFailure(error); // the last known state stays; the next interval tries again
+    }
   }
 
   #drawError(error) {
@@ -98,6 +123,10 @@ export class CameraView {
     this.badge = el("span.state-badge.level");
     this.alerts = el("span");
     this.trouble = el("p.callout.callout-warning.beside", { hidden: true });
+    this.health = new HealthCard();
+    this.report = el("section.card.details.stack", { "aria-labelledby": "camera-report" });
+    const leave = () => this.#app.router.go("/cameras");
+    this.forget = el("span", { hidden: true }, forgetButton(this.#id, this.#app.session.role, leave));
     const back = { class: "icon-only quiet", "aria-label": "Back to the cameras" };
     replace(
       this.element,
@@ -107,12 +136,13 @@ export class CameraView {
         el("h1", this.#id),
         this.badge,
         this.alerts,
+        this.forget,
       ),
       this.trouble,
       el(
         "div.camera-body",
         el("div", this.stage, this.overlays, this.correctionsCard.element),
-        el("div.stack", el("section.card", this.timeline.element), reportCard(this.#camera)),
+        el("div.stack", el("section.card", this.timeline.element), this.health.element, this.report),
       ),
     );
     this.#draw();
@@ -134,6 +164,9 @@ export class CameraView {
     const all = () => el("a.tag", { href: `/alerts?review=any&camera=${encodeURIComponent(this.#id)}` }, "All alerts");
     replace(this.alerts, openAlertsLink(this.#status, "") ?? all());
     drawTrouble(this.trouble, this.#status, icon("warning"));
+    this.forget.hidden = !isDead(this.#status);
+    this.health.show(this.#camera);
+    replace(this.report, newestReport(this.#camera));
   }
 
   async #refresh() {
@@ -193,31 +226,21 @@ export class CameraView {
   }
 }
 
-function reportCard({ report, health, tags }) {
+function newestReport({ report, tags }) {
   const latency = ([stage, ms]) => [`${humanize(stage)}, ms`, ms === null ? "–" : ms.toFixed(1)];
   const tag = ([name, value]) => [`Recording: ${humanizeLower(name)}`, String(value)];
   const entries = report && [
     ["Frame", report.seq],
     ["Run", report.run_id],
-    ["Outcome", humanize(report.outcome)],
+    ["Outcome", humanize(report.outcome) + (report.cause ? `: ${humanizeLower(report.cause)}` : "")],
     ...Object.entries(report.latency_ms).map(latency),
     ["Models", report.models_id],
     ["Calibration", report.calibration_id || "–"],
     ["Configuration", report.configuration_id],
     ...Object.entries(tags).map(tag),
   ];
-  const disturbance = humanizeLower(health?.disturbance ?? "unknown");
-  return el(
-    "section.card.details.stack",
-    { "aria-labelledby": "camera-report" },
+  return [
     el("h2", { id: "camera-report" }, "Newest report"),
     report ? definitions("pairs ids stack", entries) : el("p.muted", "No report yet."),
-    health
-      ? el(
-          "p.muted.small",
-          `Reported by the source: ${disturbance} (${humanize(health.state ?? "")}), `,
-          health.at_ns ? ageElement(health.at_ns) : null,
-        )
-      : null,
-  );
+  ];
 }

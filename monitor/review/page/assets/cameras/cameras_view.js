@@ -1,10 +1,11 @@
-// All cameras at a glance, the worst first.
+// All cameras at a glance: those with open alerts first, then those that are live, then dead ones.
 
 import { get, isFailure } from "../api.js";
 import { loadFailure, notice, skeletons } from "../controls.js";
 import { el, replace } from "../dom.js";
 import { CAMERA_STATES, humanizeLower } from "../format.js";
 import { icon } from "../icons.js";
+import { outage, unreadable } from "../live.js";
 import { announce } from "../toasts.js";
 import { CameraCard } from "./camera_card.js";
 import { byUrgency, stateOf, statusOf, updated } from "./camera_state.js";
@@ -17,11 +18,13 @@ const ANNOUNCED_STATES = ["alerting", "offline", "stale"];
 export class CamerasView {
   title = "Cameras";
   #cards = new Map();
+  #app;
   #timers;
   #listening = new AbortController();
   #observer;
 
   constructor(app) {
+    this.#app = app;
     this.summary = el("div.state-summary.beside.wrap");
     this.grid = el("div.camera-grid");
     this.state = el("div", skeletons(6, "skeleton-card"));
@@ -51,14 +54,23 @@ export class CamerasView {
       const known = new Set(cameras.map((camera) => camera.stream_id));
       for (const [id, card] of this.#cards) if (!known.has(id)) this.#drop(id, card);
       for (const camera of cameras) this.#update(statusOf(camera));
-      const text =
-        "A camera appears here with its first frame or report. Start one with gradwatch attach or gradwatch replay.";
-      replace(this.state, cameras.length === 0 ? notice("cameras", "No cameras yet", text) : null);
+      replace(this.state, cameras.length === 0 ? this.#none() : null);
       this.#sort();
     } catch (error) {
       if (isFailure(error) && this.#cards.size === 0)
         replace(this.state, loadFailure("the cameras", error.message, this.#load.bind(this)));
     }
+  }
+
+  /** Why there are no cameras: the server cannot read, or nothing has been published. */
+  #none() {
+    const { live } = this.#app;
+    if (outage(live) !== null) return notice("offline", "No cameras known", "They appear once the broker responds.");
+    const frames = unreadable(live).find(({ name }) => name === "frames");
+    if (frames) return notice("offline", "No cameras known", frames.error);
+    const text =
+      "Nobody has published a frame. Start a camera with gradwatch attach, or play a recording with gradwatch replay.";
+    return notice("cameras", "No cameras yet", text);
   }
 
   #updateAll(events) {
@@ -81,7 +93,8 @@ export class CamerasView {
       if (before !== now && ANNOUNCED_STATES.includes(now)) announce(`${status.streamId} is ${humanizeLower(now)}`);
       return;
     }
-    const card = new CameraCard(status);
+    const { role } = this.#app.session;
+    const card = new CameraCard(status, role, () => this.#drop(status.streamId, card));
     this.#cards.set(status.streamId, card);
     this.#observer.observe(card.element);
     this.grid.append(card.element);
@@ -112,7 +125,7 @@ export class CamerasView {
     this.#sort();
   }
 
-  /** Sorts the worst first, but not while somebody points at a card or has the focus in one. */
+  /** Sorts by urgency, but not while somebody points at a card or has the focus in one. */
   #sort() {
     const cards = [...this.#cards.values()].sort((a, b) => byUrgency(a.status, b.status));
     this.#summarize(Map.groupBy(cards, (card) => stateOf(card.status)));

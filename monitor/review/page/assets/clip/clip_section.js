@@ -92,6 +92,7 @@ export class ClipSection {
       from: relative(clip.start_capture_ns),
       to: relative(endNsOf(clip)),
       onset: 0,
+      peak: alert.peak_capture_ns === null ? null : relative(alert.peak_capture_ns),
       last: relative(alert.last_capture_ns),
     });
     this.player.show(clip);

@@ -6,14 +6,15 @@ import { formatPValue, formatRatio } from "../format.js";
 import { familyMark } from "../icons.js";
 import { FAMILIES } from "../score_catalog.js";
 
-const HEIGHT_PX = 190;
-const EDGE = { left: 34, right: 10, top: 10, bottom: 22 };
+const HEIGHT_PX = 206;
+const EDGE = { left: 44, right: 10, top: 26, bottom: 22 };
 const MIN_TICK_GAP_PX = 13;
 const TIME_STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300];
 const MODES = {
   ratio: {
     field: "ratio",
     title: "Change ratio",
+    axis: "× threshold",
     ticks: [0, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100],
     minTop: 1.3,
     scaled: (value) => Math.sqrt(Math.max(0, value)),
@@ -22,7 +23,9 @@ const MODES = {
   p: {
     field: "p_value",
     title: "p-value",
-    ticks: [1, 0.1, 0.01, 0.001, 0.0001],
+    axis: "p-value, log scale; rarer is higher",
+    ticks: [1, 0.1, 0.01, 0.001, 1e-4, 1e-5],
+    tickTexts: { 1e-4: "10⁻⁴", 1e-5: "10⁻⁵" },
     minTop: 0.005,
     scaled: (value) => -Math.log10(Math.max(1e-5, value)),
     format: formatPValue,
@@ -70,7 +73,7 @@ export class Timeline extends EventTarget {
     this.#drawModes();
   }
 
-  /** `times` are the seconds from an origin of each point of `series`; `spans` is {from, to, onset, last} likewise. */
+  /** `times`: seconds from an origin of each point of `series`; `spans` {from, to, onset, last, peak} likewise. */
   show(series, times, spans) {
     this.#series = series;
     this.#times = times;
@@ -134,7 +137,7 @@ export class Timeline extends EventTarget {
   }
 
   #background() {
-    const { onset, last } = this.#spans;
+    const { onset, last, peak } = this.#spans;
     if (onset === undefined) return null;
     const x = this.#x(onset);
     const width = Math.max(1, this.#x(last) - x);
@@ -142,6 +145,14 @@ export class Timeline extends EventTarget {
     return [
       svg("rect.chart-alert", { x, y: EDGE.top, width, height }),
       svg("text.chart-text", { x: x + 4, y: EDGE.top + 10 }, "alert"),
+      peak === null ? null : this.#peakMark(this.#x(peak)),
+    ];
+  }
+
+  #peakMark(x) {
+    return [
+      svg("line.chart-peak", { x1: x, x2: x, y1: EDGE.top, y2: HEIGHT_PX - EDGE.bottom }),
+      svg("text.chart-text", { x: x + 4, y: EDGE.top + 22 }, "peak"),
     ];
   }
 
@@ -154,6 +165,7 @@ export class Timeline extends EventTarget {
     const threshold = { class: "chart-text chart-text-threshold", x: EDGE.left + 4, y: this.#y(1) - 4 };
     return svg(
       "g",
+      svg("text.chart-text", { x: 0, y: 12 }, this.#mode.axis),
       this.#ticks().map(([value, y]) => this.#gridLine(value, y, isRatio && value === 1)),
       isRatio ? svg("text", threshold, "threshold") : null,
       seconds.map((at) => {
@@ -181,7 +193,11 @@ export class Timeline extends EventTarget {
     const text = { class: isThreshold && "chart-text-threshold", y: y + 3.5 };
     return [
       svg("line", { ...line, x1: EDGE.left, x2: this.#widthPx - EDGE.right }),
-      svg("text.chart-text", { ...text, x: EDGE.left - 5, "text-anchor": "end" }, String(value)),
+      svg(
+        "text.chart-text",
+        { ...text, x: EDGE.left - 5, "text-anchor": "end" },
+        this.#mode.tickTexts?.[value] ?? String(value),
+      ),
     ];
   }
 
