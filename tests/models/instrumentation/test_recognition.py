@@ -302,7 +302,11 @@ def test_class_names_in_the_file(foreign, text):
     assert classes_of(instrument(recognition)) == NAMES
 
 
-@pytest.mark.parametrize("text", ["no dictionary", "a,b,c,d,e", "", "7", "(" * 10_000, "[" * 100_000, "9**9**9"])
+@pytest.mark.parametrize(
+    "text",
+    ["no dictionary", "a,b,c,d,e", "", "7", "(" * 10_000, "[" * 100_000, "9**9**9"],
+    ids=["text", "commas", "empty", "number", "parentheses", "brackets", "power"],
+)
 def test_other_names_are_left_out_and_it_is_said(foreign, text):
     model = onnx.load(foreign("yolov8", "decoded").path)
     model.metadata_props.add(key="names", value=text)
