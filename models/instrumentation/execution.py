@@ -44,5 +44,6 @@ def run_graph(model: Any, names: list[str], feeds: Mapping[str, NDArray[Any]]) -
 def _limit_memory() -> None:
     """Sets the limit of the allocator that sessions share which ask for it: those above, and no others."""
     runtime = import_runtime()
+    runtime.set_default_logger_severity(4)  # what is beyond the limit is an error, and need not be a line as well
     device = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
     runtime.create_and_register_allocator(device, runtime.OrtArenaCfg({"max_mem": MAX_BYTES}))

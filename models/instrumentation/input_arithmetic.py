@@ -79,7 +79,7 @@ class InputArithmetic:
         )
         for outer in (pixels, fractions):
             if _is_equal(self.after(outer), family):
-                return self.after(outer)
+                return family  # without the rounding of the measurement
         mean = -np.array(self.shift) / self.scale
         width = np.array(self.scale)
         if self.integers or (DARKEST_MEAN < mean.max() <= PROBE) or _is_normal(width * PROBE):
