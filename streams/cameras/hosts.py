@@ -11,11 +11,11 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from urllib.parse import SplitResult, urlsplit
 
 from .address import CameraAddress
-from .camera_error import OPEN_TIMEOUT_S, CameraError
+from .camera_error import OPEN_TIMEOUT_S, TIMEOUT_MESSAGE, CameraError
 
 MAX_READS = 16  # of an answer that comes in pieces
 MAX_REDIRECTS = 5
@@ -46,28 +46,35 @@ def checked_redirects(address: CameraAddress) -> Iterator[None]:
     """For a `with` block that connects to an RTSP camera: follows its redirects first.
 
     Raises CameraError if one leads away from its hosts. The connections stay open for the block, because a server that
-    has prepared its stream for a DESCRIBE answers 503 while it takes that back. A camera that can't be reached, or does
-    not answer, passes: the attempt to connect explains that better. So does a camera that redirects only those who
-    have logged in.
+    has prepared its stream for a DESCRIBE answers 503 while it takes that back. A camera that can't be reached
+    passes: the attempt to connect explains that better. So does a camera that redirects only those who have logged in.
     """
     with ExitStack() as held:
         url: str | None = address.url if address.url.startswith("rtsp") else None
         for _ in range(MAX_REDIRECTS):
-            location = _location(urlsplit(url), held) if url is not None else None
+            try:
+                location = _location(urlsplit(url), held) if url is not None else None
+            except TimeoutError:
+                message = TIMEOUT_MESSAGE.format(shown=address.shown, timeout_s=OPEN_TIMEOUT_S)
+                raise CameraError(message) from None
             url = check_host(address, location) if location is not None else None
         yield
 
 
 def _location(parts: SplitResult, held: ExitStack) -> str | None:
-    """Where the camera redirects its clients to, None if nowhere; `held` gets the connection."""
+    """Where the camera redirects its clients to, None if nowhere; `held` gets the connection. Raises TimeoutError."""
     url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    with suppress(OSError, ValueError):
+    try:
         sock = held.enter_context(closing(_connected(parts)))
         for number, method in enumerate(METHODS, 1):
             sock.sendall(f"{method} {url} RTSP/1.0\r\nCSeq: {number}\r\nUser-Agent: gradwatch\r\n\r\n".encode())
             redirect = REDIRECT.match(_head(sock))
             if redirect is not None:
                 return redirect[1]
+    except TimeoutError:
+        raise
+    except (OSError, ValueError):
+        pass  # the attempt to connect will say why
     return None
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from gradwatch.streams.cameras import hosts
 from gradwatch.streams.cameras.address import CameraAddress, camera_address
 from gradwatch.streams.cameras.camera_error import CameraError
 from gradwatch.streams.cameras.hosts import checked_redirects
@@ -75,3 +76,9 @@ def test_a_camera_that_does_not_answer_is_left_to_the_attempt_to_connect() -> No
 def test_a_camera_leads_to_network_streams_only(location: str) -> None:
     with rtsp_camera({"OPTIONS": moved(location)}) as (host, _), pytest.raises(CameraError):
         check(camera_address(f"rtsp://{host}/x"))
+
+
+def test_a_camera_that_is_silent_is_not_waited_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "OPEN_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(CameraError, match="sent nothing for"):
+        check(camera_address(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x"))
