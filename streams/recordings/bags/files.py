@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
@@ -25,7 +26,7 @@ PACKED = (".zstd", ".zst")
 ROS1 = ".bag"  # `bag_files` refuses it with the command that converts
 MAX_CHUNK_BYTES = 256 << 20  # unpacked, of a chunk or a message; raw pictures of 40 million pixels have 120 MB
 MAX_FILE_RATIO = 100  # unpacked to packed, of files over MAX_CHUNK_BYTES; raw pictures of one color reach about 50
-COPY_BYTES = 1 << 20
+COPY_BYTES = MAX_METADATA_BYTES = 1 << 20
 
 
 class BagError(RecordingError):
@@ -114,7 +115,7 @@ def _files_without_metadata(folder: Path) -> list[BagFile]:
 
 def _listed_files(folder: Path) -> list[BagFile]:
     with reading(folder / METADATA):
-        metadata = yaml.safe_load((folder / METADATA).read_text())["rosbag2_bagfile_information"]
+        metadata = _metadata(folder / METADATA)["rosbag2_bagfile_information"]
         # Some recorders wrote the folder's name before the file's.
         paths = [folder / Path(name).name for name in metadata["relative_file_paths"]]
         packs_messages = metadata.get("compression_mode", "").lower() == "message"
@@ -126,6 +127,17 @@ def _listed_files(folder: Path) -> list[BagFile]:
     if unfit or packed_as != "zstd":
         raise BagError(f"expected .mcap or .db3 files, packed by zstd if at all, in {folder}, got {packed_as}, {unfit}")
     return [BagFile(path, packs_messages) for path in paths]
+
+
+def _metadata(path: Path) -> Any:
+    """The values of metadata.yaml; without aliases, by which a few lines can stand for any number of values."""
+    with path.open("rb") as file:
+        text = file.read(MAX_METADATA_BYTES + 1)
+    if len(text) > MAX_METADATA_BYTES:
+        raise BagError(f"{path}: expected at most {MAX_METADATA_BYTES} bytes, got more")
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        raise BagError(f"{path}: expected YAML without aliases, as ROS 2 writes it")
+    return yaml.safe_load(text)
 
 
 def _unpack_file(packed: Path, plain: Path) -> None:

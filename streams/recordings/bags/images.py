@@ -22,6 +22,7 @@ from .raw_images import RawImageError, raw_pixels
 
 ROS_COMPRESSED, ROS_RAW = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image"
 FOXGLOVE_COMPRESSED, FOXGLOVE_RAW = "foxglove.CompressedImage", "foxglove.RawImage"
+OTHER_FORMATS = "play a topic of JPEG pictures, or make one: ros2 run image_transport republish"
 PLAYABLE = (
     f"gradwatch plays {ROS_COMPRESSED} (JPEG, PNG) and {ROS_RAW} of ROS 2, {FOXGLOVE_COMPRESSED} and {FOXGLOVE_RAW}: "
     "convert others, for instance by `ros2 run image_transport republish`, bags of ROS 1 by rosbags-convert, or play "
@@ -152,4 +153,6 @@ def _picture(content: bytes, stated: str) -> bytes:
     try:
         return whole_picture(content)
     except BadRecordError as error:
-        raise UnreadableImageError(f"expected a JPEG or PNG, got format {stated!r}: {error}") from None
+        reason = f"expected a JPEG or PNG, got format {stated!r}: {error}"
+        known = any(name in stated.lower() for name in ("jpeg", "jpg", "png")) and "depth" not in stated.lower()
+        raise UnreadableImageError(reason if known or not stated else f"{reason}; {OTHER_FORMATS}") from None

@@ -60,7 +60,7 @@ def raw_pixels(
     """(H, W, 3) uint8 RGB of a raw image whose rows of `step` bytes may end in padding. Raises RawImageError."""
     layout = LAYOUTS.get(encoding)
     if layout is None:
-        raise RawImageError(f"expected encoding {', '.join(LAYOUTS)}, got {encoding!r}")
+        raise RawImageError(f"expected encoding {', '.join(LAYOUTS)}, got {encoding!r}; play a topic of color pictures")
     row_bytes = width * layout.channels * layout.bytes
     rows = height + height // 2 if encoding in HALF_MORE_ROWS else height
     if not (width > 0 and height > 0 and step >= row_bytes and len(content) >= step * rows):

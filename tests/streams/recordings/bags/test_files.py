@@ -178,6 +178,22 @@ def test_a_file_that_packs_well_is_unpacked_up_to_its_ratio(tmp_path: Path, monk
         bag(tmp_path / "a.mcap.zst")
 
 
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ("a: &a {x: 1}\nb: &b {<<: [*a, *a]}\n", "without aliases"),
+        ("a: " + "[" * 3000, r"metadata\.yaml"),
+        ("#" * ((1 << 20) + 1), "at most 1048576 bytes"),
+        ("rosbag2_bagfile_information: 3", r"metadata\.yaml"),
+        ("\0", r"metadata\.yaml"),
+    ],
+)
+def test_metadata_that_is_no_metadata_is_refused(metadata: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "metadata.yaml").write_text(metadata)
+    with pytest.raises(BagError, match=reason):
+        bag(tmp_path)
+
+
 def test_an_unknown_packing_is_named(bombs: Path) -> None:
     with pytest.raises(RecordingError, match="expected compression by zstd, lz4 or none, got 'brotli'"):
         contents(bombs / "packing.mcap")
