@@ -82,11 +82,11 @@ class Recognition:
             level = f"{head.level}, " if self.decoder else ""
             features = head.classes.weight.shape[1]
             lines.append(f"head {number}: {level}{features} features, layer {head.classes.layer.name}")
-        if self.graph.arithmetic is not None and not self.graph.arithmetic.is_identity:
-            lines.append(f"the file normalizes its input itself; taken over as the preprocessing: {self.preprocessing}")
         lines.append(describe_names(self.graph.model, self.class_count))
         if self.boxes_px is not None:
             lines.append(f"boxes differ from the graph's own by at most {self.boxes_px:.2g} px")
+        if self.graph.arithmetic is not None and not self.graph.arithmetic.is_identity:
+            lines.append(f"the file normalizes its input itself; taken over as the preprocessing: {self.preprocessing}")
         return "\n".join(lines)
 
 
