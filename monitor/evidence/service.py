@@ -21,8 +21,7 @@ from gradwatch.streams.observability.metrics import EVIDENCE_FAILED, EVIDENCE_WA
 from gradwatch.streams.transport.connection import BrokerUnavailableError, TopicMissingError
 from gradwatch.streams.transport.consumer import FrameConsumer
 from gradwatch.streams.transport.producer import BoundedProducer
-from gradwatch.streams.wire.messages import Alert
-from gradwatch.streams.wire.messages import alert_id as id_of
+from gradwatch.streams.wire.checks import check_alert
 from gradwatch.streams.wire.outputs import decode_alert
 from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
@@ -185,15 +184,3 @@ class EvidenceService:
         """Ready while nothing prevents evidence from being written."""
         failures = self.failures()
         return Condition(not failures, "; ".join(failures[:3]) or str(self.folder.root))
-
-
-def check_alert(alert: Alert) -> None:
-    """Raises ValueError for an alert whose evidence could never be written, and would be tried for ever.
-
-    The id must be that of the alert's own stream and episode, or one alert could replace another's evidence.
-    """
-    if alert.alert_id != id_of(alert.stream_id, alert.run_id, alert.kind, alert.onset_seq):
-        raise ValueError(f"expected the id of stream, run, kind and onset, got {alert.alert_id}")
-    for name in ("onset_capture_ns", "last_capture_ns", "first_offset", "partition"):
-        if not 0 <= getattr(alert, name) < 2**63:
-            raise ValueError(f"field {name}: expected a number from 0 to 2^63 - 1, got {getattr(alert, name)}")

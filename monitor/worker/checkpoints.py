@@ -182,6 +182,12 @@ class StreamLedger:
             self.stored, self.stored_version = writing.stored.next_offset, writing.stored.version
             self._shelf, self._writing = writing.shelf, None
 
+    def give_up(self) -> None:
+        """Gives up the state that is being written; the next one awaits what this one has."""
+        if self._writing is not None:
+            self._deliveries = [*self._writing.awaited, *self._writing.sent, *self._deliveries]
+            self._writing = None
+
     def remove(self, keys: Iterable[str]) -> None:
         """Removes keys from the topic, the last one first."""
         self._removals = list(keys)

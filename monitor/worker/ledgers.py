@@ -7,12 +7,13 @@ locks around each call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, ItemsView
+from collections.abc import Callable, Collection, ItemsView, Sequence
 from functools import partial
 
 from gradwatch.streams.transport.offsets import Awaited
 
 from .checkpoints import StreamLedger
+from .failures import MACHINE
 from .stored_state import Found, Part
 
 Key = tuple[int, str]  # partition, stream_id
@@ -21,10 +22,18 @@ MOVED_AFTER_S = 10.0  # without a frame in its old partition, by when the offset
 
 
 class Ledgers:
-    """The ledgers by partition and stream; `write` sends a record to a partition of the state topic."""
+    """The ledgers by partition and stream.
 
-    def __init__(self, write: Callable[[int, Part], Awaited | None]) -> None:
-        self._write = write
+    `write` sends a record to a partition of the state topic. Where a state can't be written, such as one that is too
+    large for a record, `begin_anew` gives its stream another one, and returns the deliveries that this one awaits.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[int, Part], Awaited | None],
+        begin_anew: Callable[[str, Exception], Sequence[Awaited]],
+    ) -> None:
+        self._write, self._begin_anew = write, begin_anew
         self._ledgers: dict[Key, StreamLedger] = {}
         self._homes: dict[str, set[int]] = {}  # the partitions of a stream
         self._left: dict[Key, StreamLedger] = {}  # states that streams left in partitions of other workers
@@ -81,7 +90,13 @@ class Ledgers:
         """Writes on with the state begun for `key`; returns whether one more is stored. `given_id` as for `parts`."""
         ledger = self._ledgers[key]
         before = ledger.stored
-        ledger.advance(partial(self._write, key[0]), given_id)
+        try:
+            ledger.advance(partial(self._write, key[0]), given_id)
+        except MACHINE:
+            raise
+        except Exception as error:
+            ledger.give_up()
+            ledger.change(self._begin_anew(key[1], error))
         return ledger.stored > before
 
     def left(self, partition: int, found: Found, now_s: float) -> None:

@@ -70,7 +70,7 @@ class Ownership:
         self._moved = moved or MovedStreams(None)
         self._keep_ns = keep_s * 1e9
         self._lock = threading.RLock()
-        self._ledgers = Ledgers(lambda p, part: self._store.try_write(p, part.key, part.value, part.version))
+        self._ledgers = Ledgers(lambda p, part: self._store.try_write(p, *part), pipeline.begin_anew)
         self._losses = Losses(pipeline.health)
         self._topic = self._topic_id = ""
         self._left: dict[int, str] = {}  # the only stream of partitions that are revoked

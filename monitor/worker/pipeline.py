@@ -29,6 +29,7 @@ from gradwatch.streams.observability.metrics import (
     count_invalid_traceparent,
 )
 from gradwatch.streams.sinks import Overlay, ReportSink
+from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.transport.producer import Delivery
 from gradwatch.streams.wire.frames import decode_frame, rejected_stamp
 from gradwatch.streams.wire.messages import (
@@ -36,6 +37,7 @@ from gradwatch.streams.wire.messages import (
     ClosedBecause,
     Disturbance,
     EncodedFrame,
+    FrameIdentity,
     FrameReport,
     FrameStamp,
     Outcome,
@@ -217,6 +219,23 @@ class Pipeline:
         deliveries = self.sink.publish_alerts(self._closed(state, because))
         self.states[stream_id] = replace(state, episodes={})
         ALERTS_OPEN.labels(stream_id).set(0)
+        return deliveries
+
+    def begin_anew(self, stream_id: str, error: Exception) -> list[Delivery]:
+        """Begins a stream's state anew that can't be stored; returns the deliveries of the alerts closed by that."""
+        state = self.states.get(stream_id)
+        if state is None:
+            return []
+        last = FrameIdentity(stream_id, state.run_id, state.next_seq - 1)
+        self.failures.failed(stream_id, f"the state after {last}", error)
+        detail = f"the state after frame {last.seq} can't be stored: {type(error).__name__}: {error}"
+        self.health.moment(stream_id, state.run_id, Disturbance.JUDGING_FAILED, detail, last.seq)
+        try:
+            deliveries = self.close_alerts(stream_id, ClosedBecause.FAILED)
+        except BrokerUnavailableError as unavailable:
+            log.warning("the alerts of a failed stream can't be closed", stream=stream_id, error=str(unavailable))
+            deliveries = []
+        self.states[stream_id] = begun_anew(state, last, self.calibrations.get(stream_id))
         return deliveries
 
     def forget(self, stream_id: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from .checks import check_correction
 from .messages import Alert, Attachment, Correction, FrameReport, HealthRecord, OutcomeCause
 from .pixels import BadRecordError
 from .records import int64
@@ -20,6 +21,7 @@ Message = TypeVar("Message")
 
 # Beside its own DecodeError msgspec raises the others for text that is not UTF-8 and for deep nesting.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+MAX_CORRECTION_BYTES = 4096  # a thousand of them are part of a stream's state, which must fit into a record
 DTYPES = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -102,9 +104,15 @@ def encode_correction(correction: Correction) -> bytes:
 
 
 def decode_correction(content: bytes) -> Correction:
-    """The correction in `content`."""
+    """The correction in `content`, checked."""
     kind: Any = Correction
     correction: Correction = _from_json(content, kind, "a Correction", optional={"until_ns"})
+    try:
+        if len(content) > MAX_CORRECTION_BYTES:
+            raise ValueError(f"expected at most {MAX_CORRECTION_BYTES} bytes, got {len(content)}")
+        check_correction(correction)
+    except ValueError as error:
+        raise _bad("a Correction", repr(content[:80]), error) from error
     return correction
 
 

@@ -17,8 +17,9 @@ import structlog
 
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.transport.reader import NewestRecords, Place, TopicReader
+from gradwatch.streams.wire.checks import check_alert
 from gradwatch.streams.wire.frames import decode_frame
-from gradwatch.streams.wire.messages import STREAM_ID, Alert, FrameReport, HealthRecord, alert_id
+from gradwatch.streams.wire.messages import STREAM_ID, Alert, FrameReport, HealthRecord
 from gradwatch.streams.wire.outputs import decode_alert, decode_health, decode_report
 from gradwatch.streams.wire.pixels import BadRecordError
 from gradwatch.streams.wire.records import Record
@@ -119,7 +120,7 @@ class AlertIngest:
         if len(content) > MAX_ALERT_BYTES:
             raise ValueError(f"expected at most {MAX_ALERT_BYTES} bytes, got {len(content)}")
         alert = decode_alert(content)
-        _check_storable(alert)
+        check_alert(alert)
         scores = self._live.scores_at(alert.stream_id, alert.run_id, _scored_seq(alert))
         challenge = self._truth.challenge(alert.stream_id, alert.run_id, alert.onset_seq)
         return alerts.ReceivedRevision(alert, record.published_ns, scores, challenge)
@@ -243,25 +244,6 @@ def _is_deeper(value: Any, levels: int) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
-
-
-def _check_storable(alert: Alert) -> None:
-    """Raises ValueError for a field that no column can hold, and for an id that is not that of the alert's episode.
-
-    Storing one such record would fail for ever and block all that come after it.
-    """
-    fields = msgspec.to_builtins(alert)
-    if alert.revision < 1:
-        raise ValueError(f"field revision: expected 1 or more, got {alert.revision}")
-    if alert.alert_id != alert_id(alert.stream_id, alert.run_id, alert.kind, alert.onset_seq):
-        raise ValueError(f"field alert_id: expected that of stream, run, kind and onset, got {alert.alert_id[:80]!r}")
-    if len(alert.alert_id) > 64 or len(alert.run_id) > 63 or STREAM_ID.fullmatch(alert.stream_id) is None:
-        raise ValueError(f"expected ids of at most 64 letters, got {alert.alert_id[:80]!r} of {alert.stream_id[:80]!r}")
-    for name, value in fields.items():
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise ValueError(f"field {name}: expected a number of 64 bits, got one of {value.bit_length()}")
-        if "\0" in (value if isinstance(value, str) else "".join(value) if isinstance(value, list | dict) else ""):
-            raise ValueError(f"field {name}: expected text without zero bytes")
 
 
 def _check_showable(report: FrameReport) -> None:

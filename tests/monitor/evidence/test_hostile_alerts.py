@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from gradwatch.monitor.evidence.mcap_reader import read_evidence
 from gradwatch.monitor.evidence.mcap_writer import write_evidence
-from gradwatch.monitor.evidence.service import check_alert
 from gradwatch.monitor.evidence.window import window_of
+from gradwatch.streams.wire.checks import check_alert
 from gradwatch.streams.wire.messages import AlertState, FrameIdentity, FrameReport
 from gradwatch.streams.wire.outputs import encode_alert, encode_report
 

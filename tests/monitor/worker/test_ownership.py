@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from gradwatch.monitor.worker.moved_streams import MovedStreams
 from gradwatch.monitor.worker.ownership import Ownership
 from gradwatch.monitor.worker.stored_state import Found, StoredState, dump, load
 from gradwatch.monitor.worker.stream_health import StreamHealth
-from gradwatch.streams.transport.producer import Delivery
+from gradwatch.streams.transport.producer import Delivery, RecordTooLargeError
 
 from ...builders import SECOND_NS, frame_stamp
 
@@ -85,6 +86,11 @@ class Pipeline:
         self.states.pop(found.stream_id, None)
         if found.stored is not None:
             self.states[found.stream_id] = found.stored.state
+
+    def begin_anew(self, stream_id, error):
+        self.calls.append(("begin anew", stream_id, str(error)))
+        self.states[stream_id] = JudgeState(stream_id, "anew")
+        return []
 
     def forget(self, stream_id):
         self.calls.append(("forget", stream_id))
@@ -370,3 +376,23 @@ class TestForgetting:
         owner.tick(40.0)
         assert owner._pipeline.states.keys() == {"city"}
         assert states["town"] is None
+
+
+def test_a_state_that_can_not_be_written_is_given_up_and_the_stream_begins_anew(ownership, monkeypatch):
+    holder = Holder()
+    opened(ownership, holder, 0)
+    write = ownership._store.try_write
+
+    def refusing(partition, key, value, version=0):
+        if key == "town" and load(value, StoredState).state.run_id == "run":
+            raise RecordTooLargeError("34 MB")
+        return write(partition, key, value, version)
+
+    ownership._store = SimpleNamespace(try_write=refusing)
+    (cover,), (other,) = judge(ownership, 5), judge(ownership, 6, stream="gate")
+    for second in range(1, 6):
+        ownership.tick(float(second))
+    assert ("begin anew", "town", "34 MB") in ownership._pipeline.calls
+    assert cover.done()
+    assert other.done()
+    assert load(ownership._source.values[0]["town"], StoredState).state.run_id == "anew"

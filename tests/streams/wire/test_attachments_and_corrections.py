@@ -48,7 +48,7 @@ CODECS = {
     "a Correction": (
         encode_correction,
         decode_correction,
-        [OVERRIDE, MUTE, RegionMute("a", "b", "c", 1, [], [], 2**62 + 1)],
+        [OVERRIDE, MUTE, RegionMute("a", "b", "c", 1, [(0.0, 0.0), (9.0, 0.0), (9.0, 9.0)], [], 2**62 + 1)],
     ),
 }
 
@@ -85,3 +85,18 @@ def test_times_and_fields_are_as_agreed() -> None:
         "object_kinds": ["sign"],
         "until_ns": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"polygon": [[0.0, 0.0], [9.0, 9.0]]}, "3 corners or more, got 2"),
+        ({"polygon": [[0.0, 0.0], [9.0, 0.0], [9.0, 9.0]] * 90}, "at most 256 items, got 270"),
+        ({"author": "a" * 4090}, "at most 4096 bytes"),
+        ({"author": "a\0"}, "no zero byte"),
+    ],
+)
+def test_a_correction_that_a_state_can_not_hold_is_refused(changes: dict[str, Any], why: str) -> None:
+    fields = json.loads(encode_correction(MUTE)) | changes
+    with pytest.raises(BadRecordError, match=why):
+        decode_correction(json.dumps(fields).encode())
