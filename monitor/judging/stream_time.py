@@ -20,7 +20,7 @@ from msgspec import Struct
 from gradwatch.streams.wire.messages import FrameStamp
 
 NS_PER_S = 1e9
-LEAST_STEP_NS = 1_000_000
+LEAST_STEP_NS = 4_000_000  # no camera is faster, and no calibration could be made of shorter steps
 LEAP_NS = 2_000_000_000
 LONGEST_STEP_NS = 86_400 * 1_000_000_000  # the sum of a run's steps must stay within 64 bits
 UNLIKE = 5  # times longer or shorter than usual
