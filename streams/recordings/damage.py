@@ -28,6 +28,7 @@ class Damage:
         self.counts: Counter[str] = Counter()
         self.first = ""  # what the first one was, and why it can't be played
         self.any_played = False
+        self.chosen = ""  # which of several tracks is played
         self._stream_id = stream_id
 
     def pass_over(self, where: str, why: object) -> None:

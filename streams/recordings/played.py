@@ -107,6 +107,11 @@ class PlayedSource:
         """The frames that the latest iteration passed over, by cause."""
         return self._damage.counts
 
+    @property
+    def chosen(self) -> str:
+        """Which of several tracks the latest iteration played without being asked for it, "" for a single one."""
+        return self._damage.chosen
+
     def __iter__(self) -> Iterator[SourceFrame]:
         play = self._playback
         self._damage = Damage(self.name)

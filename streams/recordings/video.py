@@ -122,6 +122,7 @@ def read_video(path: Path | str, damage: Damage | None = None, track: str | None
     without decodable video or without that track, at once.
     """
     path = Path(path)
+    damage = damage or Damage(legal_stream_id(path.stem))
     if not path.is_file():
         raise MissingFileError(f"expected a video file at {path}, got nothing there")
     if path.stat().st_size == 0:
@@ -132,15 +133,15 @@ def read_video(path: Path | str, damage: Damage | None = None, track: str | None
         reason = f"a file that FFmpeg can't open ({error.strerror}): it is damaged, not finished, or no video"
         raise RecordingError(f"expected a video at {path}, got {reason}") from error
     try:
-        stream = _choose_track(container.streams.video, track, path)
+        stream = _choose_track(container.streams.video, track, path, damage)
     except RecordingError:
         container.close()
         raise
     interval_ns = round(1_000_000_000 / (stream.average_rate or RAW_STREAM_RATE_HZ))
-    return steady(_decode(container, stream, path, damage or Damage(legal_stream_id(path.stem))), interval_ns)
+    return steady(_decode(container, stream, path, damage), interval_ns)
 
 
-def _choose_track(tracks: Sequence[Any], asked: str | None, path: Path) -> Any:
+def _choose_track(tracks: Sequence[Any], asked: str | None, path: Path, damage: Damage) -> Any:
     """The track that was asked for by its number, else the first that is no cover. Raises RecordingError."""
     films = [track for track in tracks if not track.disposition & NO_FILM and track.codec_context]
     if not films:
@@ -150,8 +151,8 @@ def _choose_track(tracks: Sequence[Any], asked: str | None, path: Path) -> Any:
         raise RecordingError(f"track of {path}: expected one of {', '.join(described)}, got {asked}")
     number = int(asked or 0)
     if len(films) > 1 and asked is None:
-        chosen = {"played": described[0], "others": described[1:], "choose": "--track of replay and calibrate"}
-        log.warning("several video tracks", file=str(path), **chosen)
+        damage.chosen = f"track {described[0]} of {len(films)}, --track chooses another"
+        log.warning("several video tracks", file=str(path), played=described[0], others=described[1:])
     return films[number]
 
 

@@ -17,7 +17,7 @@ from gradwatch.ranges import ChallengeLevel, FrameCount, FrameNumber, FrameRate,
 from gradwatch.streams.observability.health import Health
 from gradwatch.streams.observability.status_server import LOOPBACK, serving
 from gradwatch.streams.publish import publish
-from gradwatch.streams.recordings.played import ChallengeOnset, Playback, SourceOptionError
+from gradwatch.streams.recordings.played import ChallengeOnset, Playback, PlayedSource, SourceOptionError
 from gradwatch.streams.sources import open_source
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.wire.messages import check_stream_id
@@ -116,9 +116,10 @@ def replay(
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(asdict(summary)), indent=2))
     dropped = ", ".join(f"{count} {cause}" for cause, count in summary.dropped.items()) or "none"
+    chosen = f"; played {source.chosen}" if isinstance(source, PlayedSource) and source.chosen else ""
     console.print(
         f"{summary.stream_id}: {summary.published} of {summary.frames} frames published as run {summary.run_id}, "
-        f"dropped: {dropped}",
+        f"dropped: {dropped}{chosen}",
         soft_wrap=True,
     )
     if summary.failure:

@@ -129,6 +129,9 @@ def test_of_several_tracks_the_first_is_played_unless_another_is_named(tmp_path:
     with capture_logs() as logs:
         assert {still.pixels().shape for still in read_video(path)} == {(96, 128, 3)}
     assert [(line["played"], line["others"]) for line in logs] == [("0 (h264, 128 x 96 px)", ["1 (h264, 64 x 96 px)"])]
+    source = video(path)
+    assert len(list(source)) == 3
+    assert source.chosen == "track 0 (h264, 128 x 96 px) of 2, --track chooses another"
     assert {still.pixels().shape for still in read_video(path, track="1")} == {(96, 64, 3)}
     with pytest.raises(RecordingError, match=r"track of .*both\.mp4: expected one of 0 \(h264, .*, got 2"):
         read_video(path, track="2")
