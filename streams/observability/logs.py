@@ -79,7 +79,7 @@ def configure_logging(json: bool | None = None, level: int = logging.INFO) -> No
 class _OnceAMinute(logging.Filter):
     """Lets each message pass once a minute, whatever its fields, and adds how many were held back.
 
-    On a handler it looks at the loggers below `library` alone.
+    On a handler it looks at the loggers below `library` alone, and takes each place in its code for one message.
     """
 
     def __init__(self, library: str = "") -> None:
@@ -92,6 +92,8 @@ class _OnceAMinute(logging.Filter):
             return True
         fields: Any = record.msg  # structlog's are dicts
         message = str(fields["event"] if isinstance(fields, dict) else fields).partition("\n")[0]
+        if self.name:
+            message = f"{record.pathname}:{record.lineno}"  # some libraries log texts that are formatted already
         logged_s, held = self._logged.get(message, (0.0, 0))
         if record.created - logged_s < RARELY_S:
             self._logged[message] = (logged_s, held + 1)

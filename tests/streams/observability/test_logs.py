@@ -157,14 +157,15 @@ def test_a_line_that_a_library_repeats_is_written_once_a_minute_with_the_number_
     configure_logging(json=True)
     handler, kafka = logging.root.handlers[0], logging.getLogger("kafka.cluster")
 
-    def emit(name: str, message: str, at_s: float) -> None:
-        record = logging.LogRecord(name, logging.ERROR, "cluster.py", 590, message, ("alerts",), None)
+    def emit(name: str, message: str, at_s: float, line: int = 590) -> None:
+        record = logging.LogRecord(name, logging.ERROR, "cluster.py", line, message, ("alerts",), None)
         record.created = at_s
         handler.handle(record)
 
-    for _ in range(668):
-        emit(kafka.name, "Topic %s not found", 1000.0)
-    emit(kafka.name, "Topic %s is not authorized", 1000.0)
+    emit(kafka.name, "Topic %s not found", 1000.0)
+    for number in range(667):
+        emit(kafka.name, f"Topic %s not found for {number} ms", 1000.0)
+    emit(kafka.name, "Topic %s is not authorized", 1000.0, line=594)
     emit("gradwatch", "Topic %s not found", 1000.0)
     emit("gradwatch", "Topic %s not found", 1000.0)
     emit(kafka.name, "Topic %s not found", 1060.0)
