@@ -26,7 +26,7 @@ from ..shapes import Finite, Ns, Shape, Xyxy
 from ..store import listing
 from ..store.errors import NotFoundError
 from ..store.schema import AttachmentRow, RevisionRow
-from .access import Service, Viewer
+from .access import Service, Viewer, Visitor
 from .alerts import AlertIdPath
 from .cameras import ScoreSeries, series_shape
 from .pictures import PICTURE, is_cached, picture_response
@@ -117,7 +117,7 @@ class ClipShape(Shape):
 @router.get("/clip", responses=documented(404, 503))
 def clip(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> ClipShape:
     """All frames of the window, also missing ones."""
-    alert, found = _clip(service, alert_id)
+    alert, found = _clip(service, visitor, alert_id)
     recording = service.truth.of(alert.stream_id, alert.run_id)
     seqs = sorted({*found.frames, *found.reports, *found.missing})
     return ClipShape(
@@ -133,7 +133,7 @@ def clip(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> ClipShape:
 @router.get("/clip/scores", responses=documented(404, 503))
 def clip_scores(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> ScoreSeries:
     """All scores of the window, gradient scores and baselines."""
-    alert, found = _clip(service, alert_id)
+    alert, found = _clip(service, visitor, alert_id)
     ring = ScoreRing()
     for seq in sorted(found.reports):
         if found.reports[seq].outcome is Outcome.JUDGED:
@@ -144,7 +144,7 @@ def clip_scores(service: Service, visitor: Viewer, alert_id: AlertIdPath) -> Sco
 @router.get("/clip/frames/{seq}", response_class=Response, responses=documented(404, 503) | PICTURE)
 def clip_frame(service: Service, visitor: Viewer, request: Request, alert_id: AlertIdPath, seq: SeqPath) -> Response:
     """One picture as the camera encoded it, without EXIF."""
-    _, found = _clip(service, alert_id)
+    _, found = _clip(service, visitor, alert_id)
     frame = found.frames.get(seq)
     if frame is None:
         raise NotFoundError(f"expected the seq of a frame with a picture, got {seq}")
@@ -174,14 +174,14 @@ def evidence(service: Service, visitor: Viewer, alert_id: AlertIdPath, request: 
     return FileResponse(path, headers=headers, media_type="application/octet-stream", filename=f"{alert_id}.mcap")
 
 
-def _clip(service: ReviewService, alert_id: str) -> tuple[Alert, Clip]:
+def _clip(service: ReviewService, visitor: Visitor, alert_id: str) -> tuple[Alert, Clip]:
     with service.database.reading() as session:
         row = listing.get(session, "", alert_id).alert
         published_ns = session.get_one(RevisionRow, (alert_id, row.revision)).published_ns
         attachment = session.get(AttachmentRow, (alert_id, EVIDENCE))
     alert = decode_alert(msgspec.json.encode(row.body))
     path = None if attachment is None else str(attachment.body.get("path", ""))
-    return alert, service.clips.clip(alert, published_ns, path)
+    return alert, service.clips.clip(alert, published_ns, path, visitor.actor.username)
 
 
 def _frame(alert_id: str, seq: int, clip: Clip, recording: Recording | None) -> ClipFrame:

@@ -11,6 +11,7 @@ from types import FrameType
 
 import structlog
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 
 from gradwatch.streams.observability.logs import limit_logs
 from gradwatch.streams.observability.status_server import PortUnavailableError, serving
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 GRACE_S = 5
 ACCEPTED_AT_ONCE = 100  # connections, before those too many are closed
 QUEUE = 1024  # connections that wait to be accepted
+THREADS = 80  # more than may wait: 16 clips, 16 writers, 12 log-ins, 10 thumbnails
 FILES = 2048  # at least; where 256 is the default, connections could take them all
 RARELY = ("asyncio", "uvicorn.error", connections.__name__, problems.__name__)
 
@@ -37,7 +39,8 @@ class _Server(uvicorn.Server):
         self._service = service
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Lets more connections wait than asyncio accepts at once."""
+        """Makes room for requests that wait, and for more connections than asyncio accepts at once."""
+        current_default_thread_limiter().total_tokens = THREADS
         await super().startup(sockets)
         for listening in sockets or []:
             listening.listen(QUEUE)

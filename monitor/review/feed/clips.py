@@ -24,13 +24,14 @@ from ...evidence.scan import WindowScan, WindowSource
 from ...evidence.window import MissingCause, TimeWindow
 from ..store.errors import NotFoundError
 from .broker import Broker
+from .turns import Turns
 
 log = structlog.get_logger()
 
 SUFFIX = ".mcap"  # no other file in the folder, as a database or a half-written file, is served
 MAX_BYTES = 256 * 1024 * 1024  # of all cached clips; the least recently used one is dropped
 MAX_CLIPS = 8
-MAX_READERS = 16  # reading or waiting; the server has 40 threads, and a dead broker blocks each for long
+MAX_READERS, MAX_OF_ONE = 16, 8  # reading or waiting, all and of one visitor: a dead broker blocks each for long
 GROWS_NS = 120 * 1_000_000_000  # after an alert's last revision, while frames of its window may still arrive
 FRESH_S = 10.0  # for which a window that may grow is cached
 KEEP_S = 600.0  # for which another one is
@@ -62,29 +63,25 @@ class Clips:
         self._cache: OrderedDict[Key, tuple[float, Clip]] = OrderedDict()  # expiry (monotonic s) and clip
         self._lock = threading.Lock()
         self._reading = threading.Lock()  # one at a time: a window and a consumer's buffer may be 100 MB each
-        self._readers = threading.BoundedSemaphore(MAX_READERS)
+        self._readers = Turns(MAX_READERS, 0, MAX_OF_ONE)
         self._records: TopicRanges | None = None
 
-    def clip(self, alert: Alert, published_ns: int, evidence: str | None) -> Clip:
+    def clip(self, alert: Alert, published_ns: int, evidence: str | None, asker: str = "") -> Clip:
         """The clip of an alert; `published_ns` is that of its record, `evidence` the path in its attachment.
 
-        Raises BrokerUnavailableError and TopicMissingError if the clip needs Kafka and Kafka does not have it.
+        Raises BrokerUnavailableError and TopicMissingError if the clip needs Kafka and Kafka does not have it,
+        BusyError if too many wait for theirs, all or of `asker`.
         """
         key = (alert.alert_id, alert.revision, evidence or "", self._written_ns(evidence))
         if (found := self._cached(key)) is not None:
             return found
-        if not self._readers.acquire(blocking=False):
-            raise BrokerUnavailableError(f"expected at most {MAX_READERS} requests for clips at once, got one more")
-        try:
-            with self._reading:
-                if (found := self._cached(key)) is not None:  # the reader before may have read the same
-                    return found
-                clip = self._read(alert, published_ns, evidence)
-                is_whole = clip.is_final or time.time_ns() - published_ns > GROWS_NS
-                self._add(key, clip, time.monotonic() + (self._keep_s if is_whole else FRESH_S))
-            return clip
-        finally:
-            self._readers.release()
+        with self._readers.turn(asker), self._reading:
+            if (found := self._cached(key)) is not None:  # the reader before may have read the same
+                return found
+            clip = self._read(alert, published_ns, evidence)
+            is_whole = clip.is_final or time.time_ns() - published_ns > GROWS_NS
+            self._add(key, clip, time.monotonic() + (self._keep_s if is_whole else FRESH_S))
+        return clip
 
     def evidence_file(self, path: str) -> Path:
         """The file that an attachment names. Raises NotFoundError if it does not exist or lies outside the folder."""

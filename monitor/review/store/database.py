@@ -29,7 +29,7 @@ from gradwatch.streams.observability.logs import hide_credentials, scrub
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 BUSY_TIMEOUT_S = 30.0  # another process may write too: `gradwatch review users`
 READERS = 8
-MAX_WRITERS = 16  # waiting; the server has 40 threads, and readers need some of them
+MAX_WRITERS = 16  # waiting; readers need some of the server's threads
 REVISION = "SELECT version_num FROM alembic_version"
 TRIAL_WRITE = {"sqlite": "PRAGMA user_version = 0", "postgresql": "DELETE FROM offsets WHERE false"}
 # Keeps other processes from migrating at the same time.
