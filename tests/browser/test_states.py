@@ -45,7 +45,7 @@ def test_no_alerts_a_dead_broker_and_a_stopped_server(lonely, scene: Scene, tmp_
     expect(banner).to_contain_text("You can still review stored alerts")
     expect(page.locator(".pill")).to_contain_text("Broker down")
     page.goto("/cameras")
-    expect(page.get_by_text("No cameras yet")).to_be_visible()
+    expect(page.get_by_text("No cameras known")).to_be_visible()
 
     child.stop()
     gone = page.get_by_role("alert").filter(has_text="review server is not responding")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import socket
 import sys
 from pathlib import Path
@@ -25,6 +26,12 @@ def test_it_serves_until_the_block_ends() -> None:
         assert broker.rss_bytes() > 1_000_000
     assert not answers("127.0.0.1", broker.port)
     assert broker.rss_bytes() == 0
+
+
+def test_ctrl_c_in_a_terminal_does_not_end_it_before_its_clients() -> None:
+    with EmbeddedBroker() as broker:
+        assert broker._process is not None
+        assert os.getsid(broker._process.pid) != os.getsid(0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127/8 on loopback")
