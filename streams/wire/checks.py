@@ -11,6 +11,7 @@ from .messages import STREAM_ID, Alert, Correction, RegionMute, alert_id
 
 MAX_TEXT = 4096  # characters of any text in a message
 MAX_ITEMS = 256  # of any list or table in it
+MAX_PX = 1e6  # of a place in a picture
 NATURAL = ("onset_capture_ns", "last_capture_ns", "first_offset", "partition", "onset_seq")
 
 
@@ -34,8 +35,12 @@ def check_alert(alert: Alert) -> None:
 def check_correction(correction: Correction) -> None:
     """Raises ValueError for a correction that could not be applied, or that a stream's state could not hold."""
     check_values(correction)
-    if isinstance(correction, RegionMute) and len(correction.polygon) < 3:
+    if not isinstance(correction, RegionMute):
+        return
+    if len(correction.polygon) < 3:
         raise ValueError(f"field polygon: expected 3 corners or more, got {len(correction.polygon)}")
+    if max(abs(value) for corner in correction.polygon for value in corner) > MAX_PX:
+        raise ValueError(f"field polygon: expected corners within {MAX_PX:g} px, got {str(correction.polygon)[:80]}")
 
 
 def check_values(message: msgspec.Struct) -> None:

@@ -43,7 +43,7 @@ from gradwatch.streams.wire.records import Record
 
 from ..builders import StubObserver, add_signs, draw_observations, frame_stamp
 
-CLEAN, ALERTING, STEP_NS = 100, 150, 200_000_000
+CLEAN, ALERTING, START, STEP_NS = 100, 150, 10, 200_000_000
 CLASSES = ("stop", "yield", "parking")
 OTHERS: list[Any] = [
     None, True, -1, 0, 1, 2**31, 2**63, -(2**63), 2**64 - 1, 0.0, -1.5, 1e-320, 1e308, math.nan, math.inf, -math.inf,
@@ -125,7 +125,7 @@ class Stored:
             book.update(Record("verdicts", 0, 0, 0, f"town/{one.verdict_id}".encode(), encode_correction(one)))
         self.topic: dict[str, bytes] = {}
         self.alerts: list[Alert] = []
-        for stream, frames in (("town", ALERTING), ("start", 30)):
+        for stream, frames in (("town", ALERTING), ("start", START)):
             for seq in range(frames):
                 self.step(stream, seq)
             state = self.pipeline.states[stream]
@@ -163,7 +163,7 @@ def state_topic(stored: Stored, stream: str, prefix: str, mutate: Mutator) -> st
         stored.pipeline.take_up(found)
         problems += found.problem
     stored.pipeline.failures.forget(stream)
-    seq = ALERTING if stream == "town" else 30
+    seq = ALERTING if stream == "town" else START
     report = stored.step(stream, seq)
     assert report.outcome is Outcome.JUDGED, f"{key}: what was believed can't be judged with"
     state = stored.pipeline.states[stream]
