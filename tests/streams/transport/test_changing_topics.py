@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
+from gradwatch.streams.transport import admin
 from gradwatch.streams.transport import partitions as reading
 from gradwatch.streams.transport.admin import add_partitions, check_topics, delete_topics, ensure_topics
 from gradwatch.streams.transport.connection import GroupRefusedError
@@ -57,20 +58,20 @@ def read(consumer: FrameConsumer, count: int) -> list[bytes | None]:
 
 
 def delete_below(kafka: str, topic: str, offset: int) -> None:
-    with KafkaAdminClient(bootstrap_servers=kafka) as admin:
-        admin.delete_records({TopicPartition(topic, 0): offset})
+    with KafkaAdminClient(bootstrap_servers=kafka) as client:
+        client.delete_records({TopicPartition(topic, 0): offset})
 
 
 def make_anew(kafka: str, topics: Topics) -> None:
     delete_topics(kafka, [topics.frames])
-    with KafkaAdminClient(bootstrap_servers=kafka) as admin:
-        wait_until(lambda: topics.frames not in admin.list_topics())
+    with KafkaAdminClient(bootstrap_servers=kafka) as client:
+        wait_until(lambda: topics.frames not in client.list_topics())
     ensure_topics(kafka, topics, 2)
 
 
 def grow(kafka: str, topic: str, count: int) -> None:
-    with KafkaAdminClient(bootstrap_servers=kafka) as admin:
-        admin.create_partitions({topic: count})
+    with KafkaAdminClient(bootstrap_servers=kafka) as client:
+        client.create_partitions({topic: count})
 
 
 def test_records_deleted_before_they_are_read_are_noted(kafka, topics, consumer_of) -> None:
@@ -215,6 +216,24 @@ def test_a_group_with_members_of_another_kind_is_refused_in_one_line(kafka: str,
     assert "--describe --members --group" in str(raised.value)
     consumer.close()
     other.close()
+
+
+@pytest.mark.parametrize(("kind", "mixed"), [("consumer", True), ("classic", False), ("share", False)])
+def test_members_of_the_new_protocol_are_told_by_the_type_of_their_group(monkeypatch, kind: str, mixed: bool) -> None:
+    """The broker lets them share partitions with this member, which would then not be judged."""
+
+    class Admin:
+        def __enter__(self) -> Admin:
+            return self
+
+        def __exit__(self, *exc: object) -> None:
+            pass
+
+        def list_groups(self, types_filter: list[str]) -> list[dict[str, str]]:
+            return [{"group_id": "other", "group_type": "consumer"}, {"group_id": "g", "group_type": kind}]
+
+    monkeypatch.setattr(admin, "connect", lambda *_: Admin())
+    assert admin.has_members_of_new_protocol("broker:9092", "g") is mixed
 
 
 @pytest.mark.parametrize("new", [1, 5])
