@@ -18,6 +18,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
 from ..wire.messages import Disturbance
+from ..wire.pixels import JPEG_MAGIC
 from .address import CameraAddress
 from .camera_error import OPEN_TIMEOUT_S, READ_TIMEOUT_S, TIMEOUT_MESSAGE, CameraError
 from .hosts import check_host, unverified
@@ -49,7 +50,7 @@ class HttpStream:
             return True
         with self.client.explained():
             start = self._answer.peek(PEEK_BYTES).lstrip()
-        return start.startswith((b"\xff\xd8\xff", b"--"))
+        return start.startswith((JPEG_MAGIC, b"--"))
 
     def close(self) -> None:
         """Closes the connection."""

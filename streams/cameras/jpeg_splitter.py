@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
+from ..wire.pixels import JPEG_MAGIC, WITHOUT_LENGTH
+
 START, END, SCAN = 0xD8, 0xD9, 0xDA  # SOI, EOI, SOS
-ALONE = frozenset((0x01, *range(0xD0, 0xD8)))  # markers without a length: TEM, RST0 … RST7
-PICTURE = b"\xff\xd8\xff"
 IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # the next marker that ends entropy-coded data
 MAX_PICTURE_BYTES = 16 * 1024 * 1024
 MAX_GAP_BYTES = 1024 * 1024  # without a picture
@@ -49,8 +49,8 @@ class JpegSplitter:
         return found
 
     def _find_start(self) -> bool:
-        start = self._bytes.find(PICTURE)
-        passed = start if start >= 0 else max(0, len(self._bytes) - len(PICTURE) + 1)
+        start = self._bytes.find(JPEG_MAGIC)
+        passed = start if start >= 0 else max(0, len(self._bytes) - len(JPEG_MAGIC) + 1)
         del self._bytes[:passed]
         self._gap = 0 if start >= 0 else self._gap + passed
         if self._gap > MAX_GAP_BYTES:
@@ -77,7 +77,7 @@ class JpegSplitter:
                 return self._at + 2
             if code == 0xFF:
                 self._at += 1  # fill byte
-            elif code in ALONE:
+            elif code in WITHOUT_LENGTH:
                 self._at += 2
             else:
                 self._at += 2 + max(2, int.from_bytes(data[self._at + 2 : self._at + 4]))

@@ -16,14 +16,13 @@ from av.buffer import Buffer
 from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
-from ..wire.pixels import JPEG_MAGIC, decode_picture, encode_jpeg
+from ..wire.pixels import JPEG_EXIF, JPEG_MAGIC, decode_picture, encode_jpeg, jpeg_exif
 
 Image = NDArray[np.uint8]
 
 UNSPECIFIED = 2  # the color matrix of a frame that states none, by its number in H.273
 HD_HEIGHT = 720
 TURNED_QUALITY = 95  # of a JPEG that is decoded and encoded once more, only to turn it
-EXIF = b"Exif\x00\x00"
 ORIENTATION_TAG = 0x0112
 
 
@@ -94,15 +93,11 @@ def whole_picture(content: bytes) -> bytes:
 
 def exif_turn(content: bytes) -> Turn:
     """The turn that the EXIF of a JPEG asks for, `AS_STORED` where it has none that can be read."""
-    at = 2
-    while content.startswith(JPEG_MAGIC) and content[at : at + 1] == b"\xff" and at + 4 <= len(content):
-        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
-        if marker == 0xE1 and content.startswith(EXIF, at + 4):
-            return EXIF_TURNS.get(_orientation(content[at + 4 + len(EXIF) : at + 2 + length]), AS_STORED)
-        if marker == 0xDA:  # the pixels begin
-            break
-        at += 1 if marker == 0xFF else 2 + length
-    return AS_STORED
+    exif = next(jpeg_exif(content), None) if content.startswith(JPEG_MAGIC) else None
+    if exif is None:
+        return AS_STORED
+    start, end = exif
+    return EXIF_TURNS.get(_orientation(content[start + 4 + len(JPEG_EXIF) : end]), AS_STORED)
 
 
 def _orientation(tiff: bytes) -> int:

@@ -33,7 +33,7 @@ APP1 = 0xE1
 START_OF_SCAN = b"\xff\xda"
 # Start-of-frame markers: 0xC0 to 0xCF except DHT (C4), JPG (C8) and DAC (CC), which share the range.
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-WITHOUT_LENGTH = frozenset(range(0xD0, 0xDA)) | {0x01}
+WITHOUT_LENGTH = frozenset(range(0xD0, 0xDA)) | {0x01}  # markers: RST0 to RST7, SOI, EOI and TEM
 # Many USB cameras pad their pictures so; nothing is missing.
 PADDING = re.compile(r"Corrupt JPEG data: (\d{1,2}) extraneous bytes before marker 0xd9")
 MAX_PADDING_BYTES = 16
@@ -79,10 +79,17 @@ def without_exif(content: bytes) -> bytes:
     if (PNG_EXIF if is_png else JPEG_EXIF) not in content:
         return content
     kept, copied = bytearray(), 0
-    for start, end in _png_exif(content) if is_png else _jpeg_exif(content):
+    for start, end in _png_exif(content) if is_png else jpeg_exif(content):
         kept += content[copied:start]
         copied = end
     return bytes(kept) + content[copied:]
+
+
+def jpeg_exif(content: bytes) -> Iterator[tuple[int, int]]:
+    """Begin and end of each segment of a JPEG with EXIF: marker, length, `JPEG_EXIF` and a TIFF header."""
+    for marker, start, end in _jpeg_segments(content):
+        if marker == APP1 and content.startswith(JPEG_EXIF, start + 4):
+            yield start, end
 
 
 def decode_picture(content: bytes, max_pixels: int = MAX_PIXELS, min_width: int = 0) -> NDArray[np.uint8]:
@@ -124,13 +131,6 @@ def _jpeg_size(content: bytes) -> tuple[int, int] | None:
             height, width = struct.unpack(">HH", content[start + 5 : start + 9])
             return width, height
     return None
-
-
-def _jpeg_exif(content: bytes) -> Iterator[tuple[int, int]]:
-    """Begin and end of each segment with EXIF."""
-    for marker, start, end in _jpeg_segments(content):
-        if marker == APP1 and content.startswith(JPEG_EXIF, start + 4):
-            yield start, end
 
 
 def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
