@@ -17,10 +17,9 @@ from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
-from ..wire.messages import Disturbance
 from ..wire.pixels import JPEG_MAGIC
 from .address import CameraAddress
-from .camera_error import OPEN_TIMEOUT_S, READ_TIMEOUT_S, TIMEOUT_MESSAGE, CameraError
+from .camera_error import NO_STREAM, OPEN_TIMEOUT_S, READ_TIMEOUT_S, CameraError, camera_error, unauthorized
 from .hosts import check_host, unverified
 
 SCHEMES = ("http", "https")
@@ -106,26 +105,15 @@ class HttpClient:
             raise _refused(shown, error.code) from None
         except (OSError, HTTPException, ValueError) as error:
             reason = error.reason if isinstance(error, URLError) else error
-            raise _broken(shown, reason) from None
+            raise camera_error(reason if isinstance(reason, Exception) else error, shown, READ_TIMEOUT_S) from None
 
 
 def _refused(shown: str, status: int) -> CameraError:
     if status in (401, 403):
-        refusal = f"{shown} refuses user and password; check them, and the user's permissions"
-        return CameraError(refusal, Disturbance.UNAUTHORIZED)
+        return unauthorized(shown)
     if status == 404:
-        return CameraError(f"{shown} has no stream (404); expected the path in the camera's manual")
+        return CameraError(NO_STREAM.format(shown=shown))
     return CameraError(f"{shown} answers with the status {status}; expected 200")
-
-
-def _broken(shown: str, reason: object) -> CameraError:
-    if isinstance(reason, TimeoutError):
-        return CameraError(TIMEOUT_MESSAGE.format(shown=shown, timeout_s=READ_TIMEOUT_S))
-    if isinstance(reason, ConnectionRefusedError):
-        return CameraError(f"nobody listens at {shown}; is the camera on, and is the port right?")
-    if isinstance(reason, ConnectionError | HTTPException):
-        return CameraError(f"{shown} closed the connection")
-    return CameraError(f"{shown} can't be reached or read ({type(reason).__name__}); check name, cable and network")
 
 
 class _Deadline(HTTPConnection):

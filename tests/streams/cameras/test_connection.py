@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from http.client import IncompleteRead, RemoteDisconnected
+from ssl import SSLError
+
 import av
 import pytest
 
@@ -19,9 +22,14 @@ SHOWN = "rtsp://h/{x}?…"  # braces are legal in an address
         (av.error.ExitError, TIMEOUT_MESSAGE.format(shown=SHOWN, timeout_s=4.0)),
         (av.error.InvalidDataError, f"{SHOWN} sends something other than video"),
         (av.error.OSError, f"{SHOWN} can't be reached or read (EIO)"),
+        (ConnectionRefusedError, f"nobody listens at {SHOWN}"),
+        (RemoteDisconnected, f"{SHOWN} closed the connection"),
+        (IncompleteRead, f"{SHOWN} closed the connection"),
+        (TimeoutError, TIMEOUT_MESSAGE.format(shown=SHOWN, timeout_s=4.0)),
+        (SSLError, f"{SHOWN} can't be reached or read (SSLError)"),
     ],
 )
-def test_errors_are_explained_without_the_text_of_ffmpeg(kind: type[av.error.FFmpegError], expected: str) -> None:
+def test_errors_are_explained_without_their_text(kind: type[Exception], expected: str) -> None:
     error = camera_error(kind(5, "rtsp://u:hunter2@h/x failed"), SHOWN, 4.0)
     assert str(error).startswith(expected)
     assert "hunter2" not in str(error)
