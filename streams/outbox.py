@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .transport.connection import BrokerUnavailableError
-from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError
+from .transport.producer import BoundedProducer, Delivery, RecordTooLargeError, size_in_memory
 from .wire.records import Headers
 
 log = logging.getLogger(__name__)
 
 BLOCKED_S = 10.0  # a topic that has taken nothing for so long is blocked
 RETRY_S = 0.5
-RECORD_OVERHEAD_BYTES = 512
 
 
 class _Record(NamedTuple):
@@ -129,8 +128,7 @@ class Outbox:
         self, arguments: tuple[str, bytes | None, bytes | None, Headers | None, int | None], wait_s: float
     ) -> Delivery | None:
         name, key, value, headers, _ = arguments
-        size = len(key or b"") + len(value or b"") + RECORD_OVERHEAD_BYTES
-        size += sum(len(header) + len(content) for header, content in headers or ())
+        size = size_in_memory(key, value, headers)
         record = _Record(arguments, size, Delivery())
         with self._room:
             if not self._room.wait_for(lambda: self._pending_bytes + size <= self.max_bytes, wait_s):

@@ -29,7 +29,7 @@ from .client.settings import NO_SETTINGS, Settings
 from .connection import BrokerUnavailableError, connect
 from .partitions import METADATA_AGE_MS
 
-RECORD_OVERHEAD_BYTES = 512  # what the client keeps beside the bytes of a record
+RECORD_OVERHEAD_BYTES = 512
 SETTINGS: dict[str, Any] = {
     "acks": "all",
     "enable_idempotence": True,
@@ -253,8 +253,7 @@ class BoundedProducer:
         return True
 
     def _size(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None) -> int:
-        size = len(key or b"") + len(value or b"") + RECORD_OVERHEAD_BYTES
-        size += sum(len(name) + len(content) for name, content in headers or ())
+        size = size_in_memory(key, value, headers)
         if size > self.max_bytes:
             raise RecordTooLargeError(
                 f"record for {topic}: expected at most {self.max_bytes} bytes (budget), got {size}"
@@ -313,6 +312,12 @@ class BoundedProducer:
             self._topic_bytes[topic] -= size
             self._room.notify_all()
         PRODUCER_PENDING.dec(size)
+
+
+def size_in_memory(key: bytes | None, value: bytes | None, headers: Headers | None) -> int:
+    """Bytes that a record takes until it is acknowledged: its own, and what the client keeps beside them."""
+    size = len(key or b"") + len(value or b"") + RECORD_OVERHEAD_BYTES
+    return size + sum(len(name) + len(content) for name, content in headers or ())
 
 
 def cause_of(error: BaseException) -> str:
