@@ -116,10 +116,7 @@ class AlertIngest:
             self._attached(attached)
 
     def _receive(self, record: Record) -> alerts.ReceivedRevision:
-        content = record.value or b""
-        if len(content) > MAX_ALERT_BYTES:
-            raise ValueError(f"expected at most {MAX_ALERT_BYTES} bytes, got {len(content)}")
-        alert = decode_alert(content)
+        alert = decode_alert(_content(record, MAX_ALERT_BYTES))
         check_alert(alert)
         scores = self._live.scores_at(alert.stream_id, alert.run_id, _scored_seq(alert))
         challenge = self._truth.challenge(alert.stream_id, alert.run_id, alert.onset_seq)
@@ -213,12 +210,17 @@ def _stream_id(record: Record) -> str:
     return stream_id
 
 
+def _content(record: Record, max_bytes: int) -> bytes:
+    """The value of a record. Raises ValueError above `max_bytes`."""
+    content = record.value or b""
+    if len(content) > max_bytes:
+        raise ValueError(f"expected at most {max_bytes} bytes, got {len(content)}")
+    return content
+
+
 def _decode_health(record: Record) -> HealthRecord:
     """The health record in a record. Raises ValueError for one that is too large, or about another stream."""
-    content = record.value or b""
-    if len(content) > MAX_HEALTH_BYTES:
-        raise ValueError(f"expected at most {MAX_HEALTH_BYTES} bytes, got {len(content)}")
-    health = decode_health(content)
+    health = decode_health(_content(record, MAX_HEALTH_BYTES))
     if health.stream_id != _stream_id(record):
         raise ValueError(f"field stream_id: expected that of the key, got {health.stream_id[:80]!r}")
     return health
@@ -226,11 +228,8 @@ def _decode_health(record: Record) -> HealthRecord:
 
 def _decode_attachment(record: Record) -> Json:
     """The JSON object in a record. Raises ValueError for one that is too large or nested too deep to be shown."""
-    content = record.value or b""
-    if len(content) > MAX_ATTACHMENT_BYTES:
-        raise ValueError(f"expected at most {MAX_ATTACHMENT_BYTES} bytes, got {len(content)}")
     try:
-        body: Json = msgspec.json.decode(content, type=dict[str, Any])
+        body: Json = msgspec.json.decode(_content(record, MAX_ATTACHMENT_BYTES), type=dict[str, Any])
     except RecursionError as error:
         raise ValueError(f"expected JSON: {error}") from error
     if _is_deeper(body, MAX_NESTING):
