@@ -103,7 +103,7 @@ def write_output(path: Path, content: bytes | str) -> None:
         raise OutputError(f"expected to write {path}, got {error}") from error
 
 
-def write_json(path: Path | None, figures: Any, indent: int = 2) -> None:
+def write_json(path: Path | None, figures: Any) -> None:
     """Writes the figures of --json, if it was given. Raises OutputError."""
     if path is not None:
-        write_output(path, msgspec.json.format(msgspec.json.encode(figures), indent=indent) + b"\n")
+        write_output(path, msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")

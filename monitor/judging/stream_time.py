@@ -15,6 +15,8 @@ of whole seconds, which stand still for some frames and then advance by all of t
 
 from __future__ import annotations
 
+from statistics import median_low
+
 from msgspec import Struct
 
 from gradwatch.streams.wire.messages import FrameStamp
@@ -96,4 +98,4 @@ def _stand_in_ns(time: StreamTime, arrival_ns: int, interval_s: float | None, is
 
 def _usual_ns(steps_ns: tuple[int, ...]) -> int | None:
     """The lower median; None without steps."""
-    return sorted(steps_ns)[(len(steps_ns) - 1) // 2] if steps_ns else None
+    return median_low(steps_ns) if steps_ns else None

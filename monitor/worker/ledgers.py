@@ -24,8 +24,9 @@ MOVED_AFTER_S = 10.0  # without a frame in its old partition, by when the offset
 class Ledgers:
     """The ledgers by partition and stream.
 
-    `write` sends a record to a partition of the state topic. Where a state can't be written, such as one that is too
-    large for a record, `begin_anew` gives its stream another one, and returns the deliveries that this one awaits.
+    `write` sends a record to a partition of the state topic. Where a state can't be encoded or written (`StateTopic`
+    itself leaves out one that is too large), `begin_anew` gives its stream another one, and returns the deliveries that
+    this one awaits.
     """
 
     def __init__(

@@ -125,10 +125,10 @@ class Losses:
                 run_id, last_seq = self._last.get(stream_id, (BARE_RUN, -1))
                 self._lose(stream_id, run_id, last_seq, gap.cause, gap.left)
 
-    def report(self, now_s: float, everything: bool = False) -> None:
-        """Reports the sums that are due; with `everything` all of them."""
+    def report(self, now_s: float) -> None:
+        """Reports the sums that are due; at an infinite time all of them."""
         for stream_id in list(self._sums):
-            if everything or now_s - self._reported_s.get(stream_id, -REPORT_EVERY_S) >= REPORT_EVERY_S:
+            if now_s - self._reported_s.get(stream_id, -REPORT_EVERY_S) >= REPORT_EVERY_S:
                 self._report(stream_id, now_s)
 
     def _lose(self, stream_id: str, run_id: str, last_seq: int, cause: str, count: int) -> None:

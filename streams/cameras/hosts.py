@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from urllib.parse import SplitResult, urlsplit
 
-from .address import CameraAddress
+from .address import SCHEMES, CameraAddress
 from .camera_error import OPEN_TIMEOUT_S, TIMEOUT_MESSAGE, CameraError
 
 MAX_READS = 16  # of an answer that comes in pieces
 MAX_REDIRECTS = 5
 REDIRECT = re.compile(r"RTSP/\S+ 3\d\d.*?^location:[ \t]*(\S+)", re.I | re.M | re.S)
 METHODS = ("OPTIONS", "DESCRIBE")
-PROTOCOLS = ("rtsp", "rtsps", "http", "https")
 
 
 def check_host(address: CameraAddress, url: str) -> str:
@@ -31,7 +30,7 @@ def check_host(address: CameraAddress, url: str) -> str:
         host = (target.hostname or "").rstrip(".")
     except ValueError:
         raise CameraError(f"{address.shown} leads to an address that is none") from None
-    if target.scheme.lower() not in PROTOCOLS:
+    if target.scheme.lower() not in SCHEMES:
         raise CameraError(f"{address.shown} leads to a protocol that a camera may not use")
     if host not in address.hosts:
         raise CameraError(

@@ -60,7 +60,7 @@ class Positions:
             place, first = error.partition, int(self._client.position(error.partition))
             self._lose(place.partition, UNREADABLE, first, first + pass_over(self._client, error))
         except NoOffsetForPartitionError as error:  # a new group, or a new partition: from the oldest record on
-            self._mend(self.seek_to_beginning, error.args[0])
+            self._mend(self._seek_to_beginning, error.args[0])
         except OffsetOutOfRangeError as error:
             self._mend(self._leave_gap, error.args[0])
         except LogTruncationError as error:
@@ -80,7 +80,7 @@ class Positions:
         earlier = [place for place in places if self._is_of_earlier_topic(place)]
         if earlier:
             self._tell_made_anew([place.partition for place in earlier])
-            self.seek_to_beginning(earlier)
+            self._seek_to_beginning(earlier)
         return {place.partition: int(end) for place, end in self._client.end_offsets(places).items()}
 
     def follow(self, assigned: Collection[int]) -> None:
@@ -96,7 +96,7 @@ class Positions:
     def begin_anew(self) -> set[int]:
         """Moves the `ending` partitions to their beginning and returns them; none where the broker does not answer."""
         begun = set(self.ending)
-        if self.is_gone or not self._mend(self.seek_to_beginning, [TopicPartition(self._topic, p) for p in begun]):
+        if self.is_gone or not self._mend(self._seek_to_beginning, [TopicPartition(self._topic, p) for p in begun]):
             return set()
         self._tell_made_anew(begun)
         for partition in begun:
@@ -112,7 +112,7 @@ class Positions:
             end = (self._client.highwater(place) if place in self._client.assignment() else None) or 0
             self._lose(partition, TOPIC_DELETED, end if first is None else first, end)
 
-    def seek_to_beginning(self, places: Collection[TopicPartition]) -> None:
+    def _seek_to_beginning(self, places: Collection[TopicPartition]) -> None:
         """Moves to the oldest records. Raises `KafkaError`."""
         for place, offset in self._client.beginning_offsets(list(places)).items():
             self._client.seek(place, offset)
