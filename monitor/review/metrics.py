@@ -14,7 +14,9 @@ REQUESTS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0),
 )
 LOGINS = Counter("gradwatch_review_logins", "Attempts to log in.", ["outcome"])
-REFUSED = Counter("gradwatch_review_requests_refused", "Requests refused before routing.", ["cause"])
+REFUSED = Counter(
+    "gradwatch_review_requests_refused", "Requests refused before routing, and connections closed.", ["cause"]
+)
 EVENT_READERS = Gauge("gradwatch_review_event_readers", "Open connections to the server-sent events.")
 EVENT_READERS_DROPPED = Counter("gradwatch_review_event_readers_dropped", "Event readers dropped as too slow.")
 LIVE_BYTES = Gauge("gradwatch_review_live_bytes", "Memory of the live state.")

@@ -118,9 +118,9 @@ DEAD_LETTERS = StreamCounter(
 TRACEPARENTS_DROPPED = StreamCounter("gradwatch_traceparents_dropped", "Invalid trace contexts, dropped.", BY_CAUSE)
 SOURCE_FRAMES = StreamCounter("gradwatch_source_frames", "Frames of a source, published or dropped.", BY_OUTCOME)
 SOURCE_DISTURBANCES = StreamCounter(
-    "gradwatch_source_disturbances", "Disturbances of a camera that began, or lasted only a moment.", BY_KIND
+    "gradwatch_source_disturbances", "Disturbances of a stream that began, or lasted only a moment.", BY_KIND
 )
-SOURCE_DISTURBED = StreamGauge("gradwatch_source_disturbed", "1 while a camera has this disturbance.", BY_KIND)
+SOURCE_DISTURBED = StreamGauge("gradwatch_source_disturbed", "1 while a stream has this disturbance.", BY_KIND)
 SOURCE_HEALTH_RECORDS = StreamCounter(
     "gradwatch_source_health_records", "Health records, published or dropped.", BY_OUTCOME
 )

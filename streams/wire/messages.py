@@ -103,7 +103,7 @@ class Disturbance(StrEnum):
     OVEREXPOSED = "overexposed"
     RECONNECTED = "reconnected"
     SIZE_CHANGED = "size_changed"
-    CLOCK_JUMP = "clock_jump"  # between the camera's clock and this machine's
+    CLOCK_JUMP = "clock_jump"  # of the camera's clock against this machine's, or of capture times
     GAP = "gap"  # pictures are missing in between
     CLOCK_STOPPED = "clock_stopped"  # capture times do not advance
     NO_SIGNAL = "no_signal"  # the stream shows nothing that it could calibrate on
@@ -191,7 +191,7 @@ class ReportedTracks(Struct, frozen=True):
 class ReportedForecasts(Struct, frozen=True):
     """Forecast positions of the tracks: T horizons for m tracks, rows as in `ReportedTracks`.
 
-    `mean` (m, T, 2) px, `radius` (m, T) px of the disc that contains the centre with probability `coverage_asked`;
+    `mean` (m, T, 2) px, `radius` (m, T) px of the disc that contains the center with probability `coverage_asked`;
     `coverage_achieved` is the share of past regions of this stream that did, NaN before the first could be checked.
     """
 

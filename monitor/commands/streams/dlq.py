@@ -84,8 +84,6 @@ def show(
     if save is not None and "value" in letter.left_out:
         raise typer.BadParameter(f"the value of {letter.place} was left out for size and can't be saved")
     if save is not None:
-        if "value" in letter.left_out:
-            raise typer.BadParameter(f"the value of {letter.place} was left out for size, there is nothing to save")
         write_output(save, letter.record.value or b"")
         console.print(f"written to {save}")
 
@@ -99,7 +97,7 @@ def requeue_letters(
     stream: StreamOption = None,
     since: SinceOption = None,
     every: Annotated[
-        bool, typer.Option("--all", help="All dead letters, or all that match --stream and --since.")
+        bool, typer.Option("--all", help="All dead letters, or all that match --cause, --stream and --since.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
 ) -> None:

@@ -23,7 +23,7 @@ def topics(
     create: Annotated[bool, typer.Option(help="Create missing topics.")] = False,
     mend: Annotated[bool, typer.Option(help="Create missing topics and correct wrong settings.")] = False,
     partitions: Annotated[
-        int, numeric(PartitionCount, "Partitions of frames, state and verdicts; can't be raised later.")
+        int, numeric(PartitionCount, "Partitions of frames, state and verdicts, if the topic of the frames is missing.")
     ] = DEFAULT_PARTITIONS,
 ) -> None:
     """Check the topics; create or correct them with --create or --mend. Exit code 1 if a topic is not as required."""
