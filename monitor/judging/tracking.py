@@ -50,7 +50,7 @@ class TrackerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     confirm_hits: Annotated[int, Meta(ge=1, le=1000)] = 2  # sightings after which a track counts
     max_unseen_s: PositiveSeconds = 1.0  # a confirmed track lives this long without being seen
     max_unseen_tentative_s: PositiveSeconds = 0.45  # an unconfirmed one this long: one missed frame at 5 Hz
-    max_gap_s: PositiveSeconds = 2.0  # a longer hole in the stream, or jump back in time, forgets all tracks
+    max_gap_s: PositiveSeconds = 2.0  # a longer gap in the stream ends all tracks
     acceleration: Annotated[tuple[Heights, ...], Meta(min_length=1)] = (3.0, 0.5)  # heights / s^1.5
     initial_speed: Annotated[tuple[Heights, ...], Meta(min_length=1)] = (3.0, 1.0)  # deviation at birth, heights / s
     measurement: Heights = 0.05  # standard deviation of a detected coordinate, heights

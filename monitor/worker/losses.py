@@ -109,7 +109,7 @@ class Losses:
             self._lose(stream_id, run_id, last_seq if same else -1, cause, missing)
 
     def extend(self, partition: int) -> None:
-        """Gives the streams of a partition time from now on to go on after its gap: only now can they."""
+        """Starts the SETTLE_S of a partition's gap anew: its frames were held back, and its streams go on only now."""
         if partition in self._gaps:
             self._gaps[partition].until_s = time.monotonic() + SETTLE_S
 

@@ -27,7 +27,7 @@ class Elsewhere(NamedTuple):
 
 
 class MovedStreams:
-    """Looks for streams, with `source` for itself; without one, no stream is looked for.
+    """Looks for streams with `source`, which nothing else may use; without one, no stream is looked for.
 
     The caller locks; one thread calls `step`.
     """
@@ -47,10 +47,10 @@ class MovedStreams:
         return self._source is not None
 
     def must_wait(self, key: Key, run_id: str, paused: bool) -> bool:
-        """Whether a record of a stream waits until `step` has found its newest state; has it look for it.
+        """Whether a record of a stream waits until `step` has looked for its newest state; asks for that search.
 
-        So it does where the stream is new in its partition, or begins a run after a pause: it may come from another.
-        A forgotten stream is looked for in its own.
+        It waits where the stream is new in its partition, or begins a run after a pause: it may have moved here. The
+        state of a forgotten stream is looked for in the partition where it was.
         """
         is_forgotten = key[1] in self.forgotten
         if not is_forgotten and (not self.foreign or run_id == BARE_RUN):
@@ -75,9 +75,8 @@ class MovedStreams:
     def step(self) -> dict[str, Elsewhere | None]:
         """Reads on in partitions of other workers, and in those of forgotten streams that are looked for.
 
-        Returns at the end of a reading the streams looked for, with what was found; they are not forgotten any more.
-
-        Raises what the source raises.
+        Returns the streams looked for and what was found once a reading is complete, else {}; these streams are no
+        longer forgotten. Raises what the source raises.
         """
         if self._source is None:
             return {}

@@ -92,7 +92,7 @@ def load(content: bytes, kind: type[T]) -> T:
 
 
 class Covered(NamedTuple):
-    """Which frames of a stream are finished: judged, dropped or rejected, and their reports delivered.
+    """Which frames of a stream are finished: judged, dropped, rejected or failed, and their reports delivered.
 
     All below `next_offset` of the frames topic whose identity is `topic_id` ("" where the broker tells none);
     `run_id` and `seq` name the newest. `version` counts them, over all runs, partitions and workers: of two states of

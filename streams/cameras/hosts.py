@@ -1,8 +1,8 @@
 """Keeps a camera on the hosts that the user named, wherever it leads to.
 
-FFmpeg follows every redirect, and a camera, or somebody on the way to it, would so reach every host that this machine
-reaches. HTTP is read by `http_stream.py`, which checks each URL; an RTSP camera is asked here before FFmpeg connects
-(RFC 2326, 11.3).
+FFmpeg follows every redirect, so a camera, or somebody on the way to it, could make it connect to any host that this
+machine reaches. HTTP is read by `http_stream.py`, which checks each URL; an RTSP camera is asked here before FFmpeg
+connects (RFC 2326, 11.3).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def check_host(address: CameraAddress, url: str) -> str:
         target = urlsplit(url)
         host = (target.hostname or "").rstrip(".")
     except ValueError:
-        raise CameraError(f"{address.shown} leads to an address that is none") from None
+        raise CameraError(f"{address.shown} leads to an address that is not valid") from None
     if target.scheme.lower() not in SCHEMES:
         raise CameraError(f"{address.shown} leads to a protocol that a camera may not use")
     if host not in address.hosts:

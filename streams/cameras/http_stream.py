@@ -1,7 +1,7 @@
 """Opens cameras over HTTP. Redirects, and whatever a playlist names, stay on the hosts that the user named.
 
-FFmpeg's own HTTP client follows any address that it is sent to, and a camera, or somebody on the way to it, would so
-reach every host that this machine reaches. So FFmpeg gets its bytes from here.
+FFmpeg's own HTTP client follows every redirect, so a camera, or somebody on the way to it, could make it connect to any
+host that this machine reaches. Here each address is checked first, and FFmpeg gets the bytes.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def secret_in(file: Path) -> str | None:
 
 
 def tell_link(service: ReviewService, address: str, file: Path | None) -> None:
-    """Prints the link, or writes it to `file` at once as a whole; none where people have to log in.
+    """Prints the link, or writes it to `file` atomically; does nothing where people have to log in.
 
     Raises LinkFileError.
     """

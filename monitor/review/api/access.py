@@ -130,7 +130,7 @@ class Authenticator:
         return accounts.secrets_equal(secret, self.service.secret) and self.service.takes_link()
 
     def _derived(self, purpose: str) -> str:
-        """A secret of its own for each purpose: the cookie does not tell the link, nor the page's token the cookie."""
+        """The secret for one purpose: nobody can compute the link from a cookie, or a cookie from the page's token."""
         return accounts.hash_secret(f"{purpose}/{self.service.secret}")
 
 

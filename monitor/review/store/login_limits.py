@@ -1,8 +1,8 @@
 """Slows down guessing of passwords: each wrong one lengthens the wait, and time forgives them.
 
-Only who guesses waits: a browser that the user has logged in with before, or else an address. A name for which many
-addresses guess makes nobody else wait, or anybody could lock out anybody; new addresses have one guess each instead of
-several.
+Only whoever guesses waits: a browser in which the user has logged in before, else an address. Guesses for one name from
+many addresses make nobody else wait, since otherwise anybody could lock a user out; they only leave each new address
+one guess without a wait instead of several.
 """
 
 from __future__ import annotations

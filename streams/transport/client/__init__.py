@@ -1,4 +1,4 @@
-"""What gradwatch changes about kafka-python: the settings that reach its clients, what they read, when they go on.
+"""What gradwatch adds to kafka-python: checked settings, and clients that survive damaged batches and refused records.
 
 May import: kafka. Must never know: topics, and what their records mean.
 """

@@ -37,8 +37,8 @@ def pass_over(client: Any, error: UnreadableBatchError) -> int:
     behind = max(position + 1, min(error.last + 1, end if end is not None else error.last + 1))
     client.seek(error.partition, behind)
     log.error(
-        "%s; passed over %d offsets. Another producer's compression or a damaged disk of the broker: check it with "
-        "kafka-dump-log.sh --deep-iteration, and publish these records again",
+        "%s; passed over %d offsets. Either its producer has compressed it wrongly or a disk of the broker is damaged: "
+        "check it with kafka-dump-log.sh --deep-iteration, and publish these records again",
         error,
         behind - position,
     )

@@ -10,7 +10,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# Until now a token that was made with a token had only its parent's name, and the audit trail says which those are.
+# In the first schema a token that was made with a token has only its parent's name; the audit trail says which do.
 PARENTS = """
 UPDATE tokens SET parent_id = (
     SELECT parent.token_id FROM tokens AS parent

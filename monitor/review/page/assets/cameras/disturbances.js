@@ -14,7 +14,7 @@ const WORDS = {
   clock_jump: ["Clock jumped", "The times of the pictures leaped, or ran backwards."],
   clock_stopped: ["Clock stopped", "The times of the pictures do not advance. Frames are judged by their arrival."],
   gap: ["Gap", "Pictures are missing in between."],
-  no_signal: ["No signal", "Black, one color, frozen or a slate: nothing to calibrate on, so nothing is judged yet."],
+  no_signal: ["No signal", "Black, one color, frozen or a slate: nothing to calibrate on, so no alert can be raised yet."],
   frames_lost: ["Frames lost", "Frames were published, but never reached a worker: nobody has judged them."],
   other_run: ["Second source", "Two sources use the id of this camera. Only the frames of the newest are judged."],
   judging_failed: ["Judging failed", "A frame could not be judged. The camera's state begins anew; judging goes on."],
