@@ -76,13 +76,14 @@ class Judge:
         )
         if calibration is None:
             state = self._calibrate_on_start(_clean_frame(observation, crops, state), state)
-            name = StreamState.NO_SIGNAL if state.no_signal else StreamState.CALIBRATING
-            return Judgement(replace(report, state=name), [], state)
+            if state.no_signal:  # else calibrating, even if this frame was the last that it needed
+                report = replace(report, state=state.stream_state)
+            return Judgement(report, [], state)
         dt_s = (_now_ns(state) - before_ns) / NS_PER_S
         watched = self.watch(stamp, scores, contradiction, dt_s, state)
         report = replace(
             report,
-            state=StreamState.ALERTING if watched.alert_ids else StreamState.WATCHING,
+            state=watched.state.stream_state,
             p_values=as_float32(watched.p_values),
             change=watched.ratios,
             alert_ids=watched.alert_ids,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gradwatch.streams.wire.messages import AlertKind, FrameIdentity
+from gradwatch.streams.wire.messages import AlertKind, FrameIdentity, StreamState
 
 from ..alarms.calibration import Calibration, CleanFrame
 from ..alarms.episodes import Episode
@@ -55,6 +55,13 @@ class JudgeState(msgspec.Struct, frozen=True):
     def no_signal(self) -> bool:
         """Whether the stream waits for a picture that it could be calibrated on."""
         return self.calibration is None and self.idle_frames >= NOTHING_FRAMES
+
+    @property
+    def stream_state(self) -> StreamState:
+        """How far the stream is, as reports say it."""
+        if self.calibration is None:
+            return StreamState.NO_SIGNAL if self.no_signal else StreamState.CALIBRATING
+        return StreamState.ALERTING if self.alerting else StreamState.WATCHING
 
 
 def new_run(previous: JudgeState | None, stream_id: str, run_id: str) -> JudgeState:

@@ -353,9 +353,7 @@ class Pipeline:
 
     def _state_name(self, stamp: FrameStamp) -> StreamState:
         state = self.states.get(stamp.identity.stream_id)
-        if state is None or state.calibration is None:
-            return StreamState.NO_SIGNAL if state is not None and state.no_signal else StreamState.CALIBRATING
-        return StreamState.ALERTING if state.alerting else StreamState.WATCHING
+        return StreamState.CALIBRATING if state is None else state.stream_state
 
 
 def _overlay(report: FrameReport) -> Overlay | None:
