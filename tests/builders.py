@@ -5,6 +5,7 @@ Reports and alerts take their times from `seq`, at 5 frames a second.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,7 @@ from gradwatch.streams.wire.messages import (
     StreamState,
     alert_id,
 )
-from gradwatch.streams.wire.pixels import encode_jpeg
+from gradwatch.streams.wire.pixels import JPEG_EXIF, encode_jpeg
 from gradwatch.streams.wire.records import Record
 
 SECOND_NS = 1_000_000_000
@@ -49,6 +50,11 @@ NO_TILES = Tiles(
 def gray_jpeg(level: int = 120, size: tuple[int, int] = (96, 54)) -> bytes:
     """A gray picture of `size` (width, height)."""
     return encode_jpeg(np.full((size[1], size[0], 3), level, np.uint8))
+
+
+def jpeg_with_exif(jpeg: bytes, tiff: bytes) -> bytes:
+    """`jpeg` with an EXIF block of this content."""
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(JPEG_EXIF + tiff) + 2) + JPEG_EXIF + tiff + jpeg[2:]
 
 
 def noise_jpeg(seed: int = 0, size: tuple[int, int] = (64, 48), quality: int = 90) -> bytes:

@@ -1,4 +1,4 @@
-"""One way to wait for what another thread or process does."""
+"""One way to wait for what another thread or process does, and a clock for what needs no waiting."""
 
 from __future__ import annotations
 
@@ -26,3 +26,14 @@ def wait_until(
             pytest.fail(f"waited {limit_s:.0f} s for {what if isinstance(what, str) else what()}")
         time.sleep(poll_s)
     return found
+
+
+class StoppedClock:
+    """Stands still until a test sets it on."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        """Monotonic seconds."""
+        return self.now_s

@@ -4,21 +4,16 @@ import pytest
 
 from gradwatch.streams.observability.health import Condition, Health
 
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from ...waiting import StoppedClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> StoppedClock:
+    return StoppedClock()
 
 
 @pytest.fixture
-def health(clock: Clock) -> Health:
+def health(clock: StoppedClock) -> Health:
     return Health(limit_s=30.0, clock=clock)
 
 
@@ -26,13 +21,13 @@ def lines(checks) -> dict[str, tuple[bool, float, str]]:
     return {check.name: (check.ok, check.age_s, check.reason) for check in checks}
 
 
-def test_what_has_just_begun_is_healthy_and_not_ready(health: Health, clock: Clock) -> None:
+def test_what_has_just_begun_is_healthy_and_not_ready(health: Health, clock: StoppedClock) -> None:
     clock.now_s += 2.0
     assert health.liveness() == []
     assert lines(health.readiness()) == {"start": (False, 2.0, "starting")}
 
 
-def test_a_thread_at_work_must_give_a_beat_in_time(health: Health, clock: Clock) -> None:
+def test_a_thread_at_work_must_give_a_beat_in_time(health: Health, clock: StoppedClock) -> None:
     health.beat("model")
     clock.now_s += 30.0
     assert lines(health.liveness()) == {"model": (True, 30.0, "at work")}
@@ -43,13 +38,13 @@ def test_a_thread_at_work_must_give_a_beat_in_time(health: Health, clock: Clock)
     assert lines(health.liveness()) == {"model": (True, 0.0, "at work")}
 
 
-def test_one_that_waits_for_work_may_be_silent(health: Health, clock: Clock) -> None:
+def test_one_that_waits_for_work_may_be_silent(health: Health, clock: StoppedClock) -> None:
     health.rest("judge")
     clock.now_s += 3600.0
     assert lines(health.liveness()) == {"judge": (True, 3600.0, "waits for work")}
 
 
-def test_a_failure_stays_and_shows_no_credential(health: Health, clock: Clock) -> None:
+def test_a_failure_stays_and_shows_no_credential(health: Health, clock: StoppedClock) -> None:
     health.fail("model", "ValueError: {'password': 'hunter2'}")
     clock.now_s += 5.0
     health.beat("model")
@@ -57,7 +52,7 @@ def test_a_failure_stays_and_shows_no_credential(health: Health, clock: Clock) -
     assert lines(health.liveness()) == {"model": (False, 5.0, "ValueError: {'password': ***}")}
 
 
-def test_a_condition_is_asked_when_somebody_looks(health: Health, clock: Clock) -> None:
+def test_a_condition_is_asked_when_somebody_looks(health: Health, clock: StoppedClock) -> None:
     health.require("group", lambda: Condition(clock.now_s >= 110.0, "joined" if clock.now_s >= 110.0 else "not yet"))
     assert lines(health.readiness()) == {"group": (False, 0.0, "not yet")}
     clock.now_s += 4.0

@@ -12,6 +12,8 @@ import pytest
 from gradwatch.streams.recordings.upright import exif_turn, frame_pixels, turned, whole_picture
 from gradwatch.streams.wire.pixels import BadRecordError, decode_picture, encode_jpeg
 
+from ...builders import jpeg_with_exif
+
 RED, GREEN = (210, 30, 20), (20, 190, 40)
 
 
@@ -29,8 +31,7 @@ def with_orientation(jpeg: bytes, orientation: int, order: str = "<") -> bytes:
     """`jpeg` with an EXIF header that says so."""
     magic = b"II*\0" if order == "<" else b"MM\0*"
     tiff = magic + struct.pack(order + "IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
-    exif = b"Exif\0\0" + tiff
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+    return jpeg_with_exif(jpeg, tiff)
 
 
 def frame(image: np.ndarray, colorspace: int, color_range: int = 1) -> av.VideoFrame:
@@ -56,9 +57,7 @@ def test_exif_orientations_are_those_of_opencv(orientation: int, order: str) -> 
 
 @pytest.mark.parametrize("damage", [b"II*\0\xff\xff\xff\xff", b"II*\0", b"", b"II*\0\x08\0\0\0\xff\xff"])
 def test_a_damaged_exif_header_leaves_the_picture_as_it_is(damage: bytes) -> None:
-    exif = b"Exif\0\0" + damage
-    jpeg = encode_jpeg(corners())
-    jpeg = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+    jpeg = jpeg_with_exif(encode_jpeg(corners()), damage)
     assert whole_picture(jpeg) == jpeg
 
 

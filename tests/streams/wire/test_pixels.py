@@ -14,6 +14,8 @@ from gradwatch.streams.wire.messages import OutcomeCause
 from gradwatch.streams.wire.pixels import BadRecordError, decode_picture, encode_jpeg, picture_size, without_exif
 from gradwatch.streams.wire.records import Record
 
+from ...builders import jpeg_with_exif
+
 
 def picture(height: int = 24, width: int = 40) -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (height, width, 3), np.uint8)
@@ -51,19 +53,18 @@ def test_gray_and_16_bit_pictures_become_rgb8() -> None:
 EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6: turn by 90 degrees
 
 
-def jpeg_with_exif(content: bytes) -> bytes:
-    segment = b"Exif\0\0" + EXIF
-    return content[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + content[2:]
+def turned_jpeg(content: bytes) -> bytes:
+    return jpeg_with_exif(content, EXIF)
 
 
-def png_with_exif(content: bytes) -> bytes:
+def turned_png(content: bytes) -> bytes:
     chunk = b"eXIf" + EXIF
     end_of_header = 33
     at = struct.pack(">I", len(EXIF)) + chunk + struct.pack(">I", zlib.crc32(chunk))
     return content[:end_of_header] + at + content[end_of_header:]
 
 
-@pytest.mark.parametrize(("encode", "turn"), [(encode_jpeg, jpeg_with_exif), (as_png, png_with_exif)])
+@pytest.mark.parametrize(("encode", "turn"), [(encode_jpeg, turned_jpeg), (as_png, turned_png)])
 def test_exif_orientation_is_ignored_and_removed(encode, turn) -> None:
     content = encode(picture())
     turned = turn(turn(content))
@@ -76,7 +77,7 @@ def test_exif_orientation_is_ignored_and_removed(encode, turn) -> None:
 def test_other_segments_and_broken_lengths_survive_the_removal_of_exif() -> None:
     content = encode_jpeg(picture())
     other = b"\xff\xe1\x00\x0chttp://x\0\0"
-    assert without_exif(content[:2] + other + jpeg_with_exif(content)[2:]) == content[:2] + other + content[2:]
+    assert without_exif(content[:2] + other + turned_jpeg(content)[2:]) == content[:2] + other + content[2:]
     endless = content[:2] + b"\xff\xe1\xff\xffExif\0\0"
     assert without_exif(endless) == content[:2]
 
