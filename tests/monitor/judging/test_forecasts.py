@@ -100,7 +100,7 @@ def test_impossible_coverages_are_refused(coverage):
 
 
 def fixed(tracks, horizon_s, offset_px, radius_px=1.0) -> Regions:
-    """Discs around the present centre plus an offset, so that hits and misses are known."""
+    """Discs around the present center plus an offset, so that hits and misses are known."""
     mean = tracks.mean[:, None, :2, 0] + np.array([offset_px, 0.0])
     shape = (len(tracks), len(horizon_s))
     return Regions(np.array(horizon_s), np.broadcast_to(mean, (*shape, 2)), np.full(shape, radius_px))
@@ -122,7 +122,7 @@ def test_a_forecast_is_checked_once_at_its_due_time():
 @pytest.mark.parametrize(("offset_px", "hit"), [(0.0, 0), (32.0, 1), (48.0, 0)])
 def test_a_due_time_between_sightings_is_interpolated(offset_px, hit):
     """Seen at 0.1 and 0.7 s and 48 px apart: due at 0.5 s, the object was two thirds of the way along."""
-    exact = msgspec.structs.replace(SETTINGS, measurement=1e-4)  # the filtered centre is the detected one
+    exact = msgspec.structs.replace(SETTINGS, measurement=1e-4)  # the filtered center is the detected one
     ledger, tracks = empty_ledger(), no_tracks()
     for i in range(8):
         tracks, index = walker(i * FRAME_NS, tracks, 100.0 + 8.0 * i, exact, seen=i in (0, 1, 7))

@@ -243,8 +243,8 @@ def test_rows_of_tracks_and_forecasts_agree(judge, sign_drive):
     assert report.tracks.detection_index.tolist() == [0]
     assert report.forecasts.mean.shape == (1, len(SETTINGS.horizon_s), 2)
     assert report.forecasts.radius.shape == (1, len(SETTINGS.horizon_s))
-    centre = (report.detections.xyxy[0, :2] + report.detections.xyxy[0, 2:]) / 2
-    assert np.linalg.norm(report.forecasts.mean[0, 0] - centre) < 20
+    center = (report.detections.xyxy[0, :2] + report.detections.xyxy[0, 2:]) / 2
+    assert np.linalg.norm(report.forecasts.mean[0, 0] - center) < 20
 
 
 def nothing_of(observation):
