@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from kafka import KafkaAdminClient
-from kafka.admin import (
-    ACL,
-    ACLFilter,
-    ACLOperation,
-    ACLPermissionType,
-    ConfigResource,
-    ConfigResourceType,
-    ResourcePattern,
-    ResourceType,
-)
 
 from gradwatch.streams.dead_letters import DeadLetters
 from gradwatch.streams.health_topic import HealthTopic
 from gradwatch.streams.outbox import Outbox
 from gradwatch.streams.sinks import KafkaSink
-from gradwatch.streams.transport.admin import delete_topics, ensure_topics
+from gradwatch.streams.transport.admin import delete_topics
 from gradwatch.streams.transport.producer import BoundedProducer
 from gradwatch.streams.transport.reader import TopicReader
 from gradwatch.streams.transport.state import StateTopic
@@ -32,6 +21,7 @@ from gradwatch.streams.wire.records import Record
 
 from ..brokers import make_topics
 from ..builders import frame_report, shift_alert
+from ..topic_faults import FAULTS
 from ..waiting import LIMIT_S, wait_until
 
 FRAMES = 20
@@ -102,53 +92,13 @@ def outputs(kafka: str) -> Iterator[Outputs]:
     delete_topics(kafka, made.topics.settings())
 
 
-def delete(outputs: Outputs, name: str) -> Callable[[], None]:
-    delete_topics(outputs.servers, [name])
-    with KafkaAdminClient(bootstrap_servers=outputs.servers) as admin:
-        wait_until(lambda: name not in admin.list_topics(), what=f"the end of {name}")
-    return lambda: wait_until(lambda: name in ensure_topics(outputs.servers, outputs.topics, 1)) and None
-
-
-def shrink(outputs: Outputs, name: str) -> Callable[[], None]:
-    def limit(size: int) -> None:
-        resource = ConfigResource(ConfigResourceType.TOPIC, name, configs={"max.message.bytes": str(size)})
-        with KafkaAdminClient(bootstrap_servers=outputs.servers) as admin:
-            admin.alter_configs([resource])
-
-    limit(60)
-    return lambda: limit(8 << 20)
-
-
-def lock(outputs: Outputs, name: str) -> Callable[[], None]:
-    pattern = ResourcePattern(ResourceType.TOPIC, name)
-    rules = [
-        ACL("User:ANONYMOUS", "*", operation, kind, pattern)
-        for operation, kind in (
-            (ACLOperation.ALL, ACLPermissionType.ALLOW),
-            (ACLOperation.WRITE, ACLPermissionType.DENY),
-        )
-    ]
-    with KafkaAdminClient(bootstrap_servers=outputs.servers) as admin:
-        admin.create_acls(rules)
-
-    def unlock() -> None:
-        denied = ACLFilter("User:ANONYMOUS", "*", ACLOperation.WRITE, ACLPermissionType.DENY, pattern)
-        with KafkaAdminClient(bootstrap_servers=outputs.servers) as admin:
-            admin.delete_acls([denied])
-
-    return unlock
-
-
-FAULTS = {"deleted": delete, "too small": shrink, "read-only": lock}
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("output", [*MUST_NOT_BE_LOST, *BEST_EFFORT])
 def test_trouble_of_one_output_is_its_own(outputs: Outputs, output: str, fault: str) -> None:
     outputs.send(1)
     assert outputs.outbox.flush(LIMIT_S)
     assert outputs.best_effort.flush(LIMIT_S)
-    mend = FAULTS[fault](outputs, outputs.name_of(output))
+    mend = FAULTS[fault](outputs.servers, outputs.topics, outputs.name_of(output))
     outputs.send(FRAMES)
     sent = range(2, 2 + FRAMES)
     for other in {*MUST_NOT_BE_LOST, *BEST_EFFORT} - {output}:

@@ -62,7 +62,7 @@ class RunPublisher:
 
     def alert(self, about: Alert) -> None:
         """Publishes a revision of an alert."""
-        delivery = self._sink._alert(about.stream_id.encode(), about)
+        (delivery,) = self._sink.publish_alerts([about])
         assert delivery.wait(30)
         assert delivery.exception is None
 
