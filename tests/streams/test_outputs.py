@@ -21,7 +21,7 @@ from gradwatch.streams.wire.records import Record
 
 from ..brokers import make_topics
 from ..builders import frame_report, shift_alert
-from ..topic_faults import FAULTS
+from ..faults.topic_faults import FAULTS
 from ..waiting import LIMIT_S, wait_until
 
 FRAMES = 20

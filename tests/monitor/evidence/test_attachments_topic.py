@@ -9,7 +9,7 @@ import pytest
 from gradwatch.monitor.evidence import archiver
 
 from ...brokers import make_topics
-from ...topic_faults import FAULTS
+from ...faults.topic_faults import FAULTS
 from ...waiting import LIMIT_S, wait_until
 from .live import RunPublisher, attachments, serving
 from .scenes import alert

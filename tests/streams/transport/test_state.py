@@ -39,6 +39,7 @@ def test_what_was_written_is_found_in_its_partition(broker: str, topics: Topics)
     assert read(StateReader(broker, topics.state), 0, 1, 2) == {0: {}, 1: {}, 2: {}}
     large = bytes(3 << 20)
     with BoundedProducer(broker) as producer:
+        assert producer.learn(topics.state)
         topic = StateTopic(producer, topics.state)
         for i in range(100):
             assert topic.try_write(1, "town", b"%d" % i, version=i) is not None
@@ -53,6 +54,7 @@ def test_what_was_written_is_found_in_its_partition(broker: str, topics: Topics)
 
 def test_a_full_producer_takes_nothing_and_keeps_nobody_waiting(broker: str, topics: Topics) -> None:
     with BoundedProducer(broker, max_bytes=2000) as producer:
+        assert producer.learn(topics.state)
         topic = StateTopic(producer, topics.state)
         first = topic.try_write(0, "a", b"x" * 800)
         started_s = time.monotonic()
@@ -69,6 +71,7 @@ def test_too_few_partitions_are_named(broker: str, topics: Topics) -> None:
 
 def test_a_silent_broker_is_waited_for_no_longer_than_said(broker: str, topics: Topics) -> None:
     with BoundedProducer(broker) as producer:
+        assert producer.learn(topics.state)
         StateTopic(producer, topics.state).try_write(0, "a", b"x")
         assert producer.flush(5)
     reader = StateReader(broker, topics.state, timeout_s=0.2)

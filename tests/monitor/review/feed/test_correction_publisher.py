@@ -19,7 +19,7 @@ from gradwatch.streams.transport.connection import BrokerUnavailableError
 from gradwatch.streams.wire.messages import RegionMute
 
 from ....brokers import make_topics, read_records
-from ....topic_faults import FAULTS
+from ....faults.topic_faults import FAULTS
 from ....waiting import wait_until
 
 ADA = Actor("ada", Role.ADMIN, "local")

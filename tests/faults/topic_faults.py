@@ -19,7 +19,7 @@ from kafka.admin import (
 from gradwatch.streams.transport.admin import delete_topics, ensure_topics
 from gradwatch.streams.wire.topics import Topics
 
-from .waiting import wait_until
+from ..waiting import wait_until
 
 
 def delete(servers: str, topics: Topics, name: str) -> Callable[[], None]:
