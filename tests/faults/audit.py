@@ -19,7 +19,7 @@ from gradwatch.streams.wire.topics import Topics
 
 from ..builders import encoded_frame
 from ..stub_worker import picture
-from ..waiting import wait_until
+from ..waiting import LIMIT_S, wait_until
 
 LOST = re.compile(r"(\d+) frames \((\w+)\)")
 
@@ -96,16 +96,12 @@ def put_run(
     run: str = "run",
 ) -> None:
     """Publishes frames of one run, by a clock that is `ahead_s` ahead."""
-    with BoundedProducer(servers, {"metadata_max_age_ms": 500}) as producer:
+    with BoundedProducer(servers, {"metadata_max_age_ms": 500}, timeout_s=LIMIT_S) as producer:
         for seq in seqs:
             frame = encoded_frame(stream_id, seq, run, content=picture(0))
             now_ms = int((time.time() + ahead_s) * 1000)
             record = encode_frame(frame)
-            wait_until(
-                lambda record=record, at=now_ms: producer.try_send(
-                    topics.frames, *record, partition=partition, timestamp_ms=at
-                )
-            )
+            producer.send(topics.frames, *record, partition=partition, timestamp_ms=now_ms)
         assert producer.flush(30)
 
 

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
 from ulid import ULID
 
 from gradwatch.streams.transport.apache import free_ports
@@ -20,6 +21,8 @@ from ..stub_worker import WorkerProcess, picture, write_configuration
 from .cluster import Cluster
 from .figures import Figures, is_quick
 from .traffic import wait
+
+pytestmark = pytest.mark.faults
 
 STREAMS, FRAMES = 200 if is_quick() else 2000, 5
 WARM_STREAMS, WARM_FRAMES = 60, 90  # a load that fills the buffers of the Kafka clients; too short to calibrate

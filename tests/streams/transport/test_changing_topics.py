@@ -193,6 +193,7 @@ def test_partitions_that_are_added_are_read_by_every_reader(
 def test_states_of_added_partitions_find_their_place(kafka: str, topics: Topics) -> None:
     with BoundedProducer(kafka, AGE_MS) as producer:
         store = StateTopic(producer, topics.state)
+        assert producer.learn(topics.state)
         store.try_write(0, "town", b"1")
         assert producer.flush(10)
         grow(kafka, topics.frames, 5)

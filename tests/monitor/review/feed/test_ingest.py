@@ -134,13 +134,14 @@ def test_a_correction_is_published_in_the_partition_of_its_streams_frames(
     key = f"{seen}/{listed['verdict_id']}".encode()
     records: list[Any] = []
     with TopicReader(broker.bootstrap_servers, [topics.verdicts]) as reader:
-        wait_until(lambda: records.extend(one for one in reader.poll(0.2) if one.key == key) or len(records) >= 2)
-    added, withdrawn = records
-    assert {added.partition, withdrawn.partition} == {2}
+        wait_until(lambda: records.extend(one for one in reader.poll(0.2) if one.key == key) or len(records) >= 4)
+    (added,) = (one for one in records if one.value is not None)
+    assert added.partition == 2
+    # the stream may have moved since
+    assert sorted(one.partition for one in records if one.value is None) == [0, 1, 2]
     correction = decode_correction(added.value)
     assert isinstance(correction, ClassOverride)
     assert (correction.track_id, correction.label, correction.author) == (7, "yield", "local")
-    assert withdrawn.value is None
 
 
 def test_unreadable_records_are_refused_and_counted(
