@@ -67,7 +67,7 @@ class Watched:
 
     def wait_for_frames(self, count: int = 5) -> None:
         there = len(self.frames)
-        wait_until(lambda: len(self.frames) >= there + count, LIMIT_S, f"{count} frames")
+        wait_until(lambda: len(self.frames) >= there + count, LIMIT_S, lambda: f"{count} frames ({self.failure})")
 
     def expect(self, disturbance: Disturbance, state: DisturbanceState, act: Callable[[], object]) -> None:
         before = self.count(disturbance, state)

@@ -46,7 +46,7 @@ def test_a_device_that_is_not_there_is_wrong_only_where_it_is_asked_for() -> Non
     (row,) = devices.onnx(context(worker={"device": "cuda"}))
     assert row.is_fault
     assert "worker.device: cpu" in row.remedy
-    assert devices.cores(context(worker={"model_threads": 4096}))[0].status is Status.WRONG
+    assert devices.cores(context(worker={"model_threads": 256}))[0].status is Status.WRONG
 
 
 def test_codecs_are_tried_on_a_frame() -> None:

@@ -133,4 +133,4 @@ def test_one_reader_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch, othe
             await anext(events.read(None, ADA))
         await anext(events.read(None, Asker("bob", "198.51.100.1")))
 
-    asyncio.run(scenario())
+    run(scenario())
