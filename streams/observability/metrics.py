@@ -108,7 +108,7 @@ OVERLAYS_SKIPPED = StreamCounter("gradwatch_overlays_skipped", "Overlays that we
 OUTPUTS_LOST = StreamCounter(
     "gradwatch_outputs_lost",
     "Dead letters that their topic did not take; reports, alerts and states too large for any topic.",
-    ["stream_id", "output", "cause"],
+    ["stream_id", "kind", "cause"],
 )
 DEAD_LETTERS = StreamCounter(
     "gradwatch_dead_letters",

@@ -10,12 +10,13 @@ import pytest
 
 from ..waiting import LIMIT_S
 from .conftest import watch_errors
-from .page import expect, open_list
+from .page import PHONE, expect, open_list
 from .scene import ROW, Scene
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
+MENU = ".menu summary"
 NO_BROKER = "127.0.0.1:1"
 COUNT_CONTROLS = """() => {
   const controls = document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']");
@@ -57,6 +58,40 @@ def test_no_alerts_a_dead_broker_and_a_stopped_server(lonely, scene: Scene, tmp_
     expect(gone).to_have_count(0, timeout=LIMIT_S * 1000)
     again.stop()
     assert [error for error in errors if "ERR_" not in error] == []  # the browser itself logs refused connections
+
+
+def test_without_a_broker_a_phone_scrolls_nowhere_sideways_and_shows_all_links(
+    scene: Scene, tmp_path: Path, open_context: Callable[..., BrowserContext]
+):
+    child, address = scene.review(*without_broker(tmp_path))
+    page = open_context(base_url=address, **PHONE).new_page()
+    for path in ("/alerts", "/cameras"):
+        page.goto(path)
+        expect(page.get_by_role("alert").filter(has_text="broker is not responding")).to_be_visible()
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["viewport"]["width"], path
+        assert page.locator(".places").evaluate("node => node.scrollWidth - node.clientWidth") <= 0, path
+    child.stop()
+
+
+def test_escape_closes_a_popup_before_anything_else(page: Page):
+    open_list(page)
+    page.locator(ROW).first.click()
+    expect(page.locator(".alert-head")).to_be_visible()
+    for opener, popup in ((page.get_by_role("button", name="Filters"), "#facets"), (MENU, ".menu-sheet")):
+        (page.locator(opener) if isinstance(opener, str) else opener).click()
+        expect(page.locator(popup)).to_be_visible()
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("Escape")
+        expect(page.locator(popup)).to_be_hidden()
+        expect(page.locator(".alert-head")).to_be_visible()
+    page.get_by_label("Search alerts").focus()
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Search alerts").focus()
+    page.keyboard.press("Escape")
+    expect(page.locator("#facets")).to_be_hidden()
+    page.locator("body").evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("Escape")
+    expect(page.locator(".alert-head")).to_have_count(0)
 
 
 def test_unknown_addresses(page: Page):

@@ -72,7 +72,7 @@ def test_the_terminal_shows_states_alerts_and_the_summary(run):
     assert "closed" in said  # also what was open when the sources ended
 
 
-@pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def number(request: pytest.FixtureRequest) -> Iterator[int]:
     """A signal that child processes do not ignore, even if the tests run under nohup."""
     before = signal.signal(request.param, signal.SIG_DFL)
@@ -88,6 +88,8 @@ def test_its_child_processes_end_with_it(tmp_path, number):
             LIMIT_S,
             lambda: f"review and evidence, not {verbs_in(tmp_path)}",
         )
+        code, said = said_by("demo", "--headless", f"--folder={tmp_path}")
+        assert (code, said.count("another demo runs in")) == (1, 1)
         demo.send_signal(number)
         assert demo.wait(LIMIT_S) == 128 + number
         wait_until(lambda: not verbs_in(tmp_path), what=lambda: f"the end of {verbs_in(tmp_path)}")
