@@ -72,11 +72,11 @@ def connect(address: CameraAddress) -> Generator[Connection]:
     if address.is_http:
         client = HttpClient(address)
         with closing(client.open(address.url)) as stream:
+            if stream.content_type.startswith("image/"):
+                raise CameraError(SINGLE_PICTURE.format(shown=address.shown))
             if stream.is_multipart():
                 yield Connection(JPEG_PARTS, _parts(stream, address.shown))
                 return
-            if stream.content_type.startswith("image/"):
-                raise CameraError(SINGLE_PICTURE.format(shown=address.shown))
             with closing(_open_http(client, stream, address)) as container:
                 yield _connection(container, address, client)
         return

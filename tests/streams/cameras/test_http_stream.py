@@ -78,12 +78,17 @@ def test_a_camera_asks_for_its_password() -> None:
             assert "wrong" not in str(refused.value)
 
 
+def single_picture(request: BaseHTTPRequestHandler) -> None:
+    begin(request, "image/jpeg")
+    request.wfile.write(PICTURES[0])
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
         (lambda request: begin(request, None, 404), r"has no stream \(404\)"),
         (lambda request: begin(request, None, 500), "answers with the status 500"),
-        (lambda request: begin(request, "image/jpeg"), "sends a single picture"),
+        (single_picture, "sends a single picture"),
         (lambda request: begin(request, "text/html"), "sends something other than video|closed the connection"),
         (lambda request: request.wfile.write(b"nonsense\r\n\r\n"), "closed the connection"),
     ],
