@@ -192,7 +192,11 @@ def running(folder: Path, cameras: tuple[Camera, ...], evidence: bool = False) -
     try:
         ensure_topics(broker.bootstrap_servers, scene.topics, partitions=max(2, len(cameras)), replication_factor=1)
         streams = {camera.stream_id: {"calibration": "shipped", "source": "synthetic"} for camera in cameras}
-        configuration = {"broker": {"bootstrap_servers": broker.bootstrap_servers}, "streams": streams}
+        configuration = {
+            "broker": {"bootstrap_servers": broker.bootstrap_servers},
+            "worker": {"close_after_s": 86400},  # the sources end, and their alerts are looked at for minutes
+            "streams": streams,
+        }
         (folder / "gradwatch.yaml").write_text(yaml.safe_dump(configuration))
         ready = folder / "worker.ready"
         worker = scene.start("work", scene.config, "--policy=every_frame", f"--ready-file={ready}")
