@@ -74,6 +74,8 @@ def configure_logging(json: bool | None = None, level: int = logging.INFO) -> No
     # The Kafka client logs each connection and rebalance, alembic each plug-in; only their warnings matter.
     for chatty in ("kafka", "alembic"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    # On a busy machine it warns that its own tasks took over 0.1 s: nobody who reads the log can mend that.
+    logging.getLogger("kafka.net.selector").setLevel(max(level, logging.ERROR))
 
 
 class _OnceAMinute(logging.Filter):

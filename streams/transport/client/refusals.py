@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafka.errors import (
-    InvalidRecordError,
-    InvalidTimestampError,
-    InvalidTopicError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    TopicAuthorizationFailedError,
-)
+from kafka import errors
 
 OF_A_BATCH = {
-    InvalidRecordError,
-    InvalidTimestampError,
-    InvalidTopicError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    TopicAuthorizationFailedError,
+    errors.InvalidRecordError,
+    errors.InvalidTimestampError,
+    errors.InvalidTopicError,
+    errors.MessageSizeTooLargeError,
+    errors.RecordListTooLargeError,
+    errors.TopicAuthorizationFailedError,
 }
 
 
