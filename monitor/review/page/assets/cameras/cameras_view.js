@@ -18,6 +18,7 @@ const ANNOUNCED_STATES = ["alerting", "offline", "stale"];
 export class CamerasView {
   title = "Cameras";
   #cards = new Map();
+  #isEmpty = false; // as the server said last
   #app;
   #timers;
   #listening = new AbortController();
@@ -34,6 +35,7 @@ export class CamerasView {
     const { signal } = this.#listening;
     app.live.addEventListener("cameras", ({ detail }) => this.#updateAll(detail.cameras), { signal });
     app.live.addEventListener("reset", () => this.#load(), { signal });
+    app.live.addEventListener("connection", () => this.#explain(), { signal });
     document.addEventListener("visibilitychange", () => this.#refresh(), { signal });
     this.#timers = [
       setInterval(() => this.#load(), RELOAD_INTERVAL_MS),
@@ -54,12 +56,18 @@ export class CamerasView {
       const known = new Set(cameras.map((camera) => camera.stream_id));
       for (const [id, card] of this.#cards) if (!known.has(id)) this.#drop(id, card);
       for (const camera of cameras) this.#update(statusOf(camera));
-      replace(this.state, cameras.length === 0 ? this.#none() : null);
+      this.#isEmpty = cameras.length === 0;
+      replace(this.state);
+      this.#explain();
       this.#sort();
     } catch (error) {
       if (isFailure(error) && this.#cards.size === 0)
         replace(this.state, loadFailure("the cameras", error.message, this.#load.bind(this)));
     }
+  }
+
+  #explain() {
+    if (this.#isEmpty) replace(this.state, this.#none());
   }
 
   /** Why there are no cameras: the server cannot read, or nothing has been published. */
