@@ -21,7 +21,7 @@ help: ## list the targets
 demo: $(DEMO_STAMP) ## watch two streams live, about two minutes; needs neither Kafka nor torch
 	$(VENV)/bin/gradwatch demo
 
-test: $(DEV_STAMP) ## run all tests, several at a time; 8 minutes on two cores
+test: $(DEV_STAMP) ## run all tests, several at a time; a quarter of an hour on two cores
 	$(VENV)/bin/pytest $(PARALLEL)
 
 test-fast: $(DEV_STAMP) ## run the tests that need no broker, browser or database; a few minutes on two cores
